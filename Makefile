@@ -1,0 +1,73 @@
+# What a person types. `make` alone lists the targets.
+# Everything runs as root, on any Debian 12 or 13, with Debian's own tools only.
+
+# Debian's, whatever else is in the PATH: its pytest goes with it.
+PYTHON := /usr/bin/python3
+RELEASE ?= trixie
+HOST_PACKAGES := debian-archive-keyring git mmdebstrap python3 python3-pytest systemd-container
+SOURCES := $(shell find sendrecv systemd debian pyproject.toml setup.cfg LICENSE -type f ! -name '*.pyc')
+SUITE ?= $(RELEASE)
+FAULTS ?= 200
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help host deb demo bench test lint types unit system lintian chaos endure starve faults shell clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+deb: sendrecv.deb ## build sendrecv.deb
+
+sendrecv.deb: $(SOURCES) | host
+	@$(PYTHON) -m tests.workshop
+
+demo: host sendrecv.deb ## three minutes: install, start, kill, hang, stop, hand back, and the proof
+	@$(PYTHON) -m tests.demo
+
+test: host ## everything: package, linters, types, unit and system tests on both releases
+	@$(PYTHON) -m tests.steps
+
+lint: host ## linters
+	@$(PYTHON) -m tests.steps lint
+
+types: host ## mypy --strict
+	@$(PYTHON) -m tests.steps types
+
+unit: host ## unit tests on the Python of both releases
+	@$(PYTHON) -m tests.steps unit-bookworm unit-trixie
+
+lintian: host sendrecv.deb ## Debian's checks of the package, those of both releases
+	@$(PYTHON) -m tests.steps lintian-bookworm lintian-trixie
+
+system: host sendrecv.deb ## system tests in booted machines of both releases
+	@$(PYTHON) -m tests.steps system-bookworm system-trixie
+
+bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm
+	@$(PYTHON) -m tests.bench $(RELEASE) --only '$(ONLY)' $(if $(PEERS),--peers) $(if $(KILLS),--kills $(KILLS))
+
+chaos: host sendrecv.deb ## random faults on real systemd: FAULTS=200 SEED=1 SUITE=trixie or bookworm
+	@$(PYTHON) -m tests.chaos --suite $(SUITE) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+
+endure: host sendrecv.deb ## broken tokens and full disks, ten minutes each, SUITE=trixie or bookworm
+	@$(PYTHON) -m tests.chaos.endure --suite $(SUITE)
+
+starve: host sendrecv.deb ## five minutes of four busy loops a core, SUITE=trixie or bookworm
+	@$(PYTHON) -m tests.chaos.starve --suite $(SUITE)
+
+faults: host sendrecv.deb ## 200 random faults, lasting troubles and starvation, on both releases
+	@$(PYTHON) -m tests.steps chaos-bookworm chaos-trixie
+
+shell: host ## a shell in a throw-away machine, RELEASE=trixie or bookworm, with the package if built
+	@$(PYTHON) -m tests.machine $(RELEASE)
+
+clean: ## remove what was built (the cached Debian roots are in /var/cache/sendrecv-tests)
+	rm -rf .build sendrecv.deb .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Installs what is missing, with fresh package lists only if the ones at hand will not do.
+host:
+	@test "$$(id -u)" = 0 || { echo "run this as root: it boots machines" >&2; exit 1; }
+	@dpkg-query -W -f '$${db:Status-Status}\n' $(HOST_PACKAGES) 2>&1 | grep -qvx installed || exit 0; \
+	echo "installing: $(HOST_PACKAGES)"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	install="apt-get install -y -qq --no-install-recommends $(HOST_PACKAGES)"; \
+	$$install || { apt-get update -qq && $$install; }

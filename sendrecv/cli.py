@@ -1,0 +1,82 @@
+"""/usr/bin/sendrecv: chooses the command, and turns an error into one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+
+from sendrecv import __version__
+from sendrecv.errors import SendrecvError, UsageError, quoted
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from sendrecv.systemd import Notifier
+
+USAGE = """\
+usage: sendrecv COMMAND [ARGUMENT...]
+
+  send INSTANCE {main|failover}   count, as one half of an App (run by sender@INSTANCE.service)
+  receive                         print what the senders send (run by receiver.service)
+  status [INSTANCE...]            show units, Apps and counts
+  proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
+
+  --help, --version
+
+See sendrecv(1). To start an App: systemctl start sender@INSTANCE
+"""
+
+
+def main() -> None:
+    """Run the command named in sys.argv, and exit."""
+    arguments = sys.argv[1:]
+    try:
+        sys.exit(_run(arguments))
+    except SendrecvError as error:
+        # On the journal's stream, as an error; systemd reads the "<3>".
+        prefix = "" if sys.stderr.isatty() else "<3>"
+        print(f"{prefix}sendrecv: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _starting() -> Notifier:
+    """Before the long imports, which count as part of the start."""
+    from sendrecv import systemd
+
+    notifier = systemd.Notifier()
+    notifier.starting()
+    return notifier
+
+
+def _run(arguments: list[str]) -> int:
+    """Imports as little as the command needs: a takeover is mostly imports."""
+    match arguments:
+        case ["--help" | "-h" | "help"]:
+            print(USAGE, end="")
+            return 0
+        case [_, "--help" | "-h"] if arguments[0] not in ("status", "proof"):
+            print(USAGE, end="")
+            return 0
+        case ["--version"]:
+            print(f"sendrecv {__version__}")
+            return 0
+        case ["send", instance, "main" | "failover" as role]:
+            notifier = _starting()
+            from sendrecv import send
+
+            return send.main(instance, role, notifier)
+        case ["receive"]:
+            notifier = _starting()
+            from sendrecv import receive
+
+            return receive.main(notifier)
+        case ["status", *rest]:
+            from sendrecv import status
+
+            return status.main(rest)
+        case ["proof", *rest]:
+            from sendrecv import prove
+
+            return prove.main(rest)
+    problem = f"unknown command: {quoted(' '.join(arguments))}" if arguments else "no command"
+    raise UsageError(problem, "see sendrecv --help")

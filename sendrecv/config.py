@@ -1,0 +1,129 @@
+"""Settings, from the environment: what each is, its default, and what it may be.
+
+systemd reads /etc/sendrecv/INSTANCE.env and receiver.env into the environment
+(EnvironmentFile= in systemd.exec(5)); the errors name that file, for that is what the user edits.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sendrecv.errors import ConfigError, quoted
+from sendrecv.messages import NAME_RULE, is_name
+from sendrecv.values import Value
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PREFIX = "SENDRECV_"
+MAX_CONNECTIONS = 16_000
+"""Below the LimitNOFILE= of receiver.service."""
+_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?")
+_FROM_THE_UNIT = {"SENDRECV_BOOT_ID"}
+
+
+class SenderConfig(Value):
+    """Settings of a sender. interval: seconds between counts, 0 for as fast as acknowledged."""
+
+    app_id: str
+    node_id: str
+    interval: float
+    url: str
+
+
+class ReceiverConfig(Value):
+    """Settings of the receiver. max_connections: above it, new connections are refused."""
+
+    max_connections: int
+
+
+def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> SenderConfig:
+    """The settings of one half of an App. role: "main" or "failover". Raises ConfigError."""
+    if instance == "receiver":
+        raise ConfigError("no App can be called receiver", "receiver.env is the receiver's")
+    # The errors are one line each, whatever the instance is called.
+    file = instance if instance.isprintable() else quoted(instance)
+    reader = _Reader(f"/etc/sendrecv/{file}.env", environ)
+    app_id = reader.name("SENDRECV_APP_ID", instance)
+    nodes = {
+        "main": reader.name("SENDRECV_MAIN_NODE_ID", "main"),
+        "failover": reader.name("SENDRECV_FAILOVER_NODE_ID", "failover"),
+    }
+    if nodes["main"] == nodes["failover"]:
+        reader.fail("SENDRECV_FAILOVER_NODE_ID", "different from SENDRECV_MAIN_NODE_ID")
+    config = SenderConfig(
+        app_id,
+        nodes[role],
+        reader.number("SENDRECV_INTERVAL", 1.0, 0.0, 86400.0),
+        reader.url("SENDRECV_URL", "http://127.0.0.1:3000"),
+    )
+    reader.finish()
+    return config
+
+
+def receiver_config(environ: Mapping[str, str]) -> ReceiverConfig:
+    """The settings of the receiver. Raises ConfigError."""
+    reader = _Reader("/etc/sendrecv/receiver.env", environ)
+    config = ReceiverConfig(reader.integer("SENDRECV_MAX_CONNECTIONS", 4096, 1, MAX_CONNECTIONS))
+    reader.finish()
+    return config
+
+
+class _Reader:
+    def __init__(self, file: str, environ: Mapping[str, str]) -> None:
+        self._file = file
+        self._environ = environ
+        self._known = set(_FROM_THE_UNIT)
+
+    def fail(self, key: str, allowed: str) -> None:
+        value = quoted(self._environ.get(key, ""))
+        raise ConfigError(f"{self._file}: {key}={value}: must be {allowed}")
+
+    def name(self, key: str, default: str) -> str:
+        value = self._get(key, default)
+        if not is_name(value):
+            if key not in self._environ:
+                raise ConfigError(
+                    f"{self._file}: {key} is not set, and the instance name {quoted(value)}"
+                    f" cannot be its default: must be {NAME_RULE}"
+                )
+            self.fail(key, NAME_RULE)
+        return value
+
+    def number(self, key: str, default: float, least: float, most: float) -> float:
+        value = _number(self._get(key, str(default)), float)
+        if not least <= value <= most:
+            self.fail(key, f"a number from {least:g} to {most:g}")
+        return value
+
+    def integer(self, key: str, default: int, least: int, most: int) -> int:
+        value = _number(self._get(key, str(default)), int)
+        if not least <= value <= most:
+            self.fail(key, f"a whole number from {least} to {most}")
+        return int(value)
+
+    def url(self, key: str, default: str) -> str:
+        value = self._get(key, default)
+        found = _URL.fullmatch(value)
+        if not found or not 0 < int(found[1] or 1) < 65536:
+            self.fail(key, "an address like http://127.0.0.1:3000")
+        return value
+
+    def finish(self) -> None:
+        for key in sorted(self._environ):
+            if key.startswith(PREFIX) and key not in self._known:
+                known = ", ".join(sorted(self._known - _FROM_THE_UNIT))
+                raise ConfigError(f"{self._file}: {quoted(key)} is no setting: there are {known}")
+
+    def _get(self, key: str, default: str) -> str:
+        self._known.add(key)
+        return self._environ.get(key, default)
+
+
+def _number(text: str, parse: Callable[[str], float]) -> float:
+    """NaN, which is within no bounds, if `text` is no number."""
+    try:
+        return parse(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,323 @@
+"""What in a journal is evidence, and of what: entries in, typed statements out.
+
+Only fields that their writer cannot choose decide whose statement an entry is: journald itself adds
+those that begin with "_", and drops them from what a client sends (systemd.journal-fields(7),
+"Trusted Journal Fields"):
+
+    _PID=1, _UID=0, _TRANSPORT=journal      PID 1; then UNIT=, INVOCATION_ID=, MESSAGE_ID= are true
+    _TRANSPORT=stdout, _SYSTEMD_UNIT=       a line that this unit's processes printed
+    _TRANSPORT=driver                       journald itself
+
+Of PID 1 it is the MESSAGE_ID that counts (sd-messages.h), never the text; the one exception can
+only make a verdict worse. Of a sender nothing counts but that it had a process, and which.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+RECEIVER = "receiver.service"
+
+
+class At(NamedTuple):
+    """When: microseconds of the boot's monotonic clock, and of the wall clock for people."""
+
+    boot: str
+    mono: int
+    wall: int
+
+
+class Booted(NamedTuple):
+    """From here on the entries are those of `at.boot`, until the next Booted."""
+
+    at: At
+    ref: str
+    machine: str
+
+
+class UnitSaid(NamedTuple):
+    """PID 1's statement about a unit; `run` is the invocation. `what` is one of PID1's values."""
+
+    at: At
+    ref: str
+    unit: str
+    run: str
+    what: str
+    detail: str
+
+
+class Claimed(NamedTuple):
+    """The receiver admitted a run as the one that counts for an App. `stream`: which receiver."""
+
+    at: At
+    ref: str
+    stream: str
+    app: str
+    node: str
+    epoch: int
+    run: str
+    last: int | None
+
+
+class Counted(NamedTuple):
+    """The receiver printed a payload."""
+
+    at: At
+    ref: str
+    stream: str
+    app: str
+    node: str
+    number: int
+
+
+class Stray(NamedTuple):
+    """The receiver printed something else where it prints payloads only."""
+
+    at: At
+    ref: str
+
+
+class Spoke(NamedTuple):
+    """A process of a sender's unit printed something. What, is no evidence."""
+
+    at: At
+    ref: str
+    unit: str
+    run: str
+    pid: int
+
+
+class Lost(NamedTuple):
+    """journald dropped what `unit` said."""
+
+    at: At
+    ref: str
+    unit: str
+    entries: int
+
+
+class Journald(NamedTuple):
+    """journald started or stopped."""
+
+    at: At
+    ref: str
+    started: bool
+
+
+Statement = Booted | UnitSaid | Claimed | Counted | Stray | Spoke | Lost | Journald
+
+# PID 1's statements. "said" stands for any other entry that names the unit and the invocation.
+PID1 = {
+    b"7d4958e842da4a758f6c1cdc7b36dcc5": "starting",
+    b"39f53479d3a045ac8e11786248231fbf": "started",
+    b"de5b426a63be47a7b6ac3eaac82e2f6f": "stopping",
+    b"98e322203f7a4ed290d09fe03c09fe15": "exited",
+    b"9d1aaa27d60140bd96365438aad20286": "stopped",
+    b"7ad2d189f7e94e70a38c781354912448": "ended",
+    b"d9b373ed55a64feb8242e02dbe79a49c": "ended",
+}
+LEFT_BEHIND = "left behind"
+"""A process was still there when PID 1 gave its unit up."""
+
+_DROPPED = b"a596d6fe7bfa4994828e72309e95d61e"
+_JOURNALD = {b"f77379a8490b408bbe5f6940505a777b": True, b"d93fb3c9c24d451a97cea615ce59c00b": False}
+_SENDER = re.compile(rb"sender(?:-failover)?@[^\n/]+\.service")
+_WITNESSED = re.compile(
+    _SENDER.pattern + rb"|sendrecv@[^\n/]+\.target"
+    rb"|(?:shutdown|final|umount|poweroff|reboot|halt|kexec|exit)\.target"
+)
+_NAME = rb'"([A-Za-z0-9][A-Za-z0-9._:@-]{0,63})"'
+_PAYLOAD = re.compile(
+    rb'\{"count": (0|[1-9][0-9]{0,18}), "appID": ' + _NAME + rb', "nodeID": ' + _NAME + rb"\}"
+)
+# As journalctl begins each entry. Once taken apart like this, a day is read a second sooner.
+_HEAD = re.compile(
+    rb"\n__CURSOR=([^\n]*)\n__REALTIME_TIMESTAMP=(\d+)\n__MONOTONIC_TIMESTAMP=(\d+)\n"
+    rb"(?:__SEQNUM=\d+\n__SEQNUM_ID=\w+\n)?_BOOT_ID=(\w+)\n"
+)
+_NAMED = re.compile(_NAME[1:-1])
+
+
+def field(entry: bytes, name: bytes) -> bytes:
+    """The field's value, b"" if there is none. `entry` is as export.entries() yields it."""
+    start = entry.find(b"\n" + name + b"=")
+    if start < 0:
+        return b""
+    start += len(name) + 2
+    return entry[start : entry.index(b"\n", start)]
+
+
+def time_of(entry: bytes) -> At:
+    return _head(entry)[0]
+
+
+def _head(entry: bytes) -> tuple[At, str]:
+    """When it was, and its cursor."""
+    head = _HEAD.match(entry)
+    if head:
+        ref, wall, mono, boot = head.groups()
+    else:
+        ref, boot = field(entry, b"__CURSOR"), field(entry, b"_BOOT_ID")
+        wall, mono = field(entry, b"__REALTIME_TIMESTAMP"), field(entry, b"__MONOTONIC_TIMESTAMP")
+    return At(boot.decode(), _number(mono), _number(wall)), ref.decode()
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def statements(entries: Iterable[bytes]) -> Iterator[tuple[bytes, Statement]]:
+    """Yield what is evidence, each statement with the entry that makes it."""
+    boot = ""
+    lines = _Lines()
+    for entry in entries:
+        statement = lines.another(entry) or lines.first(entry)
+        if statement is None:
+            continue
+        if statement.at.boot != boot:
+            boot = statement.at.boot
+            machine = field(entry, b"_MACHINE_ID").decode()
+            yield entry, Booted(statement.at, statement.ref, machine)
+        yield entry, statement
+
+
+class _Lines:
+    """The receiver's lines differ in their head and message only; what is between is known then.
+
+    It saves a fifth of the time.
+    """
+
+    def __init__(self) -> None:
+        self._streams: dict[bytes, str] = {}
+
+    def another(self, entry: bytes) -> Counted | None:
+        """The entry's payload, if it is one of a receiver that has printed one before."""
+        head = _HEAD.match(entry)
+        place = entry.rfind(b"\nMESSAGE=")
+        if not head or place < 0:
+            return None
+        stream = self._streams.get(entry[head.end() : place])
+        payload = stream and _PAYLOAD.fullmatch(entry, place + 9, len(entry) - 1)
+        if not stream or not payload:
+            return None
+        ref, wall, mono, boot = head.groups()
+        at = At(boot.decode(), int(mono), int(wall))
+        count, app, node = payload.groups()
+        return Counted(at, ref.decode(), stream, app.decode(), node.decode(), int(count))
+
+    def first(self, entry: bytes) -> Statement | None:
+        """What the entry says, found out by looking at each field."""
+        statement = _statement(entry)
+        head = _HEAD.match(entry)
+        place = entry.rfind(b"\nMESSAGE=")
+        only = entry.find(b"\nMESSAGE=") == place
+        if type(statement) is Counted and head and only and len(self._streams) < 1000:
+            self._streams[entry[head.end() : place]] = statement.stream
+        return statement
+
+
+def _statement(entry: bytes) -> Statement | None:
+    if b"\n_TRANSPORT=stdout\n" in entry:
+        if b"\n_SYSTEMD_UNIT=receiver.service\n" in entry:
+            return _of_receiver(entry)
+        return _of_sender(entry)
+    if b"\n_PID=1\n" in entry and b"\n_UID=0\n" in entry and b"\n_TRANSPORT=journal\n" in entry:
+        return _of_pid1(entry)
+    if b"\n_TRANSPORT=driver\n" in entry:
+        return _of_journald(entry)
+    return None
+
+
+def _of_receiver(entry: bytes) -> Statement | None:
+    message = field(entry, b"MESSAGE")
+    at, ref = _head(entry)
+    if b"\nPRIORITY=6\n" not in entry:
+        return _claim(message, at, ref, field(entry, b"_STREAM_ID").decode())
+    payload = _PAYLOAD.fullmatch(message)
+    if not payload:
+        return Stray(at, ref)
+    count, app, node = payload.groups()
+    stream = field(entry, b"_STREAM_ID").decode()
+    return Counted(at, ref, stream, app.decode(), node.decode(), int(count))
+
+
+def _claim(message: bytes, at: At, ref: str, stream: str) -> Claimed | None:
+    if not message.startswith(b"session {"):
+        return None
+    try:
+        said = json.loads(message[len(b"session ") :])
+        claim = Claimed(
+            at, ref, stream, said["appID"], said["nodeID"], said["epoch"], said["run"], said["last"]
+        )
+    except (ValueError, KeyError):
+        return None
+    return claim if _is_well_formed(claim) else None
+
+
+def _is_well_formed(claim: Claimed) -> bool:
+    names: tuple[Any, ...] = (claim.app, claim.node, claim.run)
+    numbers: tuple[Any, ...] = (claim.epoch, 0 if claim.last is None else claim.last)
+    return all(
+        isinstance(name, str) and _NAMED.fullmatch(name.encode()) for name in names
+    ) and all(type(number) is int and number >= 0 for number in numbers)
+
+
+def _of_sender(entry: bytes) -> Spoke | None:
+    unit = field(entry, b"_SYSTEMD_UNIT")
+    if not _SENDER.fullmatch(unit):
+        return None
+    run = field(entry, b"_SYSTEMD_INVOCATION_ID").decode()
+    return Spoke(*_head(entry), unit.decode(), run, _number(field(entry, b"_PID")))
+
+
+def _of_pid1(entry: bytes) -> UnitSaid | None:
+    unit = field(entry, b"UNIT")
+    if unit != b"receiver.service" and not _WITNESSED.fullmatch(unit):
+        return None
+    what, detail = _what(entry)
+    run = field(entry, b"INVOCATION_ID").decode()
+    return UnitSaid(*_head(entry), unit.decode(), run, what, detail)
+
+
+def _what(entry: bytes) -> tuple[str, str]:
+    """Which of PID1's statements it is, and its detail: how a process, or a run, ended."""
+    what = PID1.get(field(entry, b"MESSAGE_ID"), "said")
+    if what == "exited":
+        return what, _exit(entry)
+    if what == "ended":
+        return what, field(entry, b"UNIT_RESULT").decode() or "success"
+    if what == "started" and field(entry, b"JOB_TYPE") not in {b"start", b"restart"}:
+        return "said", ""
+    if what == "said" and _is_left_behind(entry):
+        return LEFT_BEHIND, field(entry, b"MESSAGE").decode("utf-8", "replace")
+    return what, ""
+
+
+def _exit(entry: bytes) -> str:
+    code = field(entry, b"EXIT_CODE").decode()
+    status = field(entry, b"EXIT_STATUS").decode()
+    command = field(entry, b"COMMAND").decode()
+    whose = "" if command == "ExecStart" else f"{command}: "
+    return f"{whose}{code or 'ended'}, status {status or 'unknown'}"
+
+
+def _is_left_behind(entry: bytes) -> bool:
+    """No MESSAGE_ID tells of it. The text is another name for the function, should that change."""
+    return (
+        field(entry, b"CODE_FUNC") == b"unit_log_leftover_process_stop"
+        or b"remains running after unit stopped" in entry
+    )
+
+
+def _of_journald(entry: bytes) -> Lost | Journald | None:
+    message_id = field(entry, b"MESSAGE_ID")
+    at, ref = _head(entry)
+    if message_id in _JOURNALD:
+        return Journald(at, ref, _JOURNALD[message_id])
+    if message_id != _DROPPED:
+        return None
+    unit = field(entry, b"OBJECT_SYSTEMD_UNIT").decode()
+    return Lost(at, ref, unit, _number(field(entry, b"N_DROPPED")))

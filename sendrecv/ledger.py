@@ -1,0 +1,365 @@
+"""The receiver's durable ledger: a row for each App, and the outbox of lines being printed.
+
+SQLite, in WAL mode with synchronous=FULL: one fsync for each group, and a commit that has
+returned survives a power cut (https://www.sqlite.org/wal.html, pragma.html#pragma_synchronous).
+
+The outbox holds spans of counts, in the same transaction as the rows. journald syncs its files to
+disk only every five minutes (journald.conf(5), SyncIntervalSec=), so a span is kept for longer
+than that after it was printed. At the next start, whatever of the spans is not in the journal is
+printed then: see missing().
+
+How much of the journal must be read for that is in the file `journal-lines` beside the ledger:
+an upper bound of the lines printed since the oldest span was opened, written before they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
+from pathlib import Path
+
+from sendrecv.errors import LedgerBroken, RecordFromFuture
+from sendrecv.messages import Print, Row, parse_line
+from sendrecv.values import Value
+
+FORMAT = 1
+LOCK_TIMEOUT = 0.2
+"""Seconds to wait for a database that another process has locked."""
+SPAN_OPEN = 30.0
+"""Seconds for which one span is extended before a new one is begun."""
+SPAN_KEPT = 360.0
+"""Seconds for which a span is kept: journald's sync interval and some slack."""
+REBUILT_FROM = 100_000
+"""Lines of the journal from which a lost ledger is made anew, as in journal-tail."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS app (
+    app_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, run TEXT NOT NULL,
+    node_id TEXT NOT NULL, last INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (
+    span INTEGER PRIMARY KEY, app_id TEXT NOT NULL, node_id TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL
+) STRICT;
+"""
+
+
+class _Span(Value):
+    """Counts being printed. lines_before: lines ever printed when it was opened."""
+
+    number: int
+    order: Print
+    opened: float
+    lines_before: int
+
+
+class Ledger:
+    """The ledger in `directory`, locked for the life of this object; made new if there is none.
+
+    The lock is what keeps a predecessor that systemd could not kill (state D) from printing the
+    lines that its successor has found missing.
+
+    Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock.
+    Attribute notices: lines for the journal about damage that was survived. Attribute is_new:
+    whether there was no ledger, or only a damaged one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Raises RecordFromFuture; BlockingIOError if another process has the lock;
+        sqlite3.Error or OSError if it cannot be opened now.
+        """
+        self.path = directory / "ledger.db"
+        self.notices: list[str] = []
+        self.is_new = False
+        self._lock = _locked(directory / "lock")
+        self._bound = LineBound(directory / "journal-lines")
+        try:
+            if not self.path.exists():
+                self._bound.widen()
+            self._database = self._open_or_replace()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._stamped = not self.is_new
+        self._inode = os.stat(self.path).st_ino
+        self._spans: dict[int, _Span] = {}  # by number, which is their order in time
+        self._newest: dict[str, _Span] = {}  # of each App
+        self._number = 0
+        self._lines = 0  # printed by this process
+
+    def rows(self) -> list[Row]:
+        """The rows of all Apps."""
+        query = "SELECT app_id, epoch, run, node_id, last FROM app"
+        return [Row(*values) for values in self._database.execute(query)]
+
+    def outbox(self) -> list[Print]:
+        """The spans that an earlier process has left, oldest first."""
+        query = "SELECT app_id, node_id, first, last FROM outbox ORDER BY span"
+        return [Print(*values) for values in self._database.execute(query)]
+
+    def replace_outbox(self, orders: Sequence[Print], now: float) -> None:
+        """Keep only `orders`, which are about to be printed again. Call once, before commit()."""
+        lines = _lines_in(orders)
+        spans = self._plan(orders, now)
+        self._bound.grow(lines)
+        with self._database:
+            self._database.execute("DELETE FROM outbox")
+            self._write_spans(spans)
+        self._bound.shrink(lines)
+        self._remember(spans, lines)
+
+    def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> None:
+        """Make a group durable. After sqlite3.Error or OSError nothing of it has happened.
+
+        Raises LedgerBroken if the database is damaged, or no longer the file at its path.
+        """
+        self._verify()
+        lines = _lines_in(orders)
+        spans = self._plan(orders, now)
+        expired = self._expired(now)
+        unconfirmed = self._lines + lines - self._lines_before_oldest(len(expired))
+        self._bound.grow(unconfirmed)
+        try:
+            with self._database:
+                self._write_rows(rows)
+                if expired:
+                    self._database.execute("DELETE FROM outbox WHERE span <= ?", (expired[-1],))
+                self._write_spans(spans)
+                self._stamp()
+        except sqlite3.OperationalError:
+            raise  # disk full, or locked: it may go better next time
+        except sqlite3.DatabaseError as error:
+            raise LedgerBroken(f"{self.path}: {error}") from None
+        self._stamped = True
+        for number in expired:
+            del self._spans[number]
+        self._bound.shrink(unconfirmed)
+        self._remember(spans, lines)
+
+    def close(self) -> None:
+        """Close the database: its write-ahead log is merged into it."""
+        self._database.close()
+        os.close(self._lock)
+
+    # The outbox.
+
+    def _plan(self, orders: Sequence[Print], now: float) -> list[_Span]:
+        """The spans that `orders` extend or open."""
+        spans: dict[str, _Span] = {}
+        closed: list[_Span] = []
+        number = self._number
+        for order in orders:
+            span = spans.get(order.app_id) or self._newest.get(order.app_id)
+            if span and _extends(span, order, now):
+                grown = span.order.replace(last=order.last)
+                spans[order.app_id] = span.replace(order=grown)
+                continue
+            if order.app_id in spans:
+                closed.append(spans[order.app_id])
+            number += 1
+            spans[order.app_id] = _Span(number, order, now, self._lines)
+        return sorted([*closed, *spans.values()], key=lambda span: span.number)
+
+    def _remember(self, spans: Sequence[_Span], lines: int) -> None:
+        for span in spans:
+            self._spans[span.number] = self._newest[span.order.app_id] = span
+            self._number = max(self._number, span.number)
+        self._lines += lines
+
+    def _expired(self, now: float) -> list[int]:
+        limit = now - SPAN_OPEN - SPAN_KEPT
+        old = takewhile(lambda span: span.opened <= limit, self._spans.values())
+        return [span.number for span in old]
+
+    def _lines_before_oldest(self, expired: int) -> int:
+        oldest = next(islice(self._spans.values(), expired, None), None)
+        return oldest.lines_before if oldest else self._lines
+
+    # The database.
+
+    def _write_rows(self, rows: Iterable[Row]) -> None:
+        self._database.executemany(
+            "INSERT OR REPLACE INTO app VALUES (?, ?, ?, ?, ?)",
+            [(row.app_id, row.epoch, row.run, row.node_id, row.last) for row in rows],
+        )
+
+    def _write_spans(self, spans: Iterable[_Span]) -> None:
+        self._database.executemany(
+            "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)",
+            [
+                (span.number, span.order.app_id, span.order.node_id, *_bounds(span.order))
+                for span in spans
+            ],
+        )
+
+    def _stamp(self) -> None:
+        """A ledger is new until its first rows, those of rows_of(), are in it: not before."""
+        if not self._stamped:
+            self._database.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _verify(self) -> None:
+        try:
+            inode = os.stat(self.path).st_ino
+        except OSError as error:
+            raise LedgerBroken(f"{self.path}: {error.strerror} while in use") from None
+        if inode != self._inode:
+            raise LedgerBroken(f"{self.path}: replaced by another file while in use")
+
+    def _open_or_replace(self) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            self._set_aside(error)
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        # One thread at a time uses it, but not always the one that opened it.
+        database = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            self._check(database)
+            database.executescript(_SCHEMA)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _check(self, database: sqlite3.Connection) -> None:
+        """Raises sqlite3.DatabaseError if the database is damaged."""
+        (found,) = database.execute("PRAGMA user_version").fetchone()
+        self.is_new = found == 0
+        if found > FORMAT:
+            raise RecordFromFuture(
+                f"{self.path}: ledger has format {found}, this version knows up to {FORMAT}",
+                "install that version",
+            )
+        (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        aside = self.path.with_name("ledger.db.damaged")
+        os.replace(self.path, aside)
+        for suffix in ("-wal", "-shm"):  # they belong to it: a new database must not replay them
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self.notices.append(
+            f"{self.path}: damaged ({error}), kept as {aside.name}, starting a new ledger:"
+            " each App goes on from its sender's record, ignoring"
+        )
+
+
+class LineBound:
+    """The file that says how many lines of the journal must be read at the next start.
+
+    A bound that is too great costs time, one that is too small would make missing() print lines
+    twice: it grows before the lines are printed, and shrinks after the spans are gone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """A file that is missing or unreadable counts as 0."""
+        self._path = path
+        try:
+            self._bound = int(path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            self._bound = 0
+
+    def grow(self, lines: int) -> None:
+        """Make the bound at least `lines`. Raises OSError."""
+        if lines > self._bound:
+            self._write(2 * lines + 100)
+
+    def widen(self) -> None:
+        """The ledger was lost: should this process be killed before a new one is complete, the
+        next one must be told as many lines as this one. Raises OSError.
+        """
+        if self._bound:
+            self.grow(REBUILT_FROM // 2)
+
+    def shrink(self, lines: int) -> None:
+        """Make a bound that is far above `lines` smaller. An error is of no consequence."""
+        if self._bound > 8 * lines + 10_000:
+            with contextlib.suppress(OSError):
+                self._write(2 * lines + 100)
+
+    def _write(self, bound: int) -> None:
+        draft = self._path.with_name(self._path.name + ".new")
+        with draft.open("w", encoding="ascii") as file:
+            file.write(f"{bound}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        self._bound = bound
+
+
+def missing(outbox: Sequence[Print], printed: Iterable[str]) -> list[Print]:
+    """The parts of `outbox` that are not among the lines `printed`, in the outbox's order."""
+    seen: dict[tuple[str, str], set[int]] = {(o.app_id, o.node_id): set() for o in outbox}
+    for line in printed:
+        payload = parse_line(line)
+        if payload and payload[:2] in seen:
+            seen[payload[:2]].add(payload[2])
+    orders: list[Print] = []
+    for order in outbox:
+        there = seen[order.app_id, order.node_id]
+        counts = [n for n in range(order.first, order.last + 1) if n not in there]
+        orders += [order.replace(first=a, last=b) for a, b in _ranges(counts)]
+    return orders
+
+
+def _locked(path: Path) -> int:
+    """A descriptor of the file at `path`, locked. Raises BlockingIOError if it is already."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def rows_of(printed: Iterable[str]) -> list[Row]:
+    """What the lines `printed` tell of each App, for a ledger that was lost: its last count.
+
+    The epoch is 0, below every sender's.
+    """
+    rows: dict[str, Row] = {}
+    for payload in filter(None, map(parse_line, printed)):
+        app_id, node_id, count = payload
+        if app_id not in rows or count > (rows[app_id].last or 0):
+            rows[app_id] = Row(app_id, 0, "0" * 32, node_id, count)
+    return list(rows.values())
+
+
+def _ranges(counts: Iterable[int]) -> list[tuple[int, int]]:
+    ranges: list[tuple[int, int]] = []
+    for count in counts:
+        if ranges and ranges[-1][1] + 1 == count:
+            ranges[-1] = (ranges[-1][0], count)
+        else:
+            ranges.append((count, count))
+    return ranges
+
+
+def _extends(span: _Span, order: Print, now: float) -> bool:
+    follows = (order.node_id, order.first) == (span.order.node_id, span.order.last + 1)
+    return follows and now < span.opened + SPAN_OPEN
+
+
+def _bounds(order: Print) -> tuple[int, int]:
+    return order.first, order.last
+
+
+def _lines_in(orders: Iterable[Print]) -> int:
+    return sum(order.last - order.first + 1 for order in orders)

@@ -1,0 +1,344 @@
+"""What is said between the machines and the world: values, commands, and the limits of both.
+
+Everything here is a frozen value or a pure function. The events of a machine are its methods;
+its answers are the commands below, carried out in order by send.py and receive.py.
+Whatever comes from a peer passes through a `parse_` function first, which raises PeerError.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from sendrecv.errors import PeerError, quoted
+from sendrecv.values import Value
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_COUNT = 2**63 - 1
+"""The largest count: the largest integer that SQLite, and a journal reader in C, can hold."""
+MAX_EPOCH = 2**63 - 1
+MAX_BATCH = 512
+"""Payloads in one `count` event: 512 of the longest possible stay below MAX_MESSAGE."""
+MAX_MESSAGE = 131_072
+"""Bytes in one Engine.IO message, either way."""
+
+NAME_RULE = "1 to 64 characters of A-Z a-z 0-9 . _ : @ -, the first a letter or a digit"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
+_RUN = re.compile(r"[0-9a-f]{32}")
+_PAYLOAD_KEYS = {"count", "appID", "nodeID"}
+
+
+def is_name(text: object) -> bool:
+    """Whether `text` may be an appID or a nodeID: it needs no escaping in JSON, nor in a path."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+class Claim(Value):
+    """Who a connection speaks for: one process (`run`) of one node, under one fencing token.
+
+    `epoch` orders the processes of an App (the "fencing token" of Kleppmann, "How to do
+    distributed locking", 2016): the receiver obeys the highest it has seen.
+    """
+
+    app_id: str
+    node_id: str
+    epoch: int
+    run: str
+
+
+class Status(str, Enum):
+    """The receiver's answer to a batch of counts."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"  # nothing in it is above the last count: nothing printed
+    GAP = "gap"  # it starts above the count expected: nothing printed
+    FENCED = "fenced"  # a newer run has taken over: this one must end
+    INVALID = "invalid"  # it does not follow the protocol
+    UNAVAILABLE = "unavailable"  # the ledger cannot be written now: send it again later
+
+
+class Refusal(str, Enum):
+    """Why the receiver refuses a connection."""
+
+    TOKEN = "token"
+    INVALID = "invalid"
+    STALE = "stale"
+    UNAVAILABLE = "unavailable"
+    FULL = "full"
+
+
+# Commands of the sender's machine.
+
+
+class Record(Value):
+    """What an App must not forget: one for each appID, kept by the store.
+
+    count: the last count taken, -1 before the first. acknowledged: the last count that the
+    receiver is known to have, -1 for none; never above count. due: when the next count is due, in
+    nanoseconds of the monotonic clock of the boot `boot` (random(4) boot_id, 32 hex digits).
+    node_id and run are there for the person who reads the file.
+    """
+
+    app_id: str
+    epoch: int
+    count: int
+    acknowledged: int
+    due: int
+    boot: str
+    node_id: str
+    run: str
+
+
+class Persist(Value):
+    """Make the record durable; nothing after this command may happen before it is."""
+
+    record: Record
+
+
+class Ready(Value):
+    """Tell the service manager that the App runs."""
+
+
+class Connect(Value):
+    """Open connection number `link`; an older one is closed first."""
+
+    link: int
+    claim: Claim
+
+
+class Resume(Value):
+    """Ask on connection `link` for the last count that the receiver has."""
+
+    link: int
+
+
+class Emit(Value):
+    """Send the counts `first` to `last`, both included, on connection `link`."""
+
+    link: int
+    first: int
+    last: int
+
+
+class Disconnect(Value):
+    """Close connection `link`."""
+
+    link: int
+
+
+class VerifyLock(Value):
+    """Raise LockLost unless the lock is held and still is the file at its path."""
+
+
+class Report(Value):
+    """One line for the journal, at a syslog(3) severity."""
+
+    severity: int
+    text: str
+
+
+class Exit(Value):
+    """End the process cleanly."""
+
+
+SenderCommand = Persist | Ready | Connect | Resume | Emit | Disconnect | VerifyLock | Report | Exit
+
+
+# Commands of the receiver's machine.
+
+
+class Row(Value):
+    """The receiver's durable knowledge of one App. last: the last count accepted, None for none."""
+
+    app_id: str
+    epoch: int
+    run: str
+    node_id: str
+    last: int | None
+
+
+class Store(Value):
+    """Make `row` durable, in one transaction with everything else of its group."""
+
+    row: Row
+
+
+class Print(Value):
+    """Print the payloads `first` to `last`, once the group is durable."""
+
+    app_id: str
+    node_id: str
+    first: int
+    last: int
+
+
+class Answer(Value):
+    """Answer event number `ticket` of the group: a resume, or a batch of counts."""
+
+    ticket: int
+    status: Status
+    last: int | None
+
+
+class Admit(Value):
+    """Let the connection of event `ticket` in; `new` if its epoch is."""
+
+    ticket: int
+    row: Row
+    new: bool
+
+
+class Refuse(Value):
+    """Refuse the connection of event `ticket`. epoch: the one that made it stale."""
+
+    ticket: int
+    reason: Refusal
+    epoch: int | None = None
+
+
+class CutOff(Value):
+    """Close a connection: another one of its App has taken its place."""
+
+    connection: str
+
+
+ReceiverCommand = Store | Print | Answer | Admit | Refuse | CutOff
+
+
+# What goes over the wire.
+
+
+def claim_to_auth(claim: Claim, token: str) -> dict[str, object]:
+    """The `auth` object of a Socket.IO CONNECT packet."""
+    return {
+        "appID": claim.app_id,
+        "nodeID": claim.node_id,
+        "epoch": claim.epoch,
+        "run": claim.run,
+        "token": token,
+    }
+
+
+def parse_auth(auth: Mapping[str, object]) -> Claim:
+    """The claim in an `auth` object whose token has been checked."""
+    for key in ("appID", "nodeID"):
+        if not is_name(auth.get(key)):
+            raise PeerError(f"auth: {key} is {quoted(auth.get(key))}, must be {NAME_RULE}")
+    epoch, run = auth.get("epoch"), auth.get("run")
+    if type(epoch) is not int or not 0 < epoch <= MAX_EPOCH:
+        raise PeerError(f"auth: epoch is {quoted(epoch)}, must be an integer from 1 to 2^63-1")
+    if not isinstance(run, str) or not _RUN.fullmatch(run):
+        raise PeerError(f"auth: run is {quoted(run)}, must be 32 hexadecimal digits")
+    return Claim(str(auth["appID"]), str(auth["nodeID"]), epoch, run)
+
+
+def payloads(first: int, last: int, app_id: str, node_id: str) -> list[dict[str, object]]:
+    """The payloads of the counts `first` to `last`, both included."""
+    return [{"count": n, "appID": app_id, "nodeID": node_id} for n in range(first, last + 1)]
+
+
+def parse_payloads(batch: Sequence[object], app_id: str, node_id: str) -> tuple[int, int]:
+    """The first and last count of a batch sent in the session of `app_id` and `node_id`."""
+    if not 0 < len(batch) <= MAX_BATCH:
+        raise PeerError(f"count: {len(batch)} payloads in one event, must be 1 to {MAX_BATCH}")
+    first = _parse_payload(batch[0], app_id, node_id)
+    last = first + len(batch) - 1
+    # Comparing whole objects is several times faster than looking at each key. 1.0 and True are
+    # equal to 1 in Python: hence the type.
+    for expected, payload in enumerate(batch[1:], first + 1):
+        if payload != {"count": expected, "appID": app_id, "nodeID": node_id} or (
+            type(payload["count"]) is not int  # type: ignore[index]  # it equals a dict
+        ):
+            _parse_payload(payload, app_id, node_id)
+            raise PeerError("count: the counts of one event must follow one another")
+    if last > MAX_COUNT:
+        raise PeerError("count: above 2^63-1")
+    return first, last
+
+
+def _parse_payload(payload: object, app_id: str, node_id: str) -> int:
+    if not isinstance(payload, dict):
+        raise PeerError(f"count: payload is {quoted(payload)}, must be an object")
+    if payload.keys() != _PAYLOAD_KEYS:
+        keys = quoted(sorted(map(str, payload))[:4])
+        raise PeerError(f"count: payload has keys {keys}, must be count, appID, nodeID")
+    count = payload["count"]
+    if type(count) is not int or not 0 <= count <= MAX_COUNT:
+        raise PeerError(f"count: count is {quoted(count)}, must be an integer from 0 to 2^63-1")
+    for key, expected in (("appID", app_id), ("nodeID", node_id)):
+        if payload[key] != expected:
+            raise PeerError(f"count: {key} is {quoted(payload[key])}, not the session's {expected}")
+    return count
+
+
+def line_of(app_id: str, node_id: str, count: int) -> str:
+    """One payload as it is printed. Names need no escaping, so this is JSON."""
+    return f'{{"count": {count}, "appID": "{app_id}", "nodeID": "{node_id}"}}\n'
+
+
+def lines_of(order: Print) -> str:
+    """The lines of `order`, in order."""
+    tail = f', "appID": "{order.app_id}", "nodeID": "{order.node_id}"}}\n'
+    return "".join([f'{{"count": {n}{tail}' for n in range(order.first, order.last + 1)])
+
+
+_LINE = re.compile(r'\{"count": ([0-9]{1,19}), "appID": "([^"]{1,64})", "nodeID": "([^"]{1,64})"\}')
+
+
+def parse_line(line: str) -> tuple[str, str, int] | None:
+    """appID, nodeID and count of a printed line; None if it is none."""
+    match = _LINE.fullmatch(line.rstrip("\n"))
+    return (match[2], match[3], int(match[1])) if match else None
+
+
+def parse_resumed(reply: object) -> int:
+    """The last count in the receiver's answer to `resume`; -1 for none.
+
+    Any other status than "accepted" says nothing about the last count, and is an error.
+    """
+    status, last = parse_answer(reply)
+    if status is not Status.ACCEPTED:
+        raise PeerError(f"the receiver answers: {status.value}")
+    return last
+
+
+def parse_answer(reply: object) -> tuple[Status, int]:
+    """Status and last count (-1 for none) in the receiver's answer to `count`."""
+    if not isinstance(reply, dict):
+        raise PeerError(f"the answer is {quoted(reply)}")
+    try:
+        status = Status(reply.get("status"))
+    except ValueError:
+        raise PeerError(f"the answer's status is {quoted(reply.get('status'))}") from None
+    return status, _parse_last(reply.get("last"))
+
+
+def _parse_last(last: object) -> int:
+    if last is None:
+        return -1
+    if type(last) is not int or not 0 <= last <= MAX_COUNT:
+        raise PeerError(f"the receiver's last count is {quoted(last)}")
+    return last
+
+
+def parse_refusal(reply: object) -> tuple[Refusal, int]:
+    """Reason, and the receiver's epoch (0 for none), in a Socket.IO connect_error.
+
+    The data of a refusal stands below "data" (Socket.IO protocol, revision 5).
+    """
+    data = reply.get("data") if isinstance(reply, dict) else None
+    if isinstance(data, list) and data:
+        data = data[0]
+    if not isinstance(data, dict):
+        raise PeerError(f"connect: refused with {quoted(reply)}")
+    try:
+        reason = Refusal(data.get("reason"))
+    except ValueError:
+        raise PeerError(f"connect: refused for {quoted(data.get('reason'))}") from None
+    epoch = data.get("epoch", 0)
+    if type(epoch) is not int or not 0 <= epoch <= MAX_EPOCH:
+        raise PeerError(f"connect: the receiver's epoch is {quoted(epoch)}")
+    return reason, epoch

@@ -1,0 +1,212 @@
+"""`sendrecv proof`: reads the journal, prints the timeline and the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+from sendrecv import bundle, holes, picture, report
+from sendrecv.errors import UsageError
+from sendrecv.evidence import Booted, statements
+from sendrecv.journal import Source, boots_of, read, timestamp
+from sendrecv.verdict import EXIT_STATUS, Judge, Verdict
+
+DOTS = 2000
+SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
+"""What journalctl may map: it needs 8 MiB of each file, and is no faster with more."""
+PATIENCE = 1.0
+"""Seconds after which progress is shown."""
+
+DESCRIPTION = """\
+Reads the journal and shows, for each App, its runs and takeovers, and whether two senders ever
+ran at once, or a count was lost, repeated, or sent by a run that was over. It trusts the entries
+of PID 1 and of the receiver, and no others.
+"""
+EPILOG = """\
+exit status: 0 PROVEN, 1 VIOLATED, 2 INCONCLUSIVE (evidence is missing; it says which);
+64 and above: no verdict.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse would exit with 2, which is a verdict."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, "see sendrecv proof --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="sendrecv proof",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="INSTANCE", help="only these Apps (default: all)")
+    add("--since", metavar="TIME", help="only from then on, such as '-1h' (systemd.time(7))")
+    add("--until", metavar="TIME", help="only until then")
+    add("--boot", "-b", nargs="?", const="0", metavar="ID", help="only this boot: 0, -1, an ID")
+    add("--directory", "-D", type=Path, metavar="DIR", help="journal files of another machine")
+    add(
+        *("--file", "-f"),
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a journal file, an export file, or a bundle; may be repeated",
+    )
+    add("--verify-key", metavar="KEY", help="rest on a sealed journal's seals (journalctl(1))")
+    add("--bundle", type=Path, metavar="FILE", help="write the entries it rests on, for --file")
+    add("--json", action="store_true", help="print all of it as JSON")
+    add("--svg", type=Path, metavar="FILE", help="draw the timeline")
+    add("--all", action="store_true", help="show every run, not only the first and last ones")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run with these arguments; returns the exit status. Raises SendrecvError."""
+    arguments = _parser().parse_args(_with_times_attached(argv))
+    source = _source(arguments)
+    scope = bundle.Scope(tuple(arguments.names), source.scoped)
+    judge = Judge(DOTS if arguments.svg else 0)
+    notes = _inspect(source, arguments.verify_key)
+    scope.missing += source.missing
+    with ExitStack() as held:
+        writer = held.enter_context(bundle.Writer(arguments.bundle)) if arguments.bundle else None
+        _feed(judge, source, scope, writer)
+        verdict = judge.verdict(scope.names)
+        if writer:
+            digest = writer.finish([f"sendrecv proof: {verdict.status}"])
+            notes.append(f"{arguments.bundle}: SHA-256 {digest}")
+    _show(verdict, notes, arguments)
+    return EXIT_STATUS[verdict.status]
+
+
+def _with_times_attached(argv: list[str]) -> list[str]:
+    """argparse takes the "-1h" of "--since -1h" for an option."""
+    attached: list[str] = []
+    for word in argv:
+        if attached and attached[-1] in {"--since", "--until"}:
+            attached[-1] += f"={word}"
+        else:
+            attached.append(word)
+    return attached
+
+
+def _source(arguments: argparse.Namespace) -> Source:
+    directory, files = arguments.directory, tuple(arguments.file)
+    if directory and files:
+        raise UsageError("--directory and --file exclude each other")
+    if directory and not directory.is_dir():
+        raise UsageError(f"--directory: {directory} is not a directory")
+    since, until = (text and timestamp(text) for text in (arguments.since, arguments.until))
+    source = Source(directory, files, since, until, arguments.boot)
+    if arguments.verify_key and source.exports:
+        raise UsageError("--verify-key: an export file has no seals, only journal files have")
+    if source.boot is not None and source.exports:
+        source.boot = _boot_id(source.boot, boots_of(source))
+    return source
+
+
+def _boot_id(boot: str, boots: list[str]) -> str:
+    """As journalctl has it: 0 the last one, -1 the one before, 1 the first one."""
+    if not re.fullmatch(r"[+-]?\d{1,9}", boot):
+        return boot.replace("-", "")
+    place = int(boot) - 1
+    if not -len(boots) <= place < len(boots):
+        raise UsageError(f"--boot: there are {len(boots)} boots, and no {boot}")
+    return boots[place]
+
+
+def _inspect(source: Source, key: str | None) -> list[str]:
+    """Look for what is missing; returns notes."""
+    if not source.has_journal:
+        return []
+    found = holes.headers(source)
+    source.missing += holes.missing(source, found)
+    source.address_space = SPACE + SPACE_PER_FILE * len(found)
+    notes = []
+    if holes.is_volatile(source, found):
+        notes.append("this machine's journal is volatile: it ends with the boot (journald.conf(5))")
+    if key:
+        holes.rest_on_seals(source, holes.verify(source, key), found)
+        if source.until is not None:
+            until = time.ctime(source.until // 1_000_000)
+            notes.append(f"sealed until {until}: nothing later is read")
+    return notes
+
+
+def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writer | None) -> None:
+    judge.limit(scope.missing, scoped=scope.scoped)
+    known = len(source.missing)
+    progress = Progress()
+    last = b""
+    for entry, statement in statements(_without_scopes(read(source), scope, judge)):
+        judge.feed(statement)
+        if writer and not isinstance(statement, Booted):
+            if not last:
+                writer.add(scope.entry(entry))
+            writer.add(entry)
+            last = entry
+        progress.step()
+    progress.end()
+    late = source.missing[known:]
+    judge.limit(late)
+    if writer and late and last:
+        writer.add(bundle.Scope(missing=late).entry(last))
+
+
+def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) -> Iterator[bytes]:
+    """Take a bundle's own entries out; what they say limits the verdict."""
+    for entry in stream:
+        if said := bundle.scope_of(entry):
+            scope.merge(said)
+            judge.limit(said.missing, scoped=said.scoped)
+        else:
+            yield entry
+
+
+class Progress:
+    """On standard error, if it takes longer than PATIENCE."""
+
+    def __init__(self) -> None:
+        self._begun = self._shown = time.monotonic()
+        self._steps = 0
+        self._terminal = sys.stderr.isatty()
+
+    def step(self) -> None:
+        """One entry was read."""
+        self._steps += 1
+        if self._steps % 8192 == 0 and time.monotonic() - self._shown >= PATIENCE:
+            self._shown = time.monotonic()
+            end = "\r" if self._terminal else "\n"
+            print(f"reading: {self._steps:,} entries", end=end, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line as it was."""
+        if self._terminal and self._shown > self._begun:
+            print("\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _show(verdict: Verdict, notes: list[str], arguments: argparse.Namespace) -> None:
+    if arguments.svg:
+        _write(arguments.svg, picture.draw(verdict))
+    if arguments.json:
+        print(json.dumps(report.as_json(verdict, notes), indent=1))
+    else:
+        print("\n".join(report.text(verdict, notes, whole=arguments.all)))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None

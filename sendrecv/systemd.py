@@ -1,0 +1,151 @@
+"""The contract with the service manager: notifications, credentials, the inherited socket.
+
+sd_notify(3), sd_listen_fds(3), systemd.exec(5) (credentials, $INVOCATION_ID), systemd-journald(8)
+(severity prefixes). Nothing else in this package reads a variable that systemd sets.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+
+import sdnotify
+
+from sendrecv.errors import CredentialError, StoreUnusable, UsageError
+
+_FIRST_LISTEN_FD = 3
+_MAX_TOKEN = 4096
+START_SLICE = 1.0
+"""Seconds between two signs of life of a process that starts."""
+
+
+class Notifier:
+    """Messages to the service manager; without one (run by hand) they go nowhere."""
+
+    def __init__(self) -> None:
+        self._notifier = sdnotify.SystemdNotifier()
+        self._status = ""
+        self._pinged = 0.0
+        self._often_enough = watchdog_interval() / 10
+
+    def starting(self) -> None:
+        """Until ready(), show every second that this process runs, whatever it waits for.
+
+        A start may take long, on a starved machine or with a lock to wait for, and must not be
+        ended for that. One that is stopped or wedged shows nothing, and times out. The timer
+        interrupts system calls, and Python takes them up again (PEP 475).
+        """
+        # Or it would kill a process that fails while the interpreter, its handlers gone, ends.
+        atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._extend)
+        signal.setitimer(signal.ITIMER_REAL, START_SLICE, START_SLICE)
+
+    def _extend(self, _number: int, _frame: object) -> None:
+        self._notifier.notify(f"EXTEND_TIMEOUT_USEC={int(3 * START_SLICE * 1e6)}")
+
+    def status(self, text: str) -> None:
+        """STATUS=: what this process is waiting for."""
+        self._status = text
+        self._notifier.notify(f"STATUS={text}")
+
+    def ready(self) -> None:
+        """READY=1: the start is complete."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._notifier.notify("READY=1")
+
+    def working(self, status: str) -> None:
+        """WATCHDOG=1, and STATUS= if it has changed. For the loop that does the work, only.
+
+        Not if it has just been said: with many Apps, PID 1 has more work with this than we have.
+        """
+        now = time.monotonic()
+        if now < self._pinged + self._often_enough:
+            return
+        self._pinged = now
+        changed = "" if status == self._status else f"\nSTATUS={status}"
+        self._status = status
+        self._notifier.notify(f"WATCHDOG=1{changed}")
+
+    def stopping(self) -> None:
+        """STOPPING=1."""
+        self._notifier.notify("STOPPING=1")
+
+
+def watchdog_interval() -> float:
+    """Seconds between two pings: a quarter of what the unit allows, at most 1."""
+    allowed = os.environ.get("WATCHDOG_USEC", "")
+    return min(int(allowed) / 4e6, 1.0) if allowed.isdigit() else 1.0
+
+
+def invocation() -> str:
+    """32 hexadecimal digits that name this process, in the journal too ($INVOCATION_ID)."""
+    return os.environ.get("INVOCATION_ID") or os.urandom(16).hex()
+
+
+def boot_id() -> str:
+    """32 hexadecimal digits that name this boot; the unit hands it over (%b)."""
+    given = os.environ.get("SENDRECV_BOOT_ID")
+    if given:
+        return given
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip().replace("-", "")
+
+
+def state_directory() -> str:
+    """The unit's StateDirectory=. Raises StoreUnusable if there is none."""
+    given = os.environ.get("STATE_DIRECTORY")
+    if not given:
+        raise StoreUnusable("STATE_DIRECTORY is not set", "start the unit, or set it by hand")
+    return given
+
+
+def token() -> str:
+    """The token: a credential of the unit (the receiver's), or else its standard input.
+
+    Raises CredentialError if it is missing, empty, too long or not printable ASCII.
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = os.path.join(directory, "token") if directory else 0
+    if path == 0 and not stat.S_ISREG(os.fstat(0).st_mode):
+        raise CredentialError("the token was not handed over", "start the unit")
+    try:
+        with open(path, "rb", closefd=path != 0) as file:
+            data = file.read(_MAX_TOKEN + 1).strip()
+    except OSError as error:
+        raise CredentialError(f"{path or 'token'}: {error.strerror}", TOKEN_HINT) from None
+    if not data or len(data) > _MAX_TOKEN or not data.isascii() or not data.decode().isprintable():
+        raise CredentialError("/etc/sendrecv/token: empty or not one printable line", TOKEN_HINT)
+    return data.decode()
+
+
+TOKEN_HINT = "make one with: openssl rand -hex 32 > /etc/sendrecv/token"
+
+
+def listening_socket(name: str) -> socket.socket:
+    """The inherited stream socket called `name` (FileDescriptorName=), its variables cleared.
+
+    Raises UsageError if this process was handed none.
+    """
+    count = os.environ.pop("LISTEN_FDS", "")
+    names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
+    pid = os.environ.pop("LISTEN_PID", "")
+    if pid != str(os.getpid()) or not count.isdigit():
+        raise UsageError("no listening socket was handed over", "start receiver.socket")
+    for offset in range(int(count)):
+        # systemd-socket-activate(1) calls every socket "unknown".
+        if names[offset : offset + 1] in ([name], ["unknown"]):
+            listener = socket.socket(fileno=_FIRST_LISTEN_FD + offset)
+            listener.setblocking(False)
+            return listener
+    raise UsageError(f"no socket called {name} was handed over", "see receiver.socket")
+
+
+def log(severity: int, text: str) -> None:
+    """One line on standard error for the journal; on a terminal, without the severity."""
+    prefix = "" if sys.stderr.isatty() else f"<{severity}>"
+    print(prefix + text, file=sys.stderr, flush=True)

@@ -1,0 +1,101 @@
+"""`make bench`: measures the package as shipped, in a booted machine, and prints one table.
+
+    make bench                          everything that needs no npm
+    make bench ONLY=takeover,backlog    those sections
+    make bench PEERS=1                  the peers too
+    make bench KILLS=20                 shorter; the default is 100
+    make bench RELEASE=bookworm
+
+Writes .build/bench-RELEASE.json and .build/bench-RELEASE.svg beside it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests import npm
+from tests.bench import figures, pairs, peers, plot, probe, rates, takeover
+from tests.machine import DEB, TOP, Machine
+from tests.roots import RELEASES
+
+Section = Callable[[probe.Probe, int], list[figures.Figure]]
+
+SECTIONS: dict[str, Section] = {
+    "takeover": takeover.takeover,
+    "hang": takeover.hang,
+    "planned": takeover.planned,
+    "receiver": takeover.receiver,
+    "backlog": rates.backlog,
+    "fastest": rates.fastest,
+    "load": rates.load,
+    "memory": pairs.memory,
+    "pairs": pairs.pairs,
+    "peers": peers.peers,
+}
+
+
+def main() -> int:
+    """Runs the sections that are asked for; returns 1 if a figure misses what was asked."""
+    options = _options()
+    load = probe.load_now()
+    print(f"load before: {load} on {os.cpu_count()} cores", file=sys.stderr)
+    found: list[figures.Figure] = []
+    for name in options.only:
+        found += _run(name, options)
+        _write(found, options, load)  # after each: a section that fails loses no other
+    print(figures.table(found))
+    return int(any(figure.met() is False for figure in found))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.bench", description=__doc__)
+    parser.add_argument("release", choices=RELEASES, nargs="?", default=RELEASES[-1])
+    parser.add_argument("--only", type=_names, default=[], metavar="SECTION,...")
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--output", type=Path, default=TOP / ".build")
+    options = parser.parse_args()
+    if not options.only:
+        options.only = [name for name in SECTIONS if name != "peers" or options.peers]
+    return options
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",") if text else []
+    for name in names:
+        if name not in SECTIONS:
+            raise argparse.ArgumentTypeError(f"no section {name}, there are {', '.join(SECTIONS)}")
+    return names
+
+
+def _run(name: str, options: argparse.Namespace) -> list[figures.Figure]:
+    """One section, in a machine of its own: what one leaves behind is nothing to the next."""
+    print(f"{name} ...", file=sys.stderr)
+    binds = {npm.modules(peers.JS): peers.MODULES} if name == "peers" else {}
+    with Machine(options.release, binds=binds) as machine:
+        machine.install_deb(DEB)
+        return SECTIONS[name](probe.Probe(machine), options.kills)
+
+
+def _write(found: list[figures.Figure], options: argparse.Namespace, load: str) -> None:
+    options.output.mkdir(parents=True, exist_ok=True)
+    stem = options.output / f"bench-{options.release}"
+    about = {
+        "release": options.release,
+        "cores": os.cpu_count(),
+        "load before": load,
+        "load after": " ".join(f"{value:.2f}" for value in os.getloadavg()),
+        "day": time.strftime("%Y-%m-%d"),
+    }
+    rows = [figure.as_dict() for figure in found]
+    stem.with_suffix(".json").write_text(json.dumps({**about, "figures": rows}, indent=1) + "\n")
+    title = f"Debian {options.release}, {about['cores']} cores, {about['day']}"
+    stem.with_suffix(".svg").write_text(plot.svg(found, title))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

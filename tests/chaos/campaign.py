@@ -1,0 +1,255 @@
+"""Carries out a schedule batch by batch, and judges each by the journal alone."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests import checker
+from tests.chaos.arena import APPS, Arena
+from tests.chaos.faults import Fault, schedule
+from tests.chaos.pressure import OVERLOADED, Pressure
+from tests.chaos.silence import Silence, Strike, Worst, silences, worst_by_kind
+from tests.nspawn import NspawnError
+
+BATCH = 60
+RECOVERY_LIMIT = 5.0
+"""Seconds after the last fault in which an App must count again, unless the host is overloaded."""
+ERASES_RECORD = {"lock-removed", "record-noise", "state-full"}
+ERASED = 15.0
+"""Seconds in which a ledger and a record that were both lost explain an epoch that begins anew."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run."""
+
+    suite: str
+    faults: int
+    seed: int
+    keep: Path
+    batch: int = BATCH
+
+
+@dataclass
+class Result:
+    """What came of it. problems: violations and Apps that did not count again, as text.
+
+    erased: Apps whose epochs began anew, since nothing was left that knew them.
+    overloaded: recoveries that were too slow while the host, not the machine, was short of CPU.
+    pressure: the share of the time in which something waited for a CPU.
+    """
+
+    suite: str
+    seed: int
+    counts: int = 0
+    runs: int = 0
+    seconds: float = 0.0
+    violations: dict[str, int] = field(default_factory=dict)
+    unproven: int = 0
+    proof: str = ""
+    erased: list[str] = field(default_factory=list)
+    pressure: float = 0.0
+    overloaded: list[str] = field(default_factory=list)
+    worst: dict[str, Worst] = field(default_factory=dict)
+    triggers: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def injected(self) -> int:
+        """How many faults struck."""
+        return sum(worst.injected for worst in self.worst.values())
+
+
+class Campaign:
+    """One machine, one seed."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._strikes: list[Strike] = []
+        self._result = Result(options.suite, options.seed)
+
+    def run(self) -> Result:
+        """Inject everything. Stops at the end of the first batch that has shown a problem."""
+        begin = time.monotonic()
+        options = self._options
+        with Pressure() as self._pressure, Arena(options.suite) as arena:
+            for number, batch in enumerate(
+                schedule(options.seed, options.faults, [*APPS], options.batch)
+            ):
+                self._inject(arena, batch)
+                self._judge(arena)
+                print(f"batch {number}: {self._progress()}", flush=True)
+                if self._result.problems:
+                    break
+            self._prove(arena)
+            if self._result.problems:
+                self._keep(arena)
+        self._result.seconds = time.monotonic() - begin
+        self._result.pressure = self._pressure.share(begin, time.monotonic())
+        return self._result
+
+    def _inject(self, arena: Arena, batch: Sequence[Fault]) -> None:
+        by_number = {fault.number: fault for fault in batch}
+        last = batch[-1]
+        save = max(0.1, last.at - 1 - 15 * last.chance) if last.kind == "journal-lost" else 0.0
+        power: float | None = None
+        with closing(arena.inject(batch, save)) as reports:
+            for report in reports:
+                if "power" in report:
+                    power = report["at"]
+                    break
+                self._note(report, by_number)
+        if power:
+            # Not before the injector has ended: a shutdown stops it, and nsenter with it, for good.
+            self._lose_power(arena, batch, power)
+
+    def _lose_power(self, arena: Arena, batch: Sequence[Fault], at: float) -> None:
+        power = self._power(arena, batch[-1], at)
+        begun = {strike.number for strike in self._strikes}
+        lost = [fault for fault in batch[:-1] if fault.number not in begun]
+        # What was still under way when the power went: when it struck is not known.
+        self._strikes += [
+            Strike(f.number, f.kind, f.app, power.begin - f.hold, power.begin) for f in lost
+        ]
+        self._strikes.append(power)
+        for report in arena.inject([]):
+            self._note(report, {})
+
+    def _power(self, arena: Arena, fault: Fault, at: float) -> Strike:
+        if fault.kind == "reboot":
+            arena.make_room()
+            self._reboot(arena)
+            return Strike(fault.number, fault.kind, "", at, time.monotonic() - 1)
+        arena.machine.power_cut()
+        arena.make_room()
+        error = ""
+        if fault.kind == "journal-lost" and not arena.lose_journal():
+            error = "no journal was kept"
+        back = time.monotonic()
+        arena.machine.boot()
+        return Strike(fault.number, fault.kind, "", at, back, fault.trigger, error)
+
+    def _reboot(self, arena: Arena) -> None:
+        """Asks a second time: PID 1 forgets what it is asked while it re-executes."""
+        look = ""
+        for _ in range(2):
+            try:
+                return arena.machine.reboot(45)
+            except NspawnError:
+                look = _look(arena)
+        self._result.problems.append(f"it did not reboot:\n{look}")
+        arena.machine.power_cut()
+        return arena.machine.boot()
+
+    def _note(self, report: Mapping[str, Any], faults: Mapping[int, Fault]) -> None:
+        if "settled" in report:
+            self._result.problems += [
+                f"{app} did not count again" for app in report["silent"]
+            ]
+            return
+        fault = faults[report["fault"]]
+        self._strikes.append(
+            Strike(
+                fault.number,
+                fault.kind,
+                fault.app,
+                report["begin"],
+                report["end"],
+                report["trigger"],
+                report["error"],
+            )
+        )
+
+    def _judge(self, arena: Arena) -> None:
+        self._entries = arena.journal()
+        verdict = checker.check(self._entries)
+        result = self._result
+        result.counts = sum(map(len, verdict.lines.values()))
+        result.runs = sum(map(len, verdict.runs.values()))
+        erased = [fault for fault in verdict.faults if self._is_erased(fault)]
+        faults = [fault for fault in verdict.faults if fault not in erased]
+        result.erased = [f"{fault.app}: {fault.text}" for fault in erased]
+        result.violations = {
+            str(kind): sum(fault.kind is kind for fault in faults) for kind in checker.Kind
+        }
+        result.unproven = len(verdict.unproven)
+        result.triggers = {}
+        for strike in self._strikes:
+            result.triggers[strike.trigger] = result.triggers.get(strike.trigger, 0) + 1
+        some = list(silences(verdict.lines, self._strikes))
+        result.worst = worst_by_kind(some, self._strikes)
+        result.problems += [f"{fault.kind}: {fault.app}: {fault.text}" for fault in faults]
+        result.problems += [f"no line of {app}" for app in APPS if not verdict.lines.get(app)]
+        slow = [silence for silence in some if silence.recovery > RECOVERY_LIMIT]
+        hard = [s for s in slow if self._pressure.share(s.begin, s.end) > OVERLOADED]
+        result.overloaded = [_describe(silence) for silence in hard]
+        result.problems += [f"too long: {_describe(s)}" for s in slow if s not in hard]
+
+    def _is_erased(self, fault: checker.Fault) -> bool:
+        """Epochs are in the ledger and in the record; an App that has lost both begins anew."""
+        kinds = {
+            strike.kind
+            for strike in self._strikes
+            if strike.app in {"", fault.app} and fault.at - ERASED < strike.end <= fault.at
+        }
+        both = "ledger-deleted" in kinds and bool(kinds & ERASES_RECORD)
+        return fault.kind is checker.Kind.EPOCH and both
+
+    def _prove(self, arena: Arena) -> None:
+        """What the package's own proof says of the same journal: it must not contradict."""
+        done = arena.machine.run("sendrecv proof", check=False, timeout=120)
+        said = {0: "PROVEN", 1: "VIOLATED", 2: "INCONCLUSIVE"}
+        result = self._result
+        result.proof = said.get(done.returncode, f"exit {done.returncode}: {done.stderr}")
+        expected = sum(result.violations.values()) or result.erased
+        if (result.proof == "VIOLATED") != bool(expected):
+            result.problems.append(f"the proof says {result.proof}:\n{done.stdout}")
+
+    def _progress(self) -> str:
+        result = self._result
+        recovery = max((worst.recovery for worst in result.worst.values()), default=0)
+        return (
+            f"{result.injected} faults, {result.counts} counts, {result.runs} runs, "
+            f"{sum(result.violations.values())} violations, worst recovery {recovery:.2f} s, "
+            f"{len(result.overloaded)} too slow on an overloaded host, CPU pressure "
+            f"{self._pressure.share(time.monotonic() - 30, time.monotonic()):.0%}"
+        )
+
+    def _keep(self, arena: Arena) -> None:
+        """The journal, what was injected, and the part of both around each problem."""
+        keep = self._options.keep
+        keep.mkdir(parents=True, exist_ok=True)
+        stem = f"{self._options.suite}-{self._options.seed}"
+        command = "journalctl -o export | gzip > /var/lib/chaos/export.gz"
+        export = arena.machine.run(command, check=False)
+        if not export.returncode:
+            arena.machine.get("/var/lib/chaos/export.gz", keep / f"{stem}.journal.export.gz")
+        with gzip.open(keep / f"{stem}.journal.json.gz", "wt", encoding="utf-8") as file:
+            for entry in self._entries:
+                file.write(f"{json.dumps(entry)}\n")
+        strikes = [asdict(strike) for strike in self._strikes]
+        (keep / f"{stem}.faults.json").write_text(json.dumps(strikes), encoding="utf-8")
+        (keep / f"{stem}.problems").write_text("\n".join(self._result.problems), encoding="utf-8")
+
+
+def _look(arena: Arena) -> str:
+    """Why a machine does not go down."""
+    command = "systemctl list-jobs --no-pager; ps axfo pid,stat,etime,wchan:20,args | tail -40"
+    return arena.machine.run(command, check=False).stdout
+
+
+def _describe(silence: Silence) -> str:
+    faults = ", ".join(
+        f"{s.kind} {s.app} {s.begin:.3f}-{s.end:.3f}" for s in silence.strikes
+    )
+    return (
+        f"{silence.app} silent {silence.begin:.3f} to {silence.end:.3f} ({silence.seconds:.2f} s), "
+        f"{silence.recovery:.2f} s after the last of: {faults or 'nothing'}"
+    )

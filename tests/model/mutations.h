@@ -1,0 +1,212 @@
+/*
+ * The rules of takeover.pml, each with the mutation that takes it away (-DNAME=1).
+ * test_model.py says for each mutation which violation catches it, or why none does.
+ */
+
+/* Kinds of fault that are not asked for do not happen. */
+#ifndef KILL_SENDER
+#define KILL_SENDER 0
+#endif
+#ifndef KILL_RECEIVER
+#define KILL_RECEIVER 0
+#endif
+#ifndef CUT
+#define CUT 0
+#endif
+#ifndef BESIDE
+#define BESIDE 0
+#endif
+#ifndef UNLINK
+#define UNLINK 0
+#endif
+#ifndef DAMAGE
+#define DAMAGE 0
+#endif
+#ifndef FULL
+#define FULL 0
+#endif
+#ifndef POWER
+#define POWER 0
+#endif
+#ifndef WEDGED
+#define WEDGED 0
+#endif
+#ifndef LEDGER
+#define LEDGER 0
+#endif
+#ifndef OLD_LEDGER
+#define OLD_LEDGER 0
+#endif
+#ifndef AGED
+#define AGED 0
+#endif
+#ifndef NO_LOCK
+#define NO_LOCK 0
+#endif
+#ifndef NO_LEDGER_LOCK
+#define NO_LEDGER_LOCK 0
+#endif
+#ifndef JUDGED /* 0: what is stuck does not matter */
+#define JUDGED 1
+#endif
+#ifndef FORGIVING /* 1: a line may be printed again once the ledger was lost */
+#define FORGIVING 0
+#endif
+#ifndef MERGED /* 1: the journal is asked for the last counts at each start, not only if the ledger is new */
+#define MERGED 0
+#endif
+
+/* ---- the store ---- */
+
+#if ONE_SLOT
+#define NEXT_SLOT FILE.newest
+#else
+#define NEXT_SLOT (1 - FILE.newest)
+#endif
+#define TEAR() destroy(opened[me], NEXT_SLOT)
+
+#if EPOCH_NOT_WRITTEN_FIRST
+#define FIRST_TEAR() skip
+#define WRITES_EPOCH_FIRST 0
+#else
+#define FIRST_TEAR() TEAR()
+#define WRITES_EPOCH_FIRST 1
+#endif
+
+#if RENAME_OVER /* a new file with the record is moved to the path; the lock stays with the old */
+#define RENAME() new_inode_at_path(); \
+    inode[path].newest = FILE.newest; copy_slot(0); copy_slot(1)
+#define copy_slot(s) inode[path].slot[s].whole = FILE.slot[s].whole; \
+    inode[path].slot[s].epoch = FILE.slot[s].epoch; \
+    inode[path].slot[s].count = FILE.slot[s].count; inode[path].slot[s].acked = FILE.slot[s].acked
+#else
+#define RENAME() skip
+#endif
+
+#if NO_VERIFY_AT_COMMIT
+#define HOLDS_AT_COMMIT true
+#else
+#define HOLDS_AT_COMMIT HOLDS
+#endif
+#if NO_VERIFY_AT_RAISE
+#define HOLDS_AT_RAISE true
+#else
+#define HOLDS_AT_RAISE HOLDS
+#endif
+#if NO_VERIFY_AT_RESUMED
+#define HOLDS_AT_RESUMED true
+#else
+#define HOLDS_AT_RESUMED HOLDS
+#endif
+
+/* ---- the sender ---- */
+
+#if SKIPS_UNACKNOWLEDGED /* a successor goes on with the count after the record's */
+#define SKIP() acked = count
+#else
+#define SKIP() skip
+#endif
+
+#if NEVER_RAISES
+#define RAISED(e) my_epoch
+#else
+#define RAISED(e) (e + 1)
+#endif
+
+#if IGNORES_RESUMED
+#define ADOPT_RESUMED(n) skip
+#else
+#define ADOPT_RESUMED(n) adopt(n)
+#endif
+
+#if NEVER_RECONNECTS
+#define RECONNECTS false
+#else
+#define RECONNECTS true
+#endif
+
+/* ---- the receiver ---- */
+
+#if STALE_ADMITTED
+#define ADMITS(c) true
+#elif SAME_EPOCH_ADMITTED /* also from another run */
+#define ADMITS(c) (conn[c].epoch >= m_epoch)
+#else
+#define ADMITS(c) (m_epoch == 0 || conn[c].epoch > m_epoch || \
+    (conn[c].epoch == m_epoch && conn[c].life == m_life))
+#endif
+
+#if NO_FENCE
+#define LISTENS_TO(c) true
+#elif FENCE_BY_EPOCH_ONLY /* not by connection */
+#define LISTENS_TO(c) (conn[c].epoch == m_epoch)
+#else
+#define LISTENS_TO(c) (c == current)
+#endif
+
+#if DUPLICATE_ACCEPTED
+#define IS_DUPLICATE(c) false
+#else
+#define IS_DUPLICATE(c) (m_last > 0 && conn[c].last <= m_last)
+#endif
+#if GAP_ACCEPTED
+#define IS_GAP(c) false
+#else
+#define IS_GAP(c) (m_last > 0 && conn[c].first > m_last + 1)
+#endif
+
+#if CLAIM_NOT_STORED /* until a count is */
+#define CLAIM_IS_STORED 0
+#else
+#define CLAIM_IS_STORED 1
+#endif
+
+#if ANSWER_BEFORE_COMMIT
+#define ANSWER_AT_ONCE(c) conn[c].stage = 0
+#else
+#define ANSWER_AT_ONCE(c) skip
+#endif
+#if RESUMED_BEFORE_COMMIT /* and a run that comes back is admitted at once: it changes nothing */
+#define AT_ONCE(c) conn[c].stage = 0
+#else
+#define AT_ONCE(c) skip
+#endif
+
+#if NO_ROLL_BACK
+#define ROLL_BACK() skip
+#else
+#define ROLL_BACK() forget(); current = before
+#endif
+
+/* ---- what is printed ---- */
+
+#if PRINT_BEFORE_COMMIT
+#define PRINT_AT_ONCE(c) do \
+    :: printed < m_last -> printed++; print(printed) \
+    :: else -> break \
+    od
+#define PRINT_LATER(n) skip
+#else
+#define PRINT_AT_ONCE(c) skip
+#define PRINT_LATER(n) print(n)
+#endif
+
+#if NO_OUTBOX
+#define FIRST_UNPRINTED last
+#elif NOT_COMPARED /* the whole outbox is printed again */
+#define FIRST_UNPRINTED pruned
+#else
+#define FIRST_UNPRINTED (journal > pruned -> journal : pruned)
+#endif
+
+#if OUTBOX_NOT_KEPT /* until journald has synced */
+#define UNSYNCED 0
+#else
+#define UNSYNCED pruned
+#endif
+
+#if NOT_REBUILT /* a new ledger knows nothing, though the journal does */
+#define REBUILD() skip
+#else
+#define REBUILD() last = (last < journal -> journal : last)
+#endif

@@ -1,0 +1,170 @@
+/* The receiver, its ledger and its output. Included by takeover.pml, which explains. */
+
+inline decide(c, what, n) {
+    conn[c].request = 0; conn[c].reply = what; conn[c].first = 0; conn[c].last = n;
+    conn[c].stage = 1
+}
+
+inline decide_claim(c) {
+    check(epoch_fell, ADMITS(c) && conn[c].epoch < admitted && !ledger_lost);
+    if
+    :: ADMITS(c) && conn[c].epoch == m_epoch && conn[c].life == m_life ->
+        current = c; decide(c, ADMITTED, 0); AT_ONCE(c)
+    :: ADMITS(c) && !(conn[c].epoch == m_epoch && conn[c].life == m_life) ->
+        m_epoch = conn[c].epoch; m_life = conn[c].life; stored = stored || CLAIM_IS_STORED;
+        current = c; decide(c, ADMITTED, 0)
+    :: else -> decide(c, STALE, m_epoch)
+    fi
+}
+
+inline decide_resume(c) {
+    decide(c, RESUMED, m_last);
+    AT_ONCE(c)
+}
+
+inline accept(c) {
+    check(accepted_gap, conn[c].first > m_last + 1 && (m_last > 0 || conn[c].first > journal + 1));
+    check(accepted_twice, conn[c].last <= m_last);
+    check(accepted_outsider, conn[c].life != m_life);
+    check(accepted_older_run, conn[c].life < m_listened);
+    m_listened = conn[c].life;
+    if :: m_last == 0 -> printed = conn[c].first - 1 :: else fi;
+    m_last = conn[c].last; stored = 1;
+    PRINT_AT_ONCE(c);
+    decide(c, ACCEPTED, m_last);
+    ANSWER_AT_ONCE(c)
+}
+
+inline decide_counts(c) {
+    if
+    :: !LISTENS_TO(c) -> decide(c, FENCED, m_last)
+    :: LISTENS_TO(c) && IS_DUPLICATE(c) -> decide(c, DUPLICATE, m_last)
+    :: LISTENS_TO(c) && !IS_DUPLICATE(c) && IS_GAP(c) -> decide(c, GAP, m_last)
+    :: else -> accept(c)
+    fi
+}
+
+inline decide_any(c) {
+    if
+    :: conn[c].request == CLAIM -> decide_claim(c)
+    :: conn[c].request == RESUME -> decide_resume(c)
+    :: conn[c].request == COUNTS -> decide_counts(c)
+    fi
+}
+
+inline print(n) {
+    check(printed_twice, n <= journal && !FORGIVEN);
+    check(printed_gap, n > journal + 1);
+    journal = n
+}
+
+#define ANY(s) (conn[0].stage == s || conn[1].stage == s || conn[2].stage == s)
+
+inline make_durable(c) {
+    if :: conn[c].stage == 1 -> conn[c].stage = 2 :: else fi
+}
+
+inline make_unavailable(c) {
+    if :: conn[c].stage == 1 -> decide(c, UNAVAILABLE, 0); conn[c].stage = 2 :: else fi
+}
+
+inline answer(c) {
+    if
+    :: conn[c].reply == ADMITTED && conn[c].epoch > admitted -> admitted = conn[c].epoch
+    :: else
+    fi;
+    if :: conn[c].state == LEFT -> release(c) :: else -> conn[c].stage = 0 fi;
+    if :: !ANY(2) -> phase = GATHERING :: else fi
+}
+
+inline server_gone(c) {
+    if
+    :: conn[c].state == LEFT -> release(c)
+    :: conn[c].state == OPEN -> release(c); conn[c].state = DEAD
+    :: else
+    fi
+}
+
+inline forget() {
+    m_epoch = epoch; m_life = life; m_last = last; m_listened = listened
+}
+
+inline start() {
+    if :: is_new || MERGED -> REBUILD() :: else fi;
+    is_new = 0;
+    forget();
+    if :: printed > last -> printed = last :: else fi;
+    phase = PRINTING; up = 1
+}
+
+inline stop_serving() {
+    up = 0; stored = 0; phase = GATHERING; printed = 0; current = NOCONN; before = NOCONN;
+    m_epoch = 0; m_life = 0; m_last = 0; m_listened = 0;
+    server_gone(0); server_gone(1); server_gone(2)
+}
+
+proctype Receiver() {
+end_down:
+    if
+    :: d_step { wedged == 0 || NO_LEDGER_LOCK -> printed = FIRST_UNPRINTED; start() }
+#if JOURNAL_READ_BEFORE_LOCK
+    :: d_step { true -> printed = FIRST_UNPRINTED };
+        if
+        :: d_step { wedged == 0 -> start() }
+        :: d_step { wedged > 0 -> printed = 0 }; goto end_down
+        fi
+#endif
+#if REBUILT_LATER
+    :: d_step { is_new && KILL_RECEIVER && faults > 0 -> faults--; is_new = 0 }; goto end_down
+#endif
+#if COMPARE_WITHOUT_SYNC
+    :: d_step { journal > pruned -> printed = journal - 1; start() }
+#endif
+    fi;
+
+end_serving:
+    do
+    :: d_step { phase == GATHERING && conn[0].request != 0 -> decide_any(0) }
+    :: d_step { phase == GATHERING && conn[1].request != 0 -> decide_any(1) }
+    :: d_step { phase == GATHERING && conn[2].request != 0 -> decide_any(2) }
+    /* commit */
+    :: d_step { phase == GATHERING && (ANY(1) || stored) ->
+        if :: stored -> epoch = m_epoch; life = m_life; last = m_last; stored = 0 :: else fi;
+        listened = m_listened; before = current;
+        make_durable(0); make_durable(1); make_durable(2);
+        phase = PRINTING }
+    /* commit fails */
+    :: d_step { FULL && faults > 0 && phase == GATHERING && ANY(1) ->
+        faults--; stored = 0;
+        ROLL_BACK();
+        make_unavailable(0); make_unavailable(1); make_unavailable(2);
+        phase = ANSWERING }
+    :: d_step { phase == PRINTING && printed < last -> printed++; PRINT_LATER(printed) }
+    :: d_step { phase == PRINTING && printed >= last && ANY(2) -> phase = ANSWERING }
+    :: d_step { phase == PRINTING && printed >= last && !ANY(2) -> phase = GATHERING }
+    :: d_step { phase == ANSWERING && conn[0].stage == 2 -> answer(0) }
+    :: d_step { phase == ANSWERING && conn[1].stage == 2 -> answer(1) }
+    :: d_step { phase == ANSWERING && conn[2].stage == 2 -> answer(2) }
+    :: d_step { phase == ANSWERING && !ANY(2) -> phase = GATHERING }
+    /* prune: what journald has synced to disk, no sooner */
+    :: d_step { POWER && faults > 0 && pruned < journal -> pruned++ }
+    :: d_step { KILL_RECEIVER && faults > 0 -> faults--; stop_serving() }; goto end_down
+    :: d_step { WEDGED && faults > 0 && phase == PRINTING && printed < last && wedged == 0 ->
+        faults--; wedged = printed + 1; stop_serving() }; goto end_down
+    :: atomic { POWER && faults > 0 ->
+        faults--;
+        do
+        :: journal > UNSYNCED -> journal--
+        :: break
+        od;
+        d_step { true -> stop_serving() } }; goto end_down
+    :: d_step { LEDGER && faults > 0 ->
+        faults--; ledger_lost = 1; is_new = 1; epoch = 0; life = 0; last = 0; pruned = 0;
+        stop_serving() }; goto end_down
+    :: d_step { OLD_LEDGER && faults > 0 && last > 1 ->
+        faults--; ledger_lost = 1; epoch = (epoch > 1 -> epoch - 1 : 1); life = 0; last = last - 1;
+        pruned = (pruned < last -> pruned : last);
+        stop_serving() }; goto end_down
+    od
+}
+

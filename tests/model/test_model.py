@@ -1,0 +1,239 @@
+"""The model keeps its promises, and each rule that is taken away from it breaks one.
+
+A mutation that breaks nothing stands in REDUNDANT, with the other rule that covers for it; the two
+taken away together stand in CAUGHT. What is not promised stands in LIMITS: there spin shows
+that less could not be said.
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.model.search import MODEL, Verdict, search
+
+TOP = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Case:
+    """rules: the mutations. kinds: of fault, at most `faults` of them. n: counts."""
+
+    rules: str
+    kinds: str
+    faults: int
+    n: int = 2
+    violation: str = ""
+    progress: bool = False
+    why: str = ""
+
+    def __str__(self) -> str:
+        return "+".join(self.rules.split()) or "-".join(self.kinds.split())
+
+    def defines(self) -> dict[str, int]:
+        """As spin takes them."""
+        pairs = (word.partition("=") for word in f"{self.rules} {self.kinds}".split())
+        flags = {name: int(value or "1") for name, _, value in pairs}
+        # Being stuck would hide what else is wrong, for it is often reached first.
+        judged = int(self.violation in {"", "stuck"})
+        return flags | {"FAULTS": self.faults, "N": self.n, "JUDGED": judged}
+
+
+ALL = "KILL_SENDER KILL_RECEIVER CUT BESIDE UNLINK DAMAGE FULL POWER WEDGED AGED"
+DEATHS = "KILL_SENDER KILL_RECEIVER CUT"
+LOCKS = "KILL_SENDER BESIDE UNLINK AGED"
+RECEIVER = "KILL_RECEIVER CUT FULL POWER WEDGED"
+LEDGER = "KILL_SENDER KILL_RECEIVER CUT BESIDE UNLINK DAMAGE FULL WEDGED AGED"
+
+SUITES = {
+    "any two faults": Case("", ALL, 2, n=3),
+    "three deaths": Case("", DEATHS, 3),
+    "three faults of processes and locks": Case("", LOCKS, 3),
+    "three faults of the receiver": Case("", RECEIVER, 3, n=3),
+    "a lost ledger": Case("", f"{LEDGER} LEDGER", 2, n=3),
+    "an old ledger": Case("", f"{LEDGER} OLD_LEDGER FORGIVING", 2),
+    "no endless execution: any two faults": Case("", ALL, 2, progress=True),
+    "no endless execution: a lost ledger": Case("", f"{LEDGER} LEDGER", 2, progress=True),
+}
+
+CAUGHT = (
+    # The store.
+    Case("NO_LOCK", "BESIDE", 1, violation="two_holders"),
+    Case("RENAME_OVER", "", 0, violation="restless"),
+    Case(
+        "RENAME_OVER NO_VERIFY_AT_COMMIT NO_VERIFY_AT_RAISE NO_VERIFY_AT_RESUMED",
+        "BESIDE",
+        1,
+        violation="two_holders",
+    ),
+    Case("ONE_SLOT", "KILL_SENDER", 1, violation="tick_lost"),
+    Case("EMIT_BEFORE_PERSIST", "KILL_SENDER", 1, violation="tick_lost"),
+    Case("NO_VERIFY_AT_RESUMED", LOCKS, 2, n=3, violation="accepted_older_run"),
+    Case(
+        "NO_VERIFY_AT_COMMIT NO_VERIFY_AT_RAISE NO_VERIFY_AT_RESUMED",
+        "BESIDE UNLINK",
+        2,
+        violation="accepted_older_run",
+    ),
+    # The sender.
+    Case("SKIPS_UNACKNOWLEDGED", "KILL_SENDER", 1, n=3, violation="accepted_gap"),
+    Case("NEVER_RAISES", "DAMAGE KILL_SENDER", 2, violation="cycle", progress=True),
+    Case("NEVER_RECONNECTS", "KILL_RECEIVER", 1, violation="stuck"),
+    # The receiver.
+    Case("NO_FENCE", "KILL_SENDER", 1, violation="accepted_outsider"),
+    Case("STALE_ADMITTED", "KILL_SENDER", 1, violation="epoch_fell"),
+    Case("CLAIM_NOT_STORED", "KILL_RECEIVER BESIDE UNLINK CUT", 3, violation="epoch_fell"),
+    Case(
+        "SAME_EPOCH_ADMITTED NO_VERIFY_AT_RESUMED", LOCKS, 2, violation="accepted_older_run"
+    ),
+    Case(
+        "FENCE_BY_EPOCH_ONLY SAME_EPOCH_ADMITTED EPOCH_NOT_WRITTEN_FIRST",
+        "KILL_SENDER",
+        2,
+        violation="accepted_outsider",
+    ),
+    Case("DUPLICATE_ACCEPTED IGNORES_RESUMED", "KILL_SENDER", 1, violation="accepted_twice"),
+    Case(
+        "GAP_ACCEPTED SKIPS_UNACKNOWLEDGED IGNORES_RESUMED",
+        "KILL_SENDER AGED=2",
+        1,
+        n=3,
+        violation="accepted_gap",
+    ),
+    Case("ANSWER_BEFORE_COMMIT", "KILL_RECEIVER", 1, violation="ack_not_durable"),
+    Case("RESUMED_BEFORE_COMMIT", "KILL_RECEIVER CUT", 2, violation="ack_not_durable"),
+    Case("NO_ROLL_BACK", "FULL", 1, violation="ack_not_durable"),
+    # What is printed.
+    Case("PRINT_BEFORE_COMMIT", "KILL_RECEIVER", 1, violation="printed_twice"),
+    Case("NO_OUTBOX", "KILL_RECEIVER", 1, violation="printed_gap"),
+    Case("OUTBOX_NOT_KEPT", "POWER", 1, violation="printed_gap"),
+    Case("NOT_COMPARED", "KILL_RECEIVER", 1, violation="printed_twice"),
+    Case("COMPARE_WITHOUT_SYNC", "KILL_RECEIVER", 1, violation="printed_twice"),
+    Case("NO_LEDGER_LOCK", "WEDGED", 1, violation="printed_twice"),
+    Case("JOURNAL_READ_BEFORE_LOCK", "WEDGED", 1, violation="printed_twice"),
+    Case("NOT_REBUILT", "LEDGER", 1, violation="printed_twice"),
+    Case("REBUILT_LATER", "LEDGER KILL_RECEIVER", 2, n=3, violation="printed_twice"),
+)
+
+REDUNDANT = (
+    Case("NO_VERIFY_AT_COMMIT", LOCKS, 2, why="who lost the lock is fenced, then verifies"),
+    Case("NO_VERIFY_AT_RAISE", LOCKS, 2, why="it verifies again before it counts"),
+    Case(
+        "NO_VERIFY_AT_COMMIT NO_VERIFY_AT_RAISE",
+        LOCKS,
+        2,
+        why="one look after the receiver's answer is all that safety needs",
+    ),
+    Case(
+        "EPOCH_NOT_WRITTEN_FIRST",
+        "KILL_SENDER BESIDE CUT UNLINK",
+        2,
+        why="of two runs with one epoch the receiver admits the first; the other raises it",
+    ),
+    Case("SAME_EPOCH_ADMITTED", LOCKS, 2, why="the older run verifies before it counts"),
+    Case(
+        "SAME_EPOCH_ADMITTED EPOCH_NOT_WRITTEN_FIRST",
+        "KILL_SENDER CUT",
+        2,
+        why="what a dead run left in its socket is fenced by its connection",
+    ),
+    Case("FENCE_BY_EPOCH_ONLY", f"{LOCKS} CUT", 2, why="no two runs have one epoch"),
+    Case("DUPLICATE_ACCEPTED", DEATHS, 2, why="after resumed, a sender sends no duplicates"),
+    Case("IGNORES_RESUMED", DEATHS, 2, why="the answer `duplicate` says the last count as well"),
+    Case("GAP_ACCEPTED", DEATHS, 2, why="a sender that follows the protocol leaves no gap"),
+)
+
+LIMITS = (
+    # An old copy of the ledger (a backup) is believed: what it does not know is printed again.
+    Case("", "OLD_LEDGER", 1, violation="printed_twice"),
+    # The ledger lost, and the journal's newest lines by a power cut: nobody knows them any more.
+    Case("", "LEDGER POWER", 2, violation="stuck"),
+)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+STEPS = re.findall(r"^ \* {3}\S.*?  +(\w+/[\w.-]+) +([\w., ]+)$", _text(MODEL), re.M)
+"""The table of takeover.pml: files, and names in each."""
+
+
+@cache
+def verdict(case: Case) -> Verdict:
+    """Small searches take less time than the compiler's optimizing would."""
+    optimize = "-O1" if case in SUITES.values() else "-O0"
+    found = search(case.defines(), progress=case.progress, optimize=optimize)
+    print(f"{case}: {found}")
+    return found
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_promise_holds(name: str) -> None:
+    found = verdict(SUITES[name])
+    assert not found.violation, found.trail
+    assert found.states > 100_000
+
+
+@pytest.mark.parametrize("case", CAUGHT, ids=str)
+def test_a_rule_taken_away_is_caught(case: Case) -> None:
+    assert verdict(case).violation == case.violation
+
+
+@pytest.mark.parametrize("case", REDUNDANT, ids=str)
+def test_a_rule_that_another_covers_for(case: Case) -> None:
+    found = verdict(case)
+    assert not found.violation, found.trail
+    assert case.why
+
+
+@pytest.mark.parametrize("case", LIMITS, ids=str)
+def test_what_is_not_promised_is_not_kept(case: Case) -> None:
+    assert verdict(case).violation == case.violation
+
+
+def test_the_journal_asked_at_each_start_would_make_up_for_an_old_ledger() -> None:
+    found = verdict(Case("MERGED", f"{LEDGER} OLD_LEDGER", 2))
+    assert not found.violation, found.trail
+
+
+def test_each_rule_is_caught_alone_or_with_others() -> None:
+    text = "".join(map(_text, [*MODEL.parent.glob("*.h"), *MODEL.parent.glob("*.pml")]))
+    rules = set(re.findall(r"^#(?:el)?if (\w+)", text, re.M)) | {"NO_LOCK", "NO_LEDGER_LOCK"}
+    assert rules == {rule for case in CAUGHT for rule in case.rules.split()}
+
+
+def test_each_violation_can_be_found() -> None:
+    names = set(re.findall(r"check\((\w+), ", "".join(map(_text, MODEL.parent.glob("*.pml")))))
+    assert names - {"name"} | {"cycle"} == {case.violation for case in CAUGHT}
+
+
+def test_each_step_is_taken() -> None:
+    suites = [verdict(case).unreached for case in SUITES.values() if not case.progress]
+    assert not frozenset.intersection(*suites)
+
+
+@pytest.mark.parametrize(("file", "names"), STEPS)
+def test_each_step_has_its_function(file: str, names: str) -> None:
+    for name in names.split(", "):
+        assert name in _functions(TOP / file), f"{file} has no {name}"
+
+
+def test_the_steps_are_mapped() -> None:
+    assert len(STEPS) > 20
+
+
+def _functions(path: Path) -> set[str]:
+    if path.suffix != ".py":
+        return set(re.findall(r"^(\w+)\(\) \{", _text(path), re.M))
+    found = set()
+    for node in ast.parse(_text(path)).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            functions = (child for child in node.body if isinstance(child, ast.FunctionDef))
+            found |= {f"{node.name}.{function.name}" for function in functions}
+    return found

@@ -1,0 +1,342 @@
+"""The faults, as Hypothesis chooses and shrinks them; and how to run any number of them.
+
+A step is one thing that one process, connection or clock does. A run of the simulation is a series
+of the rules below, then the end of all faults, and the verdict. What fails is shrunk and shown as
+the calls of the rules that lead there; the seed in the message finds it again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import hypothesis
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sendrecv.messages import Connect, Emit, Persist, Resume, SenderCommand, VerifyLock
+from sendrecv.sender_protocol import SECOND
+from tests.simulation.network import Connection, Seat
+from tests.simulation.receiver import Phase
+from tests.simulation.sender import SenderProcess
+from tests.simulation.world import Parts, World
+
+RULES = 40
+"""At most so many in one run."""
+RUNS = 100
+"""Between two looks at the number of steps."""
+
+CALM = 120
+"""Steps at most without a fault in between."""
+SOON = 60
+"""Steps in which something that is waited for mostly comes."""
+
+indexes = st.integers(0, 7)
+# Of a fixed size: that is one decision for Hypothesis, not one for each byte.
+choices = st.binary(min_size=10, max_size=10) | st.binary(min_size=50, max_size=50)
+more = st.integers(0, 2)
+calls = st.integers(0, 14)
+Kind = type[SenderCommand] | None
+commands = st.sampled_from((None, Persist, Connect, Resume, VerifyLock, Emit))
+sent = st.sampled_from((Emit, Connect, Resume))
+phases = st.sampled_from(Phase)
+durations = st.sampled_from((SECOND // 10, SECOND, 3 * SECOND, 7 * SECOND))
+
+
+@dataclass
+class Tally:
+    """What was done in all runs of a simulation. worst: the longest it took to settle."""
+
+    runs: int = 0
+    steps: int = 0
+    counts: int = 0
+    worst: int = 0
+    seen: Counter[tuple[object, ...]] = field(default_factory=Counter)
+
+    def add(self, world: World, settled: int) -> None:
+        """One run has ended well."""
+        self.runs += 1
+        self.steps += world.steps
+        self.counts += sum(last + 1 for last in world.verdict().values())
+        self.seen += world.witness.seen
+        self.worst = max(self.worst, settled)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.runs} runs, {self.steps} steps, {self.counts} counts, counting again at the"
+            f" latest {self.worst / SECOND:.1f} simulated seconds after the last fault"
+        )
+
+
+class Faults(RuleBasedStateMachine):
+    """One run. A subclass sets the parts and the tally."""
+
+    parts = Parts()
+    tally = Tally()
+    world: World
+
+    @initialize(
+        apps=st.integers(1, 2), interval=st.sampled_from((SECOND, SECOND, SECOND // 4, 0))
+    )
+    def begin(self, apps: int, interval: int) -> None:
+        self.world = World(apps, interval, self.parts)
+        self.copies: list[tuple[str, bytes]] = []
+
+    # No faults: things happen, in whatever order, or at once when they can.
+
+    @rule(choices=choices)
+    def run(self, choices: bytes) -> None:
+        self.world.run(choices)
+
+    @rule(duration=durations)
+    def calm(self, duration: int) -> None:
+        self._mend()
+        self.world.calm(duration, CALM)
+
+    @rule(seconds=st.sampled_from((1, 6, 45, 150, 299, 361, 3600)))
+    def sleep(self, seconds: int) -> None:
+        self.world.stall(seconds * SECOND)
+
+    # Senders. `before`: the command that one is about to carry out, then; or has, with some `more`.
+
+    @rule(index=indexes, before=commands, more=more, calls=calls)
+    def kill(self, index: int, before: Kind, more: int, calls: int) -> None:
+        if sender := self._sender(index, before, more):
+            self.world.kill(sender, calls)
+
+    @rule(index=indexes, before=commands, more=more)
+    def hang(self, index: int, before: Kind, more: int) -> None:
+        if sender := self._sender(index, before, more):
+            self.world.hang(sender, True)
+
+    @rule(index=indexes)
+    def go_on(self, index: int) -> None:
+        hung = [sender for sender in self.world.senders if sender.hung]
+        if hung:
+            self.world.hang(hung[index % len(hung)], False)
+
+    @rule(index=indexes, before=commands, calls=calls, choices=choices, remove=st.booleans())
+    def pause(
+        self,
+        index: int,
+        before: Kind,
+        calls: int,
+        choices: bytes,
+        remove: bool,
+    ) -> None:
+        """In the middle of a system call; the world goes on, perhaps with a second process."""
+        if sender := self._sender(index, before):
+            self.world.pause(sender, calls, lambda: self._meanwhile(sender, choices, remove))
+
+    @rule(index=indexes)
+    def start_beside(self, index: int) -> None:
+        self.world.start(self._app(index))
+
+    @rule(index=indexes, before=commands, more=more)
+    def stop(self, index: int, before: Kind, more: int) -> None:
+        if sender := self._sender(index, before, more):
+            self.world.stop(sender)
+
+    # The record.
+
+    @rule(index=indexes, start=st.booleans())
+    def remove_record(self, index: int, start: bool) -> None:
+        self.world.remove_record(self._app(index))
+        if start:
+            self.world.start(self._app(index))
+
+    @rule(index=indexes)
+    def copy_record(self, index: int) -> None:
+        app_id = self._app(index)
+        self.copies.append((app_id, self.world.read_record(app_id)))
+
+    @rule(index=indexes, new_file=st.booleans())
+    def roll_record_back(self, index: int, new_file: bool) -> None:
+        if self.copies:
+            app_id, content = self.copies[index % len(self.copies)]
+            self.world.replace_record(app_id, content, new_file)
+
+    @rule(index=indexes, noise=st.sampled_from((b"", b"x", b"{}\n")), new_file=st.booleans())
+    def damage_record(self, index: int, noise: bytes, new_file: bool) -> None:
+        self.world.replace_record(self._app(index), noise * 200, new_file)
+
+    @rule(broken=st.none() | st.integers(0, 512))
+    def spoil_disk(self, broken: int | None) -> None:
+        """It is full; or broken, and leaves torn writes."""
+        self.world.disk.full, self.world.disk.broken = broken is None, broken
+
+    # The network.
+
+    @rule(index=indexes, before=commands, arriving=st.integers(0, 3))
+    def cut(self, index: int, before: Kind, arriving: int) -> None:
+        self._sender(index, before)
+        if connection := self._connection(index):
+            self.world.cut(connection, arriving)
+
+    @rule(index=indexes, before=commands, kill=st.booleans())
+    def freeze(self, index: int, before: Kind, kill: bool) -> None:
+        """What a sender has just sent lingers; so may all that it sends later, if it lives."""
+        sender = self._sender(index, before, 1)
+        if sender and sender.connection:
+            self.world.freeze(sender.connection, True)
+            if kill:
+                self.world.kill(sender, 0)
+
+    @rule(index=indexes, before=sent, kill=st.booleans(), choices=choices)
+    def overtake(self, index: int, before: Kind, kill: bool, choices: bytes) -> None:
+        """What a sender has just sent arrives after a successor was let in; perhaps it lives on."""
+        self._mend()
+        sender = self._sender(index, before, 1)
+        if sender and (connection := sender.connection):
+            self.world.freeze(connection, True)
+            self._replace(sender, kill)
+            self.world.until(lambda: self._other_is_admitted(sender), 3 * SOON)
+            self.world.freeze(connection, False)
+            self.world.hang(sender, False)
+            self.world.run(choices)
+
+    @rule(index=indexes, choices=choices)
+    def thaw(self, index: int, choices: bytes) -> None:
+        frozen = [it for it in self.world.connections.values() if it.frozen]
+        if frozen:
+            self.world.freeze(frozen[index % len(frozen)], False)
+            self.world.run(choices)
+
+    # The receiver. `phase`: what it is about to do, then.
+
+    @rule(phase=phases, written=st.integers(0, 3))
+    def kill_receiver(self, phase: Phase, written: int) -> None:
+        self._until_receiver(phase)
+        self.world.kill_receiver(written)
+
+    @rule(phase=phases)
+    def wedge_receiver(self, phase: Phase) -> None:
+        self._until_receiver(phase)
+        self.world.wedge_receiver()
+
+    @rule(written=st.integers(0, 3))
+    def free_receivers(self, written: int) -> None:
+        self.world.free_receivers(written)
+
+    @rule()
+    def spoil_ledger(self) -> None:
+        self.world.ledger_fails = True
+
+    @rule(phase=phases)
+    def remove_ledger(self, phase: Phase) -> None:
+        self._until_receiver(phase)
+        self.world.remove_ledger()
+
+    # Everything.
+
+    @rule(
+        rest=st.sampled_from((0, 150, 250)),
+        phase=phases,
+        kept=st.integers(0, 5) | st.just(1000),
+        choices=st.binary(min_size=12, max_size=12),
+    )
+    def power_cut(self, rest: int, phase: Phase, kept: int, choices: bytes) -> None:
+        """Perhaps when the journal was last synced long ago."""
+        self.world.stall(rest * SECOND)
+        self._until_receiver(phase)
+        self.world.power_cut(kept, choices)
+
+    def teardown(self) -> None:
+        """The end of every run: no more faults, and all is well."""
+        if hasattr(self, "world"):
+            with self.world:
+                settled = self.world.settle()
+                self.tally.add(self.world, settled)
+
+    def _meanwhile(self, sender: SenderProcess, choices: bytes, remove: bool) -> None:
+        if remove:
+            self.world.remove_record(sender.app.app_id)
+            self.world.start(sender.app.app_id)
+        self.world.run(choices)
+
+    def _mend(self) -> None:
+        """What keeps everything from going on ends."""
+        self.world.mend_disks()
+        self.world.free_receivers(1000)
+
+    def _replace(self, sender: SenderProcess, kill: bool) -> None:
+        """Another process takes its place: because it is dead, or hangs and has lost its lock."""
+        if kill:
+            self.world.kill(sender, 0)
+        else:
+            self.world.hang(sender, True)
+            self.world.remove_record(sender.app.app_id)
+            self.world.start(sender.app.app_id)
+
+    def _other_is_admitted(self, sender: SenderProcess) -> bool:
+        return any(
+            connection.seat is Seat.ADMITTED
+            and connection.sender is not sender
+            and connection.claim.app_id == sender.app.app_id
+            for connection in self.world.connections.values()
+        )
+
+    def _app(self, index: int) -> str:
+        return self.world.app_ids[index % len(self.world.app_ids)]
+
+    def _sender(self, index: int, before: Kind = None, more: int = 0) -> SenderProcess | None:
+        """A sender, about to carry out such a command, if it soon is, and `more` steps of it."""
+        self.world.until(lambda: self._alive() != [], SOON)
+        if not (alive := self._alive()):
+            return None
+        sender = alive[index % len(alive)]
+        if before:
+            self.world.until(lambda: sender.dead or sender.about_to(before), SOON)
+        for _ in range(more):
+            sender.step_alone()
+        return sender
+
+    def _alive(self) -> list[SenderProcess]:
+        return [sender for sender in self.world.senders if not sender.dead]
+
+    def _until_receiver(self, phase: Phase) -> None:
+        def reached() -> bool:
+            receiver = self.world.receiver()
+            return receiver is not None and receiver.phase is phase
+
+        self.world.until(reached, SOON)
+
+    def _connection(self, index: int) -> Connection | None:
+        there = list(self.world.connections.values())
+        return there[index % len(there)] if there else None
+
+
+def simulate(
+    parts: Parts, first_seed: int, enough: Callable[[Tally], bool], shrink: bool = True
+) -> Tally:
+    """Run until it is enough; asked every RUNS runs. Raises what the verdict raises."""
+    tally = Tally()
+    generate, minimise = hypothesis.Phase.generate, hypothesis.Phase.shrink
+    options = settings(
+        max_examples=RUNS,
+        stateful_step_count=RULES,
+        deadline=None,
+        database=None,
+        phases=(generate, minimise) if shrink else (generate,),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    while not enough(tally):
+        machine = type("Faults", (Faults,), {"parts": parts, "tally": tally})
+        try:
+            run_state_machine_as_test(  # type: ignore[no-untyped-call]
+                seed(first_seed)(machine), settings=options
+            )
+        except BaseException as error:
+            error.add_note(f"again: python3 -m tests.simulation --seeds 1 --seed {first_seed}")
+            raise
+        first_seed += 1
+    return tally

@@ -1,0 +1,97 @@
+"""The promises under every fault, and the simulation itself under planted violations."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import fields
+
+import pytest
+
+from sendrecv.messages import Refusal, Status
+from tests.simulation.faults import Faults, simulate
+from tests.simulation.planted import PLANTED
+from tests.simulation.stories import STORIES
+from tests.simulation.verdict import Lines, Violation
+from tests.simulation.world import Parts
+
+STEPS = int(os.environ.get("SIMULATION_STEPS", "100000"))
+STEPS_TO_FIND = 1_000_000
+
+HAPPENED = {
+    ("connected",),
+    ("refused", Refusal.STALE),
+    ("refused", Refusal.UNAVAILABLE),
+    ("resume", Status.ACCEPTED),
+    ("resume", Status.FENCED),
+    ("counts", Status.ACCEPTED),
+    ("counts", Status.FENCED),
+    ("counts", Status.UNAVAILABLE),
+}
+
+
+def _name(parts: Parts) -> str:
+    found = [getattr(parts, field.name) for field in fields(parts)]
+    return "-".join(part.__name__ for part in found if part.__module__.endswith("planted"))
+
+
+def test_each_count_once_in_order_and_for_ever() -> None:
+    seed = int(os.environ.get("SIMULATION_SEED", secrets.randbelow(10**6)))
+    tally = simulate(
+        Parts(),
+        seed,
+        lambda tally: tally.steps > STEPS and (HAPPENED <= tally.seen.keys() or tally.runs > 5000),
+    )
+    print(f"from seed {seed}: {tally}")
+    assert tally.steps >= STEPS
+    assert HAPPENED <= tally.seen.keys()
+
+
+@pytest.mark.parametrize("parts", PLANTED, ids=_name)
+def test_planted_violation_is_found(parts: Parts) -> None:
+    with pytest.raises(Violation):
+        simulate(parts, 1, lambda tally: tally.steps > STEPS_TO_FIND, shrink=False)
+
+
+def _tell(story: Callable[[Faults], None], parts: Parts) -> None:
+    faults = type("Told", (Faults,), {"parts": parts})()
+    with contextlib.ExitStack() as held:
+        held.callback(lambda: faults.world.__exit__(None, None, None))
+        story(faults)
+
+
+@pytest.mark.parametrize(("story", "parts"), STORIES)
+def test_story(story: Callable[[Faults], None], parts: Parts) -> None:
+    _tell(story, Parts())
+    with pytest.raises(Violation):
+        _tell(story, parts)
+
+
+WHOLE = '{"count": 0, "appID": "a", "nodeID": "main"}'
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [WHOLE, WHOLE],
+        [WHOLE.replace("0", "1")],
+        [WHOLE, WHOLE.replace("0", "2")],
+        [WHOLE, WHOLE.replace("main", "failover")],
+        [WHOLE.replace("main", "other")],
+        ["noise"],
+        [WHOLE[:20]],
+        ["[0]"],
+        ['{"count": 0}'],
+    ],
+)
+def test_lines_that_break_a_promise(lines: list[str]) -> None:
+    with pytest.raises(Violation):
+        Lines(lines)
+
+
+def test_lines_that_keep_the_promises() -> None:
+    of_failover = WHOLE.replace("0", "1").replace("main", "failover")
+    lines = [WHOLE, WHOLE.replace('"a"', '"b"'), of_failover]
+    assert Lines(lines).last == {"a": 1, "b": 0}

@@ -1,0 +1,395 @@
+"""The simulated world: a clock, a disk, a journal, connections, a service manager, and faults.
+
+`run()` lets things happen in an order that the caller chooses; every other public method is a
+fault. `settle()` ends the faults and lets the world go on until every App counts again.
+
+Time is in nanoseconds of a monotonic clock, which a power cut sets back. It passes only when
+nothing else is chosen, so anything can happen late.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from sendrecv import sender_protocol
+from sendrecv.ledger import Ledger, missing, rows_of
+from sendrecv.messages import Claim, Print, Row
+from sendrecv.receiver_protocol import ReceiverProtocol
+from sendrecv.sender_protocol import MILLISECOND, SECOND, SenderProtocol
+from sendrecv.statefile import StateFile
+from tests.simulation.journal import Journal
+from tests.simulation.kernel import Disk
+from tests.simulation.network import Connection, Seat
+from tests.simulation.receiver import Phase, ReceiverProcess
+from tests.simulation.sender import SenderProcess
+from tests.simulation.verdict import Lines, Violation, Witness
+
+SETTLED_WITHIN = 10 * SECOND
+"""Of simulated time after the last fault, every App has counted three more."""
+WATCHDOG = 15 * SECOND
+"""A receiver that hangs is killed by then."""
+ROUND = 5 * MILLISECOND
+"""What it takes to do everything that can be done, once."""
+SMALL_BATCH, LARGE_BATCH = 3, 60
+"""Counts in one event: fewer than a range may have; enough to fill a journal."""
+Action = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is tested. A planted violation replaces one of them."""
+
+    sender: Callable[..., SenderProtocol] = SenderProtocol
+    receiver: Callable[..., ReceiverProtocol] = ReceiverProtocol
+    store: Callable[[str], StateFile] = StateFile
+    ledger: Callable[[Path], Ledger] = Ledger
+    missing: Callable[[Sequence[Print], Iterable[str]], list[Print]] = missing
+    rows_of: Callable[[Iterable[str]], list[Row]] = rows_of
+    receiver_process: Callable[[World], ReceiverProcess] = ReceiverProcess
+
+
+class Bytes:
+    """Choices, one from each byte; 0 after the last."""
+
+    def __init__(self, values: bytes) -> None:
+        self._values = iter(values)
+
+    def below(self, limit: int) -> int:
+        """See kernel.Choices."""
+        return next(self._values, 0) % limit
+
+
+class World:
+    """One machine with `apps` Apps, all stopped. Leaving it removes the ledger's directory."""
+
+    def __init__(self, apps: int, interval: int, parts: Parts) -> None:
+        self.parts = parts
+        self.interval = interval
+        self.now = SECOND
+        self.boot = f"{1:032x}"
+        self.steps = 0
+        self.disk = Disk()
+        self.journal = Journal()
+        self.witness = Witness()
+        self.app_ids = [f"app{number}" for number in range(apps)]
+        self.senders: list[SenderProcess] = []
+        self.receivers: list[ReceiverProcess] = []
+        self.connections: dict[str, Connection] = {}
+        self.ledger_fails = False
+        self.erased: set[str] = set()  # lines that neither journal nor ledger have any more
+        self._owed: set[str] = set()  # lines that the journal has lost
+        self._directory = tempfile.TemporaryDirectory(dir=_memory())
+        self.ledger_directory = Path(self._directory.name)
+        self._runs = self._opened = 0
+        batch = SMALL_BATCH if interval else LARGE_BATCH
+        self._batch, sender_protocol.MAX_BATCH = sender_protocol.MAX_BATCH, batch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sender_protocol.MAX_BATCH = self._batch
+        for receiver in self.receivers:
+            receiver.kill(0)
+            receiver.release(0)
+        self._directory.cleanup()
+
+    # What happens by itself.
+
+    def run(self, choices: bytes) -> None:
+        """As many steps as there are bytes, each chosen by one."""
+        for choice in choices:
+            actions: list[Action] = [*self._actions(), *self._starts(), self._pass_time]
+            self._do(actions[choice % len(actions)])
+
+    def calm(self, duration: int, steps: int | None = None) -> None:
+        """Everything happens at once when it can, for so long; or for so many steps."""
+        end = self.now + duration
+        self._go_on(lambda: self.now >= end, steps, end)
+
+    def until(self, condition: Callable[[], bool], steps: int) -> None:
+        """The same, until that holds."""
+        self._go_on(condition, steps, None)
+
+    def _go_on(self, condition: Callable[[], bool], steps: int | None, end: int | None) -> None:
+        while not condition() and steps != 0:
+            actions = [*self._actions(), *self._starts()]
+            for action in actions or [lambda: self._pass_time(end)]:
+                self._do(action)
+                steps = None if steps is None else steps - 1
+                if condition() or steps == 0:
+                    return
+            self.sleep(ROUND if actions else 0)
+
+    def connect(self, sender: SenderProcess, number: int, claim: Claim) -> Connection:
+        """A sender opens a connection."""
+        self._opened += 1
+        name = f"connection {self._opened}"
+        connection = Connection(name, number, sender, claim)
+        connection.to_receiver.append(("claim",))
+        self.connections[name] = connection
+        return connection
+
+    def cut_off(self, name: str) -> None:
+        """The receiver wants to close a connection, and soon will."""
+        if name in self.connections:
+            self.connections[name].unwanted = True
+
+    def receiver(self) -> ReceiverProcess | None:
+        """The receiver, if it is not dead."""
+        return self.receivers[-1] if self.receivers and not self.receivers[-1].dead else None
+
+    def alive(self, app_id: str) -> list[SenderProcess]:
+        """The App's processes, the oldest first."""
+        return [process for process in self.senders if process.app.app_id == app_id]
+
+    # Faults of senders.
+
+    def start(self, app_id: str) -> None:
+        """The service manager starts the other half, whether one is alive or not."""
+        self._runs += 1
+        alive = self.alive(app_id)
+        node_id = "failover" if self._runs % 2 else "main"
+        if len(alive) < 3:
+            self.senders.append(SenderProcess(self, app_id, node_id, self._runs))
+
+    def kill(self, sender: SenderProcess, calls: int) -> None:
+        """SIGKILL, before its system call number `calls` from now; at once for 0."""
+        if calls:
+            sender.trap = (calls - 1, sender.kill)
+        else:
+            sender.kill()
+
+    def hang(self, sender: SenderProcess, hung: bool) -> None:
+        """SIGSTOP, or SIGCONT."""
+        sender.hung = hung
+
+    def pause(self, sender: SenderProcess, calls: int, act: Action) -> None:
+        """It gets no processor before its system call number `calls` from now, while `act`."""
+        sender.trap = (calls, act)
+
+    def stop(self, sender: SenderProcess) -> None:
+        """SIGTERM."""
+        if sender.machine is None:
+            sender.kill()
+        elif ("stop",) not in sender.events:
+            sender.events.append(("stop",))
+
+    # Faults of the record.
+
+    def remove_record(self, app_id: str) -> None:
+        """Somebody deletes the file."""
+        self.disk.remove(self._path(app_id))
+
+    def replace_record(self, app_id: str, content: bytes, new_file: bool) -> None:
+        """Somebody puts these bytes there, in a new file or over the old one."""
+        self.disk.replace(self._path(app_id), content, new_file)
+
+    def read_record(self, app_id: str) -> bytes:
+        """What is in the file now."""
+        inode = self.disk.names.get(self._path(app_id))
+        return bytes(inode.data) if inode else b""
+
+    # Faults of the network and of the receiver.
+
+    def cut(self, connection: Connection, arriving: int) -> None:
+        """The connection breaks; `arriving` messages still arrive, either way."""
+        connection.cut(arriving)
+
+    def freeze(self, connection: Connection, frozen: bool) -> None:
+        """Nothing gets through the connection, without a word; or all that was sent does."""
+        connection.frozen = frozen
+
+    def kill_receiver(self, written: int) -> None:
+        """SIGKILL; of what it is about to write, so many lines have gone out."""
+        if receiver := self.receiver():
+            receiver.kill(written)
+            self._end_connections(receiver, written)
+
+    def wedge_receiver(self) -> None:
+        """SIGKILL in a write that the kernel does not end: it keeps its locks until it does."""
+        if receiver := self.receiver():
+            receiver.wedge()
+
+    def free_receivers(self, written: int) -> None:
+        """Every such write ends, after so many lines."""
+        for receiver in self.receivers:
+            if receiver.dead:
+                receiver.release(written)
+                self._end_connections(receiver, written)
+
+    def remove_ledger(self) -> None:
+        """Somebody deletes the database, and all that belongs to it."""
+        for file in self.ledger_directory.glob("ledger.db*"):
+            file.unlink()
+        self.witness.ledger_lost()
+        self._erase()
+
+    def power_cut(self, kept: int, choices: bytes) -> None:
+        """Everything stops; what was not synced may be lost. The next boot has another clock.
+
+        `kept`: so many lines that journald has not synced are there all the same.
+        """
+        for sender in self.senders:
+            sender.kill()
+        for receiver in self.receivers:
+            receiver.kill(0)
+            receiver.writing = []
+            receiver.release(0)
+        self.senders.clear()
+        self.connections.clear()
+        self.receivers.clear()
+        self.disk.lose_power(Bytes(choices))
+        self._owed.update(self.journal.lose_power(kept))
+        if not (self.ledger_directory / "ledger.db").exists():
+            self._erase()
+        self.boot = f"{int(self.boot, 16) + 1:032x}"
+        self.now = SECOND
+
+    def stall(self, duration: int) -> None:
+        """Nobody gets the processor for so long. Where that is longer than the watchdog allows, a
+        receiver at work does not live to see the end: the outbox is not kept for its sake.
+        """
+        receiver = self.receiver()
+        if duration > WATCHDOG and receiver and receiver.phase is not Phase.IDLE:
+            self.kill_receiver(0)
+        self.sleep(duration)
+
+    def sleep(self, duration: int) -> None:
+        """Time passes."""
+        self.now += duration
+        self.journal.pass_time(self.now)
+
+    def mend_disks(self) -> None:
+        """The record and the ledger can be written again."""
+        self.disk.full, self.disk.broken, self.ledger_fails = False, None, False
+
+    # The end.
+
+    def settle(self) -> int:
+        """No more faults: how long until every App has one process, which counts three more."""
+        self.mend_disks()
+        self.free_receivers(self.steps % 2 * 10_000)  # of what they were writing, nothing or all
+        for sender in self.senders:
+            sender.hung, sender.trap = False, None
+        # Where nobody can know how far the counts were, they may begin anew.
+        began, before = self.now, self.verdict() if self.erased else dict(self.witness.last)
+        while not self._goes_on(before):
+            if self.now - began > SETTLED_WITHIN:
+                active = {app_id: self._active(app_id) for app_id in self.app_ids}
+                raise Violation(
+                    f"not all count again: {before}, {self.verdict()}, active processes: {active}"
+                )
+            self.calm(SECOND // 10)
+        return self.now - began
+
+    def verdict(self) -> dict[str, int]:
+        """The last count of each App. Raises Violation if the lines break a promise."""
+        return Lines(self.journal.lines, self.erased).last
+
+    def _goes_on(self, before: dict[str, int]) -> bool:
+        goal = {app_id: before.get(app_id, -1) + 3 for app_id in self.app_ids}
+        # The verdict comes last, because it reads the whole journal.
+        return (
+            all(self._active(app_id) == 1 for app_id in self.app_ids)
+            and all(self.witness.last.get(app_id, -1) >= goal[app_id] for app_id in self.app_ids)
+            and all(self.verdict().get(app_id, -1) >= goal[app_id] for app_id in self.app_ids)
+        )
+
+    def _active(self, app_id: str) -> int:
+        return sum(sender.machine is not None for sender in self.alive(app_id))
+
+    def _erase(self) -> None:
+        """There is no ledger: what the journal has lost and not got back, nobody knows."""
+        self.erased |= self._owed.difference(self.journal.lines)
+
+    # The scheduler.
+
+    def _do(self, action: Action) -> None:
+        self.steps += 1
+        action()
+
+    def _actions(self) -> list[Action]:
+        """What can happen now."""
+        self.senders = [sender for sender in self.senders if not sender.dead]
+        actions: list[Action] = [sender.step for sender in self.senders if sender.ready()]
+        receiver = self.receiver()
+        if receiver and receiver.ready():
+            actions.append(receiver.step)
+        self._forget_connections()
+        for connection in self.connections.values():
+            if connection.frozen:
+                continue
+            if connection.to_sender:
+                actions.append(partial(self._to_sender, connection))
+            if self._can_deliver(connection):
+                actions.append(partial(self._to_receiver, connection))
+            if connection.unwanted:
+                actions.append(partial(self._cut_off, connection))
+        return actions
+
+    def _starts(self) -> list[Action]:
+        """What the service manager would do now: start what has ended."""
+        counting = {sender.app.app_id for sender in self.senders if not sender.dead}
+        starts: list[Action] = [
+            partial(self.start, app_id) for app_id in self.app_ids if app_id not in counting
+        ]
+        if self.receiver() is None:
+            starts.append(self._start_receiver)
+        return starts
+
+    def _start_receiver(self) -> None:
+        if self.receiver() is None:
+            self.receivers.append(self.parts.receiver_process(self))
+
+    def _pass_time(self, end: int | None = None) -> None:
+        """Until something is due, or until `end`."""
+        deadlines = [sender.deadline() for sender in self.senders]
+        alive = [receiver for receiver in self.receivers if not receiver.dead]
+        deadlines += [end, *(receiver.deadline() for receiver in alive)]
+        due = [deadline for deadline in deadlines if deadline is not None and deadline > self.now]
+        self.sleep(min(due, default=self.now + SECOND) - self.now)
+
+    def _forget_connections(self) -> None:
+        for name in [name for name, connection in self.connections.items() if connection.over()]:
+            del self.connections[name]
+
+    def _to_sender(self, connection: Connection) -> None:
+        if connection.to_sender:
+            message = connection.to_sender.popleft()
+            if not connection.closed and not connection.sender.dead:
+                connection.sender.arrived(connection, message)
+
+    def _can_deliver(self, connection: Connection) -> bool:
+        receiver = self.receiver()
+        there = receiver and receiver.serving and connection.receiver in (None, receiver)
+        return bool(there and connection.to_receiver and not connection.busy)
+
+    def _to_receiver(self, connection: Connection) -> None:
+        receiver = self.receiver()
+        if receiver and self._can_deliver(connection):
+            receiver.arrived(connection, connection.to_receiver.popleft())
+
+    def _cut_off(self, connection: Connection) -> None:
+        connection.unwanted = False
+        if connection.receiver and connection.seat is not Seat.CLOSED:
+            connection.receiver.closed(connection)
+            connection.end(len(connection.to_sender))
+
+    def _end_connections(self, receiver: ReceiverProcess, arriving: int) -> None:
+        for connection in self.connections.values():
+            if connection.receiver is receiver:
+                connection.busy = connection.unwanted = False
+                connection.end(arriving % 3)
+
+    def _path(self, app_id: str) -> str:
+        return f"/state/{app_id}.record"
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -1,0 +1,43 @@
+"""Fixtures of the system tests: machines of the release that --release names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import roots
+from tests.machine import DEB, Machine
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--release", choices=roots.RELEASES, default="trixie", help="Debian release")
+
+
+@pytest.fixture(scope="session")
+def release(request: pytest.FixtureRequest) -> str:
+    """The Debian release under test."""
+    return str(request.config.getoption("--release"))
+
+
+@pytest.fixture
+def bare_machine(release: str) -> Iterator[Machine]:
+    """A fresh machine on which the package's dependencies, and not the package, are installed."""
+    with Machine(release) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def installed_disk(release: str) -> Iterator[Path]:
+    """What installing the package writes, as a layer that fresh machines start from."""
+    assert DEB.exists(), f"{DEB} is missing: make deb"
+    with Machine(release) as machine:
+        machine.install_deb()
+        machine.poweroff()
+        yield machine.disk
+
+
+@pytest.fixture
+def machine(release: str, installed_disk: Path) -> Iterator[Machine]:
+    """A fresh machine, just booted, with the package as `apt install ./sendrecv.deb` leaves it."""
+    with Machine(release, layer=installed_disk) as machine:
+        yield machine

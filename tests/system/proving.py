@@ -1,0 +1,63 @@
+"""`sendrecv proof` in a machine, and what the tests of it look at."""
+
+import contextlib
+import io
+import json
+from typing import Any
+
+from sendrecv import prove
+from tests.machine import Machine
+from tests.system.app import App
+
+
+def counting(machine: Machine, name: str = "x") -> App:
+    """An App that has begun to count."""
+    app = App(machine, name)
+    app.start()
+    return app
+
+
+def proof(machine: Machine, *arguments: str, as_user: str = "root") -> dict[str, Any]:
+    """The verdict as JSON, which must go with the exit status."""
+    command = ["runuser", "-u", as_user, "--", "sendrecv", "proof", "--json", *arguments]
+    done = machine.run(command, check=False)
+    assert done.returncode in {0, 1, 2}, done.stderr
+    verdict: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == ["PROVEN", "VIOLATED", "INCONCLUSIVE"].index(verdict["verdict"])
+    return verdict
+
+
+def proof_here(*arguments: str) -> dict[str, Any]:
+    """The same, on the machine that runs the tests: another one, without the package's state."""
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        prove.main(["--json", *arguments])
+    verdict: dict[str, Any] = json.loads(output.getvalue())
+    return verdict
+
+
+def unproven(verdict: dict[str, Any], app: str = "x") -> dict[str, str]:
+    """The checks that do not hold."""
+    (its,) = (one for one in verdict["apps"] if one["app"] == app)
+    checks = {check["check"]: check["verdict"] for check in its["checks"]}
+    return {name: status for name, status in checks.items() if status != "PROVEN"}
+
+
+def assert_proven(verdict: dict[str, Any]) -> None:
+    failed = [
+        (check["check"], finding["text"])
+        for app in verdict["apps"]
+        for check in app["checks"]
+        for finding in check["findings"]
+    ]
+    assert (verdict["verdict"], failed) == ("PROVEN", [])
+
+
+def drop_in(machine: Machine, unit: str, text: str) -> None:
+    machine.write(f"/etc/systemd/system/{unit}.d/50-planted.conf", text)
+    machine.run("systemctl daemon-reload")
+
+
+def after_restart(app: App) -> None:
+    """Waits, once the machine has booted, for main to count again."""
+    with app.counts_from("main"):
+        app.machine.wait_until(lambda: app.active() == ["main"], 10, "main active after the boot")

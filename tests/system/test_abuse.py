@@ -1,0 +1,161 @@
+"""Storms on the receiver (tests/storms.py), while an App counts and must not notice.
+
+Its counts are accepted within a second, the receiver stays within its memory and is not killed,
+nobody takes over, and nobody without the token gets a count printed. The figures of each storm are
+printed with -s.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.checker import check
+from tests.machine import TOP, Machine
+from tests.storms import IDLE
+from tests.system.app import FIELDS, App
+from tests.system.trouble import app_on, assert_sound, assert_unbroken, is_printed
+
+SECONDS = 6
+INTERVAL = 0.1
+WITHIN = 1.0
+"""Seconds in which a count is accepted. Where the machine has more work than it can do at once, its
+load is in the figure, too: so for 19 of 20 counts, and the worst may be thrice that."""
+
+# Of each storm, what there must have been of it, at the least.
+STORMS = {
+    "idle-tcp": {"connections": IDLE},
+    "idle-websocket": {"connections": IDLE, "websockets": 200},
+    "slow-writers": {"connections": 300, "slow bytes": 1000},
+    "slow-readers": {"connections": 40, "questions": 1000},
+    "half-open": {"gone": 100},
+    "flood-connections": {"connections": 1000},
+    "flood-without-token": {"tries": 200},
+    "flood-polling": {"sessions": 200},
+    "flood-wrong-token": {"tries": 200},
+    "flood-rubbish": {"requests": 200},
+    "oversized": {"megabytes": 20},
+    "oversized-admitted": {"admitted": 4},
+    "bombs": {"bombs": 3},
+    "events": {"chunks": 100},
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The machine, and the App that counts while it storms."""
+
+    machine: Machine
+    app: App
+
+    def pids(self) -> tuple[int, int]:
+        """Of the receiver and of the App's main sender."""
+        return self.machine.pid("receiver"), self.machine.pid(self.app.main)
+
+    def storm(self, name: str) -> dict[str, int]:
+        """That storm, and what there was of it."""
+        command = f"cd /opt && nice python3 -B -m tests.storms {name} {SECONDS}"
+        return dict(json.loads(self.machine.run(command, timeout=SECONDS + 60).stdout))
+
+    def delays(self, after: str) -> list[float]:
+        """By how much each count came late, in seconds, since that cursor."""
+        self.machine.run(["journalctl", "--sync"])
+        entries = self.machine.journal(f"--after-cursor={after}", fields=FIELDS)
+        lines = check(entries, first=None).lines[self.app.name]
+        late = [line.at - INTERVAL * line.count for line in lines]
+        return sorted(at - min(late) for at in late)
+
+    def memory(self) -> tuple[int, int]:
+        """The most that the receiver has used, in bytes, and what its unit allows."""
+        status = self.machine.run(f"cat /proc/{self.machine.pid('receiver')}/status").stdout
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) * 1024, int(self.machine.show("receiver", "MemoryMax"))
+
+
+@pytest.fixture(scope="module")
+def target(release: str, installed_disk: Path) -> Iterator[Target]:
+    """One machine for all storms; what the App has printed through all of them is judged last."""
+    binds = {TOP / "tests": "/opt/tests"}
+    with Machine(release, layer=installed_disk, binds=binds) as machine:
+        with app_on(machine, f"SENDRECV_INTERVAL={INTERVAL}") as app:
+            yield Target(machine, app)
+            assert_sound(app)
+            assert len(app.verdict().runs[app.name]) == 1, "a takeover"
+        assert_unbroken(machine)
+
+
+@pytest.mark.parametrize("name", STORMS)
+def test_a_storm(target: Target, name: str) -> None:
+    pids, after = target.pids(), target.machine.cursor()
+    with target.app.counts_from("main", timeout=60):
+        tally = target.storm(name)
+    delays, (used, allowed) = target.delays(after), target.memory()
+    of_interest = median(delays), delays[len(delays) * 19 // 20], delays[-1]
+    late = [round(value, 3) for value in of_interest]
+    figures = {"storm": tally, "late": late, "memory": f"{used >> 20} of {allowed >> 20} MiB"}
+    print(f"\n{name}: {figures}")
+    assert all(tally.get(key, 0) >= least for key, least in STORMS[name].items()), tally
+    assert target.pids() == pids, "a process was restarted"
+    assert len(delays) >= SECONDS / INTERVAL / 2 and used < allowed
+    assert late[1] <= WITHIN and late[2] <= 3 * WITHIN, late
+
+
+def test_whom_nobody_let_in_has_printed_nothing(target: Target) -> None:
+    """Each appID in the journal belongs to a session that showed the token first."""
+    lines = target.machine.journal("_SYSTEMD_UNIT=receiver.service", fields=FIELDS)
+    admitted, printed = set(), set()
+    for entry in lines:
+        found = re.search(r'"appID": "([^"]+)"', str(entry["MESSAGE"]))
+        if found and is_printed(entry):
+            printed.add(found[1])
+            assert found[1] in admitted, entry["MESSAGE"]
+        elif found and str(entry["MESSAGE"]).startswith("session "):
+            admitted.add(found[1])
+    assert target.app.name in printed
+
+
+# The token
+
+
+NEEDLE = "/root/needle"
+
+
+def found_in(machine: Machine, places: Sequence[str]) -> list[str]:
+    """Those commands that show the token. (grep has it from a file: it must not show it itself.)"""
+    script = f'for place; do eval "$place" | grep -qaFf {NEEDLE} && echo "$place"; done'
+    return machine.run(["sh", "-c", script, "sh", *places], check=False).stdout.splitlines()
+
+
+PLACES = [
+    "journalctl --all --output=export",
+    "cat /proc/[0-9]*/cmdline",
+    "cat /proc/[0-9]*/environ",
+    "ps -eo args",
+    "systemctl show --all '*'",
+    "systemctl status --all --full --lines=1000 '*'",
+    # What others than root can read.
+    "find / -xdev -type f -perm /o+r -size -1000k ! -path '/usr/*' -exec cat {} +",
+    # Errors, of what has the token and what has not.
+    "sendrecv status 2>&1; runuser -u nobody -- sendrecv status 2>&1",
+    "SENDRECV_URL=http://127.0.0.1:1 sendrecv status 2>&1",
+    "curl -sv -H 'Authorization: Bearer nonsense' http://127.0.0.1:3000/apps 2>&1",
+]
+
+
+def test_the_token_is_nowhere(target: Target) -> None:
+    machine = target.machine
+    token = machine.run(f"umask 077; cat /etc/sendrecv/token | tee {NEEDLE}").stdout.strip()
+    assert len(token) == 64
+    assert found_in(machine, PLACES) == []
+    # It would have been found: in the journal, in an environment, in a file.
+    machine.run(["logger", token])
+    machine.write("/etc/note", token)
+    with machine.popen(["env", f"A={token}", "sleep", "60"]) as sleeper:
+        machine.wait_until(lambda: found_in(machine, PLACES[2:3]), 10, "in the environment")
+        sleeper.kill()
+    assert found_in(machine, [PLACES[0], PLACES[6]]) == [PLACES[0], PLACES[6]]

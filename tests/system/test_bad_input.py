@@ -1,0 +1,390 @@
+"""Whatever a person or a disk gets wrong: one clear line, and no count lost or repeated.
+
+What peers get wrong is in test_bad_peers.py; a record damaged at each of its bytes, in the unit
+tests.
+"""
+
+import contextlib
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.machine import Machine
+from tests.system.app import App
+from tests.system.trouble import FAST, Said, app_on, assert_sound, assert_unbroken
+
+TOKEN = "/etc/sendrecv/token"
+RECEIVER = "receiver.service"
+LEDGER = "/var/lib/sendrecv-receiver/ledger.db"
+MENDED = 60.0
+"""Seconds in which an App counts again by itself. The promise is 30, on a machine that is idle."""
+
+
+@pytest.fixture(scope="module")
+def host(release: str, installed_disk: Path) -> Iterator[Machine]:
+    """One machine for all tests, whose journal is looked at once more in the end."""
+    with Machine(release, layer=installed_disk) as machine:
+        yield machine
+        assert_unbroken(machine)
+
+
+@pytest.fixture(autouse=True)
+def mended(host: Machine) -> Iterator[None]:
+    """A test that fails leaves nothing to the next one but its journal."""
+    host.run(["cp", "-p", TOKEN, "/root/token"])
+    yield
+    host.run(["sh", "-c", f"rm -f /etc/sendrecv/receiver.env; test -f {TOKEN} || rm -rf {TOKEN}"])
+    host.run(["cp", "-p", "/root/token", TOKEN])
+
+
+@contextlib.contextmanager
+def receiver_stopped(machine: Machine) -> Iterator[None]:
+    """For what is done to its files."""
+    machine.run(["systemctl", "stop", "receiver.socket", RECEIVER])
+    try:
+        yield
+    finally:
+        machine.run(["systemctl", "reset-failed", "receiver.socket"])  # or its starts are counted
+        machine.run(["systemctl", "start", "receiver.socket"])
+
+
+def record_of(app: App) -> str:
+    """The App's file."""
+    return f"/var/lib/sendrecv/{app.name}.record"
+
+
+# Settings
+
+WRONG_SETTINGS = {
+    "SENDRECV_INTERVAL=abc": "='abc': must be a number from 0 to 86400",
+    "SENDRECV_INTERVAL=": "='': must be a number from 0 to 86400",
+    "SENDRECV_INTERVAL=-1": "='-1': must be a number from 0 to 86400",
+    "SENDRECV_INTERVAL=nan": "='nan': must be a number from 0 to 86400",
+    "SENDRECV_COLOUR=red": "'SENDRECV_COLOUR' is no setting: there are SENDRECV_APP_ID, ",
+    "SENDRECV_APP_ID=": "SENDRECV_APP_ID='': must be 1 to 64 characters of A-Z a-z 0-9",
+    "SENDRECV_APP_ID=a b": "SENDRECV_APP_ID='a b': must be 1 to 64 characters",
+    "SENDRECV_APP_ID=../a": "SENDRECV_APP_ID='../a': must be 1 to 64 characters",
+    "SENDRECV_MAIN_NODE_ID=a/b": "SENDRECV_MAIN_NODE_ID='a/b': must be 1 to 64 characters",
+    "SENDRECV_FAILOVER_NODE_ID=main": "must be different from SENDRECV_MAIN_NODE_ID",
+    "SENDRECV_URL=localhost": "SENDRECV_URL='localhost': must be an address like http://127",
+    "SENDRECV_URL=http://a:70000": "='http://a:70000': must be an address like http://127.0.0.1",
+    "SENDRECV_URL=http://a:b:c": "='http://a:b:c': must be an address like http://127.0.0.1",
+}
+
+
+@pytest.mark.parametrize("setting", WRONG_SETTINGS)
+def test_a_wrong_setting_ends_the_command(host: Machine, setting: str) -> None:
+    command = ["env", setting, "STATE_DIRECTORY=/tmp", "sendrecv", "send", "x", "main"]
+    done = host.run(command, check=False)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith("<3>sendrecv: /etc/sendrecv/x.env: ")
+    assert WRONG_SETTINGS[setting] in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_wrong_setting_is_mended(host: Machine) -> None:
+    said = Said(host)
+    with app_on(host, "SENDRECV_INTERVAL=often", start=False) as app:
+        assert app.systemctl("start", app.main, check=False) != 0
+        said.wait(f"/etc/sendrecv/{app.name}.env: SENDRECV_INTERVAL='often': must be a number")
+        said.assert_exit(app.main, "78/CONFIG")
+        with app.counts_from(timeout=MENDED):
+            host.write(f"/etc/sendrecv/{app.name}.env", f"{FAST}\n")
+        said.assert_one_line("SENDRECV_INTERVAL='often'")
+        assert_sound(app)
+
+
+@pytest.mark.parametrize("value", ["none", "0", "16001"])
+def test_a_wrong_setting_of_the_receiver(host: Machine, value: str) -> None:
+    setting = f"SENDRECV_MAX_CONNECTIONS={value}"
+    done = host.run(["env", setting, "sendrecv", "receive"], check=False)
+    assert done.returncode == 78
+    complaint = f"SENDRECV_MAX_CONNECTIONS='{value}': must be a whole number from 1 to 16000"
+    assert done.stderr == f"<3>sendrecv: /etc/sendrecv/receiver.env: {complaint}\n"
+
+
+def test_a_wrong_setting_of_the_receiver_is_mended(host: Machine) -> None:
+    said = Said(host)
+    with app_on(host) as app:
+        host.write("/etc/sendrecv/receiver.env", "SENDRECV_COLOUR=red\n")
+        app.systemctl("restart", RECEIVER, check=False)
+        said.wait("/etc/sendrecv/receiver.env: 'SENDRECV_COLOUR' is no setting")
+        said.assert_exit(RECEIVER, "78/CONFIG")
+        with app.counts_from(timeout=MENDED):
+            host.run("rm /etc/sendrecv/receiver.env")
+        assert_sound(app)
+
+
+# The token
+
+
+@pytest.mark.parametrize("script", ["rm $1", ": > $1", r"printf '\377\n' > $1", "rm $1; mkdir $1"])
+def test_a_token_that_cannot_be_read(host: Machine, script: str) -> None:
+    said = Said(host)
+    with app_on(host) as app:
+        host.run(["sh", "-ec", script, "sh", TOKEN])
+        # Those who run have read it before, and go on; only a new start must do without.
+        host.run(["systemctl", "restart", "--no-block", RECEIVER, app.main])
+        said.wait("/etc/sendrecv/token")
+        with app.counts_from(timeout=MENDED):
+            host.run(["sh", "-c", f"rm -rf {TOKEN}; cp -p /root/token {TOKEN}"])
+        assert not said.lines("Traceback")
+        assert_sound(app)
+
+
+# The record
+
+
+def damage(machine: Machine, app: App, script: str) -> None:
+    """Runs a script on the App's record ($1), with the App stopped."""
+    app.stop()
+    machine.run(["sh", "-ec", script, "sh", record_of(app)])
+
+
+@pytest.mark.parametrize("at", [0, 2, 70, 300, 4096, 4150])
+def test_a_byte_of_the_record_is_damaged(host: Machine, at: int) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        damage(host, app, rf"printf '\377' | dd of=$1 bs=1 seek={at} conv=notrunc")
+        with app.counts_from("main"):
+            app.systemctl("start", app.main)
+        said.wait(f"{app.name}.record: damaged")
+        said.assert_one_line(f"{app.name}.record: damaged")
+        assert_sound(app)
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("head -c 8192 /dev/urandom > $1", "going on from the receiver's last count"),
+        ("truncate -s 100 $1", "going on from the receiver's last count"),
+        (": > $1", ""),
+        ("rm $1", ""),
+    ],
+)
+def test_nothing_is_left_of_the_record(host: Machine, script: str, complaint: str) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        damage(host, app, script)
+        with app.counts_from("main"):
+            app.systemctl("start", app.main)
+        if complaint:
+            said.assert_one_line(f"{app.name}.record: damaged")
+            assert complaint in said.wait(f"{app.name}.record: damaged")
+        assert_sound(app)
+
+
+def test_a_record_from_the_future(host: Machine) -> None:
+    body = json.dumps({"format": 2, "serial": 999_999_999})
+    slot = f"{body} crc32={zlib.crc32(body.encode()):08x}"
+    with app_on(host) as app:
+        said = Said(host)
+        put = f"printf '%-511s\\n' '{slot}' | dd of=$1 conv=notrunc"
+        damage(host, app, f"cp -p $1 /root/kept; {put}")
+        assert app.systemctl("start", app.main, check=False) != 0
+        said.wait(f"{app.name}.record: record has format 2, this version knows up to 1: install")
+        said.assert_exit(app.main, "65/DATAERR")
+        with app.counts_from(timeout=MENDED):
+            host.run(["cp", "-p", "/root/kept", record_of(app)])
+        said.assert_one_line("record has format 2")
+        assert_sound(app)
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("rm $1", "No such file or directory while locked"),
+        ("cp -p $1 $1.new; mv $1.new $1", "replaced by another file while locked"),
+    ],
+)
+def test_a_record_removed_or_replaced_while_in_use(
+    host: Machine, script: str, complaint: str
+) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        with app.counts_from("failover", timeout=MENDED):
+            host.run(["sh", "-ec", script, "sh", record_of(app)])
+        said.assert_one_line(f"{app.name}.record: {complaint}")
+        said.assert_exit(app.main, "75/TEMPFAIL")
+        assert_sound(app)
+
+
+# Directories and disks
+
+
+@pytest.mark.parametrize(
+    ("script", "undo", "complaint"),
+    [
+        (
+            "mount --bind $1 $1; mount -o remount,bind,ro $1",
+            "umount $1",
+            "Read-only file system",
+        ),
+        ("mkdir -p $1/$2.record", "rmdir $1/$2.record", "Is a directory"),
+        ("ln -s /etc/passwd $1/$2.record", "rm $1/$2.record", "Too many levels of symbolic links"),
+    ],
+)
+def test_a_state_directory_that_cannot_be_written(
+    host: Machine, script: str, undo: str, complaint: str
+) -> None:
+    with app_on(host, start=False) as app:
+        said = Said(host)
+        words = ["sh", "/var/lib/sendrecv", app.name]
+        host.run(["sh", "-ec", script, *words])
+        assert app.systemctl("start", app.main, check=False) != 0
+        said.wait(f"{record_of(app)}: {complaint}")
+        said.assert_exit(app.main, "73/CANTCREAT")
+        with app.counts_from(timeout=MENDED):
+            host.run(["sh", "-ec", undo, *words])
+        said.assert_one_line(f"{record_of(app)}: {complaint}")
+        assert_sound(app)
+
+
+@contextlib.contextmanager
+def small_disk(machine: Machine, user: str) -> Iterator[str]:
+    """A disk of 256 kB under the user's directory; the name of a file that fills it."""
+    directory = f"/var/lib/{user}"
+    with receiver_stopped(machine):
+        machine.tmpfs(directory, "256k", "0700", user)
+    try:
+        yield f"{directory}/fill"
+    finally:
+        with receiver_stopped(machine):
+            machine.run(["umount", "--lazy", directory])
+
+
+def fill(machine: Machine, file: str) -> None:
+    """Leaves no room on the disk."""
+    machine.run(["sh", "-c", 'cat /dev/zero > "$1"', "sh", file], check=False)
+
+
+def test_no_room_for_a_first_record(host: Machine) -> None:
+    with small_disk(host, "sendrecv") as file, app_on(host, start=False) as app:
+        said = Said(host)
+        fill(host, file)
+        app.systemctl("start", "--no-block", app.main)
+        said.wait("record: No space left on device, waiting until it can be written")
+        with app.counts_from("main", timeout=MENDED):
+            host.run(["rm", file])
+        said.assert_one_line("record: No space left on device")
+        assert_sound(app)
+
+
+def test_no_room_for_more_does_not_stop_an_app_that_has_its_record(host: Machine) -> None:
+    with small_disk(host, "sendrecv") as file, app_on(host) as app:
+        with app.counts_from("main"):
+            fill(host, file)
+        with app.counts_from("failover"):
+            host.kill(app.main, "KILL")
+        assert_sound(app)
+
+
+def test_no_room_for_the_ledger(host: Machine) -> None:
+    with small_disk(host, "sendrecv-receiver") as file, app_on(host) as app:
+        said = Said(host)
+        fill(host, file)
+        said.wait("ledger: database or disk is full, accepting no counts until it can be written")
+        said.wait("the receiver cannot store counts now, counting on")
+        with app.counts_from("main", timeout=MENDED):
+            host.run(["rm", file])
+        said.wait("ledger: written again")
+        said.assert_one_line("accepting no counts until it can be written")
+        assert app.active() == ["main"]
+        assert_sound(app)
+
+
+def test_no_room_when_the_receiver_starts(host: Machine) -> None:
+    with small_disk(host, "sendrecv-receiver") as file, app_on(host) as app:
+        said = Said(host)
+        fill(host, file)
+        app.systemctl("restart", "--no-block", RECEIVER)
+        said.wait("waiting until it can be used")
+        with app.counts_from("main", timeout=MENDED):
+            host.run(["rm", file])
+        assert app.active() == ["main"]
+        assert_sound(app)
+
+
+# The ledger
+
+
+def test_a_ledger_removed_while_in_use(host: Machine) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        host.run(["rm", LEDGER])
+        said.wait(f"{LEDGER}: No such file or directory while in use")
+        said.assert_exit(RECEIVER, "74/IOERR")
+        with app.counts_from("main", timeout=MENDED):
+            pass
+        assert_sound(app)
+
+
+@pytest.mark.parametrize(
+    "noise", ["head -c 65536 /dev/urandom > $1", "yes | head -c 9999 > $1", "rm $1*"]
+)
+def test_a_ledger_damaged_while_nobody_looks(host: Machine, noise: str) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        with receiver_stopped(host):
+            host.run(["sh", "-ec", noise, "sh", LEDGER])
+        with app.counts_from("main", timeout=MENDED):
+            pass
+        if not noise.startswith("rm"):
+            said.assert_one_line(f"{LEDGER}: damaged")
+        assert_sound(app)
+
+
+def test_a_ledger_damaged_while_in_use(host: Machine) -> None:
+    """The write-ahead log may mend it, or not; no count is lost or repeated, in either case."""
+    with app_on(host) as app:
+        host.run(f"dd if=/dev/urandom of={LEDGER} bs=4096 count=3 conv=notrunc")
+        app.systemctl("restart", "--no-block", RECEIVER)
+        with app.counts_from("main", timeout=MENDED):
+            pass
+        assert_sound(app)
+
+
+def test_a_locked_ledger(host: Machine) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        script = "PRAGMA busy_timeout=5000;\nBEGIN IMMEDIATE;\n.shell sleep 2\nROLLBACK;\n"
+        host.run(["sqlite3", LEDGER], input=script)
+        said.wait("ledger: database is locked, accepting no counts until it can be written")
+        said.wait("ledger: written again")
+        said.assert_one_line("ledger: database is locked")
+        with app.counts_from("main", timeout=MENDED):
+            pass
+        assert_sound(app)
+
+
+def test_a_ledger_from_the_future(host: Machine) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        with receiver_stopped(host):
+            host.run(["sqlite3", LEDGER, "PRAGMA user_version = 9"])
+        said.wait(f"{LEDGER}: ledger has format 9, this version knows up to ")
+        said.assert_exit(RECEIVER, "65/DATAERR")
+        with app.counts_from("main", timeout=MENDED):
+            with receiver_stopped(host):
+                host.run(["sqlite3", LEDGER, "PRAGMA user_version = 1"])
+        said.assert_one_line("ledger has format 9")
+        assert_sound(app)
+
+
+# The port
+
+
+def test_a_port_that_is_taken(host: Machine) -> None:
+    with app_on(host) as app:
+        said = Said(host)
+        host.run(["systemctl", "stop", "receiver.socket", RECEIVER])
+        with host.popen(["python3", "-m", "http.server", "--bind", "127.0.0.1", "3000"]) as other:
+            host.wait_until(lambda: ":3000" in host.run("ss -ltn").stdout, 30, "port taken")
+            assert app.systemctl("start", "receiver.socket", check=False) != 0
+            said.wait("Address already in use")
+            with app.counts_from("main", timeout=2 * MENDED):
+                other.kill()
+        assert app.active() == ["main"]
+        assert_sound(app)

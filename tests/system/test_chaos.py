@@ -1,0 +1,172 @@
+"""Faults at random, troubles that last, starvation; and what the checker of all that must catch."""
+
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.chaos.starve import starve
+from tests.checker import Kind
+from tests.machine import TOP, Machine, end
+from tests.system.app import App
+
+
+def run(module: str, *arguments: str, timeout: float) -> None:
+    """Runs one of chaos's commands, in a process of its own: it needs a mount namespace."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(
+        command,
+        cwd=TOP,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(name="app")
+def counting_app(machine: Machine) -> App:
+    app = App(machine, "x")
+    app.start()
+    return app
+
+
+# What must hold
+
+
+def test_200_faults(release: str) -> None:
+    seed = secrets.randbelow(1_000_000)
+    run("tests.chaos", f"--suite={release}", "--faults=200", f"--seed={seed}", timeout=420)
+
+
+def test_troubles_that_last_do_not_make_it_spin(release: str) -> None:
+    """The full ten minutes of each: make endure."""
+    times = ("--minutes", "0.7", "--first", "20")
+    troubles = ("--troubles", "token missing", "token garbage", "both disks full")
+    run("tests.chaos.endure", "--suite", release, *times, *troubles, timeout=420)
+
+
+def test_starvation_is_not_taken_for_a_hang(machine: Machine) -> None:
+    """The full five minutes: make starve."""
+    verdict, wrong = starve(machine, 30)
+    assert not wrong and not verdict.faults, verdict
+
+
+# What is guaranteed when a fault erases what is known
+
+
+ERASURES = {
+    # The journal knows the last counts; the epochs nobody.
+    "ledger and record": ("sendrecv-receiver/ledger.db* /var/lib/sendrecv/x.record", {Kind.EPOCH}),
+    # The sender goes on from what its record knows to be acknowledged: the rest may come twice.
+    "all of the receiver's": ("sendrecv-receiver/*", {Kind.DUPLICATE, Kind.CONFLICT}),
+}
+
+
+@pytest.mark.parametrize("erased", ERASURES)
+def test_nothing_is_left_out_whatever_is_erased(app: App, erased: str) -> None:
+    files, allowed = ERASURES[erased]
+    time.sleep(1)
+    with app.counts_from("failover"):
+        kill = "systemctl kill -s KILL receiver sender@x"
+        app.machine.run(f"{kill}; rm -f /var/lib/{files}; {kill}; true")
+    time.sleep(1)
+    found = app.verdict().faults
+    assert {fault.kind for fault in found} <= allowed
+    assert len(found) <= 2, "more than what was under way"
+
+
+# What the checker must catch: real violations, planted
+
+
+def kinds(app: App) -> set[Kind]:
+    """What the checker finds."""
+    return {fault.kind for fault in app.verdict().faults}
+
+
+@contextmanager
+def receiver_stopped(app: App) -> Iterator[None]:
+    """The receiver and its socket are off meanwhile, then App counts again."""
+    app.systemctl("stop", "receiver.socket", "receiver.service")
+    with app.counts_from():
+        yield
+        app.systemctl("start", "receiver.socket")
+
+
+def test_nothing_is_found_where_nothing_is_wrong(app: App) -> None:
+    with app.counts_from("failover"):
+        app.machine.kill(app.main, "KILL")
+    with receiver_stopped(app):
+        pass
+    assert kinds(app) == set()
+
+
+BY_HAND = """
+cp -a /var/lib/sendrecv /tmp/copy
+install -d -m 0700 /tmp/credentials && install -m 0600 /etc/sendrecv/token /tmp/credentials/token
+exec env STATE_DIRECTORY=/tmp/copy CREDENTIALS_DIRECTORY=/tmp/credentials SENDRECV_INTERVAL=0.1 \
+    INVOCATION_ID=0123456789abcdef0123456789abcdef sendrecv send x failover
+"""
+
+
+def test_a_second_sender_by_hand_with_a_copy_of_the_state(app: App) -> None:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    intruder = app.machine.popen(BY_HAND, **quiet)
+    try:
+        app.machine.wait_entry(
+            lambda entry: "0123456789abcdef" in str(entry["MESSAGE"]), "-u", "receiver"
+        )
+        time.sleep(1)
+    finally:
+        end(intruder)
+    assert Kind.STRANGER in kinds(app)
+
+
+def edit(app: App, file: str, script: str) -> None:
+    """Edits a module of the installed package."""
+    path = f"/usr/lib/python3/dist-packages/sendrecv/{file}"
+    app.machine.run(["sed", "-i.orig", script, path])
+    assert app.machine.run(["cmp", path, f"{path}.orig"], check=False).returncode
+
+
+def test_a_receiver_that_prints_twice(app: App) -> None:
+    with receiver_stopped(app):
+        edit(app, "receive.py", 's/"".join(map(lines_of, orders))/2 * &/')
+    assert kinds(app) == {Kind.DUPLICATE}
+
+
+def test_a_receiver_that_prints_the_other_node_too(app: App) -> None:
+    with receiver_stopped(app):
+        other = r'(& + "".join(map(lines_of, orders)).replace("main", "failover"))'
+        edit(app, "receive.py", f's/"".join(map(lines_of, orders))/{other}/')
+    assert kinds(app) == {Kind.CONFLICT}
+
+
+@pytest.mark.parametrize(
+    ("edited", "found"),
+    [("last + 5", {Kind.GAP}), ("last - 5", {Kind.DUPLICATE})],
+)
+def test_a_ledger_that_somebody_has_edited(app: App, edited: str, found: set[Kind]) -> None:
+    time.sleep(1)
+    with receiver_stopped(app):
+        database = "/var/lib/sendrecv-receiver/ledger.db"
+        query = f"UPDATE app SET last = {edited}; DELETE FROM outbox"
+        app.machine.run(["runuser", "-u", "sendrecv-receiver", "--", "sqlite3", database, query])
+    assert kinds(app) == found
+
+
+def test_units_that_let_both_halves_run(app: App) -> None:
+    units = "/usr/lib/systemd/system/sender*@.service"
+    app.machine.run(f"sed -i '/^Conflicts=/d' {units} && systemctl daemon-reload")
+    app.systemctl("start", "--no-block", app.failover)
+    app.machine.wait_until(lambda: app.machine.pid(app.failover), 5, "the failover's process")
+    time.sleep(0.5)
+    assert Kind.OVERLAP in kinds(app)

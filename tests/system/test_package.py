@@ -1,0 +1,206 @@
+"""The package on real Debian: install, upgrade, reinstall, remove, purge, with senders running."""
+
+import re
+import time
+
+import pytest
+
+from tests.machine import DEB, TOP, Machine
+from tests.system.app import App
+
+KINDS = "service|socket|target|timer|path|slice"
+# What the package makes beside its files.
+MADE = "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver /run/sendrecv-receiver-journal"
+
+
+@pytest.fixture
+def main_app(machine: Machine) -> App:
+    """An App whose main sender runs."""
+    app = App(machine, "one")
+    app.start()
+    return app
+
+
+@pytest.fixture
+def failover_app(machine: Machine) -> App:
+    """An App whose failover runs, and whose main has failed."""
+    app = App(machine, "two")
+    app.start()
+    with app.counts_from("failover"):
+        machine.kill(app.main, "KILL")
+    return app
+
+
+def _make_newer(machine: Machine) -> str:
+    """The package again, as a newer version."""
+    machine.put(DEB, "/root/old.deb")
+    machine.run(
+        "cd /root && dpkg-deb -R old.deb tree"
+        " && sed -i 's/^Version: .*/&+newer/' tree/DEBIAN/control"
+        " && echo '# newer' >> tree/usr/lib/python3/dist-packages/sendrecv/cli.py"
+        " && dpkg-deb -b tree newer.deb"
+    )
+    return "apt-get install -qq /root/newer.deb"
+
+
+def test_install(bare_machine: Machine) -> None:
+    bare_machine.install_deb()
+    listening = bare_machine.run("systemctl is-enabled receiver.socket; ss -Hltn").stdout
+    assert listening.startswith("enabled\n") and "127.0.0.1:3000" in listening
+    units = bare_machine.run("systemctl list-units -aq --plain 'send*' receiver.service").stdout
+    assert "active" not in units.replace("inactive", "")
+    assert bare_machine.run("systemctl is-system-running").stdout == "running\n"
+    assert bare_machine.run(f"stat -c '%n %U:%G %a' {MADE} /etc/sendrecv/token").stdout == (
+        "/etc/sendrecv root:root 755\n"
+        "/var/lib/sendrecv sendrecv:sendrecv 700\n"
+        "/var/lib/sendrecv-receiver sendrecv-receiver:sendrecv-receiver 700\n"
+        "/run/sendrecv-receiver-journal root:sendrecv-receiver 750\n"
+        "/etc/sendrecv/token root:root 600\n"
+    )
+    assert re.fullmatch(r"[0-9a-f]{64}\n", bare_machine.run("cat /etc/sendrecv/token").stdout)
+    for user in ("sendrecv", "sendrecv-receiver"):
+        _, password, *_, home, shell = _account(bare_machine, user)
+        assert password.startswith("!") and shell.endswith("nologin"), (home, shell)
+
+
+def _account(machine: Machine, user: str) -> list[str]:
+    shadow, passwd = machine.run(f"getent shadow {user}; getent passwd {user}").stdout.splitlines()
+    return [user, shadow.split(":")[1], *passwd.split(":")[2:]]
+
+
+def test_a_manual_page_for_each_command_and_unit(machine: Machine) -> None:
+    files = machine.run("dpkg -L sendrecv").stdout.splitlines()
+    names = [path.rpartition("/")[2] for path in files]
+    pages = {re.sub(r"\.\d\.gz$", "", name) for name in names if name.endswith(".gz")}
+    for path, name in zip(files, names, strict=True):
+        if re.search(rf"/systemd/system/[^/]+\.({KINDS})$|^/usr/bin/[^/]+$", path):
+            assert name in pages, path
+    named = machine.run("cd /usr/lib/systemd/system; grep -orhE 'man:[^ ]+' send* receiver*").stdout
+    for page, section in re.findall(r"man:(.+)\((\d)\)", named):
+        assert f"/usr/share/man/man{section}/{page}.{section}.gz" in files
+
+
+def test_install_into_a_tree_that_is_not_running(bare_machine: Machine) -> None:
+    """As an image is built: without systemd and so without a start, which is the next boot's."""
+    bare_machine.put(DEB, "/root/sendrecv.deb")
+    bare_machine.run("mount --bind / /mnt; chroot /mnt apt-get install -qq /root/sendrecv.deb")
+    assert "3000" not in bare_machine.run("ss -Hltn").stdout
+    bare_machine.reboot()
+    App(bare_machine, "image").start()
+
+
+@pytest.mark.parametrize("upgrade", [True, False], ids=["upgrade", "reinstall"])
+def test_senders_run_on_through_an(
+    machine: Machine, main_app: App, failover_app: App, upgrade: bool
+) -> None:
+    token = machine.run("cat /etc/sendrecv/token").stdout
+    units = (main_app.main, failover_app.failover)
+    pids, receiver = [machine.pid(unit) for unit in units], machine.pid("receiver")
+    listening = machine.show("receiver.socket", "ActiveEnterTimestampMonotonic")
+    if upgrade:
+        machine.run(_make_newer(machine))
+        assert "+newer" in machine.run("dpkg-query -W sendrecv").stdout
+    else:
+        machine.install_deb()
+    with main_app.counts_from("main"), failover_app.counts_from("failover"):
+        pass
+    assert [machine.pid(unit) for unit in units] == pids
+    assert machine.pid("receiver") not in (0, receiver)
+    assert machine.show("receiver.socket", "ActiveEnterTimestampMonotonic") == listening
+    assert machine.run("cat /etc/sendrecv/token").stdout == token
+    assert main_app.nodes() == ["main"]
+    with main_app.counts_from("failover"):
+        machine.kill(main_app.main, "KILL")
+    for app in (main_app, failover_app):
+        app.assert_sound()
+
+
+def test_remove_stops_everything(machine: Machine, main_app: App, failover_app: App) -> None:
+    main_app.systemctl("enable", main_app.main)
+    machine.run("apt-get remove -qq sendrecv")
+    ended = {app.name: len(app.verdict().lines[app.name]) for app in (main_app, failover_app)}
+    time.sleep(6)  # longer than the guard waits
+    for app in (main_app, failover_app):
+        app.assert_sound()
+        assert len(app.verdict().lines[app.name]) == ended[app.name]
+    assert len(main_app.verdict().runs["one"]) == 1
+    _assert_nothing_runs(machine)
+    machine.install_deb()
+    for app, node in ((main_app, "main"), (failover_app, "main")):
+        with app.counts_from(node):
+            app.systemctl("start", app.main)
+        app.assert_sound(silence=20)
+
+
+def _assert_nothing_runs(machine: Machine) -> None:
+    processes = machine.run("ps -eo user:30,args").stdout
+    assert "sendrecv" not in processes
+    units = machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout
+    # Until a purge, what is enabled is still wanted.
+    assert all("not-found inactive" in unit for unit in units.splitlines())
+    assert "3000" not in machine.run("ss -Hltn").stdout
+
+
+@pytest.mark.usefixtures("failover_app")
+def test_purge_leaves_nothing(machine: Machine, main_app: App) -> None:
+    main_app.systemctl("enable", main_app.main)
+    with main_app.counts_from("main"):
+        machine.kill("receiver", "KILL")  # so that journal-tail has written its files
+    machine.run("apt-get purge -qq sendrecv")
+    _assert_nothing_runs(machine)
+    assert machine.run(f"ls -d {MADE}", check=False).stdout == ""
+    assert machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout == ""
+    left = machine.run(
+        "find / -xdev '(' -name '*sendrecv*' -o -name 'sender*@*' -o -name 'receiver.s*'"
+        " -o -user sendrecv -o -user sendrecv-receiver ')'"
+        " -not -path '/proc/*' -not -path '/sys/*' -not -path '/root/*' -not -path '/tmp/*'"
+    ).stdout
+    assert left == ""
+    assert machine.run("systemctl is-system-running").stdout == "running\n"
+    for user in ("sendrecv", "sendrecv-receiver"):  # they stay, see postrm
+        assert _account(machine, user)[1].startswith("!")
+    machine.install_deb()
+    with App(machine, "one").counts_from("main"):
+        main_app.systemctl("start", main_app.main)
+
+
+def _take_port(machine: Machine) -> None:
+    """Another program listens on the receiver's port."""
+    listen = "import socket, time; s = socket.create_server(('127.0.0.1', 3000)); time.sleep(999)"
+    machine.run(["systemd-run", "--unit=other", "--quiet", "python3", "-c", listen])
+    machine.wait_until(lambda: "3000" in machine.run("ss -Hltn").stdout, 5, "the port is taken")
+
+
+def test_port_taken_and_the_advice_taken(bare_machine: Machine) -> None:
+    """The install succeeds, and what it says to type works as it stands."""
+    _take_port(bare_machine)
+    bare_machine.put(DEB, "/root/sendrecv.deb")
+    said = bare_machine.run("apt-get install -qq /root/sendrecv.deb 2>&1").stdout
+    advice = said.partition("Or choose another")[2].partition("\n")[2].replace("\\\n", " ")
+    commands = [line.strip() for line in advice.splitlines() if line.startswith("    ")]
+    assert len(commands) == 4, said
+    app = App(bare_machine, "main", settings="")
+    bare_machine.run("set -e\n" + "\n".join(commands))
+    app.start()
+    assert "3001" in bare_machine.run("ss -Hltn").stdout
+
+
+def test_port_taken_and_free_again(bare_machine: Machine) -> None:
+    """By itself: the guard tries twice a minute while an App is meant to run."""
+    _take_port(bare_machine)
+    bare_machine.install_deb()
+    app = App(bare_machine, "main")
+    app.systemctl("start", app.main)
+    with app.counts_from("main", timeout=40):
+        bare_machine.run("systemctl stop other")
+    app.assert_sound()
+
+
+def test_autopkgtest(machine: Machine) -> None:
+    """What debian/tests/control names, run as it says: by root on the installed package."""
+    control = (TOP / "debian/tests/control").read_text(encoding="utf-8")
+    tests = re.findall(r"^Tests: (.+)$", control, re.MULTILINE)
+    assert tests
+    for name in " ".join(tests).split():
+        machine.put(TOP / "debian/tests" / name, f"/root/{name}")
+        machine.run(f"/root/{name}", timeout=120)

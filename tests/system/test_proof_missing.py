@@ -1,0 +1,139 @@
+"""`sendrecv proof` where evidence is missing, or was altered: it is not PROVEN, and says why."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.machine import Machine
+from tests.system.app import App
+from tests.system.proving import (
+    after_restart,
+    assert_proven,
+    counting,
+    drop_in,
+    proof,
+    proof_here,
+    unproven,
+)
+
+
+@pytest.fixture(name="app")
+def counting_app(machine: Machine) -> App:
+    return counting(machine)
+
+
+def test_a_removed_entry(app: App, tmp_path: Path) -> None:
+    machine = app.machine
+    with app.counts_from("failover"):
+        machine.kill(app.main, "KILL")
+    app.stop()
+    machine.run("journalctl -o export > /tmp/all.export")
+    machine.get("/tmp/all.export", tmp_path / "all.export")
+    entries = (tmp_path / "all.export").read_bytes().split(b"\n\n")
+    for removed, check in (
+        (b"98e322203f7a4ed290d09fe03c09fe15", "one process at a time"),
+        (b"MESSAGE=session ", "epochs grow"),
+        (b'MESSAGE={"count": 1,', "no count missing"),
+    ):
+        place = next(n for n, entry in enumerate(entries) if removed in entry and b"x" in entry)
+        (tmp_path / "less").write_bytes(b"\n\n".join(entries[:place] + entries[place + 1 :]))
+        assert check in unproven(proof_here("--file", str(tmp_path / "less")))
+
+
+def test_a_removed_file(app: App) -> None:
+    machine = app.machine
+    for node in ("failover", "main"):
+        machine.run("journalctl --rotate")
+        with app.counts_from(node):
+            machine.kill(app.unit("main" if node == "failover" else "failover"), "KILL")
+    app.stop()
+    assert_proven(proof(machine))
+    files = machine.run("ls -t /var/log/journal/*/system@*.journal").stdout.split()
+    assert len(files) == 2
+    machine.run(["rm", files[0]])  # the middle one
+    found = unproven(proof(machine))
+    assert found["the journal is whole"] == "INCONCLUSIVE" and "VIOLATED" not in found.values()
+    assert "entries" in machine.run("sendrecv proof", check=False).stdout
+
+
+def test_a_rotated_journal(app: App) -> None:
+    machine = app.machine
+    machine.run("journalctl --rotate && journalctl --vacuum-files=1")
+    with app.counts_from("failover"):
+        machine.kill(app.main, "KILL")
+    assert unproven(proof(machine))["the journal is whole"] == "INCONCLUSIVE"
+    assert "are not in this journal" in machine.run("sendrecv proof", check=False).stdout
+
+
+def test_a_journal_that_this_user_cannot_read(app: App) -> None:
+    verdict = proof(app.machine, as_user="nobody")
+    assert verdict["verdict"] == "INCONCLUSIVE"
+    command = "runuser -u nobody sendrecv proof x"
+    assert "systemd-journal" in app.machine.run(command, check=False).stdout
+    app.machine.run("usermod -aG systemd-journal nobody")
+    assert_proven(proof(app.machine, as_user="nobody"))
+
+
+def test_a_volatile_journal(machine: Machine) -> None:
+    machine.write("/etc/systemd/journald.conf.d/v.conf", "[Journal]\nStorage=volatile\n")
+    machine.run("rm -r /var/log/journal")
+    machine.reboot()
+    app = counting(machine)
+    app.systemctl("enable", app.main)
+    machine.reboot()
+    after_restart(app)
+    verdict = proof(machine)
+    assert "INCONCLUSIVE" in unproven(verdict).values()
+    assert any("volatile" in note for note in verdict["notes"])
+
+
+def test_lines_that_journald_dropped(machine: Machine) -> None:
+    limits = "[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=100\n"
+    drop_in(machine, "receiver.service", limits)
+    app = App(machine, "x", "SENDRECV_INTERVAL=0")
+    app.start()
+    machine.wait_entry(lambda entry: entry["MESSAGE"].startswith("Suppressed "), "-u", "receiver")
+    app.stop()
+    found = unproven(proof(machine))
+    assert found["the journal is whole"] == "INCONCLUSIVE"
+    assert found["no count missing"] == "INCONCLUSIVE"
+
+
+def test_seals(machine: Machine) -> None:
+    made = machine.run("journalctl --setup-keys --interval=2s --force", check=False)
+    key = made.stdout.strip()
+    assert key, made.stderr
+    machine.run("systemctl restart systemd-journald && journalctl --rotate && sleep 2.5")
+    since = machine.run("date +@%s.%N").stdout.strip()
+    app = counting(machine)
+    with app.counts_from("failover"):
+        machine.kill(app.main, "KILL")
+    app.stop()
+    machine.run("sleep 5 && logger sealed && sleep 3 && logger sealed")
+    arguments = ["--since", since, f"--verify-key={key}"]
+    verdict = proof(machine, *arguments)
+    assert_proven(verdict)
+    assert any("sealed until" in note for note in verdict["notes"])
+    assert proof(machine, f"--verify-key={key}")["verdict"] == "INCONCLUSIVE", "not sealed before"
+    wrong = key.translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
+    assert proof(machine, "--since", since, f"--verify-key={wrong}")["verdict"] == "INCONCLUSIVE"
+    tamper(machine)
+    assert proof(machine, *arguments)["verdict"] != "PROVEN"
+
+
+TAMPER = """
+import glob
+for name in glob.glob("/var/log/journal/*/system.journal"):
+    with open(name, "r+b") as file:
+        data = file.read()
+        place = data.rfind(b'"appID": "x", "nodeID": "main"')
+        if place >= 0:
+            file.seek(place)
+            file.write(b'"appID": "y"')
+"""
+
+
+def tamper(machine: Machine) -> None:
+    """Make an entry of main's one of another App, as root may, but for the seal."""
+    machine.run("systemctl stop systemd-journald.socket systemd-journald", check=False)
+    machine.run(["python3", "-c", TAMPER])

@@ -1,0 +1,377 @@
+"""The units on real systemd: whatever ends a half, the other goes on with the next count."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.checker import STARTING
+from tests.machine import Machine
+from tests.system.app import App
+
+# Seconds in which counts must go on, on a machine that is busy with other tests too. How fast they
+# do on one that is not is for the benchmark to say.
+QUICK = 4.0
+HANG = 6.0
+UNITS = (
+    "sender@x.service sender-failover@x.service sendrecv@x.target receiver.service receiver.socket"
+    " sendrecv-guard.timer sendrecv-guard.service sendrecv-token.path sendrecv-token.service"
+)
+MakeApp = Callable[..., App]
+
+
+@pytest.fixture(scope="module")
+def shared(release: str, installed_disk: Path) -> Iterator[Machine]:
+    """One machine for all tests here: each has an App of its own."""
+    with Machine(release, layer=installed_disk) as machine:
+        yield machine
+
+
+@pytest.fixture
+def new_app(shared: Machine) -> Iterator[MakeApp]:
+    """Makes an App that runs, and is stopped when the test is done."""
+    apps: list[App] = []
+
+    def make(name: str = "") -> App:
+        app = App(shared, name or f"app{next(_numbers)}")
+        apps.append(app)
+        app.start()
+        return app
+
+    yield make
+    shared.run(["systemctl", "stop", *(app.target for app in apps)])
+
+
+@pytest.fixture
+def app(new_app: MakeApp) -> App:
+    """An App whose main sender runs."""
+    return new_app()
+
+
+_numbers = itertools.count()
+
+
+def test_start_counts_from_0_with_the_exact_line(shared: Machine, new_app: MakeApp) -> None:
+    app = new_app("first")
+    lines = shared.run("journalctl -u receiver -o cat -q PRIORITY=6 _TRANSPORT=stdout").stdout
+    assert '{"count": 0, "appID": "first", "nodeID": "main"}\n' in lines
+    app.assert_sound()
+
+
+@pytest.mark.parametrize("signal", ["KILL", "SEGV", "TERM", "STOP"])
+def test_a_signal_to_main(shared: Machine, app: App, signal: str) -> None:
+    with app.counts_from("failover"):
+        shared.kill(app.main, signal)
+    assert app.nodes() == ["main", "failover"]
+    app.assert_sound(HANG if signal == "STOP" else QUICK)
+
+
+@pytest.mark.parametrize("signal", ["KILL", "SEGV", "TERM", "STOP"])
+def test_a_signal_to_the_failover(shared: Machine, app: App, signal: str) -> None:
+    with app.counts_from("failover"):
+        app.systemctl("stop", app.main)
+    with app.counts_from("main"):
+        shared.kill(app.failover, signal)
+    assert app.nodes() == ["main", "failover", "main"]
+    app.assert_sound(HANG if signal == "STOP" else QUICK)
+
+
+def test_stop_and_hand_back(app: App) -> None:
+    with app.counts_from("failover"):
+        app.systemctl("stop", app.main)
+    with app.counts_from("main"):
+        app.systemctl("start", app.main)
+    with app.counts_from("failover"):
+        app.systemctl("start", app.failover)
+    with app.counts_from("main"):
+        app.systemctl("stop", app.failover)
+    assert app.active() == ["main"]
+    assert app.nodes() == ["main", "failover", "main", "failover", "main"]
+    app.assert_sound()
+
+
+@pytest.mark.parametrize("verb", ["restart", "try-restart"])
+@pytest.mark.parametrize("half", ["main", "failover"])
+def test_a_restart_is_no_takeover(shared: Machine, app: App, verb: str, half: str) -> None:
+    with app.counts_from(half):
+        app.systemctl("start", app.unit(half))
+    before = shared.pid(app.unit(half))
+    with app.counts_from(half):
+        app.systemctl(verb, app.unit(half))
+    assert shared.pid(app.unit(half)) not in (0, before)
+    assert app.nodes() == ["main", "failover"][: 1 + (half == "failover")]
+    app.assert_sound()
+
+
+def test_both_started_at_once(app: App) -> None:
+    """systemd refuses one of the two, in one command and in two; one runs all the time."""
+    with app.counts_from():
+        app.systemctl("start", app.main, app.failover, check=False)
+    with app.counts_from(), ThreadPoolExecutor() as pool:
+        units = [app.main, app.failover] * 4
+        list(pool.map(lambda unit: app.systemctl("start", unit, check=False), units))
+    assert len(app.active()) == 1
+    app.assert_sound()
+
+
+def test_twenty_kills_of_whoever_is_active(shared: Machine, app: App) -> None:
+    kill = f"systemctl kill --signal=KILL --kill-whom=main {app.main} {app.failover}"
+    with app.counts_from(timeout=5):
+        shared.run(f"for i in $(seq 20); do {kill}; sleep 0.05; done", check=False)
+    app.assert_sound(HANG)
+
+
+def test_stop_for_good(shared: Machine, new_app: MakeApp) -> None:
+    """By the target, whichever half runs, alone and with a pattern; longer than the guard waits."""
+    alone, with_failover, many, many_failover = (new_app() for _ in range(4))
+    for app in (with_failover, many_failover):
+        with app.counts_from("failover"):
+            app.systemctl("start", app.failover)
+    alone.stop()
+    with_failover.stop()
+    assert alone.active() == with_failover.active() == []
+    assert (many.active(), many_failover.active()) == (["main"], ["failover"])
+    many.systemctl("stop", "sendrecv@*.target")
+    time.sleep(6)
+    for app in (alone, with_failover, many, many_failover):
+        assert not app.active()
+        assert "failed" not in (app.state(app.main), app.state(app.failover))
+        app.assert_sound()
+    shared.wait_until(lambda: alone.state("sendrecv-guard.timer") == "inactive", 5, "no guard")
+
+
+def test_the_guard_starts_what_is_meant_to_run(app: App) -> None:
+    """With the target active and no half running: main is started, or else the failover."""
+    for cannot, started in (([app.failover], "main"), ([app.main, app.failover], "failover")):
+        app.systemctl("mask", "--runtime", *cannot)
+        app.systemctl("stop", app.main)
+        assert not app.active()
+        with app.counts_from(started, timeout=8):
+            app.systemctl("unmask", "--runtime", app.failover)
+        app.systemctl("unmask", "--runtime", app.main)
+        assert app.active() == [started]
+        with app.counts_from("main"):
+            app.systemctl("start", app.main)
+    app.assert_sound(silence=8)
+
+
+def test_the_target_started_alone_starts_main(app: App) -> None:
+    app.stop()
+    with app.counts_from("main", timeout=8):
+        app.systemctl("start", app.target)
+
+
+def test_ten_instances_side_by_side(shared: Machine, new_app: MakeApp) -> None:
+    apps = [new_app() for _ in range(10)]
+    for app in apps[::2]:
+        shared.kill(app.main, "KILL")
+    for app in apps:
+        with app.counts_from("main" if app in apps[1::2] else "failover"):
+            pass
+        app.assert_sound()
+
+
+# The receiver
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "systemctl stop receiver",
+        "systemctl restart receiver",
+        "systemctl restart receiver.socket",
+        "systemctl kill --signal=KILL --kill-whom=main receiver",
+        "systemctl kill --signal=SEGV --kill-whom=main receiver",
+        "systemctl kill --signal=STOP --kill-whom=main receiver",
+    ],
+)
+def test_the_receiver(shared: Machine, new_app: MakeApp, fault: str) -> None:
+    """In mid-stream, three times; the senders run on."""
+    apps = [new_app(), new_app()]
+    for _ in range(3):
+        old = {0, shared.pid("receiver")}
+        shared.run(fault)
+        _await_new_receiver(shared, old)
+        with apps[0].counts_from("main"), apps[1].counts_from("main"):
+            pass
+    for app in apps:
+        assert app.nodes() == ["main"]
+        app.assert_sound(HANG if "STOP" in fault else QUICK)
+
+
+def _await_new_receiver(machine: Machine, old: set[int]) -> None:
+    machine.wait_until(lambda: machine.pid("receiver") not in old, 8, "a new receiver")
+
+
+def test_journal_tail_hands_over_the_last_lines(shared: Machine, app: App) -> None:
+    """As many as asked for, to the receiver only; nothing that it plants misleads root."""
+    app.stop()
+    shared.run("systemctl stop receiver.socket receiver; mkdir /root/kept")
+    state, handed = "/var/lib/sendrecv-receiver", "/run/sendrecv-receiver-journal/printed"
+    shared.run(f"mv {state}/* /root/kept")
+    tail = "journalctl -q -o cat -u receiver _TRANSPORT=stdout PRIORITY=6"
+    last, every = (shared.run(f"{tail} -n {number}").stdout for number in (3, 100000))
+    assert last.count("nodeID") == 3 < every.count("nodeID")
+    run = f"rm -f {os.path.dirname(handed)}/failed-starts; /usr/lib/sendrecv/journal-tail"
+    for planted, expected in (
+        ("echo 3 > $f", every),  # a lost ledger: Apps that have not counted lately count too
+        ("echo 0 > $f", ""),
+        ("rm $f", ""),
+        ("echo 123456789 > $f", ""),
+        ("echo '-n 3' > $f", ""),
+        ("rm $f; ln -s /etc/passwd $f", ""),
+        ("rm $f; mkfifo $f", ""),
+        # With a ledger to compare with, as much as is reasonable.
+        ("touch $(dirname $f)/ledger.db", every),
+        ("rm $f; echo 3 > $f", last),
+        ("printf 00000003 > $f", last),
+    ):
+        shared.run(f"f={state}/journal-lines; {planted}")
+        shared.run(run, timeout=10)
+        assert shared.run(f"cat {handed}", check=False).stdout == expected, planted
+    assert shared.run(f"stat -c '%U:%G %a' {handed}").stdout == "root:sendrecv-receiver 640\n"
+    assert shared.run(f"setpriv --reuid=sendrecv cat {handed}", check=False).returncode
+    shared.run(f"rm {state}/*; mv /root/kept/* {state}; systemctl start receiver.socket")
+
+
+# Faults that both halves meet
+
+
+def _most_starts_in_a_second(machine: Machine, units: tuple[str, ...], since: str) -> int:
+    entries = machine.journal(
+        f"--after-cursor={since}", f"MESSAGE_ID={STARTING}", "_PID=1", fields=("UNIT",)
+    )
+    times = [int(entry["__MONOTONIC_TIMESTAMP"]) for entry in entries if entry["UNIT"] in units]
+    return max((sum(a <= b < a + 1_000_000 for b in times) for a in times), default=0)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "mends"),
+    [
+        ("mv /etc/sendrecv/token /root", "mv /root/token /etc/sendrecv"),
+        ("cp -p /etc/sendrecv/token /root; : > /etc/sendrecv/token",
+         "mv /root/token /etc/sendrecv"),
+        ("mv /usr/bin/sendrecv /root", "mv /root/sendrecv /usr/bin"),
+        ("mount -t tmpfs -o ro,mode=700 none /var/lib/sendrecv", "umount -l /var/lib/sendrecv"),
+        ("mount -t tmpfs -o ro,mode=700 none /var/lib/sendrecv-receiver",
+         "umount -l /var/lib/sendrecv-receiver"),
+        ("echo SENDRECV_NO=1 >> /etc/sendrecv/$app.env", "sed -i /NO/d /etc/sendrecv/$app.env"),
+        ("echo 0 > /sys/fs/cgroup/cgroup.max.descendants",
+         "echo max > /sys/fs/cgroup/cgroup.max.descendants"),
+    ],
+    ids=["token gone", "token empty", "program gone", "state unusable", "ledger unusable",
+         "bad setting", "no spawn"],
+)  # fmt: skip
+def test_never_gives_up_never_spins(shared: Machine, app: App, breaks: str, mends: str) -> None:
+    """All killed while nothing can start; the failover has failed before."""
+    with app.counts_from("failover"):
+        shared.kill(app.main, "KILL")
+    with app.counts_from("main"):
+        shared.kill(app.failover, "KILL")
+    since = shared.cursor()
+    shared.run(f"app={app.name}; {breaks}")
+    try:
+        kill = "systemctl kill --signal=KILL --kill-whom=main"
+        shared.run(f"{kill} {app.main} receiver", check=False)
+        time.sleep(4)
+    finally:
+        with app.counts_from(timeout=30):
+            shared.run(f"app={app.name}; {mends}")
+    for units in ((app.main, app.failover), ("receiver.service",)):
+        assert _most_starts_in_a_second(shared, units, since) < 20
+    app.assert_sound(silence=40)
+
+
+def test_a_new_token_reaches_whoever_runs(shared: Machine, app: App) -> None:
+    pids = [shared.pid(unit) for unit in (app.main, "receiver")]
+    with app.counts_from("main"):
+        shared.run("head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n' > /etc/sendrecv/token")
+        shared.wait_until(
+            lambda: not {shared.pid(app.main), shared.pid("receiver")} & {0, *pids}, 5, "restarts"
+        )
+    app.assert_sound()
+
+
+def test_the_receivers_start_limit_is_not_the_end(shared: Machine, app: App) -> None:
+    """It takes the socket with it; the guard starts that again."""
+    limit = "/run/systemd/system/receiver.service.d/limit.conf"
+    shared.write(limit, "[Unit]\nStartLimitIntervalSec=4s\nStartLimitBurst=2\n")
+    shared.run("systemctl daemon-reload")
+    kill = "systemctl kill --signal=KILL receiver"
+    with app.counts_from("main", timeout=15):
+        failed = "systemctl is-failed receiver.socket"
+        shared.run(f"until {failed}; do {kill}; sleep 0.1; done", check=False)
+        assert app.active() == ["main"]
+    shared.run(f"rm {limit}; systemctl daemon-reload")
+    app.assert_sound(silence=15)
+
+
+# The sandbox
+
+
+def test_verify_is_silent(shared: Machine) -> None:
+    """Without man: whether the pages are there is test_package's to say."""
+    done = shared.run(f"systemd-analyze verify --man=no {UNITS}")
+    assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("unit", "most"), [("receiver", 3), ("sender@x", 10), ("sender-failover@x", 10)]
+)
+def test_exposure(shared: Machine, unit: str, most: int) -> None:
+    shared.run(f"systemd-analyze security --threshold={most} {unit}")
+
+
+def test_nobody_but_root_and_the_units_can_read_the_token(shared: Machine, app: App) -> None:
+    user = "setpriv --reuid=sendrecv --regid=sendrecv --clear-groups"
+    assert shared.run(f"{user} cat /etc/sendrecv/token", check=False).returncode
+    secret = shared.run("cat /etc/sendrecv/token").stdout.strip()
+    for pid in (shared.pid(app.main), shared.pid("receiver")):
+        shown = shared.run(f"cat /proc/{pid}/environ /proc/{pid}/cmdline").stdout
+        assert secret not in shown
+    assert secret not in shared.run("journalctl -o export --all").stdout
+
+
+# Last, because they end what runs in the machine
+
+
+def test_a_reboot_starts_what_is_enabled_and_no_failover(shared: Machine, new_app: MakeApp) -> None:
+    app, failover = new_app(), new_app()
+    app.systemctl("enable", app.main, failover.main)
+    with failover.counts_from("failover"):
+        failover.systemctl("start", failover.failover)
+    began, since = time.monotonic(), shared.cursor()
+    shared.reboot()
+    assert time.monotonic() - began < 15
+    for one in (app, failover):
+        with one.counts_from("main"):
+            pass
+        one.assert_sound()
+        starts = shared.journal(f"--after-cursor={since}", f"MESSAGE_ID={STARTING}")
+        assert one.failover not in [entry.get("UNIT") for entry in starts]
+
+
+def test_a_power_cut(shared: Machine, new_app: MakeApp) -> None:
+    """The journal on disk survives here, as FACTS of a real one do not: see Machine.power_cut()."""
+    app = new_app()
+    app.systemctl("enable", app.main)
+    for _ in range(2):
+        time.sleep(0.5)
+        shared.power_cut()
+        shared.boot()
+        with app.counts_from("main"):
+            pass
+    app.assert_sound()
+
+
+def test_a_shutdown_does_not_hang(shared: Machine, new_app: MakeApp) -> None:
+    app = new_app()
+    shared.kill(app.main, "STOP")
+    began = time.monotonic()
+    shared.poweroff()
+    assert time.monotonic() - began < 15
+    shared.boot()

@@ -1,0 +1,96 @@
+"""For tests of what goes wrong: Apps by the dozen on one machine, and what the journal says."""
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterator
+
+from tests.checker import Entry
+from tests.machine import Machine
+from tests.system.app import App
+
+FAST = "SENDRECV_INTERVAL=0.1"
+_OURS = {"receiver", "sendrecv"}
+_PAYLOAD = re.compile(r'\{"count": (0|[1-9]\d*), "appID": "[\w.:@-]+", "nodeID": "[\w.:@-]+"\}')
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def app_on(machine: Machine, settings: str = FAST, *, start: bool = True) -> Iterator[App]:
+    """An App of its own, which has counted (unless not started), and is stopped afterwards."""
+    app = App(machine, f"app{next(_numbers)}", settings)
+    try:
+        if start:
+            app.start()
+        yield app
+    finally:
+        machine.run(["systemctl", "stop", app.target], check=False)
+
+
+class Said:
+    """What the journal says from now on."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._after = machine.cursor()
+
+    def entries(self) -> list[Entry]:
+        """All entries. (With a match, journalctl 252 would leave out the first after a cursor.)"""
+        return list(self._machine.journal(f"--after-cursor={self._after}"))
+
+    def wait(self, text: str, timeout: float = 60) -> str:
+        """Waits for a message with that in it, and returns it."""
+        entry = self._machine.wait_entry(
+            lambda entry: text in str(entry.get("MESSAGE", "")),
+            after=self._after,
+            timeout=timeout,
+            what=text,
+        )
+        return str(entry["MESSAGE"])
+
+    def lines(self, text: str) -> list[Entry]:
+        """The program's own lines with that in it."""
+        ours = (e for e in self.entries() if e.get("SYSLOG_IDENTIFIER") in _OURS)
+        return [entry for entry in ours if text in str(entry["MESSAGE"])]
+
+    def assert_one_line(self, text: str) -> None:
+        """Every process that said that has said it once."""
+        lines = self.lines(text)
+        pids = [entry["_PID"] for entry in lines]
+        assert lines and len(pids) == len(set(pids)), [entry["MESSAGE"] for entry in lines]
+
+    def assert_exit(self, unit: str, status: str) -> None:
+        """PID 1 has seen the unit's process exit like that ("78/CONFIG")."""
+        said = [str(e["MESSAGE"]) for e in self.entries() if e.get("UNIT") == unit]
+        assert any(f"status={status}" in text for text in said), said
+
+
+def assert_sound(app: App, timeout: float = 60) -> None:
+    """The App counts on, and has lost and repeated nothing."""
+    for _ in range(2):
+        with app.counts_from(timeout=timeout):
+            pass
+    verdict = app.verdict()
+    assert not verdict.faults, verdict
+
+
+def assert_unbroken(machine: Machine) -> None:
+    """The receiver prints payloads and nothing else; whatever anybody says is one line."""
+    machine.run("journalctl --sync")
+    entries = machine.journal()
+    receiver = [e for e in entries if e.get("_SYSTEMD_UNIT") == "receiver.service"]
+    printed = [e["MESSAGE"] for e in receiver if is_printed(e)]
+    assert printed, "nothing was printed at all"
+    for message in printed:
+        assert isinstance(message, str) and _PAYLOAD.fullmatch(message), message
+    ours = [entry["MESSAGE"] for entry in entries if entry.get("SYSLOG_IDENTIFIER") in _OURS]
+    for at, message in enumerate(ours):
+        near = ours[max(at - 5, 0) : at + 5]
+        assert isinstance(message, str) and message.isprintable() and len(message) < 500, near
+        # Neither a traceback nor the interpreter's last words.
+        assert not re.match(r"\s|Traceback|Fatal Python", message), near
+
+
+def is_printed(entry: Entry) -> bool:
+    """Whether that is on the receiver's standard output, at the priority of payloads."""
+    return (entry.get("_TRANSPORT"), entry.get("PRIORITY")) == ("stdout", "6")

@@ -1,0 +1,114 @@
+"""Settings: defaults, and errors that name file, key, value and what is allowed, on one line."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sendrecv.config import (
+    MAX_CONNECTIONS,
+    ReceiverConfig,
+    SenderConfig,
+    receiver_config,
+    sender_config,
+)
+from sendrecv.errors import ConfigError
+
+OTHERS = {"PATH": "/bin", "STATE_DIRECTORY": "/x", "SENDRECV_BOOT_ID": "0" * 32, "HOME": "/"}
+
+
+def test_the_defaults() -> None:
+    url = "http://127.0.0.1:3000"
+    assert sender_config("billing", "main", OTHERS) == SenderConfig("billing", "main", 1.0, url)
+    assert sender_config("billing", "failover", {}) == SenderConfig("billing", "failover", 1.0, url)
+    assert receiver_config(OTHERS) == ReceiverConfig(4096)
+
+
+def test_what_can_be_set() -> None:
+    environ = {
+        "SENDRECV_APP_ID": "orders",
+        "SENDRECV_MAIN_NODE_ID": "north",
+        "SENDRECV_FAILOVER_NODE_ID": "south",
+        "SENDRECV_INTERVAL": "0.25",
+        "SENDRECV_URL": "https://receiver.example:8443",
+    }
+    expected = SenderConfig("orders", "south", 0.25, "https://receiver.example:8443")
+    assert sender_config("not a name", "failover", environ) == expected
+    assert receiver_config({"SENDRECV_MAX_CONNECTIONS": "1"}) == ReceiverConfig(1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("SENDRECV_APP_ID", "", "1 to 64 characters"),
+        ("SENDRECV_APP_ID", "../etc", "1 to 64 characters"),
+        ("SENDRECV_MAIN_NODE_ID", "a b", "1 to 64 characters"),
+        ("SENDRECV_FAILOVER_NODE_ID", "x" * 65, "1 to 64 characters"),
+        ("SENDRECV_FAILOVER_NODE_ID", "main", "different from SENDRECV_MAIN_NODE_ID"),
+        ("SENDRECV_INTERVAL", "", "a number from 0 to 86400"),
+        ("SENDRECV_INTERVAL", "fast", "a number from 0 to 86400"),
+        ("SENDRECV_INTERVAL", "-1", "a number from 0 to 86400"),
+        ("SENDRECV_INTERVAL", "nan", "a number from 0 to 86400"),
+        ("SENDRECV_INTERVAL", "inf", "a number from 0 to 86400"),
+        ("SENDRECV_INTERVAL", "86401", "a number from 0 to 86400"),
+        ("SENDRECV_URL", "", "an address like"),
+        ("SENDRECV_URL", "127.0.0.1:3000", "an address like"),
+        ("SENDRECV_URL", "ftp://host", "an address like"),
+        ("SENDRECV_URL", "http://", "an address like"),
+        ("SENDRECV_URL", "http://a\nb", "an address like"),
+    ],
+)
+def test_a_wrong_value_of_a_sender(key: str, value: str, allowed: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sender_config("billing", "main", {key: value})
+    text = str(caught.value)
+    assert text.startswith(f"/etc/sendrecv/billing.env: {key}=") and allowed in text
+    assert value[:50].strip() in text.replace("\\n", "\n") and text.isprintable()
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "many", str(MAX_CONNECTIONS + 1)])
+def test_a_wrong_value_of_the_receiver(value: str) -> None:
+    expected = (
+        f"/etc/sendrecv/receiver.env: SENDRECV_MAX_CONNECTIONS='{value}':"
+        f" must be a whole number from 1 to {MAX_CONNECTIONS}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        receiver_config({"SENDRECV_MAX_CONNECTIONS": value})
+    assert str(caught.value) == expected
+
+
+def test_an_instance_that_is_no_name_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"SENDRECV_APP_ID is not set, and the instance name 'a/"):
+        sender_config("a/b", "main", {})
+
+
+@pytest.mark.parametrize("key", ["SENDRECV_INTERVALL", "SENDRECV_", "SENDRECV_MAX_CONNECTIONS"])
+def test_a_setting_that_is_none(key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sender_config("billing", "main", {key: "1"})
+    text = str(caught.value)
+    assert text.startswith(f"/etc/sendrecv/billing.env: '{key}' is no setting: there are ")
+    assert "SENDRECV_INTERVAL," in text and "BOOT_ID" not in text
+
+
+def test_a_sender_setting_is_none_of_the_receiver() -> None:
+    with pytest.raises(ConfigError, match="receiver.env: 'SENDRECV_URL' is no setting"):
+        receiver_config({"SENDRECV_URL": "http://127.0.0.1:3000"})
+
+
+_KEYS = ["APP_ID", "MAIN_NODE_ID", "FAILOVER_NODE_ID", "INTERVAL", "URL", "MAX_CONNECTIONS", "\n"]
+
+
+@given(st.text(), st.dictionaries(st.sampled_from(_KEYS).map("SENDRECV_".__add__), st.text()))
+def test_every_error_is_one_line(instance: str, environ: dict[str, str]) -> None:
+    configures: tuple[Callable[[dict[str, str]], object], ...] = (
+        partial(sender_config, instance, "main"),
+        receiver_config,
+    )
+    for configure in configures:
+        try:
+            configure(environ)
+        except ConfigError as error:
+            assert str(error).isprintable()

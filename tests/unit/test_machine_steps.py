@@ -1,0 +1,83 @@
+"""The sum that `make test` ends with is honest: nothing that went wrong, or never ran, is lost."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import steps
+from tests.steps import FAILED, Outcome
+
+PASSES = "def test_passes():\n    pass\n"
+FAILS = "def test_fails():\n    assert False\n"
+SKIPS = "import pytest\n\ndef test_skips():\n    pytest.skip('why')\n"
+ERRS = "import pytest\n\n@pytest.fixture\ndef bad():\n    1 / 0\n\ndef test_errs(bad):\n    pass\n"
+
+
+def outcome(directory: Path, source: str) -> Outcome:
+    """Of a real run of pytest over that one file."""
+    (directory / "test_planted.py").write_text(source, encoding="utf-8")
+    junit = directory / "junit.xml"
+    command = [sys.executable, "-m", "pytest", "--rootdir=.", f"--junit-xml={junit}", "."]
+    done = subprocess.run(command, cwd=directory, capture_output=True, check=False)
+    return steps.of_pytest(done.returncode, junit)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (PASSES, Outcome(passed=1)),
+        (PASSES + FAILS, Outcome(passed=1, failed=1)),
+        (PASSES + SKIPS, Outcome(passed=1, skipped=1)),
+        (PASSES + ERRS, Outcome(passed=1, failed=1)),
+        (SKIPS, Outcome(skipped=1)),
+        ("", FAILED),  # nothing collected
+        ("this is no python", FAILED),
+        ("import os\n\ndef test_dies():\n    os._exit(0)\n", FAILED),
+    ],
+)
+def test_pytest_outcomes(tmp_path: Path, source: str, expected: Outcome) -> None:
+    assert outcome(tmp_path, source) == expected
+
+
+def test_an_exit_status_outweighs_a_good_report(tmp_path: Path) -> None:
+    outcome(tmp_path, PASSES)
+    assert steps.of_pytest(3, tmp_path / "junit.xml").failed == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (lambda log: Outcome(passed=2), Outcome(passed=2)),
+        (lambda log: Outcome(), FAILED),
+        (lambda log: Outcome(skipped=3), FAILED),
+        (lambda log: 1 // 0, FAILED),
+    ],
+)
+def test_a_step_that_breaks_or_runs_nothing_has_failed(
+    step: steps.Step, expected: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "LOGS", tmp_path)
+    assert steps.run("planted", step) == expected
+
+
+def test_a_failure_shows_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(steps, "LOGS", tmp_path)
+    steps.run("planted", lambda log: steps.of_command(log.write("what went wrong\n")))
+    shown = capsys.readouterr().out
+    assert "what went wrong" in shown and f"log: {tmp_path}/planted.log" in shown
+
+
+def test_nothing_else_runs_without_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "LOGS", tmp_path)
+    planted: dict[str, steps.Step] = {
+        "deb": lambda log: FAILED,
+        "lint": lambda log: Outcome(passed=1),
+    }
+    monkeypatch.setattr(steps, "STEPS", planted)
+    assert steps.run_all(["deb", "lint"]) == FAILED

@@ -1,0 +1,238 @@
+"""The contract with the service manager, on real sockets and descriptors."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sendrecv import systemd
+from sendrecv.errors import CredentialError, StoreUnusable
+
+# Puts the descriptors it is given at 3, 4, ..., as systemd does, and asks for one by its name.
+# Says where that one listens, whether it blocks, and what is left of the variables.
+INHERIT = """
+import os, sys
+from sendrecv import systemd
+from sendrecv.errors import UsageError
+
+pid, names, wanted, *descriptors = sys.argv[1:]
+for target, descriptor in enumerate(descriptors, 3):
+    os.dup2(int(descriptor), target)
+os.environ.update(LISTEN_PID=pid or str(os.getpid()), LISTEN_FDS=str(len(descriptors)))
+os.environ["LISTEN_FDNAMES"] = names
+try:
+    listener = systemd.listening_socket(wanted)
+    print(listener.getsockname()[1], listener.getblocking(), end=" ")
+except UsageError as error:
+    print(error, end=" ")
+print([name for name in os.environ if name.startswith("LISTEN_")])
+"""
+
+
+# Notifications.
+
+
+@pytest.fixture(name="manager")
+def fixture_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket that a service manager would read notifications from."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield manager
+
+
+@contextlib.contextmanager
+def notifying() -> Iterator[systemd.Notifier]:
+    notifier = systemd.Notifier()
+    yield notifier
+    # pylint: disable-next=protected-access  # a process has one, for its whole life
+    if sender := notifier._notifier.socket:
+        sender.close()
+
+
+def test_notifications(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "4")  # or most of these would be too many
+    with notifying() as notifier:
+        notifier.ready()
+        notifier.working("count 1")
+        notifier.working("count 1")
+        notifier.working("count 2")
+        notifier.status("waiting")
+        notifier.working("waiting")
+        notifier.stopping()
+    assert [manager.recv(4096).decode() for _ in range(7)] == [
+        "READY=1",
+        "WATCHDOG=1\nSTATUS=count 1",
+        "WATCHDOG=1",
+        "WATCHDOG=1\nSTATUS=count 2",
+        "STATUS=waiting",
+        "WATCHDOG=1",
+        "STOPPING=1",
+    ]
+
+
+def test_no_more_pings_than_are_of_use(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    with notifying() as notifier:
+        for count in range(10):
+            notifier.working(f"count {count}")
+        notifier.stopping()
+    assert manager.recv(4096) == b"WATCHDOG=1\nSTATUS=count 0"
+    assert manager.recv(4096) == b"STOPPING=1"
+
+
+def test_a_start_shows_that_it_lives_until_it_is_ready(manager: socket.socket) -> None:
+    with notifying() as notifier:
+        notifier.starting()
+        try:
+            assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=3000000"
+        finally:
+            notifier.ready()
+    assert manager.recv(4096) == b"READY=1"
+    time.sleep(1.2 * systemd.START_SLICE)
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(4096)
+
+
+# sdnotify drops its socket when it finds no manager.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize("address", [None, "/nonexistent/notify"])
+def test_without_a_service_manager_they_go_nowhere(
+    monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    if address:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    with notifying() as notifier:
+        notifier.ready()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [("", 1.0), ("2000000", 0.5), ("60000000", 1.0), ("x", 1.0), ("-4000000", 1.0)],
+)
+def test_the_watchdog_is_fed_four_times_as_often_as_it_must_be(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, expected: float
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", allowed)
+    assert systemd.watchdog_interval() == expected
+
+
+# What the unit hands over.
+
+
+def test_the_names_of_run_and_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOCATION_ID", "a" * 32)
+    monkeypatch.setenv("SENDRECV_BOOT_ID", "b" * 32)
+    assert (systemd.invocation(), systemd.boot_id()) == ("a" * 32, "b" * 32)
+    monkeypatch.delenv("INVOCATION_ID")
+    monkeypatch.delenv("SENDRECV_BOOT_ID")
+    for name in (systemd.invocation(), systemd.boot_id()):
+        assert len(name) == 32 and int(name, 16)
+    assert systemd.invocation() != systemd.invocation()
+    assert systemd.boot_id() == systemd.boot_id()
+
+
+def test_the_state_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/sendrecv")
+    assert systemd.state_directory() == "/var/lib/sendrecv"
+    monkeypatch.delenv("STATE_DIRECTORY")
+    with pytest.raises(StoreUnusable, match="^STATE_DIRECTORY is not set: "):
+        systemd.state_directory()
+
+
+@pytest.mark.parametrize("content", ["secret", "secret\n", "  secret \r\n", "x" * 4096])
+def test_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "token").write_text(content, encoding="ascii")
+    assert systemd.token() == content.strip()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"two\nlines", b"\xff\xfe", "\u00e9".encode(), b"a\0b", b"x" * 4097]
+)
+def test_what_is_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(CredentialError, match="^/etc/sendrecv/token: .* make one") as caught:
+        systemd.token()
+    assert str(caught.value).isprintable()
+
+
+def test_no_token_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with pytest.raises(CredentialError, match=f"^{tmp_path}/token: No such file or directory: "):
+        systemd.token()
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    # Nor is our standard input, which is no file.
+    with pytest.raises(CredentialError, match="^the token was not handed over: start the unit$"):
+        systemd.token()
+
+
+def test_a_token_as_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n", encoding="ascii")
+    code = "from sendrecv import systemd; print(systemd.token())"
+    environ = {key: os.environ[key] for key in os.environ if key != "CREDENTIALS_DIRECTORY"}
+    with (tmp_path / "token").open("rb") as file:
+        output = subprocess.check_output([sys.executable, "-c", code], stdin=file, env=environ)
+    assert output == b"secret\n"
+
+
+# The inherited socket.
+
+
+def inherit(names: str, wanted: str, listeners: list[socket.socket], pid: str = "") -> str:
+    """What a child says that inherits these sockets under these names."""
+    descriptors = [os.dup(listener.fileno()) for listener in listeners]
+    # Above 3, 4, ..., which the child puts them at.
+    high = [os.dup2(number, 50 + place) for place, number in enumerate(descriptors)]
+    try:
+        command = [sys.executable, "-c", INHERIT, pid, names, wanted, *map(str, high)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, pass_fds=high)
+    finally:
+        for number in (*descriptors, *high):
+            os.close(number)
+    return done.stdout.strip()
+
+
+@pytest.fixture(name="listeners")
+def fixture_listeners() -> Iterator[list[socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(
+        ("127.0.0.1", 0)
+    ) as two:
+        yield [one, two]
+
+
+@pytest.mark.parametrize(
+    ("names", "which"), [("receiver", 0), ("unknown", 0), ("receiver:x", 0), ("x:receiver", 1)]
+)
+def test_the_socket_is_chosen_by_its_name(
+    listeners: list[socket.socket], names: str, which: int
+) -> None:
+    handed = listeners[: names.count(":") + 1]
+    port = listeners[which].getsockname()[1]
+    assert inherit(names, "receiver", handed) == f"{port} False []"
+
+
+def test_a_socket_that_was_not_handed_over(listeners: list[socket.socket]) -> None:
+    none = "no listening socket was handed over: start receiver.socket []"
+    other = "no socket called receiver was handed over: see receiver.socket []"
+    assert inherit("receiver", "receiver", listeners[:1], pid="1") == none
+    assert inherit("x:y", "receiver", listeners) == other
+    assert inherit("", "receiver", []) == other
+    assert inherit("", "receiver", listeners[:1]) == other
+
+
+def test_a_log_line_has_its_severity(capfd: pytest.CaptureFixture[str]) -> None:
+    systemd.log(4, "trouble, ignoring")
+    assert capfd.readouterr().err == "<4>trouble, ignoring\n"
