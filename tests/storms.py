@@ -8,6 +8,7 @@ is opened anew. What it prints at the end says how much of it there was.
 
 import asyncio
 import contextlib
+import functools
 import gzip
 import json
 import os
@@ -233,27 +234,33 @@ async def oversized_admitted(storm: Storm, number: int) -> None:
         await storm.send(writer, frame(b"4" * 60_000, fin=False), "fragments")
 
 
+@functools.cache
+def squeezed(encoding: str) -> bytes:
+    """BOMB zero bytes. Made once: it takes most of a second, in which no storm would go on."""
+    if encoding == "gzip":
+        return gzip.compress(bytes(BOMB))
+    # What permessage-deflate sends is raw, and ends without its flush's last four bytes.
+    raw = encoding == "permessage-deflate"
+    deflate = zlib.compressobj(wbits=-15 if raw else 15)
+    data = deflate.compress(bytes(BOMB))
+    return data + (deflate.flush(zlib.Z_SYNC_FLUSH)[:-4] if raw else deflate.flush())
+
+
 async def bomb(storm: Storm, number: int) -> None:
     """A hundred megabytes that are a hundred kilobytes on the wire."""
-    plain = bytes(BOMB)
-    if number % 3 == 2:
-        reader, writer = await storm.connect()
-        offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
-        writer.write(upgrade(extra=offer))
+    encoding = ("gzip", "deflate", "permessage-deflate")[number % 3]
+    data = squeezed(encoding)
+    reader, writer = await storm.connect()
+    if encoding == "permessage-deflate":
+        writer.write(upgrade(extra=f"Sec-WebSocket-Extensions: {encoding}\r\n"))
         await reader.readuntil(b"\r\n\r\n")
-        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-        squeezed = deflate.compress(plain) + deflate.flush(zlib.Z_SYNC_FLUSH)
-        await storm.send(writer, frame(squeezed[:-4], rsv=4), "bombs")
+        await storm.send(writer, frame(data, rsv=4), "bombs")
     else:
-        encoding, squeezed = [("gzip", gzip.compress(plain)), ("deflate", zlib.compress(plain))][
-            number % 3
-        ]
-        reader, writer = await storm.connect()
         head = (
             "POST /socket.io/?EIO=4&transport=polling&sid=a HTTP/1.1\r\nHost: a\r\n"
-            f"Content-Encoding: {encoding}\r\nContent-Length: {len(squeezed)}\r\n\r\n"
+            f"Content-Encoding: {encoding}\r\nContent-Length: {len(data)}\r\n\r\n"
         )
-        await storm.send(writer, head.encode() + squeezed, "bombs")
+        await storm.send(writer, head.encode() + data, "bombs")
     await asyncio.wait_for(until_closed(reader), 5)
 
 
