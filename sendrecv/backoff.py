@@ -13,6 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from sendrecv.systemd import Notifier
 
 AT_ONCE = 10
 LONGEST = 12.0
@@ -58,6 +63,17 @@ class Backoff:
                 with open(draft, "w", encoding="ascii") as file:
                     file.write(text)
                 os.replace(draft, self._path)
+
+
+def braked(instance: str, notifier: Notifier) -> Backoff:
+    """The row of `instance`, with this start counted and, if there were too many, waited for."""
+    directory = os.environ.get("RUNTIME_DIRECTORY")
+    backoff = Backoff(os.path.join(directory, f"{instance}.starts") if directory else "")
+    seconds = backoff.begin(time.monotonic())
+    if seconds:
+        notifier.status(f"too many starts in a row, waiting {seconds:.0f} s")
+        time.sleep(seconds)
+    return backoff
 
 
 def delay(starts: int, age: float) -> float:

@@ -62,9 +62,13 @@ def _run(arguments: list[str]) -> int:
             return 0
         case ["send", instance, "main" | "failover" as role]:
             notifier = _starting()
+            from sendrecv.backoff import braked
+
+            # Before the imports that may fail: a broken module must not make the halves spin.
+            backoff = braked(instance, notifier)
             from sendrecv import send
 
-            return send.main(instance, role, notifier)
+            return send.main(instance, role, notifier, backoff)
         case ["receive"]:
             notifier = _starting()
             from sendrecv import receive

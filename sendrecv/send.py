@@ -45,10 +45,8 @@ if TYPE_CHECKING:
 SPACE_RETRY = 1.0
 
 
-def main(instance: str, role: str, notifier: systemd.Notifier) -> int:
+def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
-    backoff = _backoff(instance)
-    _rest(backoff.begin(time.monotonic()), notifier)
     config = sender_config(instance, role, os.environ)
     token = _token()
     prepare(config.url)  # now: once the watchdog runs, a starved machine may be too slow for it
@@ -193,11 +191,6 @@ class Sender:
             self._link = None
 
 
-def _backoff(instance: str) -> Backoff:
-    directory = os.environ.get("RUNTIME_DIRECTORY")
-    return Backoff(os.path.join(directory, f"{instance}.starts") if directory else "")
-
-
 def _token() -> str:
     """The token; without one, an empty one, which the receiver refuses until there is a better.
 
@@ -208,12 +201,6 @@ def _token() -> str:
     except CredentialError as error:
         systemd.log(3, str(error))
         return ""
-
-
-def _rest(seconds: float, notifier: systemd.Notifier) -> None:
-    if seconds:
-        notifier.status(f"too many starts in a row, waiting {seconds:.0f} s")
-        time.sleep(seconds)
 
 
 def _acquire(store: Store, notifier: systemd.Notifier) -> tuple[Record | None, int]:

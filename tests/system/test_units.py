@@ -119,6 +119,7 @@ def test_both_started_at_once(app: App) -> None:
 
 
 def test_twenty_kills_of_whoever_is_active(shared: Machine, app: App) -> None:
+    """On a machine quick enough the last ones meet the start limit, and the guard goes on."""
     kill = f"systemctl kill --signal=KILL --kill-whom=main {app.main} {app.failover}"
     with app.counts_from(timeout=5):
         shared.run(f"for i in $(seq 20); do {kill}; sleep 0.05; done", check=False)
