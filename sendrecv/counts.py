@@ -36,6 +36,7 @@ class Tally:
         self.last: Counted | None = None
         self.counts = 0
         self.highest = -1
+        self._highest: Counted | None = None
         self.spans = Spans(dots) if dots else None
         self._holes: list[Hole] = []
         self._timeline = timeline
@@ -58,7 +59,8 @@ class Tally:
             self.first = said
         elif said.number != self.highest + 1:
             self._out_of_line(said)
-        self.highest = max(self.highest, said.number)
+        if said.number > self.highest:
+            self.highest, self._highest = said.number, said
         self.last = session.last = said
         session.first = session.first or said
         session.counts += 1
@@ -105,7 +107,7 @@ class Tally:
                 self._holes.append(Hole(first, last, hole.finding))
 
     def _not_in_order(self, said: Counted) -> None:
-        before = [exhibit(self.last)] if self.last else []
+        before = [exhibit(self._highest)] if self._highest else []
         text = f"count {said.number} came after {self.highest}"
         self.book.violation(IN_ORDER, text, *before, exhibit(said))
 

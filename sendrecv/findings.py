@@ -20,6 +20,9 @@ WHOLE = "the journal is whole"
 CHECKS = (ONE, ORDER, ONCE, IN_ORDER, NO_GAP, OWN, NEWER, EPOCHS, WHOLE)
 """In the order in which they are shown."""
 
+BY_ORDER = (IN_ORDER, NEWER, EPOCHS)
+"""Of two boots, these hold or not by which came first."""
+
 SHOWN = 20
 """Findings of each check that are kept; the others are counted."""
 
@@ -39,27 +42,51 @@ class Finding(NamedTuple):
     text: str
     exhibits: tuple[Exhibit, ...] = ()
 
+    @property
+    def weight(self) -> int:
+        """2: a violation, 1: one between two boots, 0: a doubt."""
+        if not self.violation:
+            return 0
+        return 1 if len({exhibit.at.boot for exhibit in self.exhibits}) > 1 else 2
+
 
 @dataclass(slots=True)
 class Findings:
     """Of one check: the first ones, and how many there are."""
 
     kept: list[Finding] = field(default_factory=list)
-    violations: int = 0
-    doubts: int = 0
+    weights: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """How many there are of each weight."""
+
+    @property
+    def violations(self) -> int:
+        return self.weights[1] + self.weights[2]
+
+    @property
+    def doubts(self) -> int:
+        return self.weights[0]
 
     def add(self, finding: Finding) -> None:
-        """Violations are kept before doubts."""
-        if finding.violation:
-            self.violations += 1
-        else:
-            self.doubts += 1
+        """Those of more weight are kept before others."""
+        weight = finding.weight
+        self.weights[weight] += 1
         if len(self.kept) < SHOWN:
             self.kept.append(finding)
-        elif finding.violation:
-            doubts = [place for place, kept in enumerate(self.kept) if not kept.violation]
-            if doubts:
-                self.kept[doubts[-1]] = finding
+            return
+        place = min(range(SHOWN), key=lambda place: (self.kept[place].weight, -place))
+        if weight > self.kept[place].weight:
+            self.kept[place] = finding
+
+    def doubt_between_boots(self, why: str) -> None:
+        """It is not known which boot came first."""
+        self.kept = [
+            Finding(False, f"{one.text}: {why}", one.exhibits)
+            if one.weight == 1
+            else one
+            for one in self.kept
+        ]
+        between, self.weights[1] = self.weights[1], 0
+        self.weights[0] += between
 
 
 class Book:

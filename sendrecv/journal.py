@@ -36,10 +36,11 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ
 
 # What evidence.py looks at. Of the senders' units only that they have processes.
 _MATCHES = (
-    *("_SYSTEMD_UNIT=receiver.service", "_TRANSPORT=stdout", "+"),
-    *("_PID=1", "_UID=0", "_TRANSPORT=journal", "+"),
-    "_TRANSPORT=driver",
+    ("_SYSTEMD_UNIT=receiver.service", "_TRANSPORT=stdout"),
+    ("_PID=1", "_UID=0", "_TRANSPORT=journal"),
+    ("_TRANSPORT=driver",),
 )
+_CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
 
 
 @dataclass
@@ -112,7 +113,7 @@ def read(source: Source) -> Iterator[bytes]:
         subprocess.run(["journalctl", "--sync"], capture_output=True, env=ENVIRONMENT, check=False)
     streams = [_of_export(path, source) for path in source.exports]
     if source.has_journal:
-        streams.insert(0, _of_journalctl(source))
+        streams[:0] = _of_journalctl(source)
     if len(streams) == 1:
         return streams[0]
     return iter(heapq.merge(*streams, key=_Order()))
@@ -132,19 +133,84 @@ class _Order:
 # journalctl
 
 
-def _of_journalctl(source: Source) -> Iterator[bytes]:
-    command = ["journalctl", "--quiet", "--no-pager", "--output=export", *source.options()]
-    if source.address_space:
-        command[:0] = ["prlimit", f"--as={source.address_space}"]
+@dataclass(frozen=True)
+class Boot:
+    """A boot by its first entry: its place in the journal's numbering, and its wall clock."""
+
+    boot: str
+    machine: str
+    numbering: str
+    number: int
+    wall: int
+
+
+def _of_journalctl(source: Source) -> list[Iterator[bytes]]:
+    """A stream for each machine, boot after boot.
+
+    journalctl merges boots by the wall clock where journald's numbering does not span them (before
+    systemd 254 a power cut ends it), and mixes them up if that clock was set back.
+    """
+    senders = _sender_units(source)
+    boots = [] if source.boot is not None else _boots(source)
+    if len(boots) < 2:
+        return [_of_boot(source, senders)]
+    machines: dict[str, list[str]] = {}
+    for boot in in_order(boots):
+        machines.setdefault(boot.machine, []).append(boot.boot)
+    return [_of_boots(source, senders, its_boots) for its_boots in machines.values()]
+
+
+def in_order(boots: list[Boot]) -> list[Boot]:
+    """As they came: by journald's numbering, and where that began anew, by the wall clock."""
+    begins: dict[str, int] = {}
+    for boot in boots:
+        begins[boot.numbering] = min(boot.wall, begins.get(boot.numbering, boot.wall))
+    return sorted(boots, key=lambda boot: (begins[boot.numbering], boot.numbering, boot.number))
+
+
+def _boots(source: Source) -> list[Boot]:
+    names = _values_of("_BOOT_ID", source)
+    # One alone needs no order.
+    found = [_first_of(name, source) for name in names] if len(names) > 1 else []
+    return [boot for boot in found if boot]
+
+
+def _first_of(name: str, source: Source) -> Boot | None:
+    command = [*_journalctl(source), "--output-fields=_MACHINE_ID", f"_BOOT_ID={name}"]
+    with _popen(command, subprocess.DEVNULL) as process:
+        entry = next(_entries(cast(Stream, process.stdout), "journalctl", []), None)
+        process.kill()
+    cursor = _CURSOR.match(field_of(entry, b"__CURSOR").decode()) if entry else None
+    if not entry or not cursor:
+        return None
+    machine = field_of(entry, b"_MACHINE_ID").decode()
+    return Boot(name, machine, cursor[1], int(cursor[2], 16), time_of(entry).wall)
+
+
+def _of_boots(source: Source, senders: list[str], boots: list[str]) -> Iterator[bytes]:
+    for boot in boots:
+        yield from _of_boot(source, senders, boot)
+
+
+def _journalctl(source: Source) -> list[str]:
+    limit = ["prlimit", f"--as={source.address_space}"] if source.address_space else []
+    command = ["journalctl", "--quiet", "--no-pager", "--output=export"]
+    return [*limit, *command, *source.options()]
+
+
+def _of_boot(source: Source, senders: list[str], boot: str = "") -> Iterator[bytes]:
+    """What may be evidence, of one boot if there is more than one."""
+    command = _journalctl(source)
     if source.since is not None:
         command.append(f"--since={_seconds(source.since)}")
     if source.until is not None:
         command.append(f"--until={_seconds(source.until)}")
     if source.boot is not None:
         command.append(f"--boot={source.boot}")
-    command += _MATCHES
-    for unit in _sender_units(source):
-        command += ["+", f"_SYSTEMD_UNIT={unit}", "_TRANSPORT=stdout"]
+    of_senders = [(f"_SYSTEMD_UNIT={unit}", "_TRANSPORT=stdout") for unit in senders]
+    for match in (*_MATCHES, *of_senders):
+        command += [*match, *([f"_BOOT_ID={boot}"] if boot else []), "+"]
+    command.pop()
     with tempfile.TemporaryFile() as errors:
         with _popen(command, errors) as process:
             try:
@@ -157,7 +223,7 @@ def _of_journalctl(source: Source) -> Iterator[bytes]:
         _complain(errors.read(), source.missing)
 
 
-def _popen(command: list[str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+def _popen(command: list[str], errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=errors)
     except FileNotFoundError:
@@ -173,7 +239,8 @@ def _widen(pipe: IO[bytes]) -> IO[bytes]:
 
 def _complain(errors: bytes, missing: list[Missing]) -> None:
     lines = errors.decode("utf-8", "replace").split("\n")
-    missing += [Missing(f"journalctl: {line}") for line in lines if line.strip()]
+    found = [Missing(f"journalctl: {line}") for line in lines if line.strip()]
+    missing += [one for one in found if one not in missing]  # each boot's journalctl says it
 
 
 def _seconds(microseconds: int) -> str:
@@ -182,9 +249,15 @@ def _seconds(microseconds: int) -> str:
 
 def _sender_units(source: Source) -> list[str]:
     """The senders' units that ever printed something: for their PIDs."""
-    command = ["journalctl", "--quiet", *source.options(), "--field=_SYSTEMD_UNIT"]
+    sender = re.compile(r"sender(?:-failover)?@.+\.service")
+    return [unit for unit in _values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
+
+
+def _values_of(name: str, source: Source) -> list[str]:
+    """All values that a field has in the journal."""
+    command = ["journalctl", "--quiet", *source.options(), f"--field={name}"]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    return re.findall(r"^sender(?:-failover)?@[^\n]+\.service$", done.stdout, re.MULTILINE)
+    return done.stdout.splitlines()
 
 
 # Export files

@@ -8,6 +8,7 @@ the other, however close the time stamps are.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,6 +30,10 @@ _WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-
 _WITHOUT_A_PROCESS = frozenset({"resources", "start-limit-hit"})
 
 
+# Of a cursor: which numbering (journald's "seqnum ID"), and the number.
+_NUMBER = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
+
+
 class Mark(NamedTuple):
     """An entry, and its place among all that were read."""
 
@@ -39,19 +44,21 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Boot:
-    """One boot of one machine. `offset`: from its monotonic clock to a time for people."""
+    """One boot of one machine."""
 
     boot: str
     machine: str
     number: int
-    offset: int
     first: At
     last: At
-    last_ref: str = ""
+    first_ref: str
+    last_ref: str
     shut_down: bool = False
     """Whether PID 1 reached a target of shutting down."""
     journal_stopped: bool = False
     journal_started: bool = False
+    clock_set: int = 0
+    """Microseconds by which its wall clock was set, at the most."""
     over: bool = False
     """Whether a later boot of the same machine was seen."""
 
@@ -59,6 +66,17 @@ class Boot:
     def clean(self) -> bool:
         """Whether the journal was written to the end: if not, the last entries may be lost."""
         return self.shut_down or self.journal_stopped
+
+    @property
+    def offset(self) -> int:
+        """From its monotonic clock to a time for people."""
+        return self.first.wall - self.first.mono
+
+    def entry(self, at: At, ref: str) -> None:
+        """Another entry of it."""
+        self.last, self.last_ref = at, ref
+        drift = abs(at.wall - at.mono - self.offset)
+        self.clock_set = max(self.clock_set, drift)
 
 
 @dataclass(slots=True, eq=False)
@@ -186,9 +204,26 @@ class Timeline:
             self.losses.append(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)))
         self.boot = boot
 
+    @property
+    def order_in_doubt(self) -> str:
+        """Why it is not certain in which order the boots came; "" if it is.
+
+        journald's numbering tells, where it goes on (systemd 254 and later go on after a power cut
+        too); else the wall clock, unless it was set by more than what lies between the two.
+        """
+        current: dict[str, Boot] = {}
+        for boot in self.boots.values():
+            before = current.get(boot.machine)
+            if before and not _numbered_on(before.last_ref, boot.first_ref):
+                between = boot.first.wall - before.last.wall
+                if between <= before.clock_set + boot.clock_set:
+                    return "the wall clock was set, and nothing else tells which boot came first"
+            current[boot.machine] = boot
+        return ""
+
     def _new_boot(self, said: Booted) -> Boot:
         at = said.at
-        boot = Boot(at.boot, said.machine, len(self.boots), at.wall - at.mono, at, at)
+        boot = Boot(at.boot, said.machine, len(self.boots), at, at, said.ref, said.ref)
         before = self._current.get(said.machine)
         if before is not None:
             before.over = True
@@ -255,3 +290,11 @@ class Timeline:
             self.losses.append(Loss(text, (again,), certain=False, counts=False))
         boot.journal_started = boot.journal_started or said.started
         boot.journal_stopped = not said.started
+
+
+def _numbered_on(before: str, after: str) -> bool:
+    """Whether the two cursors are of one numbering, and in this order."""
+    one, other = _NUMBER.match(before), _NUMBER.match(after)
+    if not one or not other or one[1] != other[1]:
+        return False
+    return int(one[2], 16) < int(other[2], 16)

@@ -27,6 +27,7 @@ from sendrecv.evidence import (
     UnitSaid,
 )
 from sendrecv.findings import (
+    BY_ORDER,
     CHECKS,
     EPOCHS,
     IN_ORDER,
@@ -132,7 +133,7 @@ class Judge:
             return
         timeline.order += 1
         if timeline.boot:
-            timeline.boot.last, timeline.boot.last_ref = said.at, said.ref
+            timeline.boot.entry(said.at, said.ref)
         if self._missing and said.at.wall >= self._missing[0].until:
             timeline.losses.append(Loss(self._missing.pop(0).text))
         if type(said) is Counted:
@@ -226,6 +227,7 @@ class Judge:
         if lives:
             _doubt_the_first_start(lives[0], book)
         self._doubt_the_journal(tally)
+        self._doubt_the_order(book)
         _doubt_without_evidence(tally)
         basis = Basis(runs, takeovers, tally)
         checks = [_check(name, book.of[name], basis) for name in CHECKS]
@@ -240,6 +242,11 @@ class Judge:
         if tally.first and not tally.from_the_start and not self._scoped:
             text = f"its counts before {tally.first.number} are not in this journal"
             tally.book.doubt(WHOLE, text, counted("its first", tally.first))
+
+    def _doubt_the_order(self, book: Book) -> None:
+        if why := self._timeline.order_in_doubt:
+            for check in BY_ORDER:
+                book.of[check].doubt_between_boots(why)
 
 
 def worst(statuses: Sequence[str]) -> str:

@@ -54,6 +54,9 @@ class World:
     epochs: dict[str, int] = field(default_factory=dict)
     senders: dict[str, Sender] = field(default_factory=dict)
     receivers: int = 0
+    clock: int = 0
+    """Microseconds by which the wall clock is wrong."""
+    numbering: str = "5" * 32
     _runs: int = 0
 
     def wait(self, seconds: float) -> None:
@@ -65,10 +68,10 @@ class World:
 
     def write(self, fields: Fields) -> Fields:
         self.now += self.step
-        wall = 1_790_000_000_000_000 + self.now + self.boots * 3_600_000_000
-        number = len(self.entries) + 1
+        wall = 1_790_000_000_000_000 + self.now + self.boots * 3_600_000_000 + self.clock
+        place = f"s={self.numbering};i={len(self.entries) + 1:x}"
         entry = {
-            "__CURSOR": f"s={'5' * 32};i={number:x};b={self.boot_id};m={self.now:x};t={wall:x};x=1",
+            "__CURSOR": f"{place};b={self.boot_id};m={self.now:x};t={wall:x};x=1",
             "__REALTIME_TIMESTAMP": str(wall),
             "__MONOTONIC_TIMESTAMP": str(self.now),
             "_BOOT_ID": self.boot_id,

@@ -4,7 +4,7 @@ import pytest
 
 from sendrecv import findings as f
 from sendrecv.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Missing
-from tests.unit.journals import World, without
+from tests.unit.journals import Fields, World, without
 from tests.unit.judging import found, judge, outcome
 
 
@@ -211,6 +211,55 @@ def test_mixed_boots_are_no_proof() -> None:
     world.count("x")
     mixed = [*first[:-1], *world.entries[len(first) :], first[-1]]
     assert judge(mixed).status != PROVEN
+
+
+HOURS = 3_600_000_000
+
+
+def two_boots(clock: int, numbering: str, *, again: int = 0, epoch: int = 2) -> list[list[Fields]]:
+    """A power cut, before which the wall clock was set forward.
+
+    again: so many counts are printed in both boots. epoch: of the second boot's run.
+    """
+    world = World().up("x")
+    world.clock = clock
+    world.count("x", times=3)
+    first = len(world.entries)
+    world.boot(clean=False)
+    world.clock, world.numbering = 0, numbering
+    world.start_receiver()
+    world.counts["x"] -= again
+    world.epochs["x"] = epoch - 1
+    world.admit(world.start("x", "main"))
+    world.count("x", times=3)
+    return [world.entries[:first], world.entries[first:]]
+
+
+def test_boots_whose_order_only_a_clock_that_was_set_tells_are_no_violation() -> None:
+    """Before systemd 254, journald's numbering begins anew after a power cut."""
+    first, second = two_boots(5 * HOURS, "6" * 32)
+    verdict = judge([*second, *first])
+    assert outcome(verdict) == dict.fromkeys((f.IN_ORDER, f.EPOCHS, f.WHOLE), INCONCLUSIVE)
+    assert "the wall clock was set" in found(verdict)
+
+
+@pytest.mark.parametrize(
+    ("clock", "numbering", "status"),
+    [
+        (0, "6" * 32, VIOLATED),
+        (5 * HOURS, "5" * 32, VIOLATED),
+        (5 * HOURS, "6" * 32, INCONCLUSIVE),
+    ],
+)
+def test_an_epoch_that_does_not_grow_over_a_boot(clock: int, numbering: str, status: str) -> None:
+    first, second = two_boots(clock, numbering, epoch=1)
+    assert outcome(judge([*first, *second])) == {f.EPOCHS: status}
+
+
+def test_a_count_of_two_boots_came_twice_whichever_was_first() -> None:
+    first, second = two_boots(5 * HOURS, "6" * 32, again=1)
+    for entries in ([*first, *second], [*second, *first]):
+        assert outcome(judge(entries))[f.ONCE] == VIOLATED
 
 
 def test_runs_on_two_machines_cannot_be_compared() -> None:
