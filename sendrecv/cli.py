@@ -71,8 +71,10 @@ def _run(arguments: list[str]) -> int:
             return send.main(instance, role, notifier, backoff)
         case ["receive"]:
             notifier = _starting()
-            from sendrecv import receive
+            from sendrecv.lightimport import without_clients
 
+            with without_clients():
+                from sendrecv import receive
             return receive.main(notifier)
         case ["status", *rest]:
             from sendrecv import status

@@ -58,3 +58,13 @@ def test_the_accept_key_is_checked() -> None:
 def test_a_version_that_needs_more_is_imported_plainly() -> None:
     code = "from sendrecv import lightimport as it; it._stand_ins = lambda tls: {'socket': None}; "
     assert run(code + USE.format(tls=False) + "print(type(client).__module__)") == "socketio.client"
+
+
+def test_the_receiver_does_without_the_clients_modules() -> None:
+    code = (
+        "from sendrecv.lightimport import without_clients\n"
+        "with without_clients():\n    from sendrecv import receive\n"
+        "print(receive.Gateway, [n for n in ('requests', 'websocket') if n in sys.modules])\n"
+        "import requests, websocket; print(requests.get.__name__, websocket.WebSocket.__name__)"
+    )
+    assert run(code).splitlines() == ["<class 'sendrecv.gateway.Gateway'> []", "get WebSocket"]
