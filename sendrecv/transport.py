@@ -94,7 +94,8 @@ class Link:
 
     def _open(self, auth: dict[str, object]) -> None:
         """The connecting thread."""
-        if not self._wait_for_listener():
+        # The first time there nearly always is one, and a takeover does not wait for a probe.
+        if self._number > 1 and not self._wait_for_listener():
             return
         try:
             self._client.connect(self._url, auth=auth, transports=["websocket"], wait=False)
