@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> int:
 
             return status.main(rest)
         case ["proof", *rest]:
-            from sendrecv import prove
+            from sendrecv.proof import prove
 
             return prove.main(rest)
     problem = f"unknown command: {quoted(' '.join(arguments))}" if arguments else "no command"

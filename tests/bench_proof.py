@@ -157,7 +157,7 @@ def make(directory: Path, number: int, seconds: int, takeovers: int) -> None:
 
 PROVE = """
 import json, resource, sys
-from sendrecv import prove
+from sendrecv.proof import prove
 status = prove.main(sys.argv[1:])
 sys.stdout.flush()
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -5,7 +5,7 @@ import io
 import json
 from typing import Any
 
-from sendrecv import prove
+from sendrecv.proof import prove
 from tests.machine import Machine
 from tests.system.app import App
 

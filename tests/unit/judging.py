@@ -2,9 +2,9 @@
 
 import io
 
-from sendrecv.evidence import statements
-from sendrecv.export import entries
-from sendrecv.verdict import PROVEN, Judge, Missing, Verdict
+from sendrecv.proof.evidence import statements
+from sendrecv.proof.export import entries
+from sendrecv.proof.verdict import PROVEN, Judge, Missing, Verdict
 from tests.unit.journals import Fields, World, export
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "sendrecv"
-CORE = ("messages", "sender_protocol", "receiver_protocol", "record", "verdict", "errors")
+CORE = ("messages", "sender_protocol", "receiver_protocol", "record", "proof.verdict", "errors")
 
 # What computes only. Not here, among others: socket, asyncio, time, os, logging, sys, importlib.
 PURE = frozenset(
@@ -53,19 +53,24 @@ def impure_names(tree: ast.AST) -> Iterator[str]:
     yield from (name for name in names if name in IMPURE_BUILTINS)
 
 
+def source_of(package: Path, module: str) -> Path:
+    """Of a module that is named without the package's own name."""
+    return package.joinpath(*module.split(".")).with_suffix(".py")
+
+
 def violations(package: Path) -> list[str]:
     """What the core, read from there, has that it must not have; follows it into the package."""
     found: list[str] = []
     to_read, read = list(CORE), set[str]()
     while to_read:
-        if (module := to_read.pop()) in read or not (package / f"{module}.py").exists():
+        if (module := to_read.pop()) in read or not source_of(package, module).exists():
             continue
         read.add(module)
-        tree = ast.parse((package / f"{module}.py").read_text(encoding="utf-8"))
+        tree = ast.parse(source_of(package, module).read_text(encoding="utf-8"))
         found += [f"{module} uses {name}" for name in impure_names(tree)]
         for top, *rest in (name.split(".") for name in imported(tree)):
             if top == "sendrecv":
-                to_read += rest[:1]
+                to_read += [".".join(rest[:depth]) for depth in (1, 2) if rest[:depth]]
             elif top not in PURE:
                 found.append(f"{module} imports {top}")
     return found
@@ -89,7 +94,21 @@ def planted(tmp_path: Path) -> Path:
 
 
 def test_the_core_is_there() -> None:
-    assert [name for name in CORE if not (PACKAGE / f"{name}.py").exists()] == []
+    assert [name for name in CORE if not source_of(PACKAGE, name).exists()] == []
+
+
+def ours(file: Path) -> set[str]:
+    """What a file of the package imports of the package."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {name for name in imported(tree) if name.startswith("sendrecv.")}
+
+
+def test_the_proof_shares_no_code_with_those_whom_it_judges() -> None:
+    inside = sorted((PACKAGE / "proof").glob("*.py"))
+    outside = [file for file in PACKAGE.glob("*.py") if file.name != "cli.py"]
+    shared = {name for file in inside for name in ours(file) if ".proof" not in name}
+    assert shared == {"sendrecv.errors.UsageError"} and len(inside) > 10
+    assert not [name for file in outside for name in ours(file) if ".proof" in name]
 
 
 def test_the_core_is_pure() -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 
-from sendrecv.journal import Boot, in_order
+from sendrecv.proof.journal import Boot, in_order
 
 HOUR = 3_600_000_000
 OLD, NEW = "5" * 32, "6" * 32

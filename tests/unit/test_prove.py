@@ -10,12 +10,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from sendrecv import export, holes, prove
+from sendrecv.proof import export, holes, prove
 from sendrecv.errors import UsageError
-from sendrecv.evidence import field
-from sendrecv.holes import Header
-from sendrecv.journal import Source
-from sendrecv.spans import Spans
+from sendrecv.proof.evidence import field
+from sendrecv.proof.holes import Header
+from sendrecv.proof.journal import Source
+from sendrecv.proof.spans import Spans
 from tests.unit.journals import World
 from tests.unit.journals import export as written
 

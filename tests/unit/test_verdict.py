@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sendrecv import findings as f
-from sendrecv.verdict import PROVEN, VIOLATED
+from sendrecv.proof import findings as f
+from sendrecv.proof.verdict import PROVEN, VIOLATED
 from tests.unit.journals import Fields, World
 from tests.unit.judging import found, judge, outcome
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sendrecv import findings as f
-from sendrecv.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Missing
+from sendrecv.proof import findings as f
+from sendrecv.proof.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Missing
 from tests.unit.journals import Fields, World, without
 from tests.unit.judging import found, judge, outcome
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import hypothesis.strategies as st
 from hypothesis import assume, example, given
 
-from sendrecv import findings as f
-from sendrecv.verdict import INCONCLUSIVE, PROVEN, VIOLATED
+from sendrecv.proof import findings as f
+from sendrecv.proof.verdict import INCONCLUSIVE, PROVEN, VIOLATED
 from tests.unit.journals import OTHER, Fields, World, without
 from tests.unit.judging import found, judge, outcome
 

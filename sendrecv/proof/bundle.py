@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
-from sendrecv.evidence import field as field_of
-from sendrecv.verdict import Missing
+from sendrecv.proof.evidence import field as field_of
+from sendrecv.proof.verdict import Missing
 
 
 @dataclass

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sendrecv.counts import Tally
-from sendrecv.evidence import (
+from sendrecv.proof.counts import Tally
+from sendrecv.proof.evidence import (
     At,
     Booted,
     Claimed,
@@ -26,7 +26,7 @@ from sendrecv.evidence import (
     Stray,
     UnitSaid,
 )
-from sendrecv.findings import (
+from sendrecv.proof.findings import (
     BY_ORDER,
     CHECKS,
     EPOCHS,
@@ -42,10 +42,10 @@ from sendrecv.findings import (
     Finding,
     Findings,
 )
-from sendrecv.basis import NO_COUNT, Basis, counted
-from sendrecv.owners import Session
-from sendrecv.processes import Takeover, check_processes, kind_of_takeover
-from sendrecv.timeline import Boot, Loss, Run, Timeline
+from sendrecv.proof.basis import NO_COUNT, Basis, counted
+from sendrecv.proof.owners import Session
+from sendrecv.proof.processes import Takeover, check_processes, kind_of_takeover
+from sendrecv.proof.timeline import Boot, Loss, Run, Timeline
 
 PROVEN, VIOLATED, INCONCLUSIVE = "PROVEN", "VIOLATED", "INCONCLUSIVE"
 EXIT_STATUS = {PROVEN: 0, VIOLATED: 1, INCONCLUSIVE: 2}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sendrecv import findings
-from sendrecv.counts import Tally
-from sendrecv.evidence import Counted
-from sendrecv.findings import Exhibit
-from sendrecv.processes import Takeover
-from sendrecv.timeline import Run
+from sendrecv.proof import findings
+from sendrecv.proof.counts import Tally
+from sendrecv.proof.evidence import Counted
+from sendrecv.proof.findings import Exhibit
+from sendrecv.proof.processes import Takeover
+from sendrecv.proof.timeline import Run
 
 NO_COUNT = "no count of it is in the journal"
 Shown = tuple[str, list[Exhibit]]

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sendrecv.evidence import Counted
-from sendrecv.findings import ONE, ORDER, Book, Exhibit, Finding
-from sendrecv.timeline import Mark, Run, Timeline
+from sendrecv.proof.evidence import Counted
+from sendrecv.proof.findings import ONE, ORDER, Book, Exhibit, Finding
+from sendrecv.proof.timeline import Mark, Run, Timeline
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sendrecv.evidence import (
+from sendrecv.proof.evidence import (
     LEFT_BEHIND,
     RECEIVER,
     At,
@@ -22,7 +22,7 @@ from sendrecv.evidence import (
     Spoke,
     UnitSaid,
 )
-from sendrecv.findings import Exhibit
+from sendrecv.proof.findings import Exhibit
 
 # PID 1 tells of these results only together with how a process exited.
 _WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-kill"})

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from sendrecv.errors import UsageError
-from sendrecv.evidence import field as field_of
-from sendrecv.evidence import time_of
-from sendrecv.export import ExportError, Stream, entries
-from sendrecv.verdict import Missing
+from sendrecv.proof.evidence import field as field_of
+from sendrecv.proof.evidence import time_of
+from sendrecv.proof.export import ExportError, Stream, entries
+from sendrecv.proof.verdict import Missing
 
 JOURNAL_MAGIC = b"LPKSHHRH"
 GZIP_MAGIC = b"\x1f\x8b"

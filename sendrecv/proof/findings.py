@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sendrecv.evidence import At
+from sendrecv.proof.evidence import At
 
 ONE = "one process at a time"
 ORDER = "start after the exit"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from sendrecv.evidence import Claimed, Counted
-from sendrecv.findings import IN_ORDER, NO_GAP, ONCE, Book, Finding
-from sendrecv.owners import Owners, Session, exhibit
-from sendrecv.spans import Spans
-from sendrecv.timeline import Timeline
+from sendrecv.proof.evidence import Claimed, Counted
+from sendrecv.proof.findings import IN_ORDER, NO_GAP, ONCE, Book, Finding
+from sendrecv.proof.owners import Owners, Session, exhibit
+from sendrecv.proof.spans import Spans
+from sendrecv.proof.timeline import Timeline
 
 REMEMBERED = 128
 """Counts of each App that are kept, to be shown as the first of a pair."""

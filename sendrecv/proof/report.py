@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sendrecv.basis import ms, number
-from sendrecv.owners import Session
-from sendrecv.evidence import At, Counted
-from sendrecv.findings import CHECKS, Exhibit, Finding
-from sendrecv.processes import Takeover
-from sendrecv.timeline import Mark, Run
-from sendrecv.verdict import PROVEN, AppVerdict, Check, Life, Verdict
+from sendrecv.proof.basis import ms, number
+from sendrecv.proof.owners import Session
+from sendrecv.proof.evidence import At, Counted
+from sendrecv.proof.findings import CHECKS, Exhibit, Finding
+from sendrecv.proof.processes import Takeover
+from sendrecv.proof.timeline import Mark, Run
+from sendrecv.proof.verdict import PROVEN, AppVerdict, Check, Life, Verdict
 
 NAME = max(map(len, CHECKS))
 HEAD, TAIL = 4, 16

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
-from sendrecv import bundle, holes, picture, report
+from sendrecv.proof import bundle, holes, picture, report
 from sendrecv.errors import UsageError
-from sendrecv.evidence import Booted, statements
-from sendrecv.journal import Source, boots_of, read, timestamp
-from sendrecv.verdict import EXIT_STATUS, Judge, Verdict
+from sendrecv.proof.evidence import Booted, statements
+from sendrecv.proof.journal import Source, boots_of, read, timestamp
+from sendrecv.proof.verdict import EXIT_STATUS, Judge, Verdict
 
 DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sendrecv.journal import ENVIRONMENT, LIVE, Source
-from sendrecv.verdict import Missing
+from sendrecv.proof.journal import ENVIRONMENT, LIVE, Source
+from sendrecv.proof.verdict import Missing
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sendrecv.evidence import At, Claimed, Counted
-from sendrecv.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
-from sendrecv.timeline import Mark, Run, Timeline
+from sendrecv.proof.evidence import At, Claimed, Counted
+from sendrecv.proof.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
+from sendrecv.proof.timeline import Mark, Run, Timeline
 
 LATE = 15_000_000
 """Microseconds. receive.py gives up on a write after 10 s, its watchdog bites 1.2 s later."""

@@ -11,11 +11,11 @@ from datetime import datetime
 from html import escape
 from itertools import pairwise
 
-from sendrecv.basis import ms, number
-from sendrecv.evidence import At, Counted
-from sendrecv.spans import Span
-from sendrecv.timeline import Boot, Mark
-from sendrecv.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict, Life, Verdict
+from sendrecv.proof.basis import ms, number
+from sendrecv.proof.evidence import At, Counted
+from sendrecv.proof.spans import Span
+from sendrecv.proof.timeline import Boot, Mark
+from sendrecv.proof.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict, Life, Verdict
 
 WIDTH = 1200
 LEFT, RIGHT = 150, 30
