@@ -52,6 +52,25 @@ def send(pids: list[int], number: int) -> None:
             pass
 
 
+def stop_processes(pids: list[int]) -> None:
+    """SIGSTOP to each, once it runs a program of its own.
+
+    What systemd 257 has cloned and not yet executed shares PID 1's memory, and PID 1 waits for it
+    (CLONE_VFORK): stopped in that instant, it would stop PID 1, and with it the machine.
+    """
+    for pid in pids:
+        try:
+            until = time.monotonic() + 0.2
+            while os.readlink(f"/proc/{pid}/exe") == os.readlink("/proc/1/exe"):
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.001)
+            else:
+                send([pid], signal.SIGSTOP)
+        except FileNotFoundError:
+            pass
+
+
 def systemctl(*words: str) -> None:
     """Queues the job; what systemd refuses is none of our business here."""
     subprocess.run(["systemctl", "--no-block", *words], stderr=subprocess.DEVNULL, check=False)
@@ -59,6 +78,10 @@ def systemctl(*words: str) -> None:
 
 def signal_app(number: int) -> Callable[[Fault], None]:
     return lambda fault: send(active(fault["app"]), number)
+
+
+def hang(fault: Fault) -> None:
+    stop_processes(active(fault["app"]) if fault["app"] else processes("receiver.service"))
 
 
 def signal_receiver(number: int) -> Callable[[Fault], None]:
@@ -71,7 +94,7 @@ def signal_journald(_fault: Fault) -> None:
 
 def pause(fault: Fault) -> None:
     pids = active(fault["app"]) if fault["app"] else processes("receiver.service")
-    send(pids, signal.SIGSTOP)
+    stop_processes(pids)
     time.sleep(fault["hold"])
     send(pids, signal.SIGCONT)
 
@@ -241,7 +264,7 @@ ACTIONS: dict[str, Callable[[Fault], None]] = {
     "kill": signal_app(signal.SIGKILL),
     "segv": signal_app(signal.SIGSEGV),
     "term": signal_app(signal.SIGTERM),
-    "hang": signal_app(signal.SIGSTOP),
+    "hang": hang,
     "pause": pause,
     "late-pause": pause,
     "kill-twice": kill_twice,
@@ -261,7 +284,7 @@ ACTIONS: dict[str, Callable[[Fault], None]] = {
     "receiver-kill": signal_receiver(signal.SIGKILL),
     "receiver-segv": signal_receiver(signal.SIGSEGV),
     "receiver-term": signal_receiver(signal.SIGTERM),
-    "receiver-hang": signal_receiver(signal.SIGSTOP),
+    "receiver-hang": hang,
     "receiver-pause": pause,
     "receiver-memory": memory,
     "receiver-stop": on_app("stop", "receiver.service"),
