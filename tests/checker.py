@@ -10,7 +10,9 @@ goes by fields that only journald sets (their names begin with "_"): nobody can 
 - a session is the receiver's word that it has let a run in, with a new epoch.
 
 While journald is down, PID 1 does not log to it. Where it was restarted between the start of a run
-without an end and the next start, nothing is known of that end: this is unproven, and no fault.
+without an end and the next start, nothing is known of that end: this is unproven, and no fault. Nor
+is a gap between two lines between which journald was killed: what it had read and not written is
+lost.
 
     journalctl -o json | python3 -m tests.checker
 """
@@ -35,6 +37,7 @@ ENDED = {
     "d9b373ed55a64feb8242e02dbe79a49c": "failed",
 }
 JOURNAL_STARTED = "f77379a8490b408bbe5f6940505a777b"
+JOURNAL_STOPPED = "d93fb3c9c24d451a97cea615ce59c00b"
 _SETTLES = 2.0
 """Seconds after journald's start in which PID 1 may not know of it yet, and logs elsewhere."""
 _OUTAGE = 10.0
@@ -96,6 +99,8 @@ class Doubt:
     boot: str
     since: float
     until: float
+    line: bool = False
+    """Whether it is a line of the receiver: those, only a journald that is killed loses."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,8 @@ class _Seen:
         self.sessions: list[Session] = []
         self.known: set[str] = set()  # the invocations of senders that PID 1 has ever named
         self._journal_started: list[tuple[str, float]] = []
+        self._journal_killed: list[tuple[str, float]] = []  # when it was started again
+        self._journal_runs: set[str] = set()  # in these boots, as far as was read
 
     def take(self, entry: Entry) -> None:
         """One entry, in the journal's order."""
@@ -190,14 +197,27 @@ class _Seen:
             self.known.add(str(entry.get("INVOCATION_ID", "")))
             if event := _sender_event(entry):
                 _note(self.runs[event[0]], *event[1:])
-        elif entry.get("MESSAGE_ID") == JOURNAL_STARTED and entry.get("_TRANSPORT") == "driver":
-            self._journal_started.append(_when(entry))
+        elif entry.get("_TRANSPORT") == "driver":
+            self._journald(str(entry.get("MESSAGE_ID")), *_when(entry))
+
+    def _journald(self, message: str, boot: str, at: float) -> None:
+        if message == JOURNAL_STOPPED:
+            self._journal_runs.discard(boot)
+        elif message == JOURNAL_STARTED:
+            self._journal_started.append((boot, at))
+            if boot in self._journal_runs:
+                self._journal_killed.append((boot, at))
+            self._journal_runs.add(boot)
 
     def journal_was_down(self, fault: Fault) -> bool:
         """Whether the evidence against it may be missing only because journald was not there."""
-        return fault.doubt is not None and any(
-            boot == fault.doubt.boot and fault.doubt.since - _SETTLES < at <= fault.doubt.until
-            for boot, at in self._journal_started
+        doubt = fault.doubt
+        if doubt is None:
+            return False
+        times = self._journal_killed if doubt.line else self._journal_started
+        settles = 0.0 if doubt.line else _SETTLES
+        return any(
+            boot == doubt.boot and doubt.since - settles < at <= doubt.until for boot, at in times
         )
 
 
@@ -260,6 +280,7 @@ def _note(runs: list[Run], seen: Run) -> None:
 def _judge_counts(app: str, lines: Iterable[Line], first: int | None) -> Iterator[Fault]:
     printed: dict[int, Line] = {}
     highest = None if first is None else first - 1
+    last: Line | None = None
     for line in lines:
         text = f"count {line.count} of {line.node} at {line.at:.3f}"
         if before := printed.get(line.count):
@@ -268,8 +289,10 @@ def _judge_counts(app: str, lines: Iterable[Line], first: int | None) -> Iterato
         elif highest is not None and line.count <= highest:
             yield Fault(Kind.DISORDER, app, f"{text}, after {highest}", line.at)
         elif highest is not None and line.count > highest + 1:
-            yield Fault(Kind.GAP, app, f"{text}, {highest + 1} expected", line.at)
+            doubt = Doubt(line.boot, last.at if last else 0.0, line.at, line=True)
+            yield Fault(Kind.GAP, app, f"{text}, {highest + 1} expected", line.at, doubt)
         printed.setdefault(line.count, line)
+        last = line
         highest = line.count if highest is None else max(highest, line.count)
 
 

@@ -116,7 +116,8 @@ def _live_directories() -> Iterator[Path]:
 
 def is_volatile(source: Source, found: Iterable[Header]) -> bool:
     """Whether this machine keeps its journal in memory only."""
-    return source.live and all(header.path.startswith("/run/") for header in found)
+    paths = [header.path for header in found]
+    return source.live and bool(paths) and all(path.startswith("/run/") for path in paths)
 
 
 # Seals

@@ -57,8 +57,6 @@ class Boot:
     """Whether PID 1 reached a target of shutting down."""
     journal_stopped: bool = False
     journal_started: bool = False
-    clock_set: int = 0
-    """Microseconds by which its wall clock was set, at the most."""
     over: bool = False
     """Whether a later boot of the same machine was seen."""
 
@@ -71,12 +69,6 @@ class Boot:
     def offset(self) -> int:
         """From its monotonic clock to a time for people."""
         return self.first.wall - self.first.mono
-
-    def entry(self, at: At, ref: str) -> None:
-        """Another entry of it."""
-        self.last, self.last_ref = at, ref
-        drift = abs(at.wall - at.mono - self.offset)
-        self.clock_set = max(self.clock_set, drift)
 
 
 @dataclass(slots=True, eq=False)
@@ -209,15 +201,13 @@ class Timeline:
         """Why it is not certain in which order the boots came; "" if it is.
 
         journald's numbering tells, where it goes on (systemd 254 and later go on after a power cut
-        too); else the wall clock, unless it was set by more than what lies between the two.
+        too). The wall clock does not: it may have been wrong for a whole boot.
         """
         current: dict[str, Boot] = {}
         for boot in self.boots.values():
             before = current.get(boot.machine)
             if before and not _numbered_on(before.last_ref, boot.first_ref):
-                between = boot.first.wall - before.last.wall
-                if between <= before.clock_set + boot.clock_set:
-                    return "the wall clock was set, and nothing else tells which boot came first"
+                return "which boot came first is known by the wall clock only"
             current[boot.machine] = boot
         return ""
 
@@ -286,8 +276,10 @@ class Timeline:
             return
         if said.started and boot.journal_started:
             text = "journald was started again: PID 1's entries of that moment may be missing"
+            if killed := not boot.journal_stopped:
+                text = "journald was killed: what it had received and not written is missing"
             again = Exhibit("journald started", said.at, said.ref)
-            self.losses.append(Loss(text, (again,), certain=False, counts=False))
+            self.losses.append(Loss(text, (again,), certain=False, counts=killed))
         boot.journal_started = boot.journal_started or said.started
         boot.journal_stopped = not said.started
 

@@ -133,7 +133,7 @@ class Judge:
             return
         timeline.order += 1
         if timeline.boot:
-            timeline.boot.entry(said.at, said.ref)
+            timeline.boot.last, timeline.boot.last_ref = said.at, said.ref
         if self._missing and said.at.wall >= self._missing[0].until:
             timeline.losses.append(Loss(self._missing.pop(0).text))
         if type(said) is Counted:
@@ -194,7 +194,9 @@ class Judge:
         )
 
     def _notes(self) -> list[str]:
-        notes = [f"{loss.text}" for loss in self._timeline.losses if not loss.certain]
+        # Where there is nothing to judge, no check tells what is missing.
+        losses = self._timeline.losses
+        notes = [loss.text for loss in losses if not loss.certain or not self._entries]
         if self._strays:
             notes.append(f"{self._strays} lines of the receiver are no payloads: not counted")
         return list(dict.fromkeys(notes))

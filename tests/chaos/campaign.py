@@ -21,9 +21,6 @@ from tests.nspawn import NspawnError
 BATCH = 60
 RECOVERY_LIMIT = 5.0
 """Seconds after the last fault in which an App must count again, unless the host is overloaded."""
-ERASES_RECORD = {"lock-removed", "record-noise", "state-full"}
-ERASED = 15.0
-"""Seconds in which a ledger and a record that were both lost explain an epoch that begins anew."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,6 @@ class Options:
 class Result:
     """What came of it. problems: violations and Apps that did not count again, as text.
 
-    erased: Apps whose epochs began anew, since nothing was left that knew them.
     overloaded: recoveries that were too slow while the host, not the machine, was short of CPU.
     pressure: the share of the time in which something waited for a CPU.
     """
@@ -54,7 +50,6 @@ class Result:
     violations: dict[str, int] = field(default_factory=dict)
     unproven: int = 0
     proof: str = ""
-    erased: list[str] = field(default_factory=list)
     pressure: float = 0.0
     overloaded: list[str] = field(default_factory=list)
     worst: dict[str, Worst] = field(default_factory=dict)
@@ -173,9 +168,7 @@ class Campaign:
         result = self._result
         result.counts = sum(map(len, verdict.lines.values()))
         result.runs = sum(map(len, verdict.runs.values()))
-        erased = [fault for fault in verdict.faults if self._is_erased(fault)]
-        faults = [fault for fault in verdict.faults if fault not in erased]
-        result.erased = [f"{fault.app}: {fault.text}" for fault in erased]
+        faults = verdict.faults
         result.violations = {
             str(kind): sum(fault.kind is kind for fault in faults) for kind in checker.Kind
         }
@@ -192,24 +185,13 @@ class Campaign:
         result.overloaded = [_describe(silence) for silence in hard]
         result.problems += [f"too long: {_describe(s)}" for s in slow if s not in hard]
 
-    def _is_erased(self, fault: checker.Fault) -> bool:
-        """Epochs are in the ledger and in the record; an App that has lost both begins anew."""
-        kinds = {
-            strike.kind
-            for strike in self._strikes
-            if strike.app in {"", fault.app} and fault.at - ERASED < strike.end <= fault.at
-        }
-        both = "ledger-deleted" in kinds and bool(kinds & ERASES_RECORD)
-        return fault.kind is checker.Kind.EPOCH and both
-
     def _prove(self, arena: Arena) -> None:
         """What the package's own proof says of the same journal: it must not contradict."""
         done = arena.machine.run("sendrecv proof", check=False, timeout=120)
         said = {0: "PROVEN", 1: "VIOLATED", 2: "INCONCLUSIVE"}
         result = self._result
         result.proof = said.get(done.returncode, f"exit {done.returncode}: {done.stderr}")
-        expected = sum(result.violations.values()) or result.erased
-        if (result.proof == "VIOLATED") != bool(expected):
+        if (result.proof == "VIOLATED") != bool(sum(result.violations.values())):
             result.problems.append(f"the proof says {result.proof}:\n{done.stdout}")
 
     def _progress(self) -> str:

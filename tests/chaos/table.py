@@ -38,7 +38,6 @@ def _summary(results: Sequence[Result]) -> str:
         _add(violations, result.violations)
     minutes = sum(result.seconds for result in results) / 60
     pressures = [result.pressure for result in results]
-    erased = sum(len(result.erased) for result in results)
     slow = sum(len(result.overloaded) for result in results)
     return "\n".join(
         [
@@ -47,7 +46,7 @@ def _summary(results: Sequence[Result]) -> str:
             f"{sum(r.runs for r in results)} runs in {minutes:.0f} minutes, "
             f"CPU pressure {min(pressures):.0%} to {max(pressures):.0%}.",
             f"{', '.join(f'{kind}: {count}' for kind, count in violations.items())}; "
-            f"unproven: {sum(r.unproven for r in results)}, epochs begun anew: {erased}, "
+            f"unproven: {sum(r.unproven for r in results)}, "
             f"slower than 5 s on an overloaded host: {slow}; "
             f"sendrecv proof: {', '.join(sorted({r.proof for r in results}))}.",
             "",

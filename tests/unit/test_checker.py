@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.checker import JOURNAL_STARTED, STARTING, Kind, check
+from tests.checker import JOURNAL_STARTED, JOURNAL_STOPPED, STARTING, Kind, check
 
 EXITED = "98e322203f7a4ed290d09fe03c09fe15"
 SUCCEEDED = "7ad2d189f7e94e70a38c781354912448"
@@ -140,6 +140,25 @@ def test_what_journald_cannot_have_heard_is_unproven() -> None:
     late = [*TAKEOVER[:3], restart, TAKEOVER[4], event(EXITED, "sender", "r1", 2.7)]
     early = [event(STARTING, "sender", "r1", 9), event(STARTING, "sender", "r2", 9.5)]
     assert kinds(late) == kinds([restart, *early]) == [Kind.OVERLAP]
+
+
+def journald(message: str, at: float) -> Entry:
+    times = {"_BOOT_ID": "a", "__MONOTONIC_TIMESTAMP": str(int(at * 1e6))}
+    return {"MESSAGE_ID": message, "_TRANSPORT": "driver", **times}
+
+
+def test_only_a_journald_that_was_killed_loses_a_line_and_only_there() -> None:
+    began, killed = journald(JOURNAL_STARTED, 0.1), journald(JOURNAL_STARTED, 2.5)
+    verdict = check([began, line(0, at=1), line(1, at=2), killed, line(3, at=3)])
+    assert ([fault.kind for fault in verdict.unproven], verdict.faults) == ([Kind.GAP], ())
+    restarted = [journald(JOURNAL_STOPPED, 2.4), killed]
+    for entries in (
+        [began, line(0, at=1), line(1, at=2), *restarted, line(3, at=3)],
+        [began, line(0, at=1), line(2, at=2), killed, line(3, at=3)],
+        [began, line(0, at=1), line(1, at=2), killed, line(2, at=3), line(4, at=4)],
+    ):
+        assert kinds(entries) == [Kind.GAP]
+    assert kinds([began, line(0, at=1), line(1, at=2), killed, line(1, at=3)]) == [Kind.DUPLICATE]
 
 
 @pytest.mark.parametrize(
