@@ -31,9 +31,9 @@ def main() -> None:
     try:
         sys.exit(_run(arguments))
     except SendrecvError as error:
-        # On the journal's stream, as an error; systemd reads the "<3>".
-        prefix = "" if sys.stderr.isatty() else "<3>"
-        print(f"{prefix}sendrecv: {error}", file=sys.stderr)
+        from sendrecv.systemd import log
+
+        log(3, f"sendrecv: {error}")
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -77,12 +77,13 @@ def _run(arguments: list[str]) -> int:
                 from sendrecv import receive
             return receive.main(notifier)
         case ["status", *rest]:
-            from sendrecv import status
+            from sendrecv import commandline, status
 
-            return status.main(rest)
+            return commandline.printed(status.main, rest)
         case ["proof", *rest]:
+            from sendrecv import commandline
             from sendrecv.proof import prove
 
-            return prove.main(rest)
+            return commandline.printed(prove.main, rest)
     problem = f"unknown command: {quoted(' '.join(arguments))}" if arguments else "no command"
     raise UsageError(problem, "see sendrecv --help")

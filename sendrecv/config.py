@@ -20,7 +20,6 @@ PREFIX = "SENDRECV_"
 MAX_CONNECTIONS = 16_000
 """Below the LimitNOFILE= of receiver.service."""
 _URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?")
-_FROM_THE_UNIT = {"SENDRECV_BOOT_ID"}
 
 
 class SenderConfig(Value):
@@ -42,6 +41,8 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
     """The settings of one half of an App. role: "main" or "failover". Raises ConfigError."""
     if instance == "receiver":
         raise ConfigError("no App can be called receiver", "receiver.env is the receiver's")
+    if "\\" in instance:  # EnvironmentFile= is a pattern: systemd would read another file
+        raise ConfigError(f"no App can be called {quoted(instance)}", f"must be {NAME_RULE}")
     # The errors are one line each, whatever the instance is called.
     file = instance if instance.isprintable() else quoted(instance)
     reader = _Reader(f"/etc/sendrecv/{file}.env", environ)
@@ -51,7 +52,7 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
         "failover": reader.name("SENDRECV_FAILOVER_NODE_ID", "failover"),
     }
     if nodes["main"] == nodes["failover"]:
-        reader.fail("SENDRECV_FAILOVER_NODE_ID", "different from SENDRECV_MAIN_NODE_ID")
+        reader.fail_both("SENDRECV_MAIN_NODE_ID", "SENDRECV_FAILOVER_NODE_ID", nodes["main"])
     config = SenderConfig(
         app_id,
         nodes[role],
@@ -74,11 +75,15 @@ class _Reader:
     def __init__(self, file: str, environ: Mapping[str, str]) -> None:
         self._file = file
         self._environ = environ
-        self._known = set(_FROM_THE_UNIT)
+        self._known: set[str] = set()
 
     def fail(self, key: str, allowed: str) -> None:
         value = quoted(self._environ.get(key, ""))
         raise ConfigError(f"{self._file}: {key}={value}: must be {allowed}")
+
+    def fail_both(self, key: str, other: str, value: str) -> None:
+        """One of the two may be a default."""
+        raise ConfigError(f"{self._file}: {key} and {other} are both {value}: must be different")
 
     def name(self, key: str, default: str) -> str:
         value = self._get(key, default)
@@ -113,7 +118,7 @@ class _Reader:
     def finish(self) -> None:
         for key in sorted(self._environ):
             if key.startswith(PREFIX) and key not in self._known:
-                known = ", ".join(sorted(self._known - _FROM_THE_UNIT))
+                known = ", ".join(sorted(self._known))
                 raise ConfigError(f"{self._file}: {quoted(key)} is no setting: there are {known}")
 
     def _get(self, key: str, default: str) -> str:

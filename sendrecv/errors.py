@@ -46,6 +46,12 @@ class LedgerBroken(SendrecvError):
     exit_status = 74  # EX_IOERR
 
 
+class LockBusy(SendrecvError):
+    """Another process has held the App's lock for too long to be a predecessor that is ending."""
+
+    exit_status = 71  # EX_OSERR: it cannot be waited out here
+
+
 class LockLost(SendrecvError):
     """The locked file is no longer the one at its path: another process may hold a lock too."""
 

@@ -8,8 +8,9 @@ disk only every five minutes (journald.conf(5), SyncIntervalSec=), so a span is 
 than that after it was printed. At the next start, whatever of the spans is not in the journal is
 printed then: see missing().
 
-How much of the journal must be read for that is in the file `journal-lines` beside the ledger:
-an upper bound of the lines printed since the oldest span was opened, written before they are.
+How much of the journal must be read for that is in the file `journal-lines` beside the ledger: an
+upper bound of the lines printed since the oldest span was opened, and the boots in which they were,
+written before they are. The boots, since journalctl knows their order by the wall clock at worst.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from sendrecv.errors import LedgerBroken, RecordFromFuture
-from sendrecv.messages import Print, Row, parse_line
+from sendrecv.messages import Print, Row, parse_line, parse_session
 from sendrecv.values import Value
 
 FORMAT = 1
@@ -68,16 +69,19 @@ class Ledger:
     whether there was no ledger, or only a damaged one.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Raises RecordFromFuture; BlockingIOError if another process has the lock;
-        sqlite3.Error or OSError if it cannot be opened now.
+    def __init__(self, directory: Path, boot: str = "") -> None:
+        """`boot`: the ID of this boot, if it is known.
+
+        Raises RecordFromFuture; BlockingIOError if another process has the lock; sqlite3.Error or
+        OSError if it cannot be opened now.
         """
         self.path = directory / "ledger.db"
         self.notices: list[str] = []
         self.is_new = False
         self._lock = _locked(directory / "lock")
-        self._bound = LineBound(directory / "journal-lines")
+        self._bound = LineBound(directory / "journal-lines", boot)
         try:
+            self._bound.add_boot()
             if not self.path.exists():
                 self._bound.widen()
             self._database = self._open_or_replace()
@@ -102,13 +106,16 @@ class Ledger:
         return [Print(*values) for values in self._database.execute(query)]
 
     def replace_outbox(self, orders: Sequence[Print], now: float) -> None:
-        """Keep only `orders`, which are about to be printed again. Call once, before commit()."""
+        """Keep only `orders`, which are about to be printed again. Call once, before any more."""
         lines = _lines_in(orders)
         spans = self._plan(orders, now)
         self._bound.grow(lines)
-        with self._database:
-            self._database.execute("DELETE FROM outbox")
-            self._write_spans(spans)
+        if self.outbox():
+            with self._database:
+                self._database.execute("DELETE FROM outbox")
+                self._write_spans(spans)
+        # Whatever is in the outbox from now on is printed in this boot.
+        self._bound.drop_other_boots()
         self._bound.shrink(lines)
         self._remember(spans, lines)
 
@@ -256,19 +263,36 @@ class Ledger:
 
 
 class LineBound:
-    """The file that says how many lines of the journal must be read at the next start.
+    """The file that says how many lines of the journal must be read at the next start, and of which
+    boots: "LINES BOOT BOOT...". Without a boot: the last ones of all.
 
     A bound that is too great costs time, one that is too small would make missing() print lines
     twice: it grows before the lines are printed, and shrinks after the spans are gone.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, boot: str = "") -> None:
         """A file that is missing or unreadable counts as 0."""
         self._path = path
+        self._boot = boot
         try:
-            self._bound = int(path.read_text(encoding="ascii"))
+            bound, *self._boots = path.read_text(encoding="ascii").split()
+            self._bound = int(bound)
         except (OSError, ValueError):
-            self._bound = 0
+            self._bound, self._boots = 0, []
+
+    def add_boot(self) -> None:
+        """Lines are going to be printed in this boot, too. Raises OSError."""
+        if self._boot and self._boot not in self._boots and self._bound:
+            if self._boots:  # else all boots are read as it is
+                self._boots.append(self._boot)
+                self._write(self._bound)
+
+    def drop_other_boots(self) -> None:
+        """Nothing of any other boot is of interest now. Raises OSError."""
+        if self._boot and self._boots != [self._boot]:
+            self._boots = [self._boot]
+            if self._bound:
+                self._write(self._bound)
 
     def grow(self, lines: int) -> None:
         """Make the bound at least `lines`. Raises OSError."""
@@ -291,7 +315,7 @@ class LineBound:
     def _write(self, bound: int) -> None:
         draft = self._path.with_name(self._path.name + ".new")
         with draft.open("w", encoding="ascii") as file:
-            file.write(f"{bound}\n")
+            file.write(" ".join([str(bound), *self._boots]) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, self._path)
@@ -304,18 +328,22 @@ class LineBound:
 
 
 def missing(outbox: Sequence[Print], printed: Iterable[str]) -> list[Print]:
-    """The parts of `outbox` that are not among the lines `printed`, in the outbox's order."""
-    seen: dict[tuple[str, str], set[int]] = {(o.app_id, o.node_id): set() for o in outbox}
+    """What of `outbox` is not among the lines `printed`: of each App all above its highest count.
+
+    Each App's lines are printed in order, so a receiver that was killed, and a power cut, leave out
+    the last ones. What is not there below them was printed, and has been lost or removed since
+    (journalctl --vacuum-time=): printed again now, it would come after higher counts.
+    """
+    highest = {order.app_id: -1 for order in outbox}
     for line in printed:
         payload = parse_line(line)
-        if payload and payload[:2] in seen:
-            seen[payload[:2]].add(payload[2])
-    orders: list[Print] = []
-    for order in outbox:
-        there = seen[order.app_id, order.node_id]
-        counts = [n for n in range(order.first, order.last + 1) if n not in there]
-        orders += [order.replace(first=a, last=b) for a, b in _ranges(counts)]
-    return orders
+        if payload and payload[2] > highest.get(payload[0], payload[2]):
+            highest[payload[0]] = payload[2]
+    return [
+        order.replace(first=max(order.first, highest[order.app_id] + 1))
+        for order in outbox
+        if order.last > highest[order.app_id]
+    ]
 
 
 def _locked(path: Path) -> int:
@@ -330,26 +358,24 @@ def _locked(path: Path) -> int:
 
 
 def rows_of(printed: Iterable[str]) -> list[Row]:
-    """What the lines `printed` tell of each App, for a ledger that was lost: its last count.
-
-    The epoch is 0, below every sender's.
+    """What the lines `printed` tell of each App, for a ledger that was lost: its last count, and
+    the newest run that was let in. Of a run that is not told the epoch is 0, below every sender's.
     """
     rows: dict[str, Row] = {}
-    for payload in filter(None, map(parse_line, printed)):
-        app_id, node_id, count = payload
-        if app_id not in rows or count > (rows[app_id].last or 0):
-            rows[app_id] = Row(app_id, 0, "0" * 32, node_id, count)
+    for line in printed:
+        if payload := parse_line(line):
+            app_id, node_id, count = payload
+            row = rows.setdefault(app_id, Row(app_id, 0, "0" * 32, node_id, None))
+            if row.last is None or count > row.last:
+                node_id = row.node_id if row.epoch else node_id
+                rows[app_id] = row.replace(node_id=node_id, last=count)
+        elif claim := parse_session(line):
+            row = rows.setdefault(claim.app_id, Row(claim.app_id, 0, "0" * 32, "", None))
+            if claim.epoch > row.epoch:
+                rows[claim.app_id] = Row(
+                    claim.app_id, claim.epoch, claim.run, claim.node_id, row.last
+                )
     return list(rows.values())
-
-
-def _ranges(counts: Iterable[int]) -> list[tuple[int, int]]:
-    ranges: list[tuple[int, int]] = []
-    for count in counts:
-        if ranges and ranges[-1][1] + 1 == count:
-            ranges[-1] = (ranges[-1][0], count)
-        else:
-            ranges.append((count, count))
-    return ranges
 
 
 def _extends(span: _Span, order: Print, now: float) -> bool:

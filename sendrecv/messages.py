@@ -294,6 +294,27 @@ def parse_line(line: str) -> tuple[str, str, int] | None:
     return (match[2], match[3], int(match[1])) if match else None
 
 
+def session_line(row: Row) -> str:
+    """What is said of a run that is let in, for whoever reads the journal."""
+    last = "null" if row.last is None else row.last
+    return (
+        f'session {{"appID": "{row.app_id}", "nodeID": "{row.node_id}",'
+        f' "epoch": {row.epoch}, "run": "{row.run}", "last": {last}}}'
+    )
+
+
+_SESSION = re.compile(
+    r'session \{"appID": "([^"]{1,64})", "nodeID": "([^"]{1,64})", "epoch": ([0-9]{1,19}),'
+    r' "run": "([0-9a-f]{32})", "last": (?:null|[0-9]{1,19})\}'
+)
+
+
+def parse_session(line: str) -> Claim | None:
+    """Whom such a line is about; None if it is none."""
+    match = _SESSION.fullmatch(line.rstrip("\n"))
+    return Claim(match[1], match[2], int(match[3]), match[4]) if match else None
+
+
 def parse_resumed(reply: object) -> int:
     """The last count in the receiver's answer to `resume`; -1 for none.
 

@@ -32,12 +32,15 @@ from sendrecv.messages import (
     Row,
     Store,
     lines_of,
+    session_line,
 )
 from sendrecv.receiver_protocol import AppState, ReceiverProtocol
 
 MAX_APPS = 10_000
 PRINTED = Path("/run/sendrecv-receiver-journal/printed")
 """The journal's last lines of this unit, put there by the unit's ExecStartPre=."""
+END = b"end\n"
+"""Its last line, or not all of them are in it."""
 OPEN_RETRY = 1.0
 WHOLE = 16_384
 """Bytes that a stream socket takes in one piece or not at all (one buffer of the kernel's, up to 32
@@ -161,7 +164,7 @@ class Receiver:
             match command:
                 case Admit(ticket, row, new):
                     if new:
-                        systemd.log(5, _session_line(row))
+                        systemd.log(5, session_line(row))
                     _resolve(futures[ticket], command)
                 case Answer(ticket) | Refuse(ticket):
                     _resolve(futures[ticket], command)
@@ -185,7 +188,9 @@ def print_orders(orders: Iterable[Print]) -> None:
 
     Raises LedgerBroken if it does not: they are durable, and the next start will print them.
     """
-    data = "".join(map(lines_of, orders)).encode("ascii")
+    text = "".join(map(lines_of, orders))
+    # At a severity that nothing else in this unit has: a traceback must not look like payloads.
+    data = text.replace("{", systemd.prefix(6, 1) + "{").encode("ascii")
     try:
         for chunk in _chunks(data):
             _write_all(chunk)
@@ -215,14 +220,6 @@ def _resolve(future: asyncio.Future[Any], reply: object) -> None:
         future.set_result(reply)
 
 
-def _session_line(row: Row) -> str:
-    last = "null" if row.last is None else row.last
-    return (
-        f'session {{"appID": "{row.app_id}", "nodeID": "{row.node_id}",'
-        f' "epoch": {row.epoch}, "run": "{row.run}", "last": {last}}}'
-    )
-
-
 def _token() -> str:
     """The token; without one, an empty one, which lets nobody in until there is a better."""
     try:
@@ -241,7 +238,7 @@ def _open_ledger(directory: Path, notifier: systemd.Notifier) -> Ledger:
     waited_for_lock = reported = False
     while True:
         try:
-            ledger = Ledger(directory)
+            ledger = Ledger(directory, systemd.boot_id())
             if waited_for_lock:
                 raise LedgerBroken("ledger: another receiver has just ended", "starting again")
             _prepare(ledger)
@@ -271,20 +268,24 @@ def _empty_outbox(ledger: Ledger) -> None:
     if ledger.is_new:
         # The journal may know more of what was printed than any sender does.
         ledger.commit(rows_of(_printed_if_any()), [], now)
-        return
     outbox = ledger.outbox()
-    if outbox:
-        orders = missing(outbox, _printed())
-        ledger.replace_outbox(orders, now)
-        print_orders(orders)
+    orders = missing(outbox, _printed()) if outbox else []
+    ledger.replace_outbox(orders, now)
+    print_orders(orders)
 
 
-def _printed() -> list[str]:
-    """The journal's last lines of this unit. Raises FileNotFoundError if nobody has read them."""
-    with PRINTED.open(encoding="utf-8", errors="replace") as printed:
-        return list(printed)
+def _printed() -> Iterator[str]:
+    """The journal's last lines of this unit. Raises FileNotFoundError if nobody has read them,
+    LedgerBroken if not all of them are there: the next start reads them anew.
+    """
+    with PRINTED.open("rb") as printed:
+        printed.seek(-len(END), os.SEEK_END)
+        if printed.read() != END:
+            raise LedgerBroken(f"{PRINTED}: incomplete", "starting again")
+    with PRINTED.open(encoding="utf-8", errors="replace") as lines:
+        yield from lines
 
 
-def _printed_if_any() -> list[str]:
+def _printed_if_any() -> Iterator[str]:
     """The same; none if there never was a receiver here."""
-    return _printed() if PRINTED.exists() else []
+    return _printed() if PRINTED.exists() else iter(())

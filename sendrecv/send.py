@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from sendrecv import systemd
 from sendrecv.backoff import ENOUGH, Backoff
 from sendrecv.config import sender_config
-from sendrecv.errors import CredentialError
+from sendrecv.errors import CredentialError, LockBusy
 from sendrecv.messages import (
     Claim,
     Connect,
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from sendrecv.store import Store
 
 SPACE_RETRY = 1.0
+LOCK_PATIENCE = 10.0
+"""Seconds. A predecessor is gone before its successor starts, unless SIGKILL does not end it."""
 
 
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
@@ -51,7 +53,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     token = _token()
     prepare(config.url)  # now: once the watchdog runs, a starved machine may be too slow for it
     store = StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record"))
-    record, epoch = _acquire(store, notifier)
+    record, epoch = _acquire(store, notifier, config.app_id)
     for notice in store.notices:
         systemd.log(4, notice)
     app = App(
@@ -203,13 +205,23 @@ def _token() -> str:
         return ""
 
 
-def _acquire(store: Store, notifier: systemd.Notifier) -> tuple[Record | None, int]:
-    """Wait for the lock, in the kernel, and for space to make the file."""
+def _acquire(
+    store: Store, notifier: systemd.Notifier, app_id: str
+) -> tuple[Record | None, int]:
+    """Wait for the lock, in the kernel, and for space to make the file.
+
+    Raises LockBusy after LOCK_PATIENCE, for then a person must be told.
+    """
     notifier.status("waiting for the lock")
+    busy = LockBusy(
+        f"another process holds the lock of App {app_id}",
+        f"is it another instance's SENDRECV_APP_ID too? (fuser -v {store.path})",
+    )
     reported = False
     while True:
         try:
-            return store.acquire()
+            with notifier.at_most(LOCK_PATIENCE, busy):
+                return store.acquire()
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

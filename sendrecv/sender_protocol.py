@@ -214,7 +214,8 @@ class SenderProtocol:
         """One line for a person."""
         behind = self.count - self.acknowledged
         backlog = f", {behind} not acknowledged" if behind > 1 else ""
-        return f"count {self.count}, epoch {self.epoch}, {self.link.value}{backlog}"
+        count = f"count {self.count}" if self.count >= 0 else "no count yet"
+        return f"{count}, epoch {self.epoch}, {self.link.value}{backlog}"
 
     # Counting.
 
@@ -293,7 +294,8 @@ class SenderProtocol:
         if trouble == self._trouble:
             return []
         self._trouble = trouble
-        return [Report(WARNING, f"{trouble}, counting on, ignoring")]
+        meanwhile = "counting on" if self._known else "the first count waits for it"
+        return [Report(WARNING, f"{trouble}, {meanwhile}, ignoring")]
 
     def _exit(self) -> list[SenderCommand]:
         return [self._persist(), Exit()]

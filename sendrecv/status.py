@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import requests
 
+from sendrecv.commandline import Parser
 from sendrecv.errors import CredentialError, ReceiverUnavailable, SendrecvError, quoted
 
 TOKEN = Path("/etc/sendrecv/token")
@@ -37,10 +39,11 @@ def main(argv: Sequence[str]) -> int:
     running = {half.instance for half in halves if half.state == "active"}
     _print_table(("INSTANCE", "MAIN", "FAILOVER", "STATUS"), _unit_rows(halves))
     known = {half.instance for half in halves} | set(options.instance)
+    sys.stdout.flush()  # what is known so far, before the error
     try:
-        apps = _apps(options.url)
+        apps = _apps(options.url or _url_of_socket())
     except SendrecvError as error:
-        print(f"\nsendrecv: {error}", file=sys.stderr)
+        print(f"sendrecv: {error}", file=sys.stderr)
         return error.exit_status
     print()
     header = ("APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED SINCE")
@@ -49,14 +52,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sendrecv status",
         description="Show the senders' units, and what the receiver has of each App (as root).",
     )
     parser.add_argument("instance", nargs="*", help="Apps to show (default: all)")
-    parser.add_argument(
-        "--url", default="http://127.0.0.1:3000", help="the receiver (default: %(default)s)"
-    )
+    parser.add_argument("--url", help="the receiver (default: where receiver.socket listens)")
     return parser.parse_args(argv)
 
 
@@ -86,7 +87,7 @@ def _unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
     texts: dict[str, str] = {}
     for half in halves:
         states.setdefault(half.instance, {})[half.role] = half.state
-        if half.state == "active":
+        if half.state in {"active", "activating"}:
             texts[half.instance] = half.text
     return [
         (name, *(roles.get(role, "inactive") for role in _HALVES.values()), texts.get(name, ""))
@@ -97,6 +98,18 @@ def _unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
 # The receiver.
 
 
+def _url_of_socket() -> str:
+    """Where receiver.socket listens: whoever else has taken its port must not be told the token."""
+    command = ["systemctl", "show", "--property=ActiveState,Listen", "receiver.socket"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    if "ActiveState=active\n" not in shown:
+        raise ReceiverUnavailable("receiver.socket is not active", "see its systemctl status")
+    found = re.search(r"^Listen=(\S+:\d+) \(Stream\)$", shown, re.M)
+    if not found:
+        raise ReceiverUnavailable("receiver.socket does not listen on TCP", "give --url")
+    return f"http://{found[1]}".replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
 def _apps(url: str) -> Mapping[str, Mapping[str, object]]:
     headers = {"Authorization": f"Bearer {_token()}"}
     try:
@@ -104,7 +117,9 @@ def _apps(url: str) -> Mapping[str, Mapping[str, object]]:
         reply.raise_for_status()
         apps = reply.json()
     except requests.RequestException as error:
-        reason = f"HTTP {error.response.status_code}" if error.response is not None else "no answer"
+        code = error.response.status_code if error.response is not None else 0
+        known = {0: "no answer", 401: f"its token is not that of {TOKEN}"}
+        reason = known.get(code, f"HTTP {code}")
         raise ReceiverUnavailable(
             f"receiver at {quoted(url)}: {reason}", "see journalctl -u receiver"
         ) from None

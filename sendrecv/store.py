@@ -10,10 +10,11 @@ from sendrecv.messages import Record
 class Store(Protocol):
     """One App's record, and the lock that makes its holder the only sender.
 
-    Operations may block. Attribute notices: lines for the journal about damage survived by
-    acquire().
+    Operations may block. Attribute path: where the record is, for people. Attribute notices: lines
+    for the journal about damage survived by acquire().
     """
 
+    path: str
     notices: list[str]
 
     def acquire(self) -> tuple[Record | None, int]:

@@ -7,6 +7,7 @@ sd_notify(3), sd_listen_fds(3), systemd.exec(5) (credentials, $INVOCATION_ID), s
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import socket
@@ -16,7 +17,11 @@ import time
 
 import sdnotify
 
-from sendrecv.errors import CredentialError, StoreUnusable, UsageError
+from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, UsageError
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FIRST_LISTEN_FD = 3
 _MAX_TOKEN = 4096
@@ -32,6 +37,7 @@ class Notifier:
         self._status = ""
         self._pinged = 0.0
         self._often_enough = watchdog_interval() / 10
+        self._limit: tuple[float, SendrecvError] | None = None
 
     def starting(self) -> None:
         """Until ready(), show every second that this process runs, whatever it waits for.
@@ -45,7 +51,18 @@ class Notifier:
         signal.signal(signal.SIGALRM, self._extend)
         signal.setitimer(signal.ITIMER_REAL, START_SLICE, START_SLICE)
 
+    @contextlib.contextmanager
+    def at_most(self, seconds: float, error: SendrecvError) -> Iterator[None]:
+        """What is waited for in this context, while starting, ends after so long with `error`."""
+        self._limit = (time.monotonic() + seconds, error)
+        try:
+            yield
+        finally:
+            self._limit = None
+
     def _extend(self, _number: int, _frame: object) -> None:
+        if self._limit and time.monotonic() >= self._limit[0]:
+            raise self._limit[1]
         self._notifier.notify(f"EXTEND_TIMEOUT_USEC={int(3 * START_SLICE * 1e6)}")
 
     def status(self, text: str) -> None:
@@ -89,7 +106,7 @@ def invocation() -> str:
 
 def boot_id() -> str:
     """32 hexadecimal digits that name this boot; the unit hands it over (%b)."""
-    given = os.environ.get("SENDRECV_BOOT_ID")
+    given = os.environ.get("BOOT_ID")
     if given:
         return given
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
@@ -119,11 +136,14 @@ def token() -> str:
     except OSError as error:
         raise CredentialError(f"{path or 'token'}: {error.strerror}", TOKEN_HINT) from None
     if not data or len(data) > _MAX_TOKEN or not data.isascii() or not data.decode().isprintable():
-        raise CredentialError("/etc/sendrecv/token: empty or not one printable line", TOKEN_HINT)
+        problem = "/etc/sendrecv/token: missing, empty, or not one printable line"
+        raise CredentialError(problem, TOKEN_HINT)
     return data.decode()
 
 
-TOKEN_HINT = "make one with: openssl rand -hex 32 > /etc/sendrecv/token"
+TOKEN_HINT = (
+    "make one with: (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/sendrecv/token)"
+)
 
 
 def listening_socket(name: str) -> socket.socket:
@@ -146,6 +166,15 @@ def listening_socket(name: str) -> socket.socket:
 
 
 def log(severity: int, text: str) -> None:
-    """One line on standard error for the journal; on a terminal, without the severity."""
-    prefix = "" if sys.stderr.isatty() else f"<{severity}>"
-    print(prefix + text, file=sys.stderr, flush=True)
+    """One line on standard error, with its severity if that is the journal's (sd-daemon(3))."""
+    print(prefix(severity, 2) + text, file=sys.stderr, flush=True)
+
+
+def prefix(severity: int, descriptor: int) -> str:
+    """What gives a line its severity, if that descriptor is the journal's; else "".
+
+    $JOURNAL_STREAM names the device and inode of that (systemd.exec(5)).
+    """
+    there = os.fstat(descriptor)
+    is_journal = os.environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"
+    return f"<{severity}>" if is_journal else ""

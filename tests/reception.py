@@ -97,12 +97,14 @@ class Reception:
     @contextlib.contextmanager
     def _output(self) -> Iterator[None]:
         """The receiver's, while it runs; at other times that of the tests."""
-        before = os.dup(1)
+        before, errors = os.dup(1), os.fstat(2)
+        os.environ["JOURNAL_STREAM"] = f"{errors.st_dev}:{errors.st_ino}"  # so severities are there
         try:
             os.dup2(self._printed.fileno(), 1)
             with contextlib.redirect_stderr(self._errors):
                 yield
         finally:
+            del os.environ["JOURNAL_STREAM"]
             os.dup2(before, 1)
             os.close(before)
 

@@ -7,12 +7,12 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 from sendrecv.proof import bundle, holes, picture, report
+from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
 from sendrecv.proof.evidence import Booted, statements
 from sendrecv.proof.journal import Source, boots_of, read, timestamp
@@ -35,15 +35,8 @@ exit status: 0 PROVEN, 1 VIOLATED, 2 INCONCLUSIVE (evidence is missing; it says 
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse would exit with 2, which is a verdict."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, "see sendrecv proof --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="sendrecv proof",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -71,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run with these arguments; returns the exit status. Raises SendrecvError."""
     arguments = _parser().parse_args(_with_times_attached(argv))
     source = _source(arguments)
@@ -90,7 +83,7 @@ def main(argv: list[str]) -> int:
     return EXIT_STATUS[verdict.status]
 
 
-def _with_times_attached(argv: list[str]) -> list[str]:
+def _with_times_attached(argv: Sequence[str]) -> list[str]:
     """argparse takes the "-1h" of "--since -1h" for an option."""
     attached: list[str] = []
     for word in argv:

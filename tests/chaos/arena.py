@@ -160,7 +160,7 @@ class Arena:
             machine.write(f"/etc/sendrecv/{app}.env", f"SENDRECV_INTERVAL={interval}\n")
         machine.run("mkdir -p /var/lib/chaos && head -c 8 /dev/zero > /var/lib/chaos/clock")
         with tempfile.TemporaryDirectory() as built:
-            machine.put(_clock_library(Path(built)), "/usr/local/lib/chaos/clock.so")
+            machine.put(clock_library(Path(built)), "/usr/local/lib/chaos/clock.so")
         preload = "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/chaos/clock.so\n"
         for unit in _CLOCK_UNITS:
             machine.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", preload)
@@ -168,7 +168,7 @@ class Arena:
         machine.run(f"systemctl daemon-reload && systemctl -q enable {units}")
 
 
-def _clock_library(directory: Path) -> Path:
+def clock_library(directory: Path) -> Path:
     """clock.c, compiled where the package is built, for the older of the two C libraries."""
     with Machine("bookworm", kind="build") as workshop:
         workshop.put(_HERE / "clock.c", "/tmp/clock.c")

@@ -199,7 +199,7 @@ class ReceiverProcess:
         self.world.journal.sync()
         wanted = self.world.ledger_directory / "journal-lines"
         count = int(wanted.read_text(encoding="ascii")) if wanted.exists() else 0
-        if count and not (self.world.ledger_directory / "ledger.db").exists():
+        if not (self.world.ledger_directory / "ledger.db").exists():
             count = 100_000
         return self.world.journal.lines[-count:] if count else []
 

@@ -58,6 +58,17 @@ def record_of(app: App) -> str:
 
 # Settings
 
+
+def test_two_instances_of_one_app_id(host: Machine) -> None:
+    """The second is told, and ends; it does not hold up a boot for ever."""
+    with app_on(host) as app, app_on(host, f"SENDRECV_APP_ID={app.name}", start=False) as second:
+        said = Said(host)
+        assert second.systemctl("start", second.main, check=False) == 1
+        said.wait(f"another process holds the lock of App {app.name}: is it another instance's")
+        said.assert_exit(second.main, "71/OSERR")
+        assert_sound(app)
+
+
 WRONG_SETTINGS = {
     "SENDRECV_INTERVAL=abc": "='abc': must be a number from 0 to 86400",
     "SENDRECV_INTERVAL=": "='': must be a number from 0 to 86400",
@@ -68,7 +79,7 @@ WRONG_SETTINGS = {
     "SENDRECV_APP_ID=a b": "SENDRECV_APP_ID='a b': must be 1 to 64 characters",
     "SENDRECV_APP_ID=../a": "SENDRECV_APP_ID='../a': must be 1 to 64 characters",
     "SENDRECV_MAIN_NODE_ID=a/b": "SENDRECV_MAIN_NODE_ID='a/b': must be 1 to 64 characters",
-    "SENDRECV_FAILOVER_NODE_ID=main": "must be different from SENDRECV_MAIN_NODE_ID",
+    "SENDRECV_FAILOVER_NODE_ID=main": "and SENDRECV_FAILOVER_NODE_ID are both main: must be",
     "SENDRECV_URL=localhost": "SENDRECV_URL='localhost': must be an address like http://127",
     "SENDRECV_URL=http://a:70000": "='http://a:70000': must be an address like http://127.0.0.1",
     "SENDRECV_URL=http://a:b:c": "='http://a:b:c': must be an address like http://127.0.0.1",
@@ -80,7 +91,7 @@ def test_a_wrong_setting_ends_the_command(host: Machine, setting: str) -> None:
     command = ["env", setting, "STATE_DIRECTORY=/tmp", "sendrecv", "send", "x", "main"]
     done = host.run(command, check=False)
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.startswith("<3>sendrecv: /etc/sendrecv/x.env: ")
+    assert done.stderr.startswith("sendrecv: /etc/sendrecv/x.env: ")
     assert WRONG_SETTINGS[setting] in done.stderr and done.stderr.count("\n") == 1
 
 
@@ -102,7 +113,7 @@ def test_a_wrong_setting_of_the_receiver(host: Machine, value: str) -> None:
     done = host.run(["env", setting, "sendrecv", "receive"], check=False)
     assert done.returncode == 78
     complaint = f"SENDRECV_MAX_CONNECTIONS='{value}': must be a whole number from 1 to 16000"
-    assert done.stderr == f"<3>sendrecv: /etc/sendrecv/receiver.env: {complaint}\n"
+    assert done.stderr == f"sendrecv: /etc/sendrecv/receiver.env: {complaint}\n"
 
 
 def test_a_wrong_setting_of_the_receiver_is_mended(host: Machine) -> None:

@@ -10,7 +10,10 @@ from tests.system.app import App
 
 KINDS = "service|socket|target|timer|path|slice"
 # What the package makes beside its files.
-MADE = "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver /run/sendrecv-receiver-journal"
+MADE = (
+    "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver"
+    " /run/sendrecv /run/sendrecv-receiver-journal"
+)
 
 
 @pytest.fixture
@@ -162,6 +165,7 @@ def test_purge_leaves_nothing(machine: Machine, main_app: App) -> None:
     machine.install_deb()
     with App(machine, "one").counts_from("main"):
         main_app.systemctl("start", main_app.main)
+    assert not main_app.verdict().faults, "it goes on from what the journal knows"
 
 
 def _take_port(machine: Machine) -> None:

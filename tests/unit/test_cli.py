@@ -56,14 +56,14 @@ def test_version() -> None:
 def test_a_wrong_command_line(arguments: tuple[str, ...], problem: str) -> None:
     done = sendrecv(*arguments, PYTHONUTF8="1")
     assert (done.returncode, done.stdout) == (64, "")
-    assert done.stderr == f"<3>sendrecv: {problem}: see sendrecv --help\n"
+    assert done.stderr == f"sendrecv: {problem}: see sendrecv --help\n"
 
 
 def test_a_wrong_setting() -> None:
     done = sendrecv("send", "billing", "main", SENDRECV_INTERVAL="fast")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == (
-        "<3>sendrecv: /etc/sendrecv/billing.env: SENDRECV_INTERVAL='fast':"
+        "sendrecv: /etc/sendrecv/billing.env: SENDRECV_INTERVAL='fast':"
         " must be a number from 0 to 86400\n"
     )
 
@@ -72,23 +72,61 @@ def test_no_state_directory() -> None:
     done = sendrecv("send", "billing", "main")
     assert (done.returncode, done.stdout) == (73, "")
     token, state = done.stderr.splitlines()  # it goes on without a token, which may come
-    assert token.startswith("<3>the token was not handed over")
-    assert state.startswith("<3>sendrecv: STATE_DIRECTORY is not set")
+    assert token.startswith("the token was not handed over")
+    assert state.startswith("sendrecv: STATE_DIRECTORY is not set")
 
 
 def test_a_state_directory_that_is_none(tmp_path: Path) -> None:
     done = sendrecv("send", "billing", "main", STATE_DIRECTORY=str(tmp_path / "none"))
     assert done.returncode == 73
     path = tmp_path / "none" / "billing.record"
-    assert done.stderr.splitlines()[-1] == f"<3>sendrecv: {path}: No such file or directory"
+    assert done.stderr.splitlines()[-1] == f"sendrecv: {path}: No such file or directory"
 
 
 def test_no_listening_socket() -> None:
     done = sendrecv("receive")
     assert (done.returncode, done.stdout) == (64, "")
     assert done.stderr == (
-        "<3>sendrecv: no listening socket was handed over: start receiver.socket\n"
+        "sendrecv: no listening socket was handed over: start receiver.socket\n"
     )
+
+
+def test_an_error_on_the_journals_stream_says_its_severity() -> None:
+    code = (
+        "import os, sys; there = os.fstat(2); "
+        "os.environ['JOURNAL_STREAM'] = f'{there.st_dev}:{there.st_ino}'; "
+        "sys.argv = ['sendrecv', 'bogus']; from sendrecv.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("<3>sendrecv: unknown command")
+
+
+@pytest.mark.parametrize("command", ["status", "proof"])
+def test_an_option_that_is_none_is_no_verdict(command: str) -> None:
+    done = sendrecv(command, "--bogus")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr == (
+        f"sendrecv: unrecognized arguments: --bogus: see sendrecv {command} --help\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "stderr"),
+    [
+        ("proof --help > /dev/full", "sendrecv: standard output: No space left on device\n"),
+        ("proof --help | true", ""),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_no_verdict(command: str, stderr: str) -> None:
+    script = f'set -o pipefail; "$0" -c "from sendrecv.cli import main; main()" {command}'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable],
+        env=ALONE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (74, stderr)
 
 
 def test_each_class_of_failure_has_an_exit_status_of_its_own() -> None:

@@ -16,7 +16,7 @@ from sendrecv.config import (
 )
 from sendrecv.errors import ConfigError
 
-OTHERS = {"PATH": "/bin", "STATE_DIRECTORY": "/x", "SENDRECV_BOOT_ID": "0" * 32, "HOME": "/"}
+OTHERS = {"PATH": "/bin", "STATE_DIRECTORY": "/x", "BOOT_ID": "0" * 32, "HOME": "/"}
 
 
 def test_the_defaults() -> None:
@@ -46,7 +46,6 @@ def test_what_can_be_set() -> None:
         ("SENDRECV_APP_ID", "../etc", "1 to 64 characters"),
         ("SENDRECV_MAIN_NODE_ID", "a b", "1 to 64 characters"),
         ("SENDRECV_FAILOVER_NODE_ID", "x" * 65, "1 to 64 characters"),
-        ("SENDRECV_FAILOVER_NODE_ID", "main", "different from SENDRECV_MAIN_NODE_ID"),
         ("SENDRECV_INTERVAL", "", "a number from 0 to 86400"),
         ("SENDRECV_INTERVAL", "fast", "a number from 0 to 86400"),
         ("SENDRECV_INTERVAL", "-1", "a number from 0 to 86400"),
@@ -82,6 +81,22 @@ def test_a_wrong_value_of_the_receiver(value: str) -> None:
 def test_an_instance_that_is_no_name_says_so() -> None:
     with pytest.raises(ConfigError, match=r"SENDRECV_APP_ID is not set, and the instance name 'a/"):
         sender_config("a/b", "main", {})
+
+
+def test_an_instance_of_which_systemd_reads_no_file_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"^no App can be called 'a\\\\x20b': must be 1 to 64"):
+        sender_config("a\\x20b", "main", {"SENDRECV_APP_ID": "a"})
+
+
+@pytest.mark.parametrize("main", [None, "failover"])
+def test_the_halves_must_differ(main: str | None) -> None:
+    environ = {"SENDRECV_MAIN_NODE_ID": main} if main else {"SENDRECV_FAILOVER_NODE_ID": "main"}
+    with pytest.raises(ConfigError) as caught:
+        sender_config("billing", "main", environ)
+    assert str(caught.value) == (
+        "/etc/sendrecv/billing.env: SENDRECV_MAIN_NODE_ID and SENDRECV_FAILOVER_NODE_ID"
+        f" are both {main or 'main'}: must be different"
+    )
 
 
 @pytest.mark.parametrize("key", ["SENDRECV_INTERVALL", "SENDRECV_", "SENDRECV_MAX_CONNECTIONS"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sendrecv.errors import LedgerBroken, RecordFromFuture
 from sendrecv.ledger import FORMAT, SPAN_KEPT, SPAN_OPEN, Ledger, missing, rows_of
-from sendrecv.messages import Print, Row, line_of, lines_of
+from sendrecv.messages import Print, Row, line_of, lines_of, session_line
 
 ROW = Row("a", 3, "1" * 32, "main", 41)
 STAY = "print('ready', flush=True); sys.stdin.read()"
@@ -191,7 +191,7 @@ def test_as_much_of_the_journal_is_read_as_shows_what_is_missing(
 
 def bound_of(directory: Path) -> int:
     try:
-        return int((directory / "journal-lines").read_text(encoding="ascii"))
+        return int((directory / "journal-lines").read_text(encoding="ascii").split()[0])
     except FileNotFoundError:
         return 0
 
@@ -212,6 +212,34 @@ def test_the_bound_shrinks_again(tmp_path: Path) -> None:
         assert 1 <= bound_of(tmp_path) < 1000
 
 
+def wanted(directory: Path) -> list[str]:
+    return (directory / "journal-lines").read_text(encoding="ascii").split()[1:]
+
+
+def test_every_boot_is_read_in_which_something_in_the_outbox_may_have_been_printed(
+    tmp_path: Path,
+) -> None:
+    a, b, c = ("a" * 32, "b" * 32, "c" * 32)
+    with contextlib.closing(Ledger(tmp_path, a)) as ledger:
+        ledger.replace_outbox([], 0.0)
+        ledger.commit([], orders((1, 3)), 0.0)
+        assert wanted(tmp_path) == [a]
+    for boot, boots in ((b, [a, b]), (c, [a, b, c]), (c, [a, b, c])):
+        Ledger(tmp_path, boot).close()  # killed before it has printed anything again
+        assert wanted(tmp_path) == boots
+    with contextlib.closing(Ledger(tmp_path, c)) as ledger:
+        ledger.replace_outbox(orders((3, 3)), 0.0)
+        assert wanted(tmp_path) == [c]
+
+
+def test_a_file_of_an_older_version_has_no_boots_and_all_are_read(tmp_path: Path) -> None:
+    (tmp_path / "journal-lines").write_text("102\n", encoding="ascii")
+    with contextlib.closing(Ledger(tmp_path, "a" * 32)) as ledger:
+        assert wanted(tmp_path) == []
+        ledger.replace_outbox([], 0.0)
+        assert wanted(tmp_path) == ["a" * 32]
+
+
 @pytest.mark.parametrize("content", ["", "x", "-1\n", "\xff"])
 def test_a_bound_that_is_none_is_made_new(tmp_path: Path, content: str) -> None:
     (tmp_path / "journal-lines").write_text(content, encoding="utf-8")
@@ -227,15 +255,15 @@ def test_a_bound_that_is_none_is_made_new(tmp_path: Path, content: str) -> None:
         (orders((1, 3)), [], orders((1, 3))),
         (orders((1, 3)), printed((1, 3)), []),
         (orders((1, 5)), printed((1, 2)), orders((3, 5))),
-        (orders((1, 5)), printed((3, 3)), orders((1, 2), (4, 5))),
-        (orders((1, 5)), printed((5, 5), (4, 4)), orders((1, 3))),
-        (orders((1, 1)), printed((1, 1), node="failover"), orders((1, 1))),
+        (orders((1, 5)), printed((3, 3)), orders((4, 5))),  # lines that were removed since
+        (orders((1, 5)), printed((5, 5), (4, 4)), []),
+        (orders((1, 1)), printed((1, 1), node="failover"), []),
         (orders((1, 1)), printed((1, 1), app="b"), orders((1, 1))),
         (orders((1, 1)), ["", "Started.", printed((1, 1))[0] + "x"], orders((1, 1))),
         (
             orders((1, 2)) + orders((7, 7), app="b") + orders((3, 3), node="failover"),
-            printed((2, 2)),
-            orders((1, 1)) + orders((7, 7), app="b") + orders((3, 3), node="failover"),
+            printed((1, 1)),
+            orders((2, 2)) + orders((7, 7), app="b") + orders((3, 3), node="failover"),
         ),
     ],
 )
@@ -249,6 +277,17 @@ def test_rows_of_a_ledger_that_was_lost() -> None:
     assert rows_of(journal) == expected
     assert rows_of(reversed(journal)) == expected[::-1]
     assert not rows_of([])
+
+
+def test_rows_know_the_newest_run_that_was_let_in() -> None:
+    newest = Row("a", 7, "7" * 32, "failover", 3)
+    older = newest.replace(epoch=6, run="6" * 32, node_id="main", last=None)
+    new = Row("b", 1, "1" * 32, "main", None)
+    journal = [session_line(row) for row in (older, newest, new)] + printed((2, 4))
+    for lines in (journal, journal[::-1]):
+        found = {row.app_id: row for row in rows_of(lines)}
+        assert found == {"a": newest.replace(last=4), "b": new}
+    assert not rows_of(["session {}", session_line(newest) + "x"])
 
 
 # What gets in its way.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sendrecv import systemd
-from sendrecv.errors import CredentialError, StoreUnusable
+from sendrecv.errors import CredentialError, LockBusy, StoreUnusable
 
 # Puts the descriptors it is given at 3, 4, ..., as systemd does, and asks for one by its name.
 # Says where that one listens, whether it blocks, and what is left of the variables.
@@ -104,6 +104,20 @@ def test_a_start_shows_that_it_lives_until_it_is_ready(manager: socket.socket) -
         manager.recv(4096)
 
 
+def test_a_start_that_waits_for_too_long_ends(manager: socket.socket) -> None:
+    read, write = os.pipe()
+    with notifying() as notifier, os.fdopen(read), os.fdopen(write, "w"):
+        notifier.starting()
+        try:
+            with pytest.raises(LockBusy), notifier.at_most(0.5, LockBusy("busy")):
+                os.read(read, 1)
+            with pytest.raises(TimeoutError):
+                manager.settimeout(0.1)
+                manager.recv(4096)
+        finally:
+            notifier.ready()
+
+
 # sdnotify drops its socket when it finds no manager.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("address", [None, "/nonexistent/notify"])
@@ -133,10 +147,10 @@ def test_the_watchdog_is_fed_four_times_as_often_as_it_must_be(
 
 def test_the_names_of_run_and_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOCATION_ID", "a" * 32)
-    monkeypatch.setenv("SENDRECV_BOOT_ID", "b" * 32)
+    monkeypatch.setenv("BOOT_ID", "b" * 32)
     assert (systemd.invocation(), systemd.boot_id()) == ("a" * 32, "b" * 32)
     monkeypatch.delenv("INVOCATION_ID")
-    monkeypatch.delenv("SENDRECV_BOOT_ID")
+    monkeypatch.delenv("BOOT_ID")
     for name in (systemd.invocation(), systemd.boot_id()):
         assert len(name) == 32 and int(name, 16)
     assert systemd.invocation() != systemd.invocation()
@@ -235,4 +249,4 @@ def test_a_socket_that_was_not_handed_over(listeners: list[socket.socket]) -> No
 
 def test_a_log_line_has_its_severity(capfd: pytest.CaptureFixture[str]) -> None:
     systemd.log(4, "trouble, ignoring")
-    assert capfd.readouterr().err == "<4>trouble, ignoring\n"
+    assert capfd.readouterr().err == "trouble, ignoring\n"

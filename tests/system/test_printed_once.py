@@ -1,0 +1,100 @@
+"""What a receiver takes from the journal at its start, whatever has become of that meanwhile.
+
+It prints what the one before has recorded and not printed, and must see all that it has printed.
+"""
+
+import json
+import struct
+import time
+from pathlib import Path
+
+from tests.chaos.arena import clock_library
+from tests.checker import Kind, check
+from tests.machine import Machine
+from tests.system.app import FIELDS, App
+
+STRAY = "/run/systemd/system/receiver.service.d/stray.conf"
+LAST = "journalctl -q --no-pager -o cat _SYSTEMD_UNIT=receiver.service _TRANSPORT=stdout PRIORITY=6"
+KILL = "systemctl kill --signal=KILL --kill-whom=main receiver"
+
+
+def counting(machine: Machine, seconds: float = 2) -> App:
+    """An App that has counted for so long."""
+    app = App(machine, "one")
+    app.start()
+    time.sleep(seconds)
+    return app
+
+
+def test_other_lines_of_its_unit_are_no_payloads(machine: Machine) -> None:
+    """More of them than lines are read, as the tracebacks of a broken library would be."""
+    app = counting(machine)
+    machine.write(STRAY, "[Service]\nExecStartPre=seq 500\n")
+    machine.run("systemctl daemon-reload")
+    for _ in range(2):
+        with app.counts_from("main"):
+            machine.run(KILL)
+    app.assert_sound()
+
+
+def test_lines_that_were_removed_from_the_journal_are_not_printed_again(machine: Machine) -> None:
+    app = counting(machine)
+    machine.run("journalctl --rotate && sleep 1.5 && journalctl --vacuum-time=1s")
+    with app.counts_from("main"):
+        pass
+    with app.counts_from("main"):
+        machine.run(KILL)
+    verdict = check(machine.journal("_SYSTEMD_UNIT=receiver.service", fields=FIELDS), first=None)
+    assert verdict.lines["one"][0].count > 10 and not verdict.faults, verdict
+
+
+def test_a_full_disk_hides_no_line(machine: Machine) -> None:
+    """The disk on which what is read of the journal is handed over."""
+    app = counting(machine)
+    handed = "/run/sendrecv-receiver-journal"
+    machine.tmpfs(handed, "8k")
+    machine.run(f"head -c 8k /dev/zero > {handed}/filler; {KILL}")
+    time.sleep(3)
+    machine.run(f"! test -s {handed}/printed")
+    with app.counts_from("main", timeout=40):
+        machine.run(f"rm {handed}/filler")
+    app.assert_sound(silence=40)
+
+
+def _set_journalds_clock(machine: Machine, hours: int) -> None:
+    nanoseconds = struct.pack("<q", hours * 3_600_000_000_000)
+    machine.run("mkdir -p /var/lib/chaos")
+    machine.run(["python3", "-c", f"open('/var/lib/chaos/clock', 'wb').write({nanoseconds!r})"])
+
+
+def test_this_boot_is_read_though_the_wall_clock_of_the_one_before_was_later(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """The last lines of all boots, as journalctl has them, are then not those of this one."""
+    machine.put(clock_library(tmp_path), "/usr/local/lib/clock.so")
+    preload = "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/clock.so\n"
+    machine.write("/etc/systemd/system/systemd-journald.service.d/clock.conf", preload)
+    _set_journalds_clock(machine, 10)
+    machine.run("systemctl daemon-reload && systemctl restart systemd-journald")
+    app = counting(machine, 5)
+    app.systemctl("enable", "--quiet", app.main)
+    for _ in range(3):  # so that fewer lines are to be read than there are
+        with app.counts_from("main"):
+            machine.run("systemctl restart receiver")
+        time.sleep(4)
+    machine.run("journalctl --sync; journalctl --rotate; journalctl --sync")
+    _set_journalds_clock(machine, 0)
+    machine.power_cut()
+    for file in machine.disk.glob("var/log/journal/*/system.journal"):
+        file.unlink()  # it would have numbered the entries on
+    machine.boot()
+    for _ in range(2):  # with no cursor to wait after: that is in the wrong order, too
+        machine.wait_until(lambda: machine.pid("receiver"), 10, "a receiver")
+        time.sleep(1)
+        machine.run(KILL)
+    time.sleep(1)
+    last = json.loads(machine.run(f"{LAST} -n 1").stdout)
+    this = json.loads(machine.run(f"{LAST} -b | head -n 1").stdout)
+    assert last["count"] < this["count"], "the order of boots is right: this shows nothing"
+    found = check(machine.journal("_SYSTEMD_UNIT=receiver.service", fields=FIELDS), first=None)
+    assert not found.of(Kind.DUPLICATE) and len(found.lines["one"]) > 150, found
