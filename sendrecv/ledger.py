@@ -65,18 +65,17 @@ class Ledger:
     lines that its successor has found missing.
 
     Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock.
-    Attribute notices: lines for the journal about damage that was survived. Attribute is_new:
-    whether there was no ledger, or only a damaged one.
+    Attribute is_new: whether there was no ledger.
     """
 
     def __init__(self, directory: Path, boot: str = "") -> None:
         """`boot`: the ID of this boot, if it is known.
 
-        Raises RecordFromFuture; BlockingIOError if another process has the lock; sqlite3.Error or
-        OSError if it cannot be opened now.
+        Raises RecordFromFuture; LedgerBroken if it is damaged, and now kept aside: for a new one
+        more of the journal must be read first; BlockingIOError if another process has the lock;
+        sqlite3.Error or OSError if it cannot be opened now.
         """
         self.path = directory / "ledger.db"
-        self.notices: list[str] = []
         self.is_new = False
         self._lock = _locked(directory / "lock")
         self._bound = LineBound(directory / "journal-lines", boot)
@@ -84,7 +83,7 @@ class Ledger:
             self._bound.add_boot()
             if not self.path.exists():
                 self._bound.widen()
-            self._database = self._open_or_replace()
+            self._database = self._open_or_set_aside()
         except BaseException:
             os.close(self._lock)
             raise
@@ -216,14 +215,17 @@ class Ledger:
         if inode != self._inode:
             raise LedgerBroken(f"{self.path}: replaced by another file while in use")
 
-    def _open_or_replace(self) -> sqlite3.Connection:
+    def _open_or_set_aside(self) -> sqlite3.Connection:
         try:
             return self._open()
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
-            self._set_aside(error)
-            return self._open()
+            self._set_aside()
+            raise LedgerBroken(
+                f"{self.path}: damaged ({error}), kept as ledger.db.damaged",
+                "starting again, with a new one made from the journal",
+            ) from None
 
     def _open(self) -> sqlite3.Connection:
         # One thread at a time uses it, but not always the one that opened it.
@@ -249,17 +251,12 @@ class Ledger:
             )
         (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
+            raise sqlite3.DatabaseError(verdict.splitlines()[-1])
 
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        aside = self.path.with_name("ledger.db.damaged")
-        os.replace(self.path, aside)
+    def _set_aside(self) -> None:
+        os.replace(self.path, self.path.with_name("ledger.db.damaged"))
         for suffix in ("-wal", "-shm"):  # they belong to it: a new database must not replay them
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        self.notices.append(
-            f"{self.path}: damaged ({error}), kept as {aside.name}, starting a new ledger:"
-            " each App goes on from its sender's record, ignoring"
-        )
 
 
 class LineBound:

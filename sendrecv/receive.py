@@ -262,8 +262,6 @@ def _prepare(ledger: Ledger) -> None:
 
 
 def _empty_outbox(ledger: Ledger) -> None:
-    for notice in ledger.notices:
-        systemd.log(4, notice)
     now = time.monotonic()
     if ledger.is_new:
         # The journal may know more of what was printed than any sender does.
