@@ -10,10 +10,7 @@ from tests.system.app import App
 
 KINDS = "service|socket|target|timer|path|slice"
 # What the package makes beside its files.
-MADE = (
-    "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver"
-    " /run/sendrecv /run/sendrecv-receiver-journal"
-)
+MADE = "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver /run/sendrecv-receiver-journal"
 
 
 @pytest.fixture
@@ -151,7 +148,7 @@ def test_purge_leaves_nothing(machine: Machine, main_app: App) -> None:
         machine.kill("receiver", "KILL")  # so that journal-tail has written its files
     machine.run("apt-get purge -qq sendrecv")
     _assert_nothing_runs(machine)
-    assert machine.run(f"ls -d {MADE}", check=False).stdout == ""
+    assert machine.run(f"ls -d {MADE} /run/sendrecv", check=False).stdout == ""
     assert machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout == ""
     left = machine.run(
         "find / -xdev '(' -name '*sendrecv*' -o -name 'sender*@*' -o -name 'receiver.s*'"

@@ -160,7 +160,7 @@ def test_two_senders_at_once(app: App) -> None:
 def plant_line(app: App, line: str) -> None:
     """Let the receiver's own unit print a line more, as it starts again."""
     machine = app.machine
-    printing = f"[Service]\nExecStartPost=/bin/echo '{line}'\n"
+    printing = f"[Service]\nExecStartPost=/bin/echo '<6>{line}'\n"
     drop_in(machine, "receiver.service", printing.replace('"', '\\"'))
     with app.counts_from():
         machine.run("systemctl restart receiver")
@@ -188,7 +188,8 @@ def test_a_line_too_few(app: App) -> None:
     drop_in(
         machine,
         "receiver.service",
-        "[Service]\nExecStart=\nExecStart=/bin/bash -c 'exec /usr/bin/sendrecv receive"
+        "[Service]\nSyslogLevel=info\nExecStart=\n"
+        "ExecStart=/bin/bash -c 'exec /usr/bin/sendrecv receive"
         """ > >(exec grep --line-buffered -v "5, ")'\n""",
     )
     with app.counts_from():

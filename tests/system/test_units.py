@@ -121,7 +121,7 @@ def test_both_started_at_once(app: App) -> None:
 def test_twenty_kills_of_whoever_is_active(shared: Machine, app: App) -> None:
     """On a machine quick enough the last ones meet the start limit, and the guard goes on."""
     kill = f"systemctl kill --signal=KILL --kill-whom=main {app.main} {app.failover}"
-    with app.counts_from(timeout=5):
+    with app.counts_from(timeout=6):
         shared.run(f"for i in $(seq 20); do {kill}; sleep 0.05; done", check=False)
     app.assert_sound(HANG)
 
@@ -218,22 +218,34 @@ def test_journal_tail_hands_over_the_last_lines(shared: Machine, app: App) -> No
     last, every = (shared.run(f"{tail} -n {number}").stdout for number in (3, 100000))
     assert last.count("nodeID") == 3 < every.count("nodeID")
     run = f"rm -f {os.path.dirname(handed)}/failed-starts; /usr/lib/sendrecv/journal-tail"
+    boot = "$(tr -d - < /proc/sys/kernel/random/boot_id)"
     for planted, expected in (
-        ("echo 3 > $f", every),  # a lost ledger: Apps that have not counted lately count too
-        ("echo 0 > $f", ""),
-        ("rm $f", ""),
-        ("echo 123456789 > $f", ""),
-        ("echo '-n 3' > $f", ""),
-        ("rm $f; ln -s /etc/passwd $f", ""),
-        ("rm $f; mkfifo $f", ""),
+        # A lost ledger: Apps that have not counted lately count too, and who was let in.
+        ("echo 3 > $f", every),
+        ("echo 0 > $f", every),
+        ("rm $f", every),
+        ("echo 123456789 > $f", every),
+        ("echo '-n 3' > $f", every),
+        ("rm $f; ln -s /etc/passwd $f", every),
+        ("rm $f; mkfifo $f", every),
         # With a ledger to compare with, as much as is reasonable.
         ("touch $(dirname $f)/ledger.db", every),
         ("rm $f; echo 3 > $f", last),
         ("printf 00000003 > $f", last),
+        (f"echo 3 {boot} > $f", last),
+        (f"echo 3 {32 * '0'} {boot} > $f", last),
+        (f"echo 3 '*' {32 * '0'} > $f", last),  # this boot is always read
     ):
         shared.run(f"f={state}/journal-lines; {planted}")
         shared.run(run, timeout=10)
-        assert shared.run(f"cat {handed}", check=False).stdout == expected, planted
+        lines = shared.run(f"cat {handed}").stdout.splitlines()
+        payloads = dict.fromkeys(line for line in lines if line.startswith('{"count"'))
+        assert (list(payloads), lines[-1]) == (expected.splitlines(), "end"), planted
+        ledger = shared.run(f"test -e {state}/ledger.db", check=False)
+        told = any(line.startswith("session ") for line in lines)
+        assert told is (ledger.returncode != 0), planted
+    shared.run(f"echo 0 > {state}/journal-lines; {run}; ! test -e {handed}")
+    shared.run(f"echo 3 > {state}/journal-lines; {run}")
     assert shared.run(f"stat -c '%U:%G %a' {handed}").stdout == "root:sendrecv-receiver 640\n"
     assert shared.run(f"setpriv --reuid=sendrecv cat {handed}", check=False).returncode
     shared.run(f"rm {state}/*; mv /root/kept/* {state}; systemctl start receiver.socket")
