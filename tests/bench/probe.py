@@ -16,6 +16,9 @@ from typing import Any
 
 from tests.machine import Machine, MachineError
 
+UNDISTURBED = 0.3
+"""Seconds after a fault in which nothing of the benchmark runs."""
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _PAYLOAD = re.compile(r'\{"count": (\d+), "appID": "([^"]+)", "nodeID": "([^"]+)"\}')
 _SESSION = re.compile(r'session .*"appID": "([^"]+)", "nodeID": "([^"]+)", "epoch": (\d+)')
@@ -105,7 +108,11 @@ class Probe:
         return at
 
     def ready(self, unit: str, after: float, timeout: float = 10) -> float:
-        """When the unit became active, which it has to do after that time."""
+        """When the unit became active, which it has to do after that time.
+
+        PID 1 notes it; it is asked only afterwards, for a question keeps it from its work.
+        """
+        sleep_until(after + UNDISTURBED)
         self.wait(lambda: self.stamp(unit, "ActiveEnter") > after, timeout, f"{unit} active")
         return self.stamp(unit, "ActiveEnter")
 
