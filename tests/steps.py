@@ -144,8 +144,8 @@ def _deb(log: IO[str]) -> Outcome:
 # By their first line: maintainer scripts have no suffix.
 _SHELL_SCRIPTS = "find . -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} +"
 LINTERS = (
-    "flake8 sendrecv tests",
-    "pylint sendrecv",
+    "flake8 sendrecv tests debian/bin/sendrecv",
+    "pylint sendrecv debian/bin/sendrecv",
     # A simulated world, or an arena for faults, holds much state, and breaks into what it tests.
     "pylint --disable=too-many-instance-attributes,attribute-defined-outside-init,protected-access"
     ",consider-using-with,redefined-variable-type,too-many-lines tests",

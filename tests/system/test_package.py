@@ -80,6 +80,19 @@ def test_a_manual_page_for_each_command_and_unit(machine: Machine) -> None:
         assert f"/usr/share/man/man{section}/{page}.{section}.gz" in files
 
 
+def test_what_lies_about_is_not_imported(machine: Machine) -> None:
+    """Nor what pip put into /usr/local, nor what the working directory or the environment have."""
+    version = "'%d.%d' % sys.version_info[:2]"
+    local = machine.run(f'python3 -c "import sys; print({version})"').stdout.strip()
+    for directory in (f"/usr/local/lib/python{local}/dist-packages", "/tmp/cwd"):
+        for name in ("socketio", "systemd", "re"):
+            machine.write(f"{directory}/{name}.py", "raise SystemExit('not the one')")
+    App(machine, "one", "SENDRECV_INTERVAL=0.1\nPYTHONPATH=/tmp/cwd").start()
+    for command in ("--version", "status", "proof one"):
+        done = machine.run(f"cd /tmp/cwd && PYTHONPATH=/tmp/cwd sendrecv {command}")
+        assert done.stdout and "not the one" not in done.stderr
+
+
 def test_install_into_a_tree_that_is_not_running(bare_machine: Machine) -> None:
     """As an image is built: without systemd and so without a start, which is the next boot's."""
     bare_machine.put(DEB, "/root/sendrecv.deb")
