@@ -24,7 +24,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from sendrecv.errors import LedgerBroken, RecordFromFuture
-from sendrecv.messages import Print, Row, parse_line, parse_session
+from sendrecv.lines import parse_line, parse_session
+from sendrecv.messages import Print, Row
 from sendrecv.values import Value
 
 FORMAT = 1

@@ -7,7 +7,6 @@ Whatever comes from a peer passes through a `parse_` function first, which raise
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 
 from sendrecv.errors import PeerError, quoted
@@ -26,14 +25,17 @@ MAX_MESSAGE = 131_072
 """Bytes in one Engine.IO message, either way."""
 
 NAME_RULE = "1 to 64 characters of A-Z a-z 0-9 . _ : @ -, the first a letter or a digit"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
-_RUN = re.compile(r"[0-9a-f]{32}")
+_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_OTHERS = _FIRST | frozenset("._:@-")
+_HEX = frozenset("0123456789abcdef")
 _PAYLOAD_KEYS = {"count", "appID", "nodeID"}
 
 
 def is_name(text: object) -> bool:
     """Whether `text` may be an appID or a nodeID: it needs no escaping in JSON, nor in a path."""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+    if not isinstance(text, str) or len(text) > 64:
+        return False
+    return text[:1] in _FIRST and _OTHERS.issuperset(text)
 
 
 class Claim(Value):
@@ -230,7 +232,7 @@ def parse_auth(auth: Mapping[str, object]) -> Claim:
     epoch, run = auth.get("epoch"), auth.get("run")
     if type(epoch) is not int or not 0 < epoch <= MAX_EPOCH:
         raise PeerError(f"auth: epoch is {quoted(epoch)}, must be an integer from 1 to 2^63-1")
-    if not isinstance(run, str) or not _RUN.fullmatch(run):
+    if not isinstance(run, str) or len(run) != 32 or not _HEX.issuperset(run):
         raise PeerError(f"auth: run is {quoted(run)}, must be 32 hexadecimal digits")
     return Claim(str(auth["appID"]), str(auth["nodeID"]), epoch, run)
 
@@ -272,47 +274,6 @@ def _parse_payload(payload: object, app_id: str, node_id: str) -> int:
         if payload[key] != expected:
             raise PeerError(f"count: {key} is {quoted(payload[key])}, not the session's {expected}")
     return count
-
-
-def line_of(app_id: str, node_id: str, count: int) -> str:
-    """One payload as it is printed. Names need no escaping, so this is JSON."""
-    return f'{{"count": {count}, "appID": "{app_id}", "nodeID": "{node_id}"}}\n'
-
-
-def lines_of(order: Print) -> str:
-    """The lines of `order`, in order."""
-    tail = f', "appID": "{order.app_id}", "nodeID": "{order.node_id}"}}\n'
-    return "".join([f'{{"count": {n}{tail}' for n in range(order.first, order.last + 1)])
-
-
-_LINE = re.compile(r'\{"count": ([0-9]{1,19}), "appID": "([^"]{1,64})", "nodeID": "([^"]{1,64})"\}')
-
-
-def parse_line(line: str) -> tuple[str, str, int] | None:
-    """appID, nodeID and count of a printed line; None if it is none."""
-    match = _LINE.fullmatch(line.rstrip("\n"))
-    return (match[2], match[3], int(match[1])) if match else None
-
-
-def session_line(row: Row) -> str:
-    """What is said of a run that is let in, for whoever reads the journal."""
-    last = "null" if row.last is None else row.last
-    return (
-        f'session {{"appID": "{row.app_id}", "nodeID": "{row.node_id}",'
-        f' "epoch": {row.epoch}, "run": "{row.run}", "last": {last}}}'
-    )
-
-
-_SESSION = re.compile(
-    r'session \{"appID": "([^"]{1,64})", "nodeID": "([^"]{1,64})", "epoch": ([0-9]{1,19}),'
-    r' "run": "([0-9a-f]{32})", "last": (?:null|[0-9]{1,19})\}'
-)
-
-
-def parse_session(line: str) -> Claim | None:
-    """Whom such a line is about; None if it is none."""
-    match = _SESSION.fullmatch(line.rstrip("\n"))
-    return Claim(match[1], match[2], int(match[3]), match[4]) if match else None
 
 
 def parse_resumed(reply: object) -> int:

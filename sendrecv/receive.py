@@ -7,6 +7,7 @@ one transaction, then its lines are written, then it is answered.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -22,18 +23,8 @@ from sendrecv.config import receiver_config
 from sendrecv.errors import CredentialError, LedgerBroken
 from sendrecv.gateway import Gateway
 from sendrecv.ledger import Ledger, missing, rows_of
-from sendrecv.messages import (
-    Admit,
-    Answer,
-    CutOff,
-    Print,
-    ReceiverCommand,
-    Refuse,
-    Row,
-    Store,
-    lines_of,
-    session_line,
-)
+from sendrecv.lines import lines_of, session_line
+from sendrecv.messages import Admit, Answer, CutOff, Print, ReceiverCommand, Refuse, Row, Store
 from sendrecv.receiver_protocol import AppState, ReceiverProtocol
 
 MAX_APPS = 10_000
@@ -51,6 +42,7 @@ STUCK = 10.0
 
 def main(notifier: systemd.Notifier) -> NoReturn:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
+    gc.enable()  # see cli.py
     config = receiver_config(os.environ)
     listener = systemd.listening_socket("receiver")
     directory = Path(systemd.state_directory())

@@ -7,6 +7,7 @@ watchdog is pinged by this loop and nothing else, after the work that was due.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import time
@@ -52,6 +53,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     config = sender_config(instance, role, os.environ)
     token = _token()
     prepare(config.url)  # now: once the watchdog runs, a starved machine may be too slow for it
+    gc.enable()  # see cli.py
     store = StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record"))
     record, epoch = _acquire(store, notifier, config.app_id)
     for notice in store.notices:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sendrecv.errors import LedgerBroken
 from sendrecv.ledger import Ledger
+from sendrecv.lines import lines_of
 from sendrecv.messages import (
     Admit,
     Answer,
@@ -27,7 +28,6 @@ from sendrecv.messages import (
     Row,
     Status,
     Store,
-    lines_of,
 )
 from sendrecv.receiver_protocol import ReceiverProtocol
 from sendrecv.sender_protocol import SECOND

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sendrecv.errors import LedgerBroken, RecordFromFuture
 from sendrecv.ledger import FORMAT, SPAN_KEPT, SPAN_OPEN, Ledger, missing, rows_of
-from sendrecv.messages import Print, Row, line_of, lines_of, session_line
+from sendrecv.lines import line_of, lines_of, session_line
+from sendrecv.messages import Print, Row
 
 ROW = Row("a", 3, "1" * 32, "main", 41)
 STAY = "print('ready', flush=True); sys.stdin.read()"
@@ -31,7 +32,8 @@ DIE_BEFORE_PRINTING = """
 import os, sys
 from pathlib import Path
 from sendrecv.ledger import Ledger
-from sendrecv.messages import Print, Row, lines_of
+from sendrecv.lines import lines_of
+from sendrecv.messages import Print, Row
 
 ledger = Ledger(Path(sys.argv[1]))
 for first, last in ((1, 5), (6, 9)):

@@ -20,7 +20,8 @@ PRINT_TWO_GROUPS = """
 import os, signal, sys
 from pathlib import Path
 from sendrecv.ledger import Ledger, missing, rows_of
-from sendrecv.messages import Print, Row, lines_of
+from sendrecv.lines import lines_of
+from sendrecv.messages import Print, Row
 
 directory, die = Path(sys.argv[1]), int(sys.argv[2])
 journal, points, armed = directory / "journal", 0, False

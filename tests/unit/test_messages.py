@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendrecv.errors import PeerError, quoted
+from sendrecv.lines import line_of, lines_of, parse_line
 from sendrecv.messages import (
     MAX_BATCH,
     MAX_COUNT,
@@ -21,11 +22,8 @@ from sendrecv.messages import (
     Status,
     claim_to_auth,
     is_name,
-    line_of,
-    lines_of,
     parse_answer,
     parse_auth,
-    parse_line,
     parse_payloads,
     parse_refusal,
     parse_resumed,
