@@ -2,28 +2,33 @@
 
 Most of the time from exec to the first count is Python importing modules, and most of those that
 python-socketio imports serve what a websocket client on one machine never does: servers, long
-polling, TLS, proxies. So the packages are put in place without running their __init__, and while
-the client is imported, modules that it would not use are declared absent (None in sys.modules:
-importlib's documented way, see "The import system", 5.3.1) or stand in for themselves with the few
-names that are used. Should any of that fail with a future version, the plain import is used. What
-is imported later, by whoever, is the real thing.
+polling, TLS, proxies, debug output. So the packages are put in place without running their
+__init__, and while the client is imported, modules that it would not use are declared absent (None
+in sys.modules: importlib's documented way, see "The import system", 5.3.1), deferred until they are
+used, or stand in for themselves with the few names that are used. Should any of that fail with a
+future version, the plain import is used. What is imported later, by whoever, is the real thing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import operator
 import sys
 from types import ModuleType
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    Modules = dict[str, ModuleType | None]
 
 _PACKAGES = ("engineio", "socketio", "websocket")
-_NEVER_USED = ("requests", "aiohttp", "tornado", "eventlet", "gevent", "kombu", "redis", "msgpack")
+_NEVER_USED = ("requests", "python_socks", "aiohttp", "tornado", "eventlet", "gevent", "msgpack")
+# For sendfile(2) and TLS, deprecations, addresses in brackets, cookies, and the library's own
+# reconnections.
+_HARDLY_USED = ("selectors", "warnings", "ipaddress", "http.cookies", "random")
 # http.HTTPStatus is slow to make, and http.client, where websocket-client before 1.4 looks for the
 # same names, imports all of email.
 _HTTP_STATUS = {
@@ -36,45 +41,111 @@ _HTTP_STATUS = {
 }
 
 
+class Deferred(ModuleType):
+    """A module that is imported when something is asked of it that `contents` has not."""
+
+    def __init__(self, name: str, **contents: object) -> None:
+        super().__init__(name)
+        vars(self).update(contents)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # of those, what is not here is what the import system looks for
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+class _Silent:
+    """A logging.Logger, or a handler, to which nothing matters."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, _name: str) -> Any:
+        return _nothing
+
+
+def _nothing(*_: object, **__: object) -> None:
+    pass
+
+
+SILENT = _Silent()
+"""Given to the libraries as their logger: what they would say is an event to us."""
+
+
+@contextlib.contextmanager
+def in_place(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
+    """Meanwhile, these are what is imported under their names; None: it is not there."""
+    displaced = {name: sys.modules[name] for name in modules if name in sys.modules}
+    sys.modules.update(modules)  # type: ignore[arg-type]  # None: do not import
+    try:
+        yield
+    finally:
+        for name in modules:
+            sys.modules.pop(name, None)
+        sys.modules.update(displaced)
+
+
+def deferred() -> contextlib.AbstractContextManager[None]:
+    """Meanwhile, the modules that a sender hardly uses are imported when it does."""
+    return in_place(_unless_imported({name: Deferred(name) for name in _HARDLY_USED}))
+
+
 def socketio_client(*, tls: bool) -> ModuleType:
     """The module socketio.client. tls: whether it has to speak https."""
     if any(name in sys.modules for name in _PACKAGES):
         return importlib.import_module("socketio.client")
     try:
-        return _import_light(_stand_ins(tls))
+        return _import_light(tls)
     except Exception:  # pylint: disable=broad-exception-caught  # whatever a new version does
         for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
             del sys.modules[name]
         return importlib.import_module("socketio.client")
 
 
-@contextlib.contextmanager
-def without_clients() -> Iterator[None]:
+def without_clients() -> contextlib.AbstractContextManager[None]:
     """Meanwhile, python-socketio is imported without what its clients use.
 
     For the receiver: nobody is answered while it is imported, and that takes a sixth less.
     """
-    absent = [name for name in ("requests", "websocket") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: do not import
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
+    return in_place(_unless_imported(dict.fromkeys(("requests", "websocket"))))
 
 
-def _stand_ins(tls: bool) -> dict[str, ModuleType | None]:
-    """By name, what is in sys.modules while the client is imported, in place of the real one."""
-    modules: dict[str, ModuleType | None] = dict.fromkeys(_NEVER_USED)
-    # A WebSocketApp is another kind of client. It brings inspect.
-    modules["websocket._app"] = _module("websocket._app", WebSocketApp=None, setReconnect=None)
-    # Optional[X] and such, in annotations that nobody reads.
-    modules["typing"] = _module("typing", Callable=_Any, Optional=_Any, Union=_Any)
-    if not tls:
-        # Empty: engineio finds a module, and websocket-client finds a Python without TLS.
-        modules["ssl"] = _module("ssl")
-        modules.update(_hashes())
+def _unless_imported(modules: Modules) -> Modules:
     return {name: module for name, module in modules.items() if name not in sys.modules}
+
+
+def _import_light(tls: bool) -> ModuleType:
+    stand_ins = _unless_imported(_stand_ins(tls))
+    if "http" in stand_ins:
+        stand_ins["http"] = _http(stand_ins)
+    with in_place({**stand_ins, "socket": _socket()}):
+        for name in ("engineio", "socketio"):
+            sys.modules[name] = _unrun(name)
+        # What engineio's __init__ would have made, and socketio.client asks for.
+        vars(sys.modules["engineio"])["Client"] = importlib.import_module("engineio.client").Client
+        return importlib.import_module("socketio.client")
+
+
+def _stand_ins(tls: bool) -> Modules:
+    """By name, what is in sys.modules while the client is imported, in place of the real one."""
+    modules: Modules = dict.fromkeys(_NEVER_USED)
+    modules.update({name: Deferred(name) for name in _HARDLY_USED})
+    # A WebSocketApp is another kind of client. It brings inspect.
+    modules["websocket._app"] = Deferred("websocket._app", WebSocketApp=None, setReconnect=None)
+    # Optional[X] and such, in annotations that nobody reads.
+    modules["typing"] = Deferred("typing", Callable=_Any, Optional=_Any, Union=_Any)
+    modules["logging"] = _logging()
+    modules["http"] = None  # made by _http()
+    modules["http.client"] = Deferred("http.client", **_HTTP_STATUS)
+    if tls:
+        importlib.import_module("ssl")  # with the real socket, of which it makes a class
+    else:
+        # Empty: engineio finds a module, and websocket-client finds a Python without TLS.
+        modules["ssl"] = ModuleType("ssl")
+        modules.update(_hashes())
+    return modules
 
 
 class _Any:
@@ -82,43 +153,44 @@ class _Any:
         return cls
 
 
-def _hashes() -> dict[str, ModuleType | None]:
+def _logging() -> ModuleType:
+    levels = {"NOTSET": 0, "DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
+    return Deferred(
+        "logging", getLogger=_Silent, NullHandler=_Silent, StreamHandler=_Silent, **levels
+    )
+
+
+def _http(stand_ins: Modules) -> ModuleType:
+    http = _unrun("http")
+    status = stand_ins["http.client"]
+    vars(http).update(HTTPStatus=status, client=status, cookies=stand_ins["http.cookies"])
+    return http
+
+
+def _socket() -> ModuleType:
+    """The module socket for websocket-client, which reads its handshake byte by byte."""
+    from sendrecv import quicksocket
+
+    return quicksocket.module()
+
+
+def _hashes() -> Modules:
     """hashlib and hmac without OpenSSL: the handshake of a websocket has a SHA-1 in it."""
     try:
         sha1 = importlib.import_module("_sha1").sha1
     except ImportError:
         return {}
     # What is compared is no secret.
-    hmac = _module("hmac", compare_digest=operator.eq)
-    return {"hashlib": _module("hashlib", sha1=sha1), "hmac": hmac}
-
-
-def _module(name: str, **contents: object) -> ModuleType:
-    module = ModuleType(name)
-    vars(module).update(contents)
-    return module
+    hmac = Deferred("hmac", compare_digest=operator.eq)
+    return {"hashlib": Deferred("hashlib", sha1=sha1), "hmac": hmac}
 
 
 def _unrun(name: str) -> ModuleType:
     """The package, of which submodules can be imported, without what its __init__ would do."""
-    spec = importlib.util.find_spec(name)
-    if spec is None:
+    specs = (finder.find_spec(name, None) for finder in sys.meta_path)
+    spec = next((spec for spec in specs if spec is not None), None)
+    if spec is None or spec.submodule_search_locations is None:
         raise ImportError(name)
-    return importlib.util.module_from_spec(spec)
-
-
-def _import_light(stand_ins: dict[str, ModuleType | None]) -> ModuleType:
-    if "http" not in sys.modules:
-        http = stand_ins["http"] = _unrun("http")
-        status = stand_ins["http.client"] = _module("http.client", **_HTTP_STATUS)
-        vars(http).update(HTTPStatus=status, client=status)
-    sys.modules.update(stand_ins)  # type: ignore[arg-type]  # None: do not import
-    try:
-        for name in ("engineio", "socketio"):
-            sys.modules[name] = _unrun(name)
-        # What engineio's __init__ would have made, and socketio.client asks for.
-        vars(sys.modules["engineio"])["Client"] = importlib.import_module("engineio.client").Client
-        return importlib.import_module("socketio.client")
-    finally:
-        for name in (*stand_ins, "http.cookies"):
-            sys.modules.pop(name, None)
+    module = ModuleType(name)
+    vars(module).update(__spec__=spec, __path__=spec.submodule_search_locations, __package__=name)
+    return module

@@ -8,13 +8,11 @@ ends before its handshake is answered; Engine.IO's own "disconnect" does, and is
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
-from urllib.parse import urlsplit
 
 from sendrecv.errors import PeerError
-from sendrecv.lightimport import socketio_client
+from sendrecv.lightimport import SILENT, socketio_client
 from sendrecv.messages import (
     Claim,
     Refusal,
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
 HANDSHAKE_TIMEOUT = 5.0
 PROBE_INTERVAL = 0.04
 """Seconds between two attempts to reach a receiver that is not listening."""
-
-_silent = logging.getLogger("sendrecv.silent")
-_silent.setLevel(logging.CRITICAL + 1)  # what the libraries would say is an event to us
 
 
 def prepare(url: str) -> None:
@@ -82,8 +77,8 @@ class Link:
         client = socketio_client(tls=self._url.startswith("https:")).Client(
             reconnection=False,
             handle_sigint=False,
-            logger=_silent,
-            engineio_logger=_silent,
+            logger=SILENT,
+            engineio_logger=SILENT,
             request_timeout=HANDSHAKE_TIMEOUT,
         )
         client.on("connect", lambda: self._post("connected"))
@@ -107,6 +102,8 @@ class Link:
 
     def _wait_for_listener(self) -> bool:
         """Wait until something listens: a refused connect() costs nothing, a client does."""
+        from urllib.parse import urlsplit  # not before the client: see lightimport.py
+
         parts = urlsplit(self._url)
         address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         while not self._closed.is_set():

@@ -23,7 +23,10 @@ def test_the_client_is_the_real_one(tls: bool) -> None:
 
 
 def test_what_a_sender_never_uses_is_not_imported() -> None:
-    unused = "requests aiohttp inspect typing ssl hashlib http.client email"
+    unused = (
+        "requests aiohttp inspect typing ssl hashlib http.client http.cookies email logging"
+        " traceback ipaddress random"
+    )
     code = f"print([name for name in '{unused}'.split() if name in sys.modules])"
     assert run(USE.format(tls=False) + code) == "[]"
 
@@ -41,6 +44,44 @@ def test_what_is_imported_later_is_the_real_thing() -> None:
         "hmac.new(b'', b'', 'sha1').digest_size, ssl.CERT_NONE)"
     )
     assert run(USE.format(tls=False) + code).startswith("e3b0 OK 200 b typing.Optional[int] 20")
+
+
+def test_what_is_deferred_is_imported_when_it_is_used() -> None:
+    code = (
+        "parse = sys.modules['urllib.parse']; "
+        "print('ipaddress' in sys.modules, parse.urlsplit('http://[::1]:80/').hostname, "
+        "sys.modules['ipaddress'].ip_address('::1').is_loopback, "
+        "sys.modules['websocket._cookiejar'].http.cookies.SimpleCookie('a=b')['a'].value, "
+        "sys.modules['websocket._logging'].logging.CRITICAL, sys.modules['logging'].CRITICAL)"
+    )
+    assert run(USE.format(tls=False) + code) == "False ::1 True b 50 50"
+
+
+def test_a_bad_address_in_brackets_is_refused_as_ever() -> None:
+    code = (
+        "import urllib.parse\ntry: urllib.parse.urlsplit('http://[nonsense]/')\n"
+        "except ValueError as error: print(error)"
+    )
+    light = run(f"socketio_client(tls=False); {code}")
+    assert light == run(code) != ""
+
+
+def test_a_socket_for_tls_is_made_of_the_real_one() -> None:
+    code = "import socket, ssl; print(ssl.SSLSocket.__bases__ == (socket.socket,), socket.socket)"
+    assert run(USE.format(tls=True) + code) == "True <class 'socket.socket'>"
+
+
+def test_modules_that_stood_aside_are_back() -> None:
+    code = (
+        "from sendrecv.lightimport import Deferred, in_place; import json, types\n"
+        "with in_place({'json': None, 'string': Deferred('string', digits='none')}):\n"
+        "    import string as deferred\n"
+        "    assert sys.modules['json'] is None\n"
+        "import string\n"
+        "print(sys.modules['json'] is json, deferred is string, deferred.digits, string.digits,"
+        " deferred.ascii_lowercase == string.ascii_lowercase)"
+    )
+    assert run(code) == "True False none 0123456789 True"
 
 
 def test_the_accept_key_is_checked() -> None:
