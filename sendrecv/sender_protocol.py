@@ -128,10 +128,10 @@ class SenderProtocol:
         """Time has passed."""
         if self._stop_deadline is not None and now >= self._stop_deadline:
             return self._exit()
-        commands = self._take_count(now)
+        commands: list[SenderCommand] = []
         if self._link_deadline is not None and now >= self._link_deadline:
-            commands += self._retry(now)
-        return commands
+            commands += self._retry(now)  # first: it goes on while the count is made durable
+        return commands + self._take_count(now)
 
     def connected(self, link: int, now: int) -> list[SenderCommand]:
         """The receiver has let connection `link` in."""
