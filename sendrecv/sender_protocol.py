@@ -211,11 +211,15 @@ class SenderProtocol:
         )
 
     def status(self) -> str:
-        """One line for a person."""
+        """One line for a person. The count is not in it while all is well: it would be the only
+        part that changes, and each change is news to all that listen to PID 1.
+        """
+        state = f"{self.link.value}, epoch {self.epoch}"
         behind = self.count - self.acknowledged
-        backlog = f", {behind} not acknowledged" if behind > 1 else ""
+        if self.link is Link.UP and behind <= 1:
+            return state
         count = f"count {self.count}" if self.count >= 0 else "no count yet"
-        return f"{count}, epoch {self.epoch}, {self.link.value}{backlog}"
+        return f"{state}, {count}" + (f", {behind} not acknowledged" if behind > 1 else "")
 
     # Counting.
 

@@ -11,6 +11,9 @@ from tests.bench.probe import Line, Probe, now
 from tests.bench.rates import rss
 
 NUMBERS = (1, 10, 100, 300)
+SETTLE = 12.0
+"""Seconds from the first counts to what goes on for ever: a boot's other work is over, and each
+sender has ended its row of starts."""
 
 
 def memory(probe: Probe, kills: int) -> list[Figure]:
@@ -68,7 +71,7 @@ def _apps(probe: Probe, since: float) -> dict[str, float]:
 
 
 def _steady(probe: Probe, number: int, seconds: float) -> list[Figure]:
-    time.sleep(3)
+    time.sleep(SETTLE)
     cursor, before, begun = probe.machine.cursor(), probe.cpu(), now()
     time.sleep(seconds)
     used = 100 * (probe.cpu() - before) / (now() - begun)

@@ -245,6 +245,21 @@ def test_events_of_older_connections_are_ignored() -> None:
     assert machine.status() == before
 
 
+def test_the_status_changes_only_when_there_is_something_to_say() -> None:
+    assert begun().status() == "connecting, epoch 7, no count yet"
+    machine = connected()
+    for _ in range(3):
+        machine.wake(machine.deadline() or 0)
+        assert machine.status() == "connected, epoch 7"  # one is in flight
+        machine.answered(1, Status.ACCEPTED, machine.count, NOW)
+        assert machine.status() == "connected, epoch 7"
+    machine.lost(1, "gone", NOW)
+    assert machine.status() == "not connected, epoch 7, count 44"
+    for seconds in (4, 5):
+        machine.wake(NOW + seconds * SECOND)
+    assert machine.status() == "connecting, epoch 7, count 46, 2 not acknowledged"
+
+
 # Counting.
 
 
