@@ -42,6 +42,7 @@ STUCK = 10.0
 
 def main(notifier: systemd.Notifier) -> NoReturn:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
+    gc.freeze()  # what has been imported stays, and need not be looked at again
     gc.enable()  # see cli.py
     config = receiver_config(os.environ)
     listener = systemd.listening_socket("receiver")

@@ -53,6 +53,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     config = sender_config(instance, role, os.environ)
     token = _token()
     prepare(config.url)  # now: once the watchdog runs, a starved machine may be too slow for it
+    gc.freeze()  # what has been imported stays, and need not be looked at again
     gc.enable()  # see cli.py
     store = StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record"))
     record, epoch = _acquire(store, notifier, config.app_id)

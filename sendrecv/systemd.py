@@ -36,7 +36,7 @@ class Notifier:
         self._notifier = sdnotify.SystemdNotifier()
         self._status = ""
         self._pinged = 0.0
-        self._often_enough = watchdog_interval() / 10
+        self._often_enough = watchdog_interval() / 2
         self._limit: tuple[float, SendrecvError] | None = None
 
     def starting(self) -> None:
@@ -78,7 +78,8 @@ class Notifier:
     def working(self, status: str) -> None:
         """WATCHDOG=1, and STATUS= if it has changed. For the loop that does the work, only.
 
-        Not if it has just been said: with many Apps, PID 1 has more work with this than we have.
+        Not if it was said half an interval ago: with many Apps, PID 1 has more work with this than
+        we have. So two are at most one and a half intervals apart, which is half of the limit.
         """
         now = time.monotonic()
         if now < self._pinged + self._often_enough:

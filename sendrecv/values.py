@@ -31,13 +31,16 @@ class Value:
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self._fields
+        if len(values) == len(fields) and not named:  # nearly always
+            self.__dict__.update(zip(fields, values, strict=True))
+            return
         given = dict(zip(fields, values, strict=False), **named)  # counted below
         for name in fields:
             if name not in given and hasattr(type(self), name):
                 given[name] = getattr(type(self), name)
         if len(values) > len(fields) or given.keys() != set(fields):
             raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
-        self.__dict__.update(given)
+        self.__dict__.update({name: given[name] for name in fields})
 
     def __setattr__(self, name: str, _value: object = None) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: {name}")
@@ -58,7 +61,10 @@ class Value:
 
     def replace(self, **changes: Any) -> Self:
         """The same but for `changes`."""
-        return type(self)(**{**self.__dict__, **changes})
+        values = {**self.__dict__, **changes}
+        if len(values) != len(self._fields):
+            raise TypeError(f"{type(self).__name__} has no {', '.join(changes)}")
+        return type(self)(*values.values())
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, in order."""

@@ -48,6 +48,14 @@ def test_it_is_frozen() -> None:
     assert point == Point(1)
 
 
+def test_the_order_of_names_does_not_matter() -> None:
+    by_name = Point(col=2, row=1)
+    assert hash(by_name) == hash(Point(1, 2))
+    assert by_name.replace(row=3) == Point(3, 2)
+    with pytest.raises(TypeError):
+        by_name.replace(z=3)
+
+
 def test_repr_replace_as_dict_and_match() -> None:
     point = Point(1, 2)
     assert repr(point) == "Point(row=1, col=2)"
