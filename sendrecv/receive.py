@@ -270,7 +270,7 @@ def _printed() -> Iterator[str]:
     LedgerBroken if not all of them are there: the next start reads them anew.
     """
     with PRINTED.open("rb") as printed:
-        printed.seek(-len(END), os.SEEK_END)
+        printed.seek(max(printed.seek(0, os.SEEK_END) - len(END), 0))
         if printed.read() != END:
             raise LedgerBroken(f"{PRINTED}: incomplete", "starting again")
     with PRINTED.open(encoding="utf-8", errors="replace") as lines:
