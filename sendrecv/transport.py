@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from sendrecv.errors import PeerError
+from sendrecv.errors import PeerError, quoted
 from sendrecv.lightimport import SILENT, socketio_client
 from sendrecv.messages import (
     Claim,
@@ -123,7 +123,9 @@ class Link:
             self._post_lost(f"connection lost ({type(error).__name__})")
 
     def _on_refused(self, reply: object = None) -> None:
-        self._post_parsed("refused", parse_refusal, reply)
+        if isinstance(reply, str):  # the library's own word: no answer to the handshake
+            return self._post_lost(f"cannot connect to {self._url} ({quoted(reply)})")
+        return self._post_parsed("refused", parse_refusal, reply)
 
     def _on_resumed(self, reply: object = None) -> None:
         self._post_parsed("resumed", lambda reply: (parse_resumed(reply),), reply)
