@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker import STARTING
+from tests.checker import STARTING, check
 from tests.machine import Machine
 from tests.system.app import App
 
@@ -160,6 +161,25 @@ def test_the_guard_starts_what_is_meant_to_run(app: App) -> None:
     app.assert_sound(silence=8)
 
 
+def test_a_half_that_is_stopped_while_it_starts_is_not_waited_for(
+    shared: Machine, app: App
+) -> None:
+    """No watchdog looks after it yet, and the start time-out is long."""
+    record = f"/var/lib/sendrecv/{app.name}.record"
+    holder = shared.popen(f"flock {record} -c 'echo held; read -r _'", stdin=subprocess.PIPE)
+    try:
+        app.systemctl("restart", "--no-block", app.main)
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        shared.wait_until(lambda: app.state(app.main) == "activating", 5, "main starts")
+        time.sleep(0.5)
+        app.systemctl("kill", "--signal=STOP", app.main)
+    finally:
+        holder.communicate(timeout=5)
+    with app.counts_from("failover", timeout=6):
+        pass
+    app.assert_sound(silence=12)
+
+
 def test_the_target_started_alone_starts_main(app: App) -> None:
     app.stop()
     with app.counts_from("main", timeout=8):
@@ -174,6 +194,19 @@ def test_ten_instances_side_by_side(shared: Machine, new_app: MakeApp) -> None:
         with app.counts_from("main" if app in apps[1::2] else "failover"):
             pass
         app.assert_sound()
+
+
+def test_a_hundred_and_fifty_at_once(machine: Machine) -> None:
+    """As after a power cut: each start takes seconds, and none is given up or taken over."""
+    names = [f"many{number}" for number in range(150)]
+    machine.run(["systemctl", "start", *(f"sender@{name}" for name in names)], timeout=60)
+    machine.wait_until(
+        lambda: len(check(machine.journal("-u", "receiver.service")).lines) == len(names),
+        20,
+        "a count of each",
+    )
+    assert not machine.run("systemctl list-units -q 'sender-failover@*'").stdout
+    assert machine.run("systemctl is-system-running").stdout == "running\n"
 
 
 # The receiver
