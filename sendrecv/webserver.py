@@ -208,8 +208,15 @@ async def make_http(app: web.Application, sessions: Callable[[str], bool]) -> we
         if visitor and visitor.is_stranger:
             response.force_close()
 
+    async def say_less(_request: web.Request, response: web.StreamResponse) -> None:
+        """No versions; and a takeover waits for the other side to read each byte by itself."""
+        del response.headers["Server"]
+        if response.status == 101:  # in all others RFC 9110, section 6.6.1, asks for a date
+            for name in ("Date", "Content-Type"):
+                response.headers.pop(name, None)
+
     app.middlewares.append(note)
-    app.on_response_prepare.append(one_each)
+    app.on_response_prepare.extend((one_each, say_less))
     runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
     await runner.setup()
     return runner

@@ -75,6 +75,7 @@ class Peer:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
         self._acknowledged = 0
+        self.fields: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -99,14 +100,17 @@ class Peer:
         return self.response()
 
     def response(self) -> tuple[int, bytes]:
-        """Status and body of an HTTP response; status 0 if the receiver has hung up."""
+        """Status and body of an HTTP response; status 0 if the receiver has hung up.
+
+        Its header fields are `fields` then, by their names in small letters.
+        """
+        self.fields.clear()
         with contextlib.suppress(ConnectionError, IndexError, ValueError):
             status = int(self._stream.readline().split()[1])
-            length = 0
-            while line := self._stream.readline().strip():
-                name, _, value = line.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            return status, self._stream.read(length)
+            while line := self._stream.readline().decode().strip():
+                name, _, value = line.partition(":")
+                self.fields[name.lower()] = value.strip()
+            return status, self._stream.read(int(self.fields.get("content-length", 0)))
         return 0, b""
 
     # WebSocket

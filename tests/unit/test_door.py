@@ -173,6 +173,19 @@ def test_compressed_bodies_and_messages_are_not_unpacked(reception: Reception) -
     reception.do(scenario)
 
 
+def test_answers_name_no_versions(reception: Reception) -> None:
+    def scenario() -> None:
+        with reception.peer() as peer:
+            assert peer.open() == 101
+            assert peer.fields.keys() == {"upgrade", "connection", "sec-websocket-accept"}
+        for path in ("/socket.io/?EIO=4&transport=polling", "/nothing"):
+            with reception.peer() as peer:
+                peer.request(f"GET {path} HTTP/1.1\r\nHost: a")
+                assert "server" not in peer.fields and "date" in peer.fields
+
+    reception.do(scenario)
+
+
 def test_one_answer_for_many_requests_at_once(reception: Reception) -> None:
     def scenario() -> None:
         with reception.peer() as peer:
