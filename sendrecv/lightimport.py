@@ -82,8 +82,9 @@ def in_place(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in modules:
-            sys.modules.pop(name, None)
+        for name, module in modules.items():
+            if sys.modules.get(name, module) is module:  # not if the real one was fetched meanwhile
+                sys.modules.pop(name, None)
         sys.modules.update(displaced)
 
 

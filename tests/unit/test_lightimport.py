@@ -84,6 +84,18 @@ def test_modules_that_stood_aside_are_back() -> None:
     assert run(code) == "True False none 0123456789 True"
 
 
+def test_a_module_that_is_fetched_meanwhile_stays() -> None:
+    code = (
+        "from sendrecv.lightimport import Deferred, in_place\n"
+        "with in_place({'string': Deferred('string')}):\n"
+        "    import string as deferred\n"
+        "    real = deferred.Template.__module__ and sys.modules['string']\n"
+        "import string\n"
+        "print(real is not deferred, string is real)"
+    )
+    assert run(code) == "True True"
+
+
 def test_the_accept_key_is_checked() -> None:
     """RFC 6455, section 1.3, has this pair of keys."""
     code = (
