@@ -3,6 +3,7 @@
     make bench                          everything that needs no npm
     make bench ONLY=takeover,backlog    those sections
     make bench PEERS=1                  the peers too
+    make bench ONLY=sandbox             what the parts of the senders' sandbox take
     make bench KILLS=20                 shorter; the default is 100
     make bench RELEASE=bookworm
 
@@ -26,6 +27,7 @@ Section = Callable[[probe.Probe, int], list[figures.Figure]]
 
 SECTIONS: dict[str, Section] = {
     "takeover": takeover.takeover,
+    "sandbox": takeover.sandbox,
     "hang": takeover.hang,
     "planned": takeover.planned,
     "receiver": takeover.receiver,
@@ -60,7 +62,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=TOP / ".build")
     options = parser.parse_args()
     if not options.only:
-        options.only = [name for name in SECTIONS if name != "peers" or options.peers]
+        left_out = {"sandbox"} if options.peers else {"sandbox", "peers"}
+        options.only = [name for name in SECTIONS if name not in left_out]
     return options
 
 

@@ -7,7 +7,7 @@ difference between "boxed" and a sender is what a sender itself takes.
 
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from tests.bench.probe import Probe, now, sleep_until
 
@@ -30,14 +30,24 @@ PAUSE = 1.0
 _WIRING = ("Type=", "NotifyAccess=", "Restart=", "OOMScoreAdjust=", "Slice=")
 
 
-def install(probe: Probe) -> None:
-    """Writes the script and both kinds of units into the machine."""
+def install(probe: Probe, without: Mapping[str, Collection[str]] | None = None) -> None:
+    """Writes the script and both kinds of units into the machine.
+
+    `without`: names of more units, which lack those directives of the sandbox.
+    """
     probe.machine.write(PATH, SCRIPT)
     probe.machine.run(["chmod", "755", PATH])
-    for name, boxed in (("floor", False), ("boxed", True)):
-        for path, text in units(probe, name, boxed):
-            probe.machine.write(f"/etc/systemd/system/{path}", text)
+    found = [*units(probe, "floor", False), *units(probe, "boxed", True)]
+    for name, directives in (without or {}).items():
+        found += [(path, _lacking(text, directives)) for path, text in units(probe, name, True)]
+    for path, text in found:
+        probe.machine.write(f"/etc/systemd/system/{path}", text)
     probe.machine.run("systemctl daemon-reload")
+
+
+def _lacking(text: str, directives: Collection[str]) -> str:
+    lines = text.splitlines()
+    return "\n".join([line for line in lines if line.partition("=")[0] not in directives] + [""])
 
 
 def units(probe: Probe, name: str, boxed: bool) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,21 @@ UNIT = {"main": f"sender@{APP}.service", "failover": f"sender-failover@{APP}.ser
 OTHER = {"main": "failover", "failover": "main"}
 BEAT_KEPT = 1.1
 WATCHDOG_MARGIN = 0.15
+SANDBOX = {
+    "mounts": (
+        *("PrivateDevices", "PrivateMounts", "PrivateTmp", "ProcSubset", "ProtectControlGroups"),
+        *("ProtectHome", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"),
+        *("ProtectProc", "ProtectSystem"),
+    ),
+    "system call filters": (
+        *("LockPersonality", "MemoryDenyWriteExecute", "ProtectClock", "ProtectHostname"),
+        *("RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"),
+        *("SystemCallArchitectures", "SystemCallErrorNumber", "SystemCallFilter"),
+    ),
+    "user namespace": ("PrivateUsers",),
+}
+"""Directives of the senders' units, by what they are made of (ProtectKernelModules= and ...Logs= are
+both mounts and filters)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,18 @@ def takeover(probe: Probe, kills: int) -> list[Figure]:
         *(everything[:1]),
         *(_with_floor(figure, base) for figure in everything[1:]),
         _silence("takeover", "SIGKILL", lines, [fault.at for fault in spread], BEAT_KEPT),
+    ]
+
+
+def sandbox(probe: Probe, kills: int) -> list[Figure]:
+    """What the parts of the sandbox take: the floor in the sandbox, without each of them."""
+    names = {f"lacks{number}": part for number, part in enumerate(SANDBOX)}
+    floor.install(probe, {name: SANDBOX[part] for name, part in names.items()})
+    labels = {"floor": "without all of it", "boxed": "the whole sandbox"}
+    labels |= {name: f"without its {part}" for name, part in names.items()}
+    return [
+        Figure("sandbox", f"SIGKILL to READY, {label}", "ms", _ms(floor.kills(probe, name, kills)))
+        for name, label in labels.items()
     ]
 
 
