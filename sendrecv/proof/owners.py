@@ -22,7 +22,7 @@ from sendrecv.proof.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
 from sendrecv.proof.timeline import Mark, Run, Timeline
 
 LATE = 15_000_000
-"""Microseconds. receive.py gives up on a write after 10 s, its watchdog bites 1.2 s later."""
+"""Microseconds. receive.py gives up on a write after 10 s, its watchdog bites 1.05 s later."""
 SKEW = 2_000_000
 
 

@@ -29,7 +29,7 @@ class Kind:
     hold: tuple[float, float] = (0.0, 0.0)
 
 
-# Watchdogs: 1.3 s of a sender, 1.2 s of the receiver.
+# Watchdogs: 1.3 s of a sender, 1.05 s of the receiver.
 KINDS = (
     Kind("kill", "app", 12, "SIGKILL of the active half"),
     Kind("segv", "app", 4, "SIGSEGV of the active half"),
