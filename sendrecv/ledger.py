@@ -299,10 +299,12 @@ class LineBound:
 
     def widen(self) -> None:
         """The ledger was lost: should this process be killed before a new one is complete, the
-        next one must be told as many lines as this one. Raises OSError.
+        next one must be told as many lines as this one, of all boots, and with those of sessions.
+        That no boot is named tells journal-tail. Raises OSError.
         """
         if self._bound:
-            self.grow(REBUILT_FROM // 2)
+            self._boots = []
+            self._write(max(self._bound, REBUILT_FROM))
 
     def shrink(self, lines: int) -> None:
         """Make a bound that is far above `lines` smaller. An error is of no consequence."""

@@ -81,6 +81,20 @@ def test_whatever_is_erased_the_journal_knows(app: App, erased: str) -> None:
     assert not app.verdict().faults
 
 
+def test_a_new_ledger_that_its_maker_did_not_finish(app: App) -> None:
+    """Killed before the journal's counts and epochs were in it; the sender's record is lost, too."""
+    make = "from sendrecv.ledger import *; Ledger(Path('/var/lib/sendrecv-receiver'), 'b' * 32)"
+    user = "runuser -u sendrecv-receiver -- env PYTHONPATH=/usr/lib/python3/dist-packages"
+    time.sleep(1)
+    with receiver_stopped(app):
+        app.machine.run("rm -f /var/lib/sendrecv-receiver/ledger.db*")
+        app.machine.run(f'{user} python3 -c "import os; {make}; os._exit(0)"')
+        app.machine.run("test -s /var/lib/sendrecv-receiver/ledger.db")
+        app.machine.run("rm /var/lib/sendrecv/x.record; systemctl kill -s KILL sender@x")
+    time.sleep(1)
+    assert not app.verdict().faults
+
+
 # What the checker must catch: real violations, planted
 
 
