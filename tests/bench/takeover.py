@@ -26,8 +26,8 @@ SANDBOX = {
     ),
     "user namespace": ("PrivateUsers",),
 }
-"""Directives of the senders' units, by what they are made of (ProtectKernelModules= and ...Logs= are
-both mounts and filters)."""
+"""Directives of the senders' units, by what they are made of. (ProtectKernelModules= and ...Logs=
+are both mounts and filters.)"""
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,9 @@ def test_whatever_is_erased_the_journal_knows(app: App, erased: str) -> None:
 
 
 def test_a_new_ledger_that_its_maker_did_not_finish(app: App) -> None:
-    """Killed before the journal's counts and epochs were in it; the sender's record is lost, too."""
-    make = "from sendrecv.ledger import *; Ledger(Path('/var/lib/sendrecv-receiver'), 'b' * 32)"
+    """Killed before the journal's counts and epochs were in it; the sender's record is lost too."""
+    where = "Path('/var/lib/sendrecv-receiver')"
+    make = f"from sendrecv.ledger import *; Ledger({where}, 'b' * 32)"
     user = "runuser -u sendrecv-receiver -- env PYTHONPATH=/usr/lib/python3/dist-packages"
     time.sleep(1)
     with receiver_stopped(app):
