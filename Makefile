@@ -18,7 +18,7 @@ help: ## this list
 deb: sendrecv.deb ## build sendrecv.deb
 
 sendrecv.deb: $(SOURCES) | host
-	@$(PYTHON) -m tests.workshop
+	@$(PYTHON) -m tests.lab.workshop
 
 demo: host sendrecv.deb ## three minutes: install, start, kill, hang, stop, hand back, and the proof
 	@$(PYTHON) -m tests.demo
@@ -57,7 +57,7 @@ faults: host sendrecv.deb ## the part of `make test` at random: 200 faults, trou
 	@$(PYTHON) -m tests.steps chaos-bookworm chaos-trixie
 
 shell: host ## a shell in a throw-away machine, RELEASE=trixie or bookworm, with the package if built
-	@$(PYTHON) -m tests.machine $(RELEASE)
+	@$(PYTHON) -m tests.lab.machine $(RELEASE)
 
 clean: ## remove what was built (the cached Debian roots are in /var/cache/sendrecv-tests)
 	rm -rf .build sendrecv.deb .hypothesis

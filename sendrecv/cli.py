@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
 from sendrecv import __version__
-from sendrecv.errors import SendrecvError, UsageError, quoted
+from sendrecv.core.errors import quoted
+from sendrecv.core.severity import ERROR
+from sendrecv.errors import SendrecvError, UsageError
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def main() -> None:
     except SendrecvError as error:
         from sendrecv.systemd import log
 
-        log(3, f"sendrecv: {error}")
+        log(ERROR, f"sendrecv: {error}")
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -42,10 +43,9 @@ def main() -> None:
 
 def _starting() -> Notifier:
     """Before the long imports, which count as part of the start."""
-    from sendrecv import systemd
+    from sendrecv import imports, systemd
 
-    # An import makes hardly any garbage; looking for it is a fifteenth of the receiver's imports.
-    gc.disable()
+    imports.begin()
     notifier = systemd.Notifier()
     notifier.starting()
     return notifier
@@ -64,25 +64,26 @@ def _run(arguments: list[str]) -> int:
             print(f"sendrecv {__version__}")
             return 0
         case ["send", instance, "main" | "failover" as role]:
-            from sendrecv.lightimport import deferred
+            from sendrecv.imports import deferred
 
             with deferred():
                 notifier = _starting()
-                from sendrecv.backoff import braked
+                from sendrecv.sender.backoff import braked
 
                 # Before the imports that may fail: a broken module must not make the halves spin.
                 backoff = braked(instance, notifier)
-                from sendrecv import send
-            return send.main(instance, role, notifier, backoff)
+                from sendrecv.sender import main as sender
+            return sender.main(instance, role, notifier, backoff)
         case ["receive"]:
             notifier = _starting()
-            from sendrecv.lightimport import without_clients
+            from sendrecv.imports import without_clients
 
             with without_clients():
-                from sendrecv import receive
-            return receive.main(notifier)
+                from sendrecv.receiver import main as receiver
+            return receiver.main(notifier)
         case ["status", *rest]:
-            from sendrecv import commandline, status
+            from sendrecv import commandline
+            from sendrecv.admin import status
 
             return commandline.printed(status.main, rest)
         case ["proof", *rest]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
-from sendrecv.errors import ConfigError, quoted
-from sendrecv.messages import NAME_RULE, is_name
-from sendrecv.values import Value
+from sendrecv.core.errors import quoted
+from sendrecv.core.values import Value
+from sendrecv.core.wire import NAME_RULE, is_name
+from sendrecv.errors import ConfigError
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:

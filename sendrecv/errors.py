@@ -68,17 +68,3 @@ class ConfigError(SendrecvError):
     """A setting has a wrong value, or is none that exists."""
 
     exit_status = 78  # EX_CONFIG
-
-
-class PeerError(Exception):
-    """What a peer sent does not follow the protocol: the peer's fault, never ours.
-
-    Its text names the fault and holds nothing that the peer could have chosen freely, but for
-    repr() of at most 60 characters.
-    """
-
-
-def quoted(value: object) -> str:
-    """`value` as it may stand in a journal line: on one line, escaped, at most 60 characters."""
-    text = ascii(value[:64] if isinstance(value, (str, bytes)) else value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-from tests.machine import Machine
-from tests.roots import RELEASES
+from tests.lab.machine import Machine
+from tests.lab.roots import RELEASES
 
 BOLD, DIM, RESET = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 

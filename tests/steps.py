@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from tests.machine import DEB, TOP, Machine
-from tests.workshop import BUILD, as_builder, build_deb, workshop
+from tests.lab.machine import DEB, TOP, Machine
+from tests.lab.workshop import BUILD, as_builder, build_deb, workshop
 
 CHAOS = "tests/system/test_chaos.py"
 LOGS = BUILD / "log"
@@ -144,6 +144,7 @@ def _deb(log: IO[str]) -> Outcome:
 # By their first line: maintainer scripts have no suffix.
 _SHELL_SCRIPTS = "find . -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} +"
 LINTERS = (
+    "black --check --quiet --diff sendrecv tests debian/bin/sendrecv",
     "flake8 sendrecv tests debian/bin/sendrecv",
     "pylint sendrecv debian/bin/sendrecv",
     # A simulated world, or an arena for faults, holds much state, and breaks into what it tests.

@@ -30,6 +30,13 @@ class At(NamedTuple):
     wall: int
 
 
+class Missing(NamedTuple):
+    """What the reader found missing; `until`: wall clock, microseconds, where it goes on."""
+
+    text: str
+    until: int = 0
+
+
 class Booted(NamedTuple):
     """From here on the entries are those of `at.boot`, until the next Booted."""
 
@@ -260,9 +267,9 @@ def _claim(message: bytes, at: At, ref: str, stream: str) -> Claimed | None:
 def _is_well_formed(claim: Claimed) -> bool:
     names: tuple[Any, ...] = (claim.app, claim.node, claim.run)
     numbers: tuple[Any, ...] = (claim.epoch, 0 if claim.last is None else claim.last)
-    return all(
-        isinstance(name, str) and _NAMED.fullmatch(name.encode()) for name in names
-    ) and all(type(number) is int and number >= 0 for number in numbers)
+    return all(isinstance(name, str) and _NAMED.fullmatch(name.encode()) for name in names) and all(
+        type(number) is int and number >= 0 for number in numbers
+    )
 
 
 def _of_sender(entry: bytes) -> Spoke | None:

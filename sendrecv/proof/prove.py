@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from sendrecv.proof import bundle, holes, picture, report
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
 from sendrecv.proof.evidence import Booted, statements
-from sendrecv.proof.journal import Source, boots_of, read, timestamp
-from sendrecv.proof.verdict import EXIT_STATUS, Judge, Verdict
+from sendrecv.proof.judge.verdict import EXIT_STATUS, Judge, Verdict
+from sendrecv.proof.read import bundle, holes
+from sendrecv.proof.read.journal import Source, boots_of, read, timestamp
+from sendrecv.proof.show import picture, report
 
 DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20

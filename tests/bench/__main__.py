@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests import npm
 from tests.bench import figures, pairs, peers, plot, probe, rates, takeover
-from tests.machine import DEB, TOP, Machine
-from tests.roots import RELEASES
+from tests.lab import npm
+from tests.lab.machine import DEB, TOP, Machine
+from tests.lab.roots import RELEASES
 
 Section = Callable[[probe.Probe, int], list[figures.Figure]]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.machine import Machine, MachineError
+from tests.lab.machine import Machine, MachineError
 
 UNDISTURBED = 0.3
 """Seconds after a fault in which nothing of the benchmark runs."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bench.figures import Figure
 from tests.bench.probe import Line, Probe
-from tests.machine import MachineError
+from tests.lab.machine import MachineError
 
 APP = "bulk"
 MAIN = f"sender@{APP}.service"
@@ -17,7 +17,7 @@ INSIDE = "/usr/local/lib/bench-inside.py"
 # As the sender itself would have left it, had the receiver been away for a day.
 _AGE = """
 import os
-from sendrecv.statefile import StateFile
+from sendrecv.sender.store_file import StateFile
 store = StateFile("/var/lib/sendrecv/{app}.record")
 record, epoch = store.acquire()
 store.commit(record.replace(count=record.acknowledged + {backlog}))

@@ -1,7 +1,7 @@
 """make chaos FAULTS=N SEED=S SUITE=trixie|bookworm: faults at random on a machine, and the verdict.
 
-    python3 -m tests.chaos --suite trixie --faults 5000 --seed 1
-    python3 -m tests.chaos.table FILE...             the tables of several runs as one, in Markdown
+python3 -m tests.chaos --suite trixie --faults 5000 --seed 1
+python3 -m tests.chaos.table FILE...             the tables of several runs as one, in Markdown
 """
 
 import argparse
@@ -12,10 +12,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests import roots
 from tests.chaos.campaign import BATCH, Campaign, Options
 from tests.chaos.table import table
-from tests.workshop import BUILD
+from tests.lab import roots
+from tests.lab.workshop import BUILD
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.chaos.faults import Fault
-from tests.machine import DEB, Machine, end
+from tests.lab.machine import DEB, Machine, end
 
 # Seconds between counts: short ones, so that something is under way at most instants.
 APPS: Mapping[str, float] = {

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests import checker
 from tests.chaos.arena import APPS, Arena
 from tests.chaos.faults import Fault, schedule
 from tests.chaos.pressure import OVERLOADED, Pressure
 from tests.chaos.silence import Silence, Strike, Worst, silences, worst_by_kind
-from tests.nspawn import NspawnError
+from tests.judges import checker
+from tests.lab.nspawn import NspawnError
 
 BATCH = 60
 RECOVERY_LIMIT = 5.0
@@ -145,9 +145,7 @@ class Campaign:
 
     def _note(self, report: Mapping[str, Any], faults: Mapping[int, Fault]) -> None:
         if "settled" in report:
-            self._result.problems += [
-                f"{app} did not count again" for app in report["silent"]
-            ]
+            self._result.problems += [f"{app} did not count again" for app in report["silent"]]
             return
         fault = faults[report["fault"]]
         self._strikes.append(
@@ -228,9 +226,7 @@ def _look(arena: Arena) -> str:
 
 
 def _describe(silence: Silence) -> str:
-    faults = ", ".join(
-        f"{s.kind} {s.app} {s.begin:.3f}-{s.end:.3f}" for s in silence.strikes
-    )
+    faults = ", ".join(f"{s.kind} {s.app} {s.begin:.3f}-{s.end:.3f}" for s in silence.strikes)
     return (
         f"{silence.app} silent {silence.begin:.3f} to {silence.end:.3f} ({silence.seconds:.2f} s), "
         f"{silence.recovery:.2f} s after the last of: {faults or 'nothing'}"

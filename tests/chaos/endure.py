@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests import roots
 from tests.chaos.arena import Arena
+from tests.lab import roots
 
 APP = "main"
 CPU_LIMIT = 0.02

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.checker import Line
+from tests.judges.checker import Line
 
 SLACK = 0.3
 """Seconds before a line within which a fault may have struck whose effect comes after that line."""

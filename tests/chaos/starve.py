@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests import checker, roots
-from tests.machine import Machine
+from tests.judges import checker
+from tests.lab import roots
+from tests.lab.machine import Machine
 from tests.system.app import FIELDS
 
 APPS = ("main", "billing", "orders")

@@ -24,8 +24,8 @@ Source = Any
 """atheris.FuzzedDataProvider."""
 
 with atheris.instrument_imports(include=["sendrecv", "socketio", "engineio"]):
-    from tests.peer import Peer, auth, frame, payload
-    from tests.reception import TOKEN, Reception, assert_sound
+    from tests.lab.reception import TOKEN, Reception, assert_sound
+    from tests.peers.peer import Peer, auth, frame, payload
 
 EACH = 50
 """Inputs between two looks at whether a right sender is served."""

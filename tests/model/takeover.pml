@@ -8,33 +8,33 @@
  *
  * Each step, and the function that does it (test_model.py checks that they exist):
  *
- *   awake                         sendrecv/statefile.py          StateFile._open
- *   waiting for the lock          sendrecv/statefile.py          StateFile._open_locked
- *   read_record                   sendrecv/record.py             decode
- *   TEAR, write                   sendrecv/statefile.py          StateFile.commit
- *   HOLDS                         sendrecv/statefile.py          StateFile.verify
- *   the record's first write      sendrecv/sender_protocol.py    SenderProtocol.start
- *   take a count                  sendrecv/sender_protocol.py    SenderProtocol._take_count
- *   connect                       sendrecv/sender_protocol.py    SenderProtocol._retry
- *   admitted                      sendrecv/sender_protocol.py    SenderProtocol.connected
- *   refused                       sendrecv/sender_protocol.py    SenderProtocol.refused
- *   resumed                       sendrecv/sender_protocol.py    SenderProtocol.resumed
- *   adopt                         sendrecv/sender_protocol.py    SenderProtocol._adopt
- *   emit                          sendrecv/sender_protocol.py    SenderProtocol._emit
- *   answered                      sendrecv/sender_protocol.py    SenderProtocol.answered
- *   connection ended              sendrecv/sender_protocol.py    SenderProtocol.lost
- *   the journal, once unlocked    systemd/journal-tail           lock_is_free, printed
- *   start                         sendrecv/receive.py            _open_ledger
- *   FIRST_UNPRINTED               sendrecv/ledger.py             missing
- *   REBUILD                       sendrecv/ledger.py             rows_of
- *   decide_claim                  sendrecv/receiver_protocol.py  ReceiverProtocol.claim
- *   decide_resume                 sendrecv/receiver_protocol.py  ReceiverProtocol.resume
- *   decide_counts                 sendrecv/receiver_protocol.py  ReceiverProtocol.counts
- *   commit                        sendrecv/ledger.py             Ledger.commit
- *   commit fails                  sendrecv/receiver_protocol.py  ReceiverProtocol.rolled_back
- *   print                         sendrecv/receive.py            print_orders
- *   answer                        sendrecv/receive.py            Receiver._deliver
- *   prune                         sendrecv/ledger.py             Ledger._expired
+ *   awake                         sendrecv/sender/store_file.py   StateFile._open
+ *   waiting for the lock          sendrecv/sender/store_file.py   StateFile._open_locked
+ *   read_record                   sendrecv/core/record.py         decode
+ *   TEAR, write                   sendrecv/sender/store_file.py   StateFile.commit
+ *   HOLDS                         sendrecv/sender/store_file.py   StateFile.verify
+ *   the record's first write      sendrecv/core/sender.py         SenderProtocol.start
+ *   take a count                  sendrecv/core/sender.py         SenderProtocol._take_count
+ *   connect                       sendrecv/core/sender.py         SenderProtocol._retry
+ *   admitted                      sendrecv/core/sender.py         SenderProtocol.connected
+ *   refused                       sendrecv/core/sender.py         SenderProtocol.refused
+ *   resumed                       sendrecv/core/sender.py         SenderProtocol.resumed
+ *   adopt                         sendrecv/core/sender.py         SenderProtocol._adopt
+ *   emit                          sendrecv/core/sender.py         SenderProtocol._emit
+ *   answered                      sendrecv/core/sender.py         SenderProtocol.answered
+ *   connection ended              sendrecv/core/sender.py         SenderProtocol.lost
+ *   the journal, once unlocked    systemd/journal-tail            lock_is_free, printed
+ *   start                         sendrecv/receiver/main.py       _open_ledger
+ *   FIRST_UNPRINTED               sendrecv/core/recovery.py       missing
+ *   REBUILD                       sendrecv/core/recovery.py       rows_of
+ *   decide_claim                  sendrecv/core/receiver.py       ReceiverProtocol.claim
+ *   decide_resume                 sendrecv/core/receiver.py       ReceiverProtocol.resume
+ *   decide_counts                 sendrecv/core/receiver.py       ReceiverProtocol.counts
+ *   commit                        sendrecv/receiver/ledger.py     Ledger.commit
+ *   commit fails                  sendrecv/core/receiver.py       ReceiverProtocol.rolled_back
+ *   print                         sendrecv/receiver/main.py       print_orders
+ *   answer                        sendrecv/receiver/main.py       Receiver._deliver
+ *   prune                         sendrecv/receiver/ledger.py     Ledger._expired
  *
  * Left out, because nothing here depends on it: nodeIDs (lives are told apart instead), time,
  * batches smaller than the range, the token, the closing of a connection that was cut off (it is

@@ -86,9 +86,7 @@ CAUGHT = (
     Case("NO_FENCE", "KILL_SENDER", 1, violation="accepted_outsider"),
     Case("STALE_ADMITTED", "KILL_SENDER", 1, violation="epoch_fell"),
     Case("CLAIM_NOT_STORED", "KILL_RECEIVER BESIDE UNLINK CUT", 3, violation="epoch_fell"),
-    Case(
-        "SAME_EPOCH_ADMITTED NO_VERIFY_AT_RESUMED", LOCKS, 2, violation="accepted_older_run"
-    ),
+    Case("SAME_EPOCH_ADMITTED NO_VERIFY_AT_RESUMED", LOCKS, 2, violation="accepted_older_run"),
     Case(
         "FENCE_BY_EPOCH_ONLY SAME_EPOCH_ADMITTED EPOCH_NOT_WRITTEN_FIRST",
         "KILL_SENDER",
@@ -158,7 +156,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-STEPS = re.findall(r"^ \* {3}\S.*?  +(\w+/[\w.-]+) +([\w., ]+)$", _text(MODEL), re.M)
+STEPS = re.findall(r"^ \* {3}\S.*?  +([\w/]+/[\w.-]+) +([\w., ]+)$", _text(MODEL), re.M)
 """The table of takeover.pml: files, and names in each."""
 
 

@@ -14,15 +14,10 @@ from dataclasses import dataclass, field
 import hypothesis
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from sendrecv.messages import Connect, Emit, Persist, Resume, SenderCommand, VerifyLock
-from sendrecv.sender_protocol import SECOND
+from sendrecv.core.sender import SECOND
+from sendrecv.core.sender_events import Connect, Emit, Persist, Resume, SenderCommand, VerifyLock
 from tests.simulation.network import Connection, Seat
 from tests.simulation.receiver import Phase
 from tests.simulation.sender import SenderProcess
@@ -82,9 +77,7 @@ class Faults(RuleBasedStateMachine):
     tally = Tally()
     world: World
 
-    @initialize(
-        apps=st.integers(1, 2), interval=st.sampled_from((SECOND, SECOND, SECOND // 4, 0))
-    )
+    @initialize(apps=st.integers(1, 2), interval=st.sampled_from((SECOND, SECOND, SECOND // 4, 0)))
     def begin(self, apps: int, interval: int) -> None:
         self.world = World(apps, interval, self.parts)
         self.copies: list[tuple[str, bytes]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sendrecv.sender_protocol import SECOND
+from sendrecv.core.sender import SECOND
 
 SYNC_INTERVAL = 300 * SECOND
 

@@ -1,5 +1,5 @@
-"""A simulated disk and its locks: what sendrecv/statefile.py asks of the kernel, and what a crash,
-a full disk and a power cut do to it.
+"""A simulated disk and its locks: what store_file.py asks of the kernel, and what a crash, a full
+disk and a power cut do to it.
 
 Written is what other processes see; durable is what a power cut leaves for certain. Of a write that
 was not yet synced, a power cut leaves all, nothing, or a torn part.
@@ -120,7 +120,7 @@ class Disk:
 
 
 class System:
-    """The system calls of one process: stands in for the modules os and fcntl of statefile.py.
+    """The system calls of one process: stands in for the modules os and fcntl of store_file.py.
 
     `before_call` runs before each of them, and may kill the process or let the world go on.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from sendrecv.messages import Claim
+from sendrecv.core.wire import Claim
 
 if TYPE_CHECKING:
     from tests.simulation.receiver import ReceiverProcess

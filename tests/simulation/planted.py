@@ -9,24 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
-from sendrecv import ledger
-from sendrecv.ledger import Ledger
-from sendrecv.messages import (
-    Answer,
-    Claim,
-    Emit,
-    Persist,
-    Print,
-    ReceiverCommand,
-    Refusal,
-    Row,
-    SenderCommand,
-    Status,
-    VerifyLock,
-)
-from sendrecv.receiver_protocol import ReceiverProtocol
-from sendrecv.sender_protocol import Link, SenderProtocol
-from sendrecv.statefile import StateFile
+from sendrecv.core.receiver import ReceiverProtocol
+from sendrecv.core.receiver_events import Answer, Print, ReceiverCommand, Row
+from sendrecv.core.sender import Link, SenderProtocol
+from sendrecv.core.sender_events import Emit, Persist, SenderCommand, VerifyLock
+from sendrecv.core.wire import Claim, Refusal, Status
+from sendrecv.receiver import ledger
+from sendrecv.receiver.ledger import Ledger
+from sendrecv.sender.store_file import StateFile
 from tests.simulation.receiver import Event, ReceiverProcess
 from tests.simulation.world import Parts
 

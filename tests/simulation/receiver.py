@@ -1,6 +1,6 @@
 """A simulated receiver process: carries out what ReceiverProtocol says, one step at a time.
 
-It stands for receive.py, gateway.py and the unit's journal-tail, whose steps it follows; the
+It stands for receiver/main.py, gateway.py and the unit's journal-tail, whose steps it follows; the
 machine and the ledger (SQLite, its lock, its outbox) are the real ones.
 """
 
@@ -14,23 +14,22 @@ from collections.abc import Generator, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sendrecv.errors import LedgerBroken
-from sendrecv.ledger import Ledger
-from sendrecv.lines import lines_of
-from sendrecv.messages import (
+from sendrecv.core.lines import lines_of
+from sendrecv.core.receiver import ReceiverProtocol
+from sendrecv.core.receiver_events import (
     Admit,
     Answer,
     CutOff,
     Print,
     ReceiverCommand,
-    Refusal,
     Refuse,
     Row,
-    Status,
     Store,
 )
-from sendrecv.receiver_protocol import ReceiverProtocol
-from sendrecv.sender_protocol import SECOND
+from sendrecv.core.sender import SECOND
+from sendrecv.core.wire import Refusal, Status
+from sendrecv.errors import LedgerBroken
+from sendrecv.receiver.ledger import Ledger
 from tests.simulation.network import Connection, Message, Seat
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ class ReceiverProcess:
             name = "resumed" if kind == "resume" else "answered"
             connection.to_sender.append((name, {"status": status.value, "last": last}))
 
-    # receive.py's part.
+    # receiver/main.py's part.
 
     def _live(self) -> Generator[None, None, None]:
         while not self._lock_is_free():

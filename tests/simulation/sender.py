@@ -1,7 +1,7 @@
 """A simulated sender process: carries out what SenderProtocol says, one command at a time.
 
-It stands for send.py, whose loop it follows; the machine and the store are the real ones, the
-store's system calls are those of kernel.py.
+It stands for sender/main.py, whose loop it follows; the machine and the store are the real ones,
+the store's system calls are those of kernel.py.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from sendrecv import statefile
-from sendrecv.errors import LockLost, PeerError
-from sendrecv.messages import (
+from sendrecv.core.errors import PeerError
+from sendrecv.core.record import Record
+from sendrecv.core.sender import SECOND, App, SenderProtocol
+from sendrecv.core.sender_events import (
     Connect,
     Disconnect,
     Emit,
     Exit,
     Persist,
-    Record,
     Resume,
     SenderCommand,
     VerifyLock,
-    parse_answer,
-    parse_resumed,
 )
-from sendrecv.sender_protocol import SECOND, App, SenderProtocol
+from sendrecv.core.wire import parse_answer, parse_resumed
+from sendrecv.errors import LockLost
+from sendrecv.sender import store_file
 from tests.simulation.kernel import Blocked, Killed, System
 from tests.simulation.network import Connection, Message
 
@@ -38,13 +38,13 @@ DISK_RETRY = SECOND
 
 @contextlib.contextmanager
 def _on_cpu(system: System) -> Iterator[None]:
-    """The system calls that statefile.py makes now are made by this process."""
-    before = statefile.os, statefile.fcntl
-    statefile.os = statefile.fcntl = system  # type: ignore[assignment]
+    """The system calls that store_file.py makes now are made by this process."""
+    before = store_file.os, store_file.fcntl
+    store_file.os = store_file.fcntl = system  # type: ignore[assignment]
     try:
         yield
     finally:
-        statefile.os, statefile.fcntl = before
+        store_file.os, store_file.fcntl = before
 
 
 class SenderProcess:
@@ -113,7 +113,7 @@ class SenderProcess:
             self.connection.close()
 
     def arrived(self, connection: Connection, message: Message) -> None:
-        """A message of the receiver has arrived: transport.py's part."""
+        """A message of the receiver has arrived: connection.py's part."""
         kind, *values = message
         event: tuple[object, ...]
         try:

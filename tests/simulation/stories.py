@@ -4,8 +4,8 @@ a planted violation that it shows.
 
 from __future__ import annotations
 
-from sendrecv.messages import Connect
-from sendrecv.sender_protocol import SECOND
+from sendrecv.core.sender import SECOND
+from sendrecv.core.sender_events import Connect
 from tests.simulation.faults import SOON, Faults
 from tests.simulation.planted import (
     DoesNotWaitForPredecessor,

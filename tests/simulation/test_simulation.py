@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import pytest
 
-from sendrecv.messages import Refusal, Status
+from sendrecv.core.wire import Refusal, Status
 from tests.simulation.faults import Faults, simulate
 from tests.simulation.planted import PLANTED
 from tests.simulation.stories import STORIES

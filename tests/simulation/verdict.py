@@ -9,10 +9,12 @@ import json
 from collections import Counter
 from collections.abc import Container, Iterable
 
-from sendrecv import record as slots
+from sendrecv.core import record as slots
+from sendrecv.core.receiver_events import Admit, Print
+from sendrecv.core.record import Record
+from sendrecv.core.wire import Claim
 from sendrecv.errors import RecordFromFuture
-from sendrecv.ledger import Ledger
-from sendrecv.messages import Admit, Claim, Print, Record
+from sendrecv.receiver.ledger import Ledger
 from tests.simulation.kernel import Inode
 
 

@@ -16,12 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from sendrecv import sender_protocol
-from sendrecv.ledger import Ledger, missing, rows_of
-from sendrecv.messages import Claim, Print, Row
-from sendrecv.receiver_protocol import ReceiverProtocol
-from sendrecv.sender_protocol import MILLISECOND, SECOND, SenderProtocol
-from sendrecv.statefile import StateFile
+from sendrecv.core import sender as sender_machine
+from sendrecv.core.receiver import ReceiverProtocol
+from sendrecv.core.receiver_events import Print, Row
+from sendrecv.core.recovery import missing, rows_of
+from sendrecv.core.sender import MILLISECOND, SECOND, SenderProtocol
+from sendrecv.core.wire import Claim
+from sendrecv.receiver.ledger import Ledger
+from sendrecv.sender.store_file import StateFile
 from tests.simulation.journal import Journal
 from tests.simulation.kernel import Disk
 from tests.simulation.network import Connection, Seat
@@ -87,13 +89,13 @@ class World:
         self.ledger_directory = Path(self._directory.name)
         self._runs = self._opened = 0
         batch = SMALL_BATCH if interval else LARGE_BATCH
-        self._batch, sender_protocol.MAX_BATCH = sender_protocol.MAX_BATCH, batch
+        self._batch, sender_machine.MAX_BATCH = sender_machine.MAX_BATCH, batch
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        sender_protocol.MAX_BATCH = self._batch
+        sender_machine.MAX_BATCH = self._batch
         for receiver in self.receivers:
             receiver.kill(0)
             receiver.release(0)

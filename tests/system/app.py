@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
-from tests.checker import Entry, Verdict, check
-from tests.machine import Machine
+from tests.judges.checker import Entry, Verdict, check
+from tests.lab.machine import Machine
 
 FIELDS = (
     *("MESSAGE", "MESSAGE_ID", "PRIORITY", "UNIT", "INVOCATION_ID"),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import roots
-from tests.machine import DEB, Machine
+from tests.lab import roots
+from tests.lab.machine import DEB, Machine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

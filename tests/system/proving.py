@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sendrecv.proof import prove
-from tests.machine import Machine
+from tests.lab.machine import Machine
 from tests.system.app import App
 
 

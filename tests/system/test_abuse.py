@@ -1,4 +1,4 @@
-"""Storms on the receiver (tests/storms.py), while an App counts and must not notice.
+"""Storms on the receiver (tests/peers/storms.py), while an App counts and must not notice.
 
 Its counts are accepted within a second, the receiver stays within its memory and is not killed,
 nobody takes over, and nobody without the token gets a count printed. The figures of each storm are
@@ -14,9 +14,9 @@ from statistics import median
 
 import pytest
 
-from tests.checker import check
-from tests.machine import TOP, Machine
-from tests.storms import IDLE
+from tests.judges.checker import check
+from tests.lab.machine import TOP, Machine
+from tests.peers.storms import IDLE
 from tests.system.app import FIELDS, App
 from tests.system.trouble import app_on, assert_sound, assert_unbroken, is_printed
 
@@ -58,7 +58,7 @@ class Target:
 
     def storm(self, name: str) -> dict[str, int]:
         """That storm, and what there was of it."""
-        command = f"cd /opt && nice python3 -B -m tests.storms {name} {SECONDS}"
+        command = f"cd /opt && nice python3 -B -m tests.peers.storms {name} {SECONDS}"
         return dict(json.loads(self.machine.run(command, timeout=SECONDS + 60).stdout))
 
     def delays(self, after: str) -> list[float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import Machine
+from tests.lab.machine import Machine
 from tests.system.app import App
 from tests.system.trouble import FAST, Said, app_on, assert_sound, assert_unbroken
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.machine import TOP, Machine
-from tests.peer import RUN, payload
+from tests.lab.machine import TOP, Machine
+from tests.peers.peer import RUN, payload
 from tests.system.app import App
 from tests.system.trouble import Said, app_on, assert_sound, assert_unbroken, is_printed
 
@@ -48,13 +48,13 @@ _played: deque[float] = deque([0.0] * 18, maxlen=18)
 
 
 def play(machine: Machine, **step: object) -> dict[str, Any]:
-    """What the receiver says to one connection; see tests/peer.py.
+    """What the receiver says to one connection; see tests/peers/peer.py.
 
     The receiver complains at most 20 times in 10 seconds: if need be, this waits.
     """
     time.sleep(max(_played[0] + 10.5 - time.monotonic(), 0))
     _played.append(time.monotonic())
-    command = ["env", "PYTHONPATH=/opt", "python3", "-m", "tests.peer"]
+    command = ["env", "PYTHONPATH=/opt", "python3", "-m", "tests.peers.peer"]
     return dict(json.loads(machine.run(command, input=json.dumps([step])).stdout)[0])
 
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chaos.starve import starve
-from tests.checker import Kind
-from tests.machine import TOP, Machine, end
+from tests.judges.checker import Kind
+from tests.lab.machine import TOP, Machine, end
 from tests.system.app import App
 
 
@@ -84,7 +84,7 @@ def test_whatever_is_erased_the_journal_knows(app: App, erased: str) -> None:
 def test_a_new_ledger_that_its_maker_did_not_finish(app: App) -> None:
     """Killed before the journal's counts and epochs were in it; the sender's record is lost too."""
     where = "Path('/var/lib/sendrecv-receiver')"
-    make = f"from sendrecv.ledger import *; Ledger({where}, 'b' * 32)"
+    make = f"from sendrecv.receiver.ledger import *; Ledger({where}, 'b' * 32)"
     user = "runuser -u sendrecv-receiver -- env PYTHONPATH=/usr/lib/python3/dist-packages"
     time.sleep(1)
     with receiver_stopped(app):
@@ -151,14 +151,14 @@ def edit(app: App, file: str, script: str) -> None:
 
 def test_a_receiver_that_prints_twice(app: App) -> None:
     with receiver_stopped(app):
-        edit(app, "receive.py", 's/"".join(map(lines_of, orders))/2 * &/')
+        edit(app, "receiver/main.py", 's/"".join(map(lines_of, orders))/2 * &/')
     assert kinds(app) == {Kind.DUPLICATE}
 
 
 def test_a_receiver_that_prints_the_other_node_too(app: App) -> None:
     with receiver_stopped(app):
         other = r'(& + "".join(map(lines_of, orders)).replace("main", "failover"))'
-        edit(app, "receive.py", f's/"".join(map(lines_of, orders))/{other}/')
+        edit(app, "receiver/main.py", f's/"".join(map(lines_of, orders))/{other}/')
     assert kinds(app) == {Kind.CONFLICT}
 
 

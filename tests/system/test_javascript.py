@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import npm
-from tests.checker import check
-from tests.machine import TOP, Machine
+from tests.judges.checker import check
+from tests.lab import npm
+from tests.lab.machine import TOP, Machine
 from tests.system.app import FIELDS
 
 HOME = "/srv/js"
@@ -22,10 +22,10 @@ TRANSPORTS = {
 @pytest.fixture(scope="module")
 def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     """One machine for all tests, with the client's packages."""
-    modules = npm.modules(TOP / "tests/js")
+    modules = npm.modules(TOP / "tests/peers/js")
     binds = {modules: f"{HOME}/node_modules"}
     with Machine(release, layer=installed_disk, binds=binds) as machine:
-        machine.put(TOP / "tests/js/client.js", f"{HOME}/client.js")
+        machine.put(TOP / "tests/peers/js/client.js", f"{HOME}/client.js")
         yield machine
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import TOP, Machine, MachineError, end
-from tests.nspawn import NspawnError
+from tests.lab.machine import TOP, Machine, MachineError, end
+from tests.lab.nspawn import NspawnError
 
 EVERY_SECOND = """[Service]
 ExecStart=/bin/sh -c 'n=0; while sleep 0.1; do n=$((n+1)); echo tick $n; done'
@@ -121,7 +121,7 @@ def test_leaves_nothing_behind(release: str) -> None:
 
 def test_dies_with_the_process_that_booted_it(release: str) -> None:
     script = (
-        "import sys, time; from tests.machine import Machine\n"
+        "import sys, time; from tests.lab.machine import Machine\n"
         "with Machine(sys.argv[1]) as m: print(m.leader, m.disk, flush=True); time.sleep(600)\n"
     )
     command = [sys.executable, "-c", script, release]

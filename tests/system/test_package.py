@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.machine import DEB, TOP, Machine
+from tests.lab.machine import DEB, TOP, Machine
 from tests.system.app import App
 
 KINDS = "service|socket|target|timer|path|slice"

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from tests.chaos.arena import clock_library
-from tests.checker import Kind, check
-from tests.machine import Machine
+from tests.judges.checker import Kind, check
+from tests.lab.machine import Machine
 from tests.system.app import FIELDS, App
 
 STRAY = "/run/systemd/system/receiver.service.d/stray.conf"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import Machine
+from tests.lab.machine import Machine
 from tests.system.app import App
 from tests.system.proving import (
     after_restart,

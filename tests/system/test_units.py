@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker import STARTING, check
-from tests.machine import Machine
+from tests.judges.checker import STARTING, check
+from tests.lab.machine import Machine
 from tests.system.app import App
 
 # Seconds in which counts must go on, on a machine that is busy with other tests too. How fast they

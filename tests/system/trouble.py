@@ -5,8 +5,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from tests.checker import Entry
-from tests.machine import Machine
+from tests.judges.checker import Entry
+from tests.lab.machine import Machine
 from tests.system.app import App
 
 FAST = "SENDRECV_INTERVAL=0.1"

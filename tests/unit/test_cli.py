@@ -86,9 +86,7 @@ def test_a_state_directory_that_is_none(tmp_path: Path) -> None:
 def test_no_listening_socket() -> None:
     done = sendrecv("receive")
     assert (done.returncode, done.stdout) == (64, "")
-    assert done.stderr == (
-        "sendrecv: no listening socket was handed over: start receiver.socket\n"
-    )
+    assert done.stderr == ("sendrecv: no listening socket was handed over: start receiver.socket\n")
 
 
 def test_an_error_on_the_journals_stream_says_its_severity() -> None:

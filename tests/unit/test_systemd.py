@@ -221,9 +221,10 @@ def inherit(names: str, wanted: str, listeners: list[socket.socket], pid: str = 
 
 @pytest.fixture(name="listeners")
 def fixture_listeners() -> Iterator[list[socket.socket]]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(
-        ("127.0.0.1", 0)
-    ) as two:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
         yield [one, two]
 
 

@@ -1,0 +1,161 @@
+"""`sendrecv status`: what systemd says of the units, and the receiver of its Apps."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from sendrecv.commandline import Parser
+from sendrecv.core.errors import quoted
+from sendrecv.errors import CredentialError, ReceiverUnavailable, SendrecvError
+
+TOKEN = Path("/etc/sendrecv/token")
+NOT_RUNNING = 3
+"""Exit status if an App has no running half, as systemctl(1) has it for a unit."""
+_HALVES = {"sender": "main", "sender-failover": "failover"}
+
+
+@dataclass(frozen=True)
+class Half:
+    """One sender unit. state: its ActiveState=; text: its STATUS=."""
+
+    instance: str
+    role: str
+    state: str
+    text: str
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the tables; the exit status says whether all Apps asked for run and are received."""
+    options = _parse(argv)
+    halves = [half for half in _halves() if _wanted(half.instance, options.instance)]
+    running = {half.instance for half in halves if half.state == "active"}
+    _print_table(("INSTANCE", "MAIN", "FAILOVER", "STATUS"), _unit_rows(halves))
+    known = {half.instance for half in halves} | set(options.instance)
+    sys.stdout.flush()  # what is known so far, before the error
+    try:
+        apps = _apps(options.url or _url_of_socket())
+    except SendrecvError as error:
+        print(f"sendrecv: {error}", file=sys.stderr)
+        return error.exit_status
+    print()
+    header = ("APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED SINCE")
+    _print_table(header, _app_rows(apps, options.instance))
+    return 0 if known <= running else NOT_RUNNING
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="sendrecv status",
+        description="Show the senders' units, and what the receiver has of each App (as root).",
+    )
+    parser.add_argument("instance", nargs="*", help="Apps to show (default: all)")
+    parser.add_argument("--url", help="the receiver (default: where receiver.socket listens)")
+    return parser.parse_args(argv)
+
+
+def _wanted(name: str, asked: Sequence[str]) -> bool:
+    return not asked or name in asked
+
+
+# Units.
+
+
+def _halves() -> list[Half]:
+    command = ["systemctl", "show", "--property=Id,ActiveState,StatusText"]
+    command += ["sender@*.service", "sender-failover@*.service"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    blocks = (block for block in shown.stdout.split("\n\n") if block.strip())
+    return sorted(map(_half, blocks), key=lambda half: (half.instance, half.role))
+
+
+def _half(block: str) -> Half:
+    values = dict(line.split("=", 1) for line in block.strip().splitlines())
+    prefix, _, instance = values["Id"].removesuffix(".service").partition("@")
+    return Half(instance, _HALVES[prefix], values["ActiveState"], values.get("StatusText", ""))
+
+
+def _unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
+    states: dict[str, dict[str, str]] = {}
+    texts: dict[str, str] = {}
+    for half in halves:
+        states.setdefault(half.instance, {})[half.role] = half.state
+        if half.state in {"active", "activating"}:
+            texts[half.instance] = half.text
+    return [
+        (name, *(roles.get(role, "inactive") for role in _HALVES.values()), texts.get(name, ""))
+        for name, roles in sorted(states.items())
+    ]
+
+
+# The receiver.
+
+
+def _url_of_socket() -> str:
+    """Where receiver.socket listens: whoever else has taken its port must not be told the token."""
+    command = ["systemctl", "show", "--property=ActiveState,Listen", "receiver.socket"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    if "ActiveState=active\n" not in shown:
+        raise ReceiverUnavailable("receiver.socket is not active", "see its systemctl status")
+    found = re.search(r"^Listen=(\S+:\d+) \(Stream\)$", shown, re.M)
+    if not found:
+        raise ReceiverUnavailable("receiver.socket does not listen on TCP", "give --url")
+    return f"http://{found[1]}".replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def _apps(url: str) -> Mapping[str, Mapping[str, object]]:
+    headers = {"Authorization": f"Bearer {_token()}"}
+    try:
+        reply = requests.get(f"{url}/apps", headers=headers, timeout=5)
+        reply.raise_for_status()
+        apps = reply.json()
+    except requests.RequestException as error:
+        code = error.response.status_code if error.response is not None else 0
+        known = {0: "no answer", 401: f"its token is not that of {TOKEN}"}
+        reason = known.get(code, f"HTTP {code}")
+        raise ReceiverUnavailable(
+            f"receiver at {quoted(url)}: {reason}", "see journalctl -u receiver"
+        ) from None
+    if not isinstance(apps, dict):
+        raise ReceiverUnavailable(f"receiver at {quoted(url)}: not a receiver's answer")
+    return apps
+
+
+def _token() -> str:
+    try:
+        return TOKEN.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise CredentialError(f"{TOKEN}: {reason}", "the receiver tells only root") from None
+
+
+def _app_rows(
+    apps: Mapping[str, Mapping[str, object]], asked: Sequence[str]
+) -> list[tuple[str, ...]]:
+    return [
+        (name, *(str(app.get(key)) for key in ("nodeID", "epoch", "count")), _since(app))
+        for name, app in sorted(apps.items())
+        if _wanted(name, asked)
+    ]
+
+
+def _since(app: Mapping[str, object]) -> str:
+    since = app.get("connectedSince")
+    if not isinstance(since, (int, float)):
+        return "not connected"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,21 @@
+"""What can be wrong with what the core is given: a peer's message, or the bytes of a file."""
+
+from __future__ import annotations
+
+
+class PeerError(Exception):
+    """What a peer sent does not follow the protocol: the peer's fault, never ours.
+
+    Its text names the fault and holds nothing that the peer could have chosen freely, but for
+    repr() of at most 60 characters.
+    """
+
+
+class UnknownFormat(ValueError):
+    """A newer version of this program has written these bytes."""
+
+
+def quoted(value: object) -> str:
+    """`value` as it may stand in a journal line: on one line, escaped, at most 60 characters."""
+    text = ascii(value[:64] if isinstance(value, (str, bytes)) else value)
+    return text if len(text) <= 60 else text[:57] + "..."

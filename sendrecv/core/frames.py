@@ -1,0 +1,52 @@
+"""A client's WebSocket frames, counted and measured as their bytes arrive."""
+
+from __future__ import annotations
+
+import struct
+
+from sendrecv.core.errors import PeerError
+from sendrecv.core.wire import MAX_MESSAGE
+
+
+class Frames:
+    """Follows a client's WebSocket frames (RFC 6455, section 5.2), and keeps none of them.
+
+    messages: how many have begun their last frame.
+    """
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self._head = b""
+        self._left = 0  # of the payload of the current frame
+
+    def feed(self, data: bytes) -> None:
+        """Raises PeerError if a frame is too large."""
+        data = self._head + data
+        at = 0
+        while True:
+            skipped = min(self._left, len(data) - at)
+            at += skipped
+            self._left -= skipped
+            size = self._enter(data, at) if not self._left else 0
+            if not size:
+                self._head = data[at:]
+                return
+            at += size
+
+    def _enter(self, data: bytes, at: int) -> int:
+        """Read the header at `at`: its size; 0 if there is not all of it."""
+        if len(data) < at + 2:
+            return 0
+        length = data[at + 1] & 0x7F
+        size = 2 + {126: 2, 127: 8}.get(length, 0) + (4 if data[at + 1] & 0x80 else 0)
+        if len(data) < at + size:
+            return 0
+        if length == 126:
+            (length,) = struct.unpack_from(">H", data, at + 2)
+        elif length == 127:
+            (length,) = struct.unpack_from(">Q", data, at + 2)
+        if length > MAX_MESSAGE:
+            raise PeerError(f"message of {length} bytes, must be at most {MAX_MESSAGE}")
+        self._left = length
+        self.messages += data[at] >> 7
+        return size

@@ -1,0 +1,46 @@
+"""What the receiver prints, and how it reads it back: lines of the journal."""
+
+from __future__ import annotations
+
+import re
+
+from sendrecv.core.receiver_events import Print, Row
+from sendrecv.core.wire import Claim
+
+_LINE = re.compile(r'\{"count": ([0-9]{1,19}), "appID": "([^"]{1,64})", "nodeID": "([^"]{1,64})"\}')
+_SESSION = re.compile(
+    r'session \{"appID": "([^"]{1,64})", "nodeID": "([^"]{1,64})", "epoch": ([0-9]{1,19}),'
+    r' "run": "([0-9a-f]{32})", "last": (?:null|[0-9]{1,19})\}'
+)
+
+
+def line_of(app_id: str, node_id: str, count: int) -> str:
+    """One payload as it is printed. Names need no escaping, so this is JSON."""
+    return f'{{"count": {count}, "appID": "{app_id}", "nodeID": "{node_id}"}}\n'
+
+
+def lines_of(order: Print) -> str:
+    """The lines of `order`, in order."""
+    tail = f', "appID": "{order.app_id}", "nodeID": "{order.node_id}"}}\n'
+    return "".join([f'{{"count": {n}{tail}' for n in range(order.first, order.last + 1)])
+
+
+def parse_line(line: str) -> tuple[str, str, int] | None:
+    """appID, nodeID and count of a printed line; None if it is none."""
+    match = _LINE.fullmatch(line.rstrip("\n"))
+    return (match[2], match[3], int(match[1])) if match else None
+
+
+def session_line(row: Row) -> str:
+    """What is said of a run that is let in, for whoever reads the journal."""
+    last = "null" if row.last is None else row.last
+    return (
+        f'session {{"appID": "{row.app_id}", "nodeID": "{row.node_id}",'
+        f' "epoch": {row.epoch}, "run": "{row.run}", "last": {last}}}'
+    )
+
+
+def parse_session(line: str) -> Claim | None:
+    """Whom such a line is about; None if it is none."""
+    match = _SESSION.fullmatch(line.rstrip("\n"))
+    return Claim(match[1], match[2], int(match[3]), match[4]) if match else None

@@ -1,0 +1,115 @@
+"""The record of an App as bytes: two slots, written in turn, each with its own checksum.
+
+A slot is one line of JSON, readable with cat(1), at a fixed place in the file; the rest of its
+4096 bytes is a hole. Writes alternate between the slots, so whatever a crash or a power cut does
+to the one being written, the other still holds the record before it whole. 4096 bytes apart, the
+two never share a disk sector (ext4(5) and XFS journal no data by default: a torn write is real).
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+from sendrecv.core.errors import UnknownFormat
+from sendrecv.core.values import Value
+from sendrecv.core.wire import MAX_COUNT, MAX_EPOCH, is_name
+
+SLOT_OFFSETS = (0, 4096)
+SLOT_SIZE = 512
+"""Bytes of a slot that are written: at most one sector of the oldest disks, so mostly atomic."""
+FILE_SIZE = SLOT_OFFSETS[1] + SLOT_SIZE
+FORMAT = 1
+
+
+class Record(Value):
+    """What an App must not forget: one for each appID, kept by the store.
+
+    count: the last count taken, -1 before the first. acknowledged: the last count that the
+    receiver is known to have, -1 for none; never above count. due: when the next count is due, in
+    nanoseconds of the monotonic clock of the boot `boot` (random(4) boot_id, 32 hex digits).
+    node_id and run are there for the person who reads the file.
+    """
+
+    app_id: str
+    epoch: int
+    count: int
+    acknowledged: int
+    due: int
+    boot: str
+    node_id: str
+    run: str
+
+
+_FIELDS = tuple((name, kind == "int") for name, kind in Record.__annotations__.items())
+
+
+class Found(Value):
+    """What a file holds. serial: of the newest whole slot, 0 if none; it chooses the next slot.
+
+    damaged: something is there that is neither empty nor whole.
+    """
+
+    record: Record | None
+    serial: int
+    damaged: bool
+
+
+def slot_offset(serial: int) -> int:
+    """Where in the file the write number `serial` goes."""
+    return SLOT_OFFSETS[serial % 2]
+
+
+def encode(record: Record, serial: int) -> bytes:
+    """The slot for write number `serial`: exactly SLOT_SIZE bytes that end in a newline."""
+    body = json.dumps({"format": FORMAT, "serial": serial, **record.as_dict()})
+    line = f"{body} crc32={zlib.crc32(body.encode()):08x}"
+    return line.ljust(SLOT_SIZE - 1).encode("ascii") + b"\n"
+
+
+def decode(data: bytes) -> Found:
+    """The newest whole record in the bytes of a file.
+
+    Raises UnknownFormat if a whole slot has a format that is not known here.
+    """
+    slots = [data[offset : offset + SLOT_SIZE] for offset in SLOT_OFFSETS]
+    whole = [slot for slot in map(_decode_slot, slots) if slot is not None]
+    damaged = any(slot.strip(b"\0 \n") and _decode_slot(slot) is None for slot in slots)
+    if not whole:
+        return Found(None, 0, damaged or bool(data.strip(b"\0 \n")))
+    serial, record = max(whole, key=lambda slot: slot[0])
+    return Found(record, serial, damaged)
+
+
+def _decode_slot(slot: bytes) -> tuple[int, Record] | None:
+    body, mark, checksum = slot.rstrip(b"\0 \n").rpartition(b" crc32=")
+    if not mark or checksum != b"%08x" % zlib.crc32(body):
+        return None
+    try:
+        values = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(values, dict):
+        return None
+    return _read_values(values)
+
+
+def _read_values(values: dict[str, object]) -> tuple[int, Record] | None:
+    number, serial = values.get("format"), values.get("serial")
+    if type(number) is int and number > FORMAT:
+        raise UnknownFormat(f"record has format {number}, this version knows up to {FORMAT}")
+    if type(serial) is not int or number != FORMAT:
+        return None
+    for name, is_int in _FIELDS:
+        if type(values.get(name)) is not (int if is_int else str):
+            return None
+    record = Record(**{name: values[name] for name, _ in _FIELDS})  # type: ignore[arg-type]
+    return (serial, record) if _is_sound(record) else None
+
+
+def _is_sound(record: Record) -> bool:
+    return (
+        is_name(record.app_id)
+        and 0 < record.epoch <= MAX_EPOCH
+        and -1 <= record.acknowledged <= record.count <= MAX_COUNT
+    )

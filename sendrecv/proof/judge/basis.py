@@ -1,0 +1,102 @@
+"""What each check rests on, in words and in entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sendrecv.proof.evidence import Counted
+from sendrecv.proof.judge import findings
+from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.findings import Exhibit
+from sendrecv.proof.judge.processes import Takeover
+from sendrecv.proof.judge.timeline import Run
+
+NO_COUNT = "no count of it is in the journal"
+Shown = tuple[str, list[Exhibit]]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What was read of one App."""
+
+    runs: Sequence[Run]
+    takeovers: Sequence[Takeover]
+    tally: Tally
+
+    def of(self, check: str) -> Shown:
+        """What a check rests on: in words, and the entries."""
+        match check:
+            case findings.ONE:
+                return self._processes()
+            case findings.ORDER:
+                return self._takeovers()
+            case findings.OWN | findings.NEWER:
+                return self._owners()
+            case findings.EPOCHS:
+                return self._epochs()
+            case findings.WHOLE:
+                return "nothing is known to be missing", []
+            case _:
+                return self._counts()
+
+    def _processes(self) -> Shown:
+        text = f"{number(len(self.runs), 'run')} of its senders"
+        exhibits = [Exhibit(f"{run.unit}: first", run.first.at, run.first.ref) for run in self.runs]
+        return text, exhibits
+
+    def _takeovers(self) -> Shown:
+        exhibits = []
+        waits = []
+        for takeover in self.takeovers:
+            before, exited, start = takeover.before, takeover.exited, takeover.started
+            if exited:
+                exhibits.append(Exhibit(f"{before.unit} exited", exited.at, exited.ref))
+            exhibits.append(Exhibit(f"{takeover.after.unit} starts", start.at, start.ref))
+            if exited and takeover.kind == "takeover":
+                waits.append(start.at.mono - exited.at.mono)
+        text = number(len(waits), "takeover")
+        if waits:
+            text += f", the next start {ms(min(waits))} to {ms(max(waits))} after the exit"
+        if others := sum(1 for takeover in self.takeovers if takeover.kind != "takeover"):
+            text += f"; {number(others, 'start')} after a boot, or after both had been stopped"
+        return text, exhibits
+
+    def _counts(self) -> Shown:
+        tally = self.tally
+        if not tally.first or not tally.last:
+            return NO_COUNT, []
+        text = f"{number(tally.counts, 'count')}, {tally.first.number} to {tally.highest}"
+        return text, [counted("first", tally.first), counted("last", tally.last)]
+
+    def _owners(self) -> Shown:
+        text = f"{number(sum(1 for s in self.tally.owners.sessions if s.counts), 'run')} counted"
+        if late := sum(session.printed_late for session in self.tally.owners.sessions):
+            text += f"; {late} printed by the next receiver"
+        if self.tally.owners.latest:
+            text += f"; one {ms(self.tally.owners.latest)} after its exit"
+        return text, self._counts()[1]
+
+    def _epochs(self) -> Shown:
+        claims = [session.claim for session in self.tally.owners.sessions if session.claim]
+        if not claims:
+            return "no session line", []
+        text = f"{number(len(claims), 'session')}, epoch {claims[0].epoch} to {claims[-1].epoch}"
+        return text, [Exhibit(f"epoch {claim.epoch}", claim.at, claim.ref) for claim in claims]
+
+
+def number(count: int, what: str) -> str:
+    """So many of these."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def ms(microseconds: int) -> str:
+    """A duration for people."""
+    if microseconds < 10_000_000:
+        return f"{microseconds / 1000:,.0f} ms"
+    return f"{microseconds / 1_000_000:,.0f} s"
+
+
+def counted(what: str, said: Counted) -> Exhibit:
+    """A count, as an exhibit."""
+    return Exhibit(f"{what}: count {said.number} from {said.node}", said.at, said.ref)

@@ -1,0 +1,272 @@
+"""Whose each count is, of one App: the sessions, and what is wrong with who counts when.
+
+The payload names a node, not a run. A count is that of the newest run that the receiver admitted
+(its "session" line; both are lines of one stream, so their order is that of printing), unless its
+node says otherwise. Where no such line is there, PID 1's runs and the node decide, and that is
+said. Two things let a count be printed after its run has ended, without being wrong:
+
+- It was on its way: LATE bounds it, since a receiver that takes longer is killed by its watchdog.
+- The receiver was killed between recording and printing it, or the machine lost what journald had
+  not synced. The next receiver prints exactly the missing lines, before it is ready: so only until
+  PID 1 says that it is (SKEW: the two entries reach journald on two ways).
+
+In no case may a newer run's count have come before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sendrecv.proof.evidence import At, Claimed, Counted
+from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
+from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+
+LATE = 15_000_000
+"""Microseconds. The receiver gives up on a write after 10 s, its watchdog bites 1.05 s later."""
+SKEW = 2_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """What one run counted. `claim`: the receiver's line; None if it is not in the journal."""
+
+    number: int
+    node: str
+    run: str = ""
+    claim: Claimed | None = None
+    first: Counted | None = None
+    last: Counted | None = None
+    counts: int = 0
+    printed_late: int = 0
+    """Counts that a later receiver printed for one that was killed."""
+
+
+class Owners:
+    """Fed with the receiver's lines of one App, in their order."""
+
+    def __init__(self, app: str, timeline: Timeline, book: Book) -> None:
+        self.sessions: list[Session] = []
+        self.instances: set[str] = set()
+        """Those whose runs were admitted for this App."""
+        self.latest = 0
+        """Microseconds after its run's end of the latest count that was on its way."""
+        self._app = app
+        self._timeline = timeline
+        self._book = book
+        self._current: Session | None = None
+        self._claimed: Claimed | None = None
+        self._highest: Claimed | None = None
+        self._roles: dict[str, str] = {}  # node to role, as learned from claims
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the App had no count yet when its first run was admitted."""
+        first = self.sessions[0].claim if self.sessions else None
+        return first is not None and first.last is None
+
+    def claim(self, said: Claimed) -> None:
+        """The receiver admitted a run."""
+        before = self._claimed
+        if before and (before.run, before.epoch) == (said.run, said.epoch):
+            return  # the same run again, after the receiver was restarted
+        earlier = self._highest
+        if earlier and said.epoch <= earlier.epoch:
+            text = f"epoch {said.epoch} was admitted after epoch {earlier.epoch}"
+            self._book.violation(EPOCHS, text, exhibit(earlier), exhibit(said))
+        self._disown(said)
+        if self._current is None or self._current.run != said.run:
+            self._current = self._new_session(said.node, said.run)
+        self._current.claim = self._claimed = said
+        if earlier is None or said.epoch > earlier.epoch:
+            self._highest = said
+        self._admitted(said)
+
+    def _disown(self, said: Claimed) -> None:
+        """Counts that this receiver printed before it admitted the run were not of that run."""
+        session = self._current
+        if session is None or session.run != said.run or session.last is None:
+            return
+        if session.last.stream != said.stream:
+            return  # it was an earlier receiver's, whose line about the run is missing
+        before = self.sessions[session.number - 1] if session.number else None
+        if before and before.node == session.node and session is self.sessions[-1]:
+            before.last = session.last
+            before.counts += session.counts
+            self._current = before
+            self.sessions.pop()
+        else:
+            session.run = ""
+
+    def _admitted(self, said: Claimed) -> None:
+        run = self._timeline.runs.get(said.run)
+        if run is None:
+            return
+        self.instances.add(run.instance)
+        self._roles[said.node] = run.role
+        end = run.ended
+        if run.boot.over or (end and elapsed(end.at, said.at) > LATE):
+            exhibits = [_ended(run, end)] if end else []
+            text = f"{run.unit} was admitted after it had ended"
+            self._book.violation(OWN, text, *exhibits, exhibit(said))
+
+    def _new_session(self, node: str, run: str) -> Session:
+        session = Session(len(self.sessions), node, run)
+        self.sessions.append(session)
+        return session
+
+    def session_of(self, said: Counted, losses: int) -> Session:
+        """Whose the count is. `losses`: of the timeline's, so many were before the last count."""
+        session = self._current
+        if session is None or session.node != said.node:
+            return self._other_session(said, session, losses)
+        run = self._timeline.runs.get(session.run)
+        if run is None or not run.over:
+            return session
+        if unclaimed := self._unclaimed(said, alive=True):
+            return self._assume(said, unclaimed)
+        self._judge_late(said, session, run)
+        return session
+
+    def _other_session(self, said: Counted, session: Session | None, losses: int) -> Session:
+        """There is no session, or it is of another node."""
+        if unclaimed := self._unclaimed(said, alive=True):
+            return self._assume(said, unclaimed)
+        if session is None:
+            return self._assume(said, None)
+        older = next((s for s in reversed(self.sessions) if s.node == said.node), None)
+        if older is not None:
+            self._judge_older(said, older)
+            return older
+        if unclaimed := self._unclaimed(said, alive=False):
+            return self._assume(said, unclaimed)
+        self._judge_unknown(said, losses)
+        return self._new_session(said.node, "")  # a stranger: the current session goes on
+
+    def _judge_older(self, said: Counted, older: Session) -> None:
+        newer = self.sessions[older.number + 1 :]
+        first = next((session.first for session in newer if session.first), None)
+        run = self._timeline.runs.get(older.run)
+        if first is not None:
+            text = f"count {said.number} from {said.node} came after a newer run's first count"
+            if run and run.boot.over and not run.boot.clean and self._receiver_starts(said):
+                # Printed again; a still newer run's session may have been lost with its count.
+                text += ", or the session of its run was lost as the machine went down"
+                self._book.doubt(NEWER, text, exhibit(first), exhibit(said))
+            else:
+                self._book.violation(NEWER, text, exhibit(first), exhibit(said))
+        if run and run.over:
+            self._judge_late(said, older, run)
+
+    def _judge_unknown(self, said: Counted, losses: int) -> None:
+        """No run of its node is known; what was lost, or is printed again, may be why."""
+        excuse = self._timeline.excuse(0 if self._receiver_starts(said) else losses)
+        text = f"count {said.number} is from {said.node}, of which no run is known"
+        if excuse:
+            self._book.doubt(OWN, f"{text}: {excuse.text}", exhibit(said), *excuse.exhibits)
+        else:
+            self._book.violation(OWN, text, exhibit(said))
+
+    def _judge_late(self, said: Counted, session: Session, run: Run) -> None:
+        """The count's run has ended, at least with its boot."""
+        end = run.ended
+        if end and not run.boot.over and elapsed(end.at, said.at) <= LATE:
+            self.latest = max(self.latest, elapsed(end.at, said.at))
+        elif self._receiver_starts(said):
+            session.printed_late += 1
+            if run.boot.over and not run.boot.clean:
+                self._lost_with_the_power(said, run)
+        else:
+            exhibits = [_ended(run, end)] if end else []
+            text = f"count {said.number} from {said.node} was printed after its run had ended"
+            # Only if the receiver's start is known is it known that it did not just start.
+            known = self._timeline.receiver.boot == said.at.boot and not self._elsewhere(run)
+            find = self._book.violation if known else self._book.doubt
+            find(OWN, text, *exhibits, exhibit(said))
+
+    def _elsewhere(self, run: Run) -> bool:
+        here = self._timeline.boot
+        return here is not None and here.machine != run.boot.machine
+
+    def _receiver_starts(self, said: Counted) -> bool:
+        """Whether the receiver may still be printing what an earlier one could not."""
+        receiver = self._timeline.receiver
+        if receiver.boot != said.at.boot:
+            return False
+        return receiver.started is None or elapsed(receiver.started.at, said.at) <= SKEW
+
+    def _lost_with_the_power(self, said: Counted, run: Run) -> None:
+        text = (
+            f"count {said.number} was lost as the machine went down, and printed again by the"
+            " receiver; entries of PID 1 may be lost too"
+        )
+        last = Exhibit("the last entry before", run.boot.last, run.boot.last_ref)
+        self._book.doubt(WHOLE, text, last, exhibit(said))
+
+    def _assume(self, said: Counted, run: Run | None) -> Session:
+        """A session without a line of the receiver that says so: it may still come."""
+        self._current = self._new_session(said.node, run.run if run else "")
+        return self._current
+
+    def _unclaimed(self, said: Counted, *, alive: bool) -> Run | None:
+        """The newest run that may have sent this count, and of which there is no session."""
+        receiver = self._timeline.receiver
+        if receiver.boot == said.at.boot and receiver.started is None:
+            return None  # it admits nobody yet, and prints what was left to be printed
+        role = self._roles.get(said.node, said.node)
+        current = self._timeline.runs.get(self._current.run) if self._current else None
+        claimed = {session.run for session in self.sessions[-8:]}
+        for instance in self.instances or {self._app}:
+            for run in reversed(self._timeline.by_instance.get(instance, [])):
+                if run.boot.over or (current and run.first.order <= current.first.order):
+                    break
+                if run.role == role and run.run not in claimed and _may_send(run, said, alive):
+                    return run
+        return None
+
+    def end(self, *, from_the_start: bool) -> None:
+        """Nothing more will come. `from_the_start`: the journal begins with the first count."""
+        for session in self.sessions:
+            run = self._timeline.runs.get(session.run)
+            # The first session may be older than the journal, if its run is.
+            older = session.number == 0 and not (from_the_start or (run and run.starting))
+            if session.claim is None and not older:
+                self._no_claim(session, run)
+            elif session.run and run is None:
+                self._no_process(session)
+
+    def _no_claim(self, session: Session, run: Run | None) -> None:
+        whose = f"{run.unit}, run {run.run[:8]}" if run else f"a run of {session.node}"
+        first = [exhibit(session.first)] if session.first else []
+        self._book.doubt(EPOCHS, f"{whose} counted, but its session line is missing", *first)
+        if run is None:
+            self._book.doubt(OWN, f"{whose} counted, but which is not known", *first)
+
+    def _no_process(self, session: Session) -> None:
+        text = f"run {session.run[:8]} of {session.node} counted, but PID 1 knows no such run"
+        claim = [exhibit(session.claim)] if session.claim else []
+        self._book.doubt(OWN, text, *claim)
+
+
+def elapsed(earlier: At, later: At) -> int:
+    """Microseconds; by the wall clock only where there is no common clock."""
+    if earlier.boot == later.boot:
+        return later.mono - earlier.mono
+    return later.wall - earlier.wall
+
+
+def _may_send(run: Run, said: Counted, alive: bool) -> bool:
+    if run.ended is None:
+        return run.started is not None
+    return not alive and elapsed(run.ended.at, said.at) <= LATE
+
+
+def _ended(run: Run, end: Mark) -> Exhibit:
+    return Exhibit(f"{run.unit} ended", end.at, end.ref)
+
+
+def exhibit(said: Counted | Claimed) -> Exhibit:
+    """A line of the receiver, as an exhibit."""
+    if isinstance(said, Counted):
+        return Exhibit(f"count {said.number} from {said.node}", said.at, said.ref)
+    what = f"session of {said.node}, epoch {said.epoch}, run {said.run[:8]}"
+    return Exhibit(what, said.at, said.ref)

@@ -1,0 +1,292 @@
+"""What PID 1 says, put together: the boots, and the runs of the senders in them.
+
+A run is one life of a sender's unit, named by its invocation. PID 1 is one thread and its entries
+reach journald in the order in which it made them, so their order is that of what they tell: if a
+run's first entry comes after another run's end, PID 1 had reaped the one before it began to start
+the other, however close the time stamps are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sendrecv.proof.evidence import (
+    LEFT_BEHIND,
+    RECEIVER,
+    At,
+    Booted,
+    Journald,
+    Lost,
+    Spoke,
+    UnitSaid,
+)
+from sendrecv.proof.judge.findings import Exhibit
+
+# PID 1 tells of these results only together with how a process exited.
+_WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-kill"})
+# With these, no process was ever there.
+_WITHOUT_A_PROCESS = frozenset({"resources", "start-limit-hit"})
+
+
+# Of a cursor: which numbering (journald's "seqnum ID"), and the number.
+_NUMBER = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
+
+
+class Mark(NamedTuple):
+    """An entry, and its place among all that were read."""
+
+    at: At
+    ref: str
+    order: int
+
+
+@dataclass(slots=True, eq=False)
+class Boot:
+    """One boot of one machine."""
+
+    boot: str
+    machine: str
+    number: int
+    first: At
+    last: At
+    first_ref: str
+    last_ref: str
+    shut_down: bool = False
+    """Whether PID 1 reached a target of shutting down."""
+    journal_stopped: bool = False
+    journal_started: bool = False
+    over: bool = False
+    """Whether a later boot of the same machine was seen."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the journal was written to the end: if not, the last entries may be lost."""
+        return self.shut_down or self.journal_stopped
+
+    @property
+    def offset(self) -> int:
+        """From its monotonic clock to a time for people."""
+        return self.first.wall - self.first.mono
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One invocation of a sender's unit. `first`: PID 1's first entry of it."""
+
+    unit: str
+    instance: str
+    role: str
+    run: str
+    boot: Boot
+    first: Mark
+    marks: dict[str, Mark] = field(default_factory=dict)
+    """PID 1's first entry of each kind, by UnitSaid.what."""
+    how: str = ""
+    result: str = ""
+    pid: int = 0
+
+    def said(self, what: str, detail: str, mark: Mark) -> None:
+        """PID 1 made a statement about it."""
+        if what in self.marks:
+            return  # a failed start of later names the run before
+        self.marks[what] = mark
+        if what == "exited":
+            self.how = detail
+        elif what == "ended":
+            self.result = detail
+
+    @property
+    def starting(self) -> Mark | None:
+        return self.marks.get("starting")
+
+    @property
+    def started(self) -> Mark | None:
+        return self.marks.get("started")
+
+    @property
+    def exited(self) -> Mark | None:
+        return self.marks.get("exited")
+
+    @property
+    def ended(self) -> Mark | None:
+        return self.marks.get("ended")
+
+    @property
+    def left_behind(self) -> Mark | None:
+        return self.marks.get(LEFT_BEHIND)
+
+    @property
+    def end(self) -> Mark | None:
+        """PID 1's word that no process of the run is left. None: that is not proven."""
+        if self.left_behind or (self.result in _WITH_AN_EXIT and not self.exited):
+            return None
+        return self.ended
+
+    @property
+    def exit(self) -> Mark | None:
+        """When the main process was reaped; PID 1 tells nothing of a clean exit but the end."""
+        return self.exited or self.ended
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, so far as was read."""
+        return "ended" in self.marks or self.boot.over
+
+    @property
+    def never_ran(self) -> bool:
+        return self.result in _WITHOUT_A_PROCESS
+
+    @property
+    def why(self) -> str:
+        """How it ended, for people."""
+        if self.left_behind:
+            return "given up by PID 1, with a process left behind"
+        if self.ended is None:
+            return "the boot ended" if self.boot.over else "running"
+        how = f" ({self.how})" if self.how else ""
+        return f"{self.result}{how}"
+
+
+@dataclass(slots=True)
+class Receiver:
+    """The receiver's unit, as it is now."""
+
+    boot: str = ""
+    starting: Mark | None = None
+    started: Mark | None = None
+
+
+class Loss(NamedTuple):
+    """Entries are missing here, or may be (not `certain`); `counts`: also lines of the receiver."""
+
+    text: str
+    exhibits: tuple[Exhibit, ...] = ()
+    certain: bool = True
+    counts: bool = True
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Everything that was read, up to here."""
+
+    boots: dict[str, Boot] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    by_instance: dict[str, list[Run]] = field(default_factory=dict)
+    pair_stops: dict[str, list[Mark]] = field(default_factory=dict)
+    receiver: Receiver = field(default_factory=Receiver)
+    losses: list[Loss] = field(default_factory=list)
+    order: int = 0
+    boot: Boot | None = None
+    _current: dict[str, Boot] = field(default_factory=dict)
+
+    def excuse(self, known: int) -> Loss | None:
+        """What may have taken lines of the receiver, since so many losses were known."""
+        return next((loss for loss in reversed(self.losses[known:]) if loss.counts), None)
+
+    def booted(self, said: Booted) -> None:
+        """The entries that follow are of this boot."""
+        boot = self.boots.get(said.at.boot)
+        if boot is None:
+            boot = self._new_boot(said)
+        elif boot.over:
+            # A wall clock that was set back, and journals of which journald did not know the order.
+            text = "two boots of a machine are mixed: which came first is not known"
+            self.losses.append(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)))
+        self.boot = boot
+
+    @property
+    def order_in_doubt(self) -> str:
+        """Why it is not certain in which order the boots came; "" if it is.
+
+        journald's numbering tells, where it goes on (systemd 254 and later go on after a power cut
+        too). The wall clock does not: it may have been wrong for a whole boot.
+        """
+        current: dict[str, Boot] = {}
+        for boot in self.boots.values():
+            before = current.get(boot.machine)
+            if before and not _numbered_on(before.last_ref, boot.first_ref):
+                return "which boot came first is known by the wall clock only"
+            current[boot.machine] = boot
+        return ""
+
+    def _new_boot(self, said: Booted) -> Boot:
+        at = said.at
+        boot = Boot(at.boot, said.machine, len(self.boots), at, at, said.ref, said.ref)
+        before = self._current.get(said.machine)
+        if before is not None:
+            before.over = True
+            if not before.clean:
+                text = "the machine went down without a shutdown: its last entries may be lost"
+                next_boot = Exhibit("the next boot's first entry", at, said.ref)
+                self.losses.append(Loss(text, (next_boot,), certain=False))
+        self.boots[at.boot] = self._current[said.machine] = boot
+        return boot
+
+    def unit_said(self, said: UnitSaid) -> None:
+        """PID 1 made a statement about a unit."""
+        mark = Mark(said.at, said.ref, self.order)
+        name, _, kind = said.unit.rpartition(".")
+        unit, at_sign, instance = name.partition("@")
+        if unit == "receiver":
+            self._receiver_said(said, mark)
+        elif kind == "target":
+            self._target_said(said, mark, instance if at_sign else "")
+        elif said.run:
+            self._run_said(said, mark, instance, "main" if unit == "sender" else "failover")
+
+    def _receiver_said(self, said: UnitSaid, mark: Mark) -> None:
+        if said.what == "starting":
+            self.receiver = Receiver(said.at.boot, mark)
+        elif said.what == "started":
+            self.receiver.started = mark
+
+    def _target_said(self, said: UnitSaid, mark: Mark, instance: str) -> None:
+        if instance and said.what == "stopped":
+            self.pair_stops.setdefault(instance, []).append(mark)
+        elif not instance and said.what == "started" and self.boot:
+            self.boot.shut_down = True
+
+    def _run_said(self, said: UnitSaid, mark: Mark, instance: str, role: str) -> None:
+        run = self.runs.get(said.run)
+        if run is None:
+            boot = self.boots[said.at.boot]
+            run = self.runs[said.run] = Run(said.unit, instance, role, said.run, boot, mark)
+            self.by_instance.setdefault(instance, []).append(run)
+        run.said(said.what, said.detail, mark)
+
+    def spoke(self, said: Spoke) -> None:
+        """A process of a sender's unit printed something: its PID, if PID 1 knows the run."""
+        run = self.runs.get(said.run)
+        if run is not None and not run.pid:
+            run.pid = said.pid
+
+    def lost(self, said: Lost) -> None:
+        """journald dropped entries; those of other units are no evidence."""
+        if said.unit in {RECEIVER, "init.scope"}:
+            text = f"journald dropped {said.entries} entries of {said.unit} (rate limit)"
+            here = Exhibit("dropped before this", said.at, said.ref)
+            self.losses.append(Loss(text, (here,), counts=said.unit == RECEIVER))
+
+    def journald(self, said: Journald) -> None:
+        """journald started or stopped. PID 1 logs to the kernel while it is away."""
+        boot = self.boot
+        if boot is None:
+            return
+        if said.started and boot.journal_started:
+            text = "journald was started again: PID 1's entries of that moment may be missing"
+            if killed := not boot.journal_stopped:
+                text = "journald was killed: what it had received and not written is missing"
+            again = Exhibit("journald started", said.at, said.ref)
+            self.losses.append(Loss(text, (again,), certain=False, counts=killed))
+        boot.journal_started = boot.journal_started or said.started
+        boot.journal_stopped = not said.started
+
+
+def _numbered_on(before: str, after: str) -> bool:
+    """Whether the two cursors are of one numbering, and in this order."""
+    one, other = _NUMBER.match(before), _NUMBER.match(after)
+    if not one or not other or one[1] != other[1]:
+        return False
+    return int(one[2], 16) < int(other[2], 16)

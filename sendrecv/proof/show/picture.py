@@ -1,0 +1,317 @@
+"""The timeline as a picture (SVG): a lane for each node, bars for runs, dots for counts.
+
+Time is that of each boot's monotonic clock, named by the wall clock of the boot's first entry: so a
+clock that was set does not bend the picture. The time between two boots is cut short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from html import escape
+from itertools import pairwise
+
+from sendrecv.proof.evidence import At, Counted
+from sendrecv.proof.judge.basis import ms, number
+from sendrecv.proof.judge.spans import Span
+from sendrecv.proof.judge.timeline import Boot, Mark
+from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict, Life, Verdict
+
+WIDTH = 1200
+LEFT, RIGHT = 150, 30
+LANE = 30
+LABELS = 22
+"""Height of the strip above the lanes in which gaps are written."""
+BLOCK = 24
+TOP = 74
+BOTTOM = 40
+MANY = 40
+"""Takeovers of an App above which each is marked with a thinner line."""
+STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
+"""Between two ticks of the axis, in seconds; above, whole days."""
+COLOURS = {PROVEN: "#1a7f37", VIOLATED: "#cf222e", INCONCLUSIVE: "#9a6700"}
+STYLE = """
+text { font: 12px sans-serif; fill: #24292f }
+.title { font-size: 17px; font-weight: bold }
+.app { font-weight: bold }
+.small { font-size: 11px; fill: #57606a }
+.gap { font-size: 11px; text-anchor: middle }
+.tick { stroke: #eaeef2 }
+.lane { fill: #f6f8fa }
+.main { fill: #8cb8f0 }
+.failover { fill: #f5b873 }
+.count { fill: #1b1f24 }
+.boot { stroke: #57606a; stroke-dasharray: 3 3 }
+.takeover { stroke: #8250df; stroke-width: 1.5 }
+.wrong { fill: none; stroke: #cf222e; stroke-width: 2 }
+"""
+
+
+def draw(verdict: Verdict) -> str:
+    """The picture as an SVG document."""
+    frame = _Frame(verdict)
+    blocks: list[str] = []
+    top = TOP
+    for app in verdict.apps:
+        lanes = _lanes(app)
+        blocks += _block(app, lanes, frame, top)
+        top += LABELS + LANE * len(lanes) + BLOCK
+    height = top + BOTTOM
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"'
+            f' viewBox="0 0 {WIDTH} {height}">',
+            f"<style>{STYLE}</style>",
+            f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+            *_heading(verdict),
+            *_axis(frame, top),
+            *_boots(verdict.boots, frame, top),
+            *blocks,
+            "</svg>",
+            "",
+        ]
+    )
+
+
+class _Frame:
+    """Where a moment is: x of the picture."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.boots = verdict.boots
+        self._names = {boot.boot: boot for boot in verdict.boots}
+        self._shifts = _shifts(verdict.boots)
+        times = [self._time(at) for at in _moments(verdict.apps)]
+        self.first, last = (min(times), max(times)) if times else (0, 1)
+        room = max((last - self.first) // 100, 100_000)
+        self.first -= room
+        self.span = last + room - self.first
+        self._scale = (WIDTH - LEFT - RIGHT) / self.span
+        self.end = self._x(last)
+
+    def _time(self, at: At) -> int:
+        return at.mono + self._shifts[self._names[at.boot].number]
+
+    def _x(self, time: int) -> float:
+        return LEFT + (time - self.first) * self._scale
+
+    def of(self, at: At) -> float:
+        """Where that moment is."""
+        return self._x(self._time(at))
+
+    def in_boot(self, mono: int, boot: int) -> float:
+        """Where that moment of the boot with this number is."""
+        return self._x(mono + self._shifts[boot])
+
+    def at(self, mark: Mark | Counted) -> float:
+        return self.of(mark.at)
+
+
+def _shifts(boots: Sequence[Boot]) -> list[int]:
+    """For each boot, from its monotonic clock to the picture's microseconds."""
+    shifts = [boot.offset for boot in boots]
+    if len({boot.machine for boot in boots}) > 1:
+        return shifts  # they are side by side
+    pause = max(1_000_000, sum(boot.last.mono - boot.first.mono for boot in boots) // 25)
+    for before, boot in pairwise(boots):
+        end = before.last.mono + shifts[before.number]
+        start = boot.first.mono + boot.offset
+        gap = start - (before.last.mono + before.offset)
+        shifts[boot.number] += end + (gap if 0 <= gap < pause else pause) - start
+    return shifts
+
+
+def _moments(apps: Iterable[AppVerdict]) -> Iterator[At]:
+    for app in apps:
+        for life in app.lives:
+            if life.run:
+                yield life.run.first.at
+                yield (life.run.ended or life.run.first).at
+        for said in (app.tally.first, app.tally.last):
+            if said:
+                yield said.at
+
+
+def _heading(verdict: Verdict) -> Iterator[str]:
+    colour = COLOURS[verdict.status]
+    yield f'<text class="title" x="{LEFT}" y="28" style="fill:{colour}">{verdict.status}</text>'
+    takeovers = [one for app in verdict.apps for one in app.takeovers if one.kind == "takeover"]
+    counts = sum(app.tally.counts for app in verdict.apps)
+    summary = f"{number(counts, 'count')}, {number(len(takeovers), 'takeover')}"
+    gaps = sorted(takeover.gap for takeover in takeovers if takeover.gap is not None)
+    if gaps:
+        middle, worst = ms(gaps[len(gaps) // 2]), ms(gaps[-1])
+        summary += f"; from exit to the next count: median {middle}, worst {worst}"
+    yield f'<text x="{LEFT + 160}" y="28">{summary}</text>'
+    yield from _legend()
+
+
+def _legend() -> Iterator[str]:
+    x = LEFT
+    for shape, text in (
+        ('<rect class="main" x="{x}" y="40" width="22" height="12" rx="2"/>', "a run of main"),
+        ('<rect class="failover" x="{x}" y="40" width="22" height="12" rx="2"/>', "of failover"),
+        ('<circle class="count" cx="{m}" cy="46" r="2.5"/>', "a count"),
+        ('<rect class="count" x="{x}" y="45" width="22" height="2"/>', "many counts"),
+        ('<path class="takeover" d="M{m} 39v14"/>', "a takeover, and its gap: exit to next count"),
+    ):
+        yield shape.format(x=x, m=x + 11)
+        yield f'<text class="small" x="{x + 28}" y="50">{text}</text>'
+        x += 50 + 7 * len(text)
+
+
+def _axis(frame: _Frame, bottom: int) -> Iterator[str]:
+    span = frame.span / 1_000_000
+    days = 86400 * (1 + int(span // (11 * 86400)))
+    step = next((step for step in STEPS if span / step <= 11), days)
+    before, last = "", -float(WIDTH)
+    for boot in frame.boots:
+        for tick in _ticks(boot, step):
+            x = frame.in_boot(tick * 1_000_000 - boot.offset, boot.number)
+            if not LEFT <= x <= WIDTH - RIGHT or x - last < 60:
+                continue
+            moment = datetime.fromtimestamp(tick)
+            day = moment.strftime("%Y-%m-%d")
+            yield f'<path class="tick" d="M{x:.1f} {TOP}V{bottom}"/>'
+            clock = moment.strftime("%H:%M:%S" if step < 60 else "%H:%M")
+            yield f'<text class="gap" x="{x:.1f}" y="{bottom + 16}">{clock}</text>'
+            if day != before:
+                yield f'<text class="gap" x="{x:.1f}" y="{bottom + 31}">{day}</text>'
+            before, last = day, x
+
+
+def _ticks(boot: Boot, step: int) -> range:
+    """The seconds of the wall clock to be marked in that boot: whole steps of local time."""
+    first, last = (at.mono + boot.offset for at in (boot.first, boot.last))
+    zone = datetime.fromtimestamp(first / 1e6).astimezone().utcoffset()
+    shift = int(zone.total_seconds()) if zone else 0
+    start = (first // 1_000_000 + shift) // step * step - shift
+    return range(start, last // 1_000_000 + 1, step)
+
+
+def _boots(boots: Iterable[Boot], frame: _Frame, bottom: int) -> Iterator[str]:
+    """Where a machine was up again."""
+    for boot in boots:
+        x = frame.of(boot.first)
+        if boot.number and LEFT < x < WIDTH - RIGHT:
+            yield f'<path class="boot" d="M{x:.1f} {TOP - 2}V{bottom}"/>'
+            yield f'<text class="small" x="{x:.1f}" y="{TOP - 6}" text-anchor="middle">boot</text>'
+
+
+def _lanes(app: AppVerdict) -> list[str]:
+    """The App's nodes, those of main first."""
+    nodes = {_node(life): not _is_main(life) for life in reversed(app.lives)}
+    return sorted(nodes, key=lambda node: (nodes[node], node))
+
+
+def _node(life: Life) -> str:
+    if life.session:
+        return life.session.node
+    return life.run.role if life.run else "?"
+
+
+def _is_main(life: Life) -> bool:
+    return life.run.role == "main" if life.run else _node(life) == "main"
+
+
+def _block(app: AppVerdict, lanes: Sequence[str], frame: _Frame, top: int) -> Iterator[str]:
+    first = top + LABELS
+    for place, node in enumerate(lanes):
+        y = first + place * LANE
+        width = WIDTH - LEFT - RIGHT
+        yield f'<rect class="lane" x="{LEFT}" y="{y + 3}" width="{width}" height="24"/>'
+        yield f'<text x="{LEFT - 10}" y="{y + 19}" text-anchor="end">{escape(node)}</text>'
+    yield f'<text class="app" x="14" y="{top + 15}">{escape(app.app)}</text>'
+    colour = COLOURS[app.status]
+    yield f'<text x="14" y="{top + 31}" style="fill:{colour};font-size:11px">{app.status}</text>'
+    rows = {node: first + place * LANE for place, node in enumerate(lanes)}
+    for life in app.lives:
+        yield from _bar(life, rows[_node(life)], frame)
+    yield from _takeovers(app, frame, top, LANE * len(lanes))
+    yield from _dots(app, rows, frame)
+    yield from _wrongs(app, rows, frame)
+
+
+def _bar(life: Life, y: int, frame: _Frame) -> Iterator[str]:
+    run, session = life.run, life.session
+    marks: list[Mark | Counted] = [run.first] if run else []
+    if session:
+        marks += [said for said in (session.first, session.last) if said]
+    if not marks:
+        return
+    start = frame.at(marks[0])
+    end = frame.at(run.ended) if run and run.ended else _open_end(life, frame)
+    kind = "main" if _is_main(life) else "failover"
+    what = f"{run.unit}, run {run.run}: {run.why}" if run else "a run that PID 1 does not know"
+    if session and session.first and session.last:
+        what += f"; counts {session.first.number} to {session.last.number}"
+    yield (
+        f'<rect class="{kind}" x="{start:.1f}" y="{y + 6}" width="{max(end - start, 1):.1f}"'
+        f' height="18" rx="{2 if end - start > 6 else 0}"><title>{escape(what)}</title></rect>'
+    )
+
+
+def _open_end(life: Life, frame: _Frame) -> float:
+    """Of a run without an end: that of its boot, or of the picture."""
+    if life.run and life.run.boot.over:
+        return frame.of(life.run.boot.last)
+    return frame.end
+
+
+def _dots(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]:
+    spans = app.tally.spans.spans if app.tally.spans else []
+    dots = []
+    sessions = app.tally.owners.sessions
+    for span in spans:
+        node = sessions[min(span.session, len(sessions) - 1)].node
+        y = rows[node] + 15
+        start, end = (frame.in_boot(mono, span.boot) for mono in (span.first, span.last))
+        if end - start < 1:
+            dots.append(f"M{start:.1f} {y}h0")
+        else:
+            place = f'x="{start:.1f}" y="{y - 1}" width="{end - start:.1f}" height="2"'
+            yield f'<rect class="count" {place}/>'
+    # One path for all of them: thousands of circles are slow to show.
+    size = 5 if _apart(spans, frame) > 8 else 3 if _apart(spans, frame) > 4 else 2
+    if dots:
+        yield (
+            f'<path d="{"".join(dots)}" stroke="#1b1f24" stroke-width="{size}"'
+            ' stroke-linecap="round" fill="none"/>'
+        )
+
+
+def _apart(spans: Sequence[Span], frame: _Frame) -> float:
+    """How far two dots are from each other, typically."""
+    apart = sorted(
+        frame.in_boot(after.first, after.boot) - frame.in_boot(before.last, before.boot)
+        for before, after in pairwise(spans)
+    )
+    return apart[len(apart) // 2] if apart else float(WIDTH)
+
+
+def _takeovers(app: AppVerdict, frame: _Frame, top: int, height: int) -> Iterator[str]:
+    marked = [takeover for takeover in app.takeovers if takeover.kind == "takeover"]
+    for takeover in marked:
+        x = frame.at(takeover.started)
+        thin = ' style="stroke-width:0.7"' if len(marked) > MANY else ""
+        yield f'<path class="takeover"{thin} d="M{x:.1f} {top + LABELS - 4}v{height + 4}"/>'
+    taken: list[float] = []
+    # The longest gaps are written first; those that find no room are not.
+    for takeover in sorted(marked, key=lambda one: one.gap or 0, reverse=True):
+        x = frame.at(takeover.started)
+        if takeover.gap is not None and all(abs(x - other) > 52 for other in taken):
+            taken.append(x)
+            yield f'<text class="gap" x="{x:.1f}" y="{top + LABELS - 7}">{ms(takeover.gap)}</text>'
+
+
+def _wrongs(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]:
+    """Red rings around the entries that show a violation."""
+    top, bottom = min(rows.values(), default=0), max(rows.values(), default=0) + LANE
+    for check in app.checks:
+        for finding in check.findings:
+            if finding.violation and finding.exhibits:
+                x = frame.of(finding.exhibits[-1].at)
+                title = escape(f"{check.name}: {finding.text}")
+                yield (
+                    f'<rect class="wrong" x="{x - 5:.1f}" y="{top + 1}" width="10"'
+                    f' height="{bottom - top - 2}" rx="4"><title>{title}</title></rect>'
+                )

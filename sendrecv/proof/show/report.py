@@ -1,0 +1,269 @@
+"""The verdict for a person, and for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sendrecv.proof.evidence import At, Counted
+from sendrecv.proof.judge.basis import ms, number
+from sendrecv.proof.judge.findings import CHECKS, Exhibit, Finding
+from sendrecv.proof.judge.owners import Session
+from sendrecv.proof.judge.processes import Takeover
+from sendrecv.proof.judge.timeline import Mark, Run
+from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Life, Verdict
+
+NAME = max(map(len, CHECKS))
+HEAD, TAIL = 4, 16
+"""Of a long timeline, so many lines are shown; all of them with --all."""
+
+
+def text(verdict: Verdict, notes: Iterable[str] = (), *, whole: bool = False) -> Iterator[str]:
+    """Yield lines; the last one is the verdict. `notes`: the reader's."""
+    clock = Clock(verdict.first, verdict.last)
+    for app in verdict.apps:
+        yield from _app(app, clock, whole)
+        yield ""
+    for note in (*notes, *verdict.notes):
+        yield f"note: {note}"
+    yield _summary(verdict)
+
+
+class Clock:
+    """Wall clock times for people, with the date where there is more than one."""
+
+    def __init__(self, first: At | None, last: At | None) -> None:
+        days = {_local(at).date() for at in (first, last) if at}
+        self._format = "%H:%M:%S.%f" if len(days) < 2 else "%Y-%m-%d %H:%M:%S.%f"
+
+    def of(self, mark: Mark | Counted | Exhibit | None) -> str:
+        """To the millisecond."""
+        return _local(mark.at).strftime(self._format)[:-3] if mark else "-"
+
+
+def _local(at: At) -> datetime:
+    return datetime.fromtimestamp(at.wall / 1e6)
+
+
+def _summary(verdict: Verdict) -> str:
+    if not verdict.apps or not verdict.first or not verdict.last:
+        return f"{verdict.status}: there is no evidence: no entry of a sender or of the receiver"
+    counts = number(sum(app.tally.counts for app in verdict.apps), "count")
+    takeovers = number(sum(app.number_of_takeovers for app in verdict.apps), "takeover")
+    bad = [app.app for app in verdict.apps if app.status != PROVEN]
+    which = f" ({', '.join(bad[:5])}{', …' if len(bad) > 5 else ''})" if bad else ""
+    times = [_local(at).strftime("%Y-%m-%d %H:%M:%S") for at in (verdict.first, verdict.last)]
+    apps = number(len(verdict.apps), "App")
+    return f"{verdict.status}{which}: {apps}, {counts}, {takeovers}, {' to '.join(times)}"
+
+
+def _app(app: AppVerdict, clock: Clock, whole: bool) -> Iterator[str]:
+    instances = [one for one in app.instances if one != app.app]
+    yield f"App {app.app}" + (f" (instance {', '.join(instances)})" if instances else "")
+    yield ""
+    heading = ["run", "node", "unit", "pid", "invocation", "epoch", "started", "ready"]
+    rows = [_life(place, life, clock) for place, life in enumerate(app.lives, 1)]
+    yield from _table([*heading, "counts", "exited", "why"], rows, whole)
+    yield ""
+    if app.takeovers:
+        heading = ["takeover", "old exited", "new started", "ready", "first count", "silence"]
+        numbers = {life.run.run: place for place, life in enumerate(app.lives, 1) if life.run}
+        rows = [_takeover(takeover, numbers, clock) for takeover in app.takeovers]
+        yield from _table([*heading, "entries"], rows, whole)
+        yield ""
+    for check in app.checks:
+        yield from _check(check, clock)
+
+
+def _life(place: int, life: Life, clock: Clock) -> list[str]:
+    run, session = life.run, life.session
+    claim = session.claim if session else None
+    node = session.node if session else run.role if run else "?"
+    of_session = [str(place), node]
+    counts = _counts(session)
+    epoch = str(claim.epoch) if claim else "-"
+    if run is None:
+        named = session.run[:8] if session and session.run else "?"
+        return [*of_session, "?", "?", named, epoch, "?", "?", counts, "?", "not known to PID 1"]
+    ready = f"+{ms(run.started.at.mono - run.first.at.mono)}" if run.started else "-"
+    started = clock.of(run.starting) if run.starting else "before"
+    of_run = [run.unit, str(run.pid or "-"), run.run[:8], epoch, started, ready]
+    return [*of_session, *of_run, counts, clock.of(run.exit), run.why]
+
+
+def _counts(session: Session | None) -> str:
+    if session is None or session.first is None or session.last is None:
+        return "none"
+    return f"{session.first.number} to {session.last.number}"
+
+
+def _takeover(takeover: Takeover, numbers: dict[str, int], clock: Clock) -> list[str]:
+    name = f"{numbers[takeover.before.run]} > {numbers[takeover.after.run]}"
+    if takeover.kind != "takeover":
+        name += f" ({takeover.kind})"
+    exited, first = takeover.exited, takeover.first_count
+    later = [_after(exited, mark, clock) for mark in (takeover.started, takeover.ready, first)]
+    silence = "-" if takeover.silence is None else ms(takeover.silence)
+    marks = (exited, takeover.started, takeover.ready, first)
+    refs = " ".join(_short(mark.ref) for mark in marks if mark)
+    return [name, clock.of(exited), *later, silence, refs]
+
+
+def _after(exited: Mark | None, mark: Mark | Counted | None, clock: Clock) -> str:
+    if mark is None or exited is None or exited.at.boot != mark.at.boot:
+        return clock.of(mark)
+    time = mark.at.mono - exited.at.mono
+    return f"{'-' if time < 0 else '+'}{ms(abs(time))}"
+
+
+def _table(heading: list[str], rows: Sequence[list[str]], whole: bool) -> Iterator[str]:
+    skipped = 0 if whole else max(0, len(rows) - HEAD - TAIL)
+    shown = list(rows[:HEAD]) + list(rows[HEAD + skipped :]) if skipped else list(rows)
+    widths = [max(len(row[column]) for row in [heading, *shown]) for column in range(len(heading))]
+    for place, row in enumerate([heading, *shown]):
+        if skipped and place == HEAD + 1:
+            yield f"  … {skipped:,} more (--all)"
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield ("  " + "  ".join(cells)).rstrip()
+
+
+def _check(check: Check, clock: Clock) -> Iterator[str]:
+    between = " … ".join(_short(exhibit.ref) for exhibit in check.exhibits)
+    line = f"  {check.status:<12}  {check.name:<{NAME}}  {check.text}"
+    yield f"{line}  [{between}]" if between else line
+    for finding in check.findings:
+        yield f"      {'!' if finding.violation else '?'} {finding.text}"
+        for exhibit in finding.exhibits:
+            yield f"          {clock.of(exhibit)}  {exhibit.what}"
+            if exhibit.ref:
+                yield f"              {exhibit.ref}"
+    if check.more:
+        yield f"      and {check.more:,} more"
+
+
+def _short(ref: str) -> str:
+    """Enough of a cursor to find it in the JSON: the entry's number in the journal."""
+    for part in ref.split(";"):
+        if part.startswith("i="):
+            return f"#{part[2:]}"
+    return "#?"
+
+
+# For a program
+
+
+def as_json(verdict: Verdict, notes: Iterable[str] = ()) -> dict[str, Any]:
+    """Times: "monotonic" and "realtime" in microseconds; each entry by its cursor."""
+    return {
+        "verdict": verdict.status,
+        "apps": [_app_json(app) for app in verdict.apps],
+        "boots": [
+            {"boot": boot.boot, "machine": boot.machine, "shut down": boot.clean}
+            for boot in verdict.boots
+        ],
+        "notes": [*notes, *verdict.notes],
+        "entries": verdict.entries,
+    }
+
+
+def _app_json(app: AppVerdict) -> dict[str, Any]:
+    tally = app.tally
+    return {
+        "app": app.app,
+        "instances": list(app.instances),
+        "verdict": app.status,
+        "counts": {
+            "number": tally.counts,
+            "first": tally.first.number if tally.first else None,
+            "highest": tally.highest if tally.first else None,
+        },
+        "runs": [_life_json(life) for life in app.lives],
+        "takeovers": [_takeover_json(takeover) for takeover in app.takeovers],
+        "checks": [_check_json(check) for check in app.checks],
+    }
+
+
+def _life_json(life: Life) -> dict[str, Any]:
+    return _run_json(life.run) | _session_json(life.session)
+
+
+def _run_json(run: Run | None) -> dict[str, Any]:
+    if run is None:
+        return {"unit": None}
+    return {
+        "unit": run.unit,
+        "invocation": run.run,
+        "boot": run.boot.boot,
+        "pid": run.pid or None,
+        "started": _mark_json(run.starting),
+        "ready": _mark_json(run.started),
+        "exited": _mark_json(run.exited),
+        "ended": _mark_json(run.ended),
+        "why": run.why,
+    }
+
+
+def _session_json(session: Session | None) -> dict[str, Any]:
+    if session is None:
+        return {"node": None, "epoch": None, "first count": None, "last count": None}
+    claim = session.claim
+    known = {"invocation": session.run} if session.run else {}
+    return known | {
+        "node": session.node,
+        "epoch": claim.epoch if claim else None,
+        "session": _mark_json(claim),
+        "first count": _count_json(session.first),
+        "last count": _count_json(session.last),
+        "counts": session.counts,
+    }
+
+
+def _takeover_json(takeover: Takeover) -> dict[str, Any]:
+    return {
+        "kind": takeover.kind,
+        "from": takeover.before.run,
+        "to": takeover.after.run,
+        "exited": _mark_json(takeover.exited),
+        "started": _mark_json(takeover.started),
+        "ready": _mark_json(takeover.ready),
+        "first count": _count_json(takeover.first_count),
+        "gap": takeover.gap,
+        "silence": takeover.silence,
+    }
+
+
+def _check_json(check: Check) -> dict[str, Any]:
+    return {
+        "check": check.name,
+        "verdict": check.status,
+        "text": check.text,
+        "entries": [_exhibit_json(exhibit) for exhibit in check.exhibits],
+        "findings": [_finding_json(finding) for finding in check.findings],
+        "more findings": check.more,
+    }
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    entries: Iterable[Exhibit] = finding.exhibits
+    return {
+        "violation": finding.violation,
+        "text": finding.text,
+        "entries": [_exhibit_json(exhibit) for exhibit in entries],
+    }
+
+
+def _exhibit_json(exhibit: Exhibit) -> dict[str, Any]:
+    return {"what": exhibit.what} | _entry_json(exhibit.at, exhibit.ref)
+
+
+def _entry_json(at: At, ref: str) -> dict[str, Any]:
+    return {"boot": at.boot, "monotonic": at.mono, "realtime": at.wall, "cursor": ref}
+
+
+def _mark_json(mark: Any) -> dict[str, Any] | None:
+    return _entry_json(mark.at, mark.ref) if mark else None
+
+
+def _count_json(said: Counted | None) -> dict[str, Any] | None:
+    return {"count": said.number} | _entry_json(said.at, said.ref) if said else None

@@ -1,0 +1,92 @@
+"""What the receiver says about its peers: one line each, few of them, and never the token."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from sendrecv import systemd
+from sendrecv.core.errors import PeerError, quoted
+from sendrecv.core.severity import WARNING
+from sendrecv.core.wire import Claim
+
+BURST, WINDOW = 20, 10.0
+REPEATS, MINUTE = 4, 60.0
+"""An App whose token is wrong tries again every few seconds, for as long as that lasts."""
+_REVEALING = 16
+"""So many characters of the token, in a row, are too many."""
+
+
+class Complaints:
+    """Lines on the journal: at most BURST in WINDOW seconds, whatever the peers do, and of one and
+    the same text REPEATS in a MINUTE.
+
+    So many of senders, and so many of strangers, whose noise must not hide what senders do wrong.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._pieces = [token[i : i + _REVEALING] for i in range(len(token) - _REVEALING + 1)]
+        self._budgets = {"senders": _Budget(), "strangers": _Budget()}
+
+    def __call__(self, text: str, claim: Claim | None = None) -> None:
+        """Write "APP/NODE: TEXT, ignoring", or count it as suppressed. `claim`: the sender's."""
+        whom = "senders" if claim else "strangers"
+        if any(piece in text for piece in self._pieces):
+            text = "a complaint that would have shown the token"
+        line = f"{claim.app_id}/{claim.node_id}: {text}" if claim else text
+        may_write, unsaid = self._budgets[whom].spend(time.monotonic(), line)
+        if unsaid:
+            systemd.log(WARNING, f"{unsaid} more complaints about {whom}, suppressed")
+        if may_write:
+            systemd.log(WARNING, f"{line}, ignoring")
+
+
+class _Budget:
+    def __init__(self) -> None:
+        self._until = self._minute = 0.0
+        self._spent = self._unsaid = 0
+        self._said: Counter[str] = Counter()
+
+    def spend(self, now: float, line: str) -> tuple[bool, int]:
+        """Whether that line may be written; how many were not, in the minute that is over."""
+        unsaid = 0
+        if now >= self._until:
+            self._until, self._spent = now + WINDOW, 0
+        if now >= self._minute:
+            unsaid, self._unsaid = self._unsaid, 0
+            self._minute = now + MINUTE
+            self._said.clear()
+        if self._spent >= BURST or self._said[line] >= REPEATS:
+            self._unsaid += 1
+            return False, unsaid
+        self._spent += 1
+        self._said[line] += 1
+        return True, unsaid
+
+
+class _OneLine(logging.Handler):
+    """What the libraries log about peers, as a complaint: one line, no traceback.
+
+    Of an error that is not ours only the type: its text may hold whatever the peer has sent.
+    """
+
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._complain = complain
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, PeerError):
+            return self._complain(str(error))
+        if isinstance(error, ConnectionError):
+            return None  # a peer may hang up at any time
+        text = (record.getMessage().splitlines() or [""])[0]
+        cause = f" ({type(error).__name__})" if error else ""
+        return self._complain(quoted(text)[1:-1] + cause)
+
+
+def complain_of_what_is_logged(complain: Callable[[str], None]) -> None:
+    """Make complaints of all that the libraries log."""
+    logging.basicConfig(handlers=[_OneLine(complain)], level=logging.WARNING, force=True)

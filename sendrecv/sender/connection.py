@@ -1,0 +1,165 @@
+"""The sender's connections: python-socketio's client, made into events on a queue.
+
+python-socketio waits where a sender must not (its connect() and call() sit out their time-outs
+when the receiver dies in mid-handshake), so each connection is opened in a thread of its own, with
+wait=False, and answers arrive through callbacks. No Socket.IO event tells of a connection that
+ends before its handshake is answered; Engine.IO's own "disconnect" does, and is used instead.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+from sendrecv.core.errors import PeerError, quoted
+from sendrecv.core.wire import (
+    Claim,
+    Refusal,
+    Status,
+    claim_to_auth,
+    parse_answer,
+    parse_refusal,
+    parse_resumed,
+    payloads,
+)
+from sendrecv.sender.light_client import SILENT, socketio_client
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Argument = str | int | Refusal | Status
+
+HANDSHAKE_TIMEOUT = 5.0
+PROBE_INTERVAL = 0.04
+"""Seconds between two attempts to reach a receiver that is not listening."""
+
+
+def prepare(url: str) -> None:
+    """Import what a Link to `url` needs."""
+    socketio_client(tls=url.startswith("https:"))
+
+
+class Link:
+    """One connection. `post(method, *arguments)` is called, in any thread, with the name of a
+    SenderProtocol method and its arguments but for the time. Never after close().
+    """
+
+    def __init__(
+        self, url: str, token: str, number: int, claim: Claim, post: Callable[..., None]
+    ) -> None:
+        """Begins to connect at once, in the background."""
+        self._number = number
+        self._url = url
+        self._claim = claim
+        self._post_to = post
+        self._closed = threading.Event()
+        self._client = self._make_client()
+        auth = claim_to_auth(claim, token)
+        threading.Thread(target=self._open, args=(auth,), daemon=True).start()
+
+    def resume(self) -> None:
+        """Ask for the last count; answered by `resumed`."""
+        self._emit("resume", (), self._on_resumed)
+
+    def emit(self, first: int, last: int) -> None:
+        """Send counts; answered by `answered`."""
+        batch = payloads(first, last, self._claim.app_id, self._claim.node_id)
+        self._emit("count", tuple(batch), self._on_answered)
+
+    def close(self) -> None:
+        """Close the connection, without waiting for anything."""
+        self._closed.set()
+        threading.Thread(target=self._client.eio.disconnect, args=(True,), daemon=True).start()
+
+    def _make_client(self) -> Any:
+        client = socketio_client(tls=self._url.startswith("https:")).Client(
+            reconnection=False,
+            handle_sigint=False,
+            logger=SILENT,
+            engineio_logger=SILENT,
+            request_timeout=HANDSHAKE_TIMEOUT,
+        )
+        client.on("connect", lambda: self._post("connected"))
+        client.on("connect_error", self._on_refused)
+        client.eio.on("disconnect", lambda *_reason: self._post_lost("connection lost"))
+        _handle_in_order(client.eio)
+        return client
+
+    def _open(self, auth: dict[str, object]) -> None:
+        """The connecting thread."""
+        # The first time there nearly always is one, and a takeover does not wait for a probe.
+        if self._number > 1 and not self._wait_for_listener():
+            return
+        try:
+            self._client.connect(self._url, auth=auth, transports=["websocket"], wait=False)
+        # python-socketio lets OSError, struct.error and others through.
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self._post_lost(f"cannot connect to {self._url} ({type(error).__name__})")
+        if self._closed.is_set():  # while it connected: close() found nothing to close
+            self._client.eio.disconnect(True)
+
+    def _wait_for_listener(self) -> bool:
+        """Wait until something listens: a refused connect() costs nothing, a client does."""
+        from urllib.parse import urlsplit  # not before the client: see light_client.py
+
+        parts = urlsplit(self._url)
+        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        while not self._closed.is_set():
+            try:
+                socket.create_connection(address, timeout=HANDSHAKE_TIMEOUT).close()
+            except OSError:
+                self._closed.wait(PROBE_INTERVAL)
+            else:
+                return True
+        return False
+
+    def _emit(self, event: str, data: tuple[object, ...], callback: Callable[..., None]) -> None:
+        try:
+            self._client.emit(event, data, callback=callback)
+        # It has just been lost, which the library says in several ways.
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self._post_lost(f"connection lost ({type(error).__name__})")
+
+    def _on_refused(self, reply: object = None) -> None:
+        if isinstance(reply, str):  # the library's own word: no answer to the handshake
+            return self._post_lost(f"cannot connect to {self._url} ({quoted(reply)})")
+        return self._post_parsed("refused", parse_refusal, reply)
+
+    def _on_resumed(self, reply: object = None) -> None:
+        self._post_parsed("resumed", lambda reply: (parse_resumed(reply),), reply)
+
+    def _on_answered(self, reply: object = None) -> None:
+        self._post_parsed("answered", parse_answer, reply)
+
+    def _post_parsed(
+        self, event: str, parse: Callable[[object], tuple[Argument, ...]], reply: object
+    ) -> None:
+        try:
+            arguments = parse(reply)
+        except PeerError as error:
+            self._post_lost(str(error))
+        else:
+            self._post(event, *arguments)
+
+    def _post_lost(self, reason: str) -> None:
+        self._post("lost", reason)
+
+    def _post(self, event: str, *arguments: Argument) -> None:
+        if not self._closed.is_set():
+            self._post_to(event, self._number, *arguments)
+
+
+def _handle_in_order(eio: Any) -> None:
+    """Have Engine.IO handle messages where it reads them, not each in a thread of its own.
+
+    Handlers here only put events on a queue. A version without this method keeps its threads.
+    """
+    trigger = getattr(eio, "_trigger_event", None)
+    if trigger:
+
+        def trigger_here(event: str, *arguments: Any, **_run_async: bool) -> Any:
+            return trigger(event, *arguments, run_async=False)
+
+        eio._trigger_event = trigger_here  # pylint: disable=protected-access

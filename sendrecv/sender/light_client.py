@@ -1,0 +1,148 @@
+"""The Socket.IO client and the receiver, without the imports that they never use.
+
+Most of the time from exec to the first count is Python importing modules, and most of those that
+python-socketio imports serve what a websocket client on one machine never does: servers, long
+polling, TLS, proxies, debug output. So the packages are put in place without running their
+__init__, and while the client is imported, modules that it would not use are declared absent (None
+in sys.modules: importlib's documented way, see "The import system", 5.3.1), deferred until they are
+used, or stand in for themselves with the few names that are used. Should any of that fail with a
+future version, the plain import is used. What is imported later, by whoever, is the real thing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import operator
+import sys
+from types import ModuleType
+
+from sendrecv.imports import HARDLY_USED, Deferred, in_place, unless_imported
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from typing import Any
+
+    Modules = dict[str, ModuleType | None]
+
+_PACKAGES = ("engineio", "socketio", "websocket")
+_NEVER_USED = ("requests", "python_socks", "aiohttp", "tornado", "eventlet", "gevent", "msgpack")
+# http.HTTPStatus is slow to make, and http.client, where websocket-client before 1.4 looks for the
+# same names, imports all of email.
+_HTTP_STATUS = {
+    "SWITCHING_PROTOCOLS": 101,
+    "MOVED_PERMANENTLY": 301,
+    "FOUND": 302,
+    "SEE_OTHER": 303,
+    "TEMPORARY_REDIRECT": 307,
+    "PERMANENT_REDIRECT": 308,
+}
+
+
+class _Silent:
+    """A logging.Logger, or a handler, to which nothing matters."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, _name: str) -> Any:
+        return _nothing
+
+
+def _nothing(*_: object, **__: object) -> None:
+    pass
+
+
+SILENT = _Silent()
+"""Given to the libraries as their logger: what they would say is an event to us."""
+
+
+def socketio_client(*, tls: bool) -> ModuleType:
+    """The module socketio.client. tls: whether it has to speak https."""
+    if any(name in sys.modules for name in _PACKAGES):
+        return importlib.import_module("socketio.client")
+    try:
+        return _import_light(tls)
+    except Exception:  # pylint: disable=broad-exception-caught  # whatever a new version does
+        for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
+            del sys.modules[name]
+        return importlib.import_module("socketio.client")
+
+
+def _import_light(tls: bool) -> ModuleType:
+    stand_ins = unless_imported(_stand_ins(tls))
+    if "http" in stand_ins:
+        stand_ins["http"] = _http(stand_ins)
+    with in_place({**stand_ins, "socket": _socket()}):
+        for name in ("engineio", "socketio"):
+            sys.modules[name] = _unrun(name)
+        # What engineio's __init__ would have made, and socketio.client asks for.
+        vars(sys.modules["engineio"])["Client"] = importlib.import_module("engineio.client").Client
+        return importlib.import_module("socketio.client")
+
+
+def _stand_ins(tls: bool) -> Modules:
+    """By name, what is in sys.modules while the client is imported, in place of the real one."""
+    modules: Modules = dict.fromkeys(_NEVER_USED)
+    modules.update({name: Deferred(name) for name in HARDLY_USED})
+    # A WebSocketApp is another kind of client. It brings inspect.
+    modules["websocket._app"] = Deferred("websocket._app", WebSocketApp=None, setReconnect=None)
+    # Optional[X] and such, in annotations that nobody reads.
+    modules["typing"] = Deferred("typing", Callable=_Any, Optional=_Any, Union=_Any)
+    modules["logging"] = _logging()
+    modules["http"] = None  # made by _http()
+    modules["http.client"] = Deferred("http.client", **_HTTP_STATUS)
+    if tls:
+        importlib.import_module("ssl")  # with the real socket, of which it makes a class
+    else:
+        # Empty: engineio finds a module, and websocket-client finds a Python without TLS.
+        modules["ssl"] = ModuleType("ssl")
+        modules.update(_hashes())
+    return modules
+
+
+class _Any:
+    def __class_getitem__(cls, _item: object) -> type[_Any]:
+        return cls
+
+
+def _logging() -> ModuleType:
+    levels = {"NOTSET": 0, "DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
+    return Deferred(
+        "logging", getLogger=_Silent, NullHandler=_Silent, StreamHandler=_Silent, **levels
+    )
+
+
+def _http(stand_ins: Modules) -> ModuleType:
+    http = _unrun("http")
+    status = stand_ins["http.client"]
+    vars(http).update(HTTPStatus=status, client=status, cookies=stand_ins["http.cookies"])
+    return http
+
+
+def _socket() -> ModuleType:
+    """The module socket for websocket-client, which reads its handshake byte by byte."""
+    from sendrecv.sender import buffered_socket
+
+    return buffered_socket.module()
+
+
+def _hashes() -> Modules:
+    """hashlib and hmac without OpenSSL: the handshake of a websocket has a SHA-1 in it."""
+    try:
+        sha1 = importlib.import_module("_sha1").sha1
+    except ImportError:
+        return {}
+    # What is compared is no secret.
+    hmac = Deferred("hmac", compare_digest=operator.eq)
+    return {"hashlib": Deferred("hashlib", sha1=sha1), "hmac": hmac}
+
+
+def _unrun(name: str) -> ModuleType:
+    """The package, of which submodules can be imported, without what its __init__ would do."""
+    specs = (finder.find_spec(name, None) for finder in sys.meta_path)
+    spec = next((spec for spec in specs if spec is not None), None)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError(name)
+    module = ModuleType(name)
+    vars(module).update(__spec__=spec, __path__=spec.submodule_search_locations, __package__=name)
+    return module

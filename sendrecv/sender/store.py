@@ -1,0 +1,34 @@
+"""What a sender needs of a store; store_file.py is the one for a single machine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sendrecv.core.record import Record
+
+
+class Store(Protocol):
+    """One App's record, and the lock that makes its holder the only sender.
+
+    Operations may block. Attribute path: where the record is, for people. Attribute notices: lines
+    for the journal about damage survived by acquire().
+    """
+
+    path: str
+    notices: list[str]
+
+    def acquire(self) -> tuple[Record | None, int]:
+        """Wait for the lock. The record (None: there is none), and an epoch that no earlier holder
+        has used.
+
+        Raises StoreUnusable or RecordFromFuture; OSError with ENOSPC or EDQUOT if space is short.
+        """
+
+    def verify(self) -> None:
+        """Raise LockLost unless the lock is certainly still held."""
+
+    def commit(self, record: Record) -> None:
+        """Make `record` durable. Raises LockLost, or OSError if it may not have been written."""
+
+    def release(self) -> None:
+        """Let the next one have the lock."""

@@ -1,0 +1,148 @@
+"""Debian roots for the tests: made with mmdebstrap, cached outside the tree, shared by checkouts.
+
+A root is read-only once made: machines and build steps put an overlay over it. Its name holds a
+hash of everything it was made from, so a changed list of packages is a new root, and it is renamed
+into place only when it is complete. Whoever uses a root holds a shared lock on it; superseded
+roots that nobody holds are removed.
+
+    python3 -m tests.lab.roots machine trixie       makes it if need be, prints its path
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+RELEASES = ("bookworm", "trixie")
+CACHE = Path(os.environ.get("SENDRECV_TEST_CACHE", "/var/cache/sendrecv-tests"))
+# Empty: mmdebstrap's own choice, Debian's mirror with the updates and security suites.
+MIRROR = os.environ.get("SENDRECV_TEST_MIRROR", "")
+
+# What the .deb depends on, so that installing it needs no network.
+RUNTIME = "python3-socketio python3-aiohttp python3-websocket python3-sdnotify python3-requests"
+PACKAGES = {
+    # A host for the .deb, with what tests do in it. (libgcrypt20: for journalctl --setup-keys.)
+    "machine": (
+        f"systemd-sysv dbus {RUNTIME} nodejs procps iproute2 sqlite3 curl kmod strace libgcrypt20"
+    ),
+    # Everything that builds the .deb and looks at the source.
+    "build": (
+        "build-essential debhelper dh-python pybuild-plugin-pyproject python3-all"
+        f" python3-setuptools lintian systemd {RUNTIME} python3-pytest python3-hypothesis mypy"
+        " python3-typeshed black flake8 pylint python3-coverage python3-greenlet codespell shellcheck mandoc groff man-db spin"
+    ),
+    # Apart, because npm brings 350 packages that nothing else needs.
+    "npm": "systemd npm",
+}
+
+# A persistent journal; and no timers that wake up in the middle of a test to reach for a network.
+_MACHINE_HOOK = (
+    'mkdir -p "$1/var/log/journal"'
+    ' && systemctl --root="$1" --quiet mask apt-daily.timer apt-daily-upgrade.timer'
+    " dpkg-db-backup.timer fstrim.timer e2scrub_all.timer"
+    ' && rm -f "$1/etc/machine-id" "$1/var/lib/dbus/machine-id"'
+)
+# What is built and tested here is, as far as it can be, not by root.
+_BUILDER_HOOK = 'useradd --root "$1" --create-home builder'
+_HOOKS = {kind: [_MACHINE_HOOK] for kind in PACKAGES}
+_HOOKS["build"].append(_BUILDER_HOOK)
+
+
+def _recipe(kind: str, release: str) -> list[str]:
+    """The mmdebstrap options that say what is in the root."""
+    packages = ",".join(PACKAGES[kind].split())
+    hooks = [f"--customize-hook={hook}" for hook in _HOOKS[kind]]
+    return ["--variant=minbase", f"--include={packages}", *hooks, release]
+
+
+def path(kind: str, release: str) -> Path:
+    """Where the root is, or would be."""
+    digest = hashlib.sha256(repr(_recipe(kind, release)).encode()).hexdigest()[:12]
+    return CACHE / "roots" / f"{release}-{kind}-{digest}"
+
+
+def _proxies() -> list[str]:
+    """The host's apt proxies: the only part of its apt settings that a root needs to be made."""
+    dump = subprocess.run(
+        ["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True
+    ).stdout
+    lines = [line for line in dump.splitlines() if "proxy" in line.lower() and '""' not in line]
+    return [f"--aptopt={line}" for line in lines]
+
+
+@contextlib.contextmanager
+def locked(file: Path, operation: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Holds a lock on the file, which is made if it is missing."""
+    with file.open("a", encoding="ascii") as handle:
+        fcntl.flock(handle, operation)
+        yield
+
+
+def _remove_superseded(kind: str, release: str) -> None:
+    current = path(kind, release)
+    for old in current.parent.glob(f"{release}-{kind}-*"):
+        if not old.is_dir() or old == current or old.suffix == ".new":
+            continue
+        with (
+            contextlib.suppress(BlockingIOError),
+            locked(old.with_suffix(".lock"), fcntl.LOCK_EX | fcntl.LOCK_NB),
+        ):
+            shutil.rmtree(old)
+            old.with_suffix(".log").unlink(missing_ok=True)
+
+
+def _make(kind: str, release: str, target: Path) -> None:
+    print(f"making the {release} root for: {kind} (once, about a minute)", file=sys.stderr)
+    partial = target.with_suffix(".new")
+    shutil.rmtree(partial, ignore_errors=True)
+    log = target.with_suffix(".log")
+    *options, suite = _recipe(kind, release)
+    mirror = [MIRROR] if MIRROR else []
+    command = ["mmdebstrap", "--mode=root", *_proxies(), *options, suite, str(partial), *mirror]
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+        )
+    if done.returncode:
+        tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])
+        raise SystemExit(f"{tail}\ncannot make the {release} root; the whole log is {log}")
+    partial.rename(target)
+
+
+def ensure(kind: str, release: str) -> Path:
+    """Returns the root's path; makes it first if it is missing, once, whoever else waits for it."""
+    target = path(kind, release)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent / f"{release}-{kind}.building"):
+        if not target.is_dir():
+            _make(kind, release, target)
+            _remove_superseded(kind, release)
+    return target
+
+
+@contextlib.contextmanager
+def use(kind: str, release: str) -> Iterator[Path]:
+    """The root's path, for as long as the context lasts: nobody removes it meanwhile."""
+    target = ensure(kind, release)
+    with locked(target.with_suffix(".lock"), fcntl.LOCK_SH):
+        yield target
+
+
+def main() -> None:
+    """Makes the roots that are asked for."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.lab.roots", description=__doc__)
+    parser.add_argument("kind", choices=sorted(PACKAGES))
+    parser.add_argument("release", choices=RELEASES, nargs="+")
+    arguments = parser.parse_args()
+    for release in arguments.release:
+        print(ensure(arguments.kind, release))
+
+
+if __name__ == "__main__":
+    main()

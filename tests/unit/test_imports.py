@@ -1,0 +1,266 @@
+"""The architecture, as rules of who may import whom; docs/architecture.md shows the graph.
+
+Every file of the package is read, at any depth of folders: each import, in whatever corner of the
+file. What the core imports is also watched while it is imported, however the import is spelt.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "sendrecv"
+
+# What the modules of a folder, or one module, may import of the package. A name stands for all
+# that is below it. The longest name that fits decides.
+RULES: Mapping[str, tuple[str, ...]] = {
+    "": (),  # __init__.py, and whatever is not named below
+    "core": ("core",),
+    "errors": (),
+    "imports": (),
+    "commandline": ("errors",),
+    "config": ("core", "errors"),
+    "systemd": ("core", "errors"),
+    "sender": ("sender", "core", "errors", "imports", "systemd", "config"),
+    "receiver": ("receiver", "core", "errors", "imports", "systemd", "config"),
+    # The proof shares no code with those whom it judges: only how a command line is parsed.
+    "proof": ("proof", "errors", "commandline"),
+    "proof.evidence": (),
+    "proof.read": ("proof.read", "proof.evidence", "errors"),
+    "proof.judge": ("proof.judge", "proof.evidence"),
+    "proof.show": ("proof.show", "proof.judge", "proof.evidence"),
+    "admin": ("admin", "core", "errors", "commandline", "systemd", "config"),
+    "cli": ("core", "errors", "imports", "systemd", "commandline", "sender", "receiver", "proof")
+    + ("admin", "__version__"),
+}
+
+# What computes only. Not here, among others: socket, asyncio, time, os, logging, sys, importlib.
+PURE = frozenset(
+    "__future__ bisect collections dataclasses enum functools hashlib heapq itertools json math"
+    " operator re string struct types typing zlib".split()
+)
+IMPURE_BUILTINS = frozenset({"__import__", "eval", "exec", "input", "open", "print"})
+COMPUTES_ONLY = ("core", "proof.evidence", "proof.judge", "errors")
+
+SPY = """
+import builtins, sys
+real, pure = builtins.__import__, set(sys.argv[3].split())
+def spy(name, globals=None, locals=None, fromlist=(), level=0):
+    importer = (globals or {}).get("__name__", "")
+    if importer.split(".")[0] == "sendrecv" and level == 0 and name.split(".")[0] not in pure:
+        print(importer, "imports", name)
+    return real(name, globals, locals, fromlist, level)
+sys.path.insert(0, sys.argv[1])
+builtins.__import__ = spy
+for module in sys.argv[2].split():
+    real("sendrecv." + module)
+"""
+
+
+def modules(package: Path) -> dict[str, ast.Module]:
+    """All modules by their names without the package's own; a package is called as its folder."""
+    found = {}
+    for file in sorted(package.rglob("*.py")):
+        parts = file.relative_to(package).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(file.read_text(encoding="utf-8"))
+    return found
+
+
+def imported(module: str, tree: ast.AST, is_package: bool) -> Iterator[str]:
+    """The full names of all modules, and of what is taken from them, that a module imports."""
+    package = ["sendrecv", *module.split(".")] if module else ["sendrecv"]
+    if not is_package:
+        package.pop()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else []
+            origin = ".".join([*start, *filter(None, [node.module])])
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def ours(package: Path) -> dict[str, set[str]]:
+    """For each module, what it imports of the package: modules, or names in __init__.py."""
+    all_modules = modules(package)
+    graph: dict[str, set[str]] = {}
+    for name, tree in all_modules.items():
+        is_package = (package / Path(*name.split("."), "__init__.py")).exists()
+        targets = graph.setdefault(name, set())
+        for full in imported(name, tree, is_package):
+            top, *rest = full.split(".")
+            if top == "sendrecv":
+                while ".".join(rest) not in all_modules and len(rest) > 1:
+                    rest.pop()  # a class or a function: the module that has it
+                targets.add(".".join(rest))
+    return graph
+
+
+def below(name: str, folder: str) -> bool:
+    return name == folder or name.startswith(f"{folder}.")
+
+
+def rule_of(module: str) -> str:
+    return max((name for name in RULES if name == "" or below(module, name)), key=len)
+
+
+def forbidden(graph: Mapping[str, set[str]]) -> list[str]:
+    """Each import that the rules do not allow."""
+    return [
+        f"{module} imports {target}"
+        for module, targets in graph.items()
+        for target in sorted(targets)
+        if not any(below(target, allowed) for allowed in RULES[rule_of(module)])
+    ]
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[str]:
+    """Each module that imports itself by way of others: what is left once all that imports
+    nothing of what is left has been taken away, and so has all that nothing left imports.
+    """
+    left = {module: targets & graph.keys() - {module} for module, targets in graph.items()}
+    while True:
+        wanted = set[str]().union(*left.values())
+        gone = {module for module, targets in left.items() if not targets or module not in wanted}
+        if not gone:
+            return sorted(left)
+        left = {m: targets - gone for m, targets in left.items() if m not in gone}
+
+
+def impurities(package: Path) -> list[str]:
+    """What those that compute only have that they must not have."""
+    found = []
+    for module, tree in modules(package).items():
+        if not any(below(module, folder) for folder in COMPUTES_ONLY):
+            continue
+        names = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+        found += [f"{module} uses {name}" for name in names if name in IMPURE_BUILTINS]
+        tops = {name.split(".")[0] for name in imported(module, tree, False)}
+        found += [f"{module} imports {top}" for top in sorted(tops - PURE - {"sendrecv"})]
+    return found
+
+
+def impurities_when_run(package: Path) -> list[str]:
+    """The imports that happen when the core is loaded from there."""
+    core = [module for module in modules(package) if below(module, "core")]
+    arguments = [str(package.parent), " ".join(core), " ".join(PURE | {"sendrecv"})]
+    spied = subprocess.run(
+        [sys.executable, "-I", "-c", SPY, *arguments], capture_output=True, text=True, check=True
+    )
+    return spied.stdout.splitlines()
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """A copy of the package, to be spoilt."""
+    copy = tmp_path / "sendrecv"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def plant(package: Path, file: str, source: str) -> None:
+    """Adds that source to a file, which is made if it is not there, with its folders."""
+    path = package / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as text:
+        text.write(f"\n{source}\n")
+
+
+def test_every_folder_has_a_rule_and_something_in_it() -> None:
+    names = list(modules(PACKAGE))
+    for rule in filter(None, RULES):
+        assert any(below(name, rule) for name in names), rule
+    assert [name for name in names if rule_of(name) == "" and name] == []
+    assert len([name for name in names if below(name, "core")]) > 8
+
+
+def test_nothing_imports_what_it_must_not() -> None:
+    assert forbidden(ours(PACKAGE)) == []
+
+
+def test_there_are_no_circles() -> None:
+    assert circles(ours(PACKAGE)) == []
+
+
+def test_what_computes_does_nothing_else() -> None:
+    assert impurities(PACKAGE) == []
+
+
+def test_the_core_is_pure_when_run() -> None:
+    assert impurities_when_run(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "violation"),
+    [
+        ("core/record.py", "from sendrecv import systemd", "core.record imports systemd"),
+        ("core/record.py", "from sendrecv.errors import LockLost", "core.record imports errors"),
+        ("core/deep/er/new.py", "from sendrecv.errors import A", "core.deep.er.new imports errors"),
+        ("core/record.py", "from .. import config", "core.record imports config"),
+        ("core/deep/new.py", "from ...sender import main", "core.deep.new imports sender.main"),
+        ("sender/main.py", "import sendrecv.receiver.main", "sender.main imports receiver.main"),
+        ("sender/main.py", "from sendrecv.proof import prove", "sender.main imports proof.prove"),
+        ("receiver/a/b.py", "from sendrecv import sender", "receiver.a.b imports sender"),
+        ("receiver/main.py", "from sendrecv import cli", "receiver.main imports cli"),
+        ("proof/read/export.py", "from sendrecv import core", "proof.read.export imports core"),
+        ("proof/prove.py", "def late():\n    import sendrecv.config", "proof.prove imports config"),
+        (
+            "proof/judge/spans.py",
+            "import sendrecv.proof.read",
+            "proof.judge.spans imports proof.read",
+        ),
+        ("admin/status.py", "from sendrecv.proof import prove", "admin.status imports proof.prove"),
+        ("errors.py", "from sendrecv.core import wire", "errors imports core.wire"),
+    ],
+)
+def test_a_planted_import_is_forbidden(
+    planted: Path, file: str, source: str, violation: str
+) -> None:
+    plant(planted, file, source)
+    assert violation in forbidden(ours(planted))
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "closed"),
+    [
+        ("core/values.py", "from sendrecv.core import sender", {"core.values", "core.sender"}),
+        ("core/a/b.py", "from sendrecv.core.a import c\n", set[str]()),
+        ("sender/store.py", "def f():\n    from sendrecv.sender import main", {"sender.store"}),
+    ],
+)
+def test_a_planted_circle_is_seen(planted: Path, file: str, source: str, closed: set[str]) -> None:
+    plant(planted, file, source)
+    assert closed <= set(circles(ours(planted))) and bool(closed) == bool(circles(ours(planted)))
+
+
+@pytest.mark.parametrize(
+    ("source", "violation"),
+    [
+        ("import time", "imports time"),
+        ("import json, socket as s", "imports socket"),
+        ("import asyncio.events", "imports asyncio"),
+        ("from os import path", "imports os"),
+        ("def late():\n    import logging", "imports logging"),
+        ("from importlib import import_module", "imports importlib"),
+        ("clock = __import__('time')", "uses __import__"),
+        ("def read():\n    return open('/dev/null')", "uses open"),
+    ],
+)
+@pytest.mark.parametrize("file", ["core/record.py", "core/deep/er/new.py", "proof/judge/spans.py"])
+def test_a_planted_impurity_is_read(planted: Path, file: str, source: str, violation: str) -> None:
+    plant(planted, file, source)
+    module = file.removesuffix(".py").replace("/", ".")
+    assert f"{module} {violation}" in impurities(planted)
+
+
+@pytest.mark.parametrize("file", ["core/record.py", "core/deep/er/new.py"])
+@pytest.mark.parametrize("source", ["import time", "__builtins__['ex' + 'ec']('import time')"])
+def test_a_planted_impurity_is_seen_when_run(planted: Path, file: str, source: str) -> None:
+    plant(planted, file, source)
+    module = file.removesuffix(".py").replace("/", ".")
+    assert f"sendrecv.{module} imports time" in impurities_when_run(planted)
