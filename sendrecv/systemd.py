@@ -30,13 +30,15 @@ START_SLICE = 1.0
 
 
 class Notifier:
-    """Messages to the service manager; without one (run by hand) they go nowhere."""
+    """Messages to the service manager; without one (run by hand) they go nowhere, and lines for the
+    journal. Attribute ping_interval: seconds after which working() should be called again.
+    """
 
     def __init__(self) -> None:
         self._notifier = sdnotify.SystemdNotifier()
         self._status = ""
         self._pinged = 0.0
-        self._often_enough = watchdog_interval() / 2
+        self.ping_interval = watchdog_interval()
         self._limit: tuple[float, SendrecvError] | None = None
 
     def starting(self) -> None:
@@ -82,12 +84,16 @@ class Notifier:
         we have. So two are at most one and a half intervals apart, which is half of the limit.
         """
         now = time.monotonic()
-        if now < self._pinged + self._often_enough:
+        if now < self._pinged + self.ping_interval / 2:
             return
         self._pinged = now
         changed = "" if status == self._status else f"\nSTATUS={status}"
         self._status = status
         self._notifier.notify(f"WATCHDOG=1{changed}")
+
+    def log(self, severity: int, text: str) -> None:
+        """See log()."""
+        log(severity, text)
 
     def stopping(self) -> None:
         """STOPPING=1."""

@@ -5,7 +5,7 @@ Rules
        (Kleppmann, "How to do distributed locking", 2016: fencing tokens).
     2. A count is accepted if it is last + 1 (the first ever: any). Not above last: a duplicate.
        Above last + 1: a gap. Neither is printed.
-    3. Store stands before Print, Print before the Answer that accepts (durability is the order
+    3. StoreRow stands before Print, Print before the Answer that accepts (durability is the order
        of a list).
     4. One run has one connection: the newest.
 
@@ -15,32 +15,50 @@ of exactly the counts between.
 Events come in groups, and a group is one transaction: after its last event either committed() or
 rolled_back() is called, and after rolled_back() nothing of the group has happened.
 
-    event           condition                         commands
-    claim           no row, or epoch above the row's  Store, Admit (new), CutOff the older one
-                    epoch, run, node are the row's    Admit, CutOff the older one
-                    otherwise                         Refuse (stale, the row's epoch)
-    resume          the App's connection              Answer (accepted, last)
-                    any other                         Answer (fenced)
-    counts          the App's connection, next        Store, Print, Answer (accepted)
-                    the App's connection, otherwise   Answer (duplicate or gap)
-                    any other                         Answer (fenced), CutOff
-    closed          -                                 none
+What each event makes of its App, and the commands. "its connection" is the one that counts are taken
+from; "the row" is what is durable of the App. A test walks the table.
+
+    event             condition                           commands                           the App then
+    AdmissionAsked    no such App, room for it            StoreRow Admit(new)                claimed
+    AdmissionAsked    no such App, no room                Refuse(full)                       unchanged
+    AdmissionAsked    epoch above the row's               StoreRow Admit(new)                claimed
+    AdmissionAsked    epoch above the row's, connected    StoreRow Admit(new) CutOff         claimed
+    AdmissionAsked    epoch, run, node of the row         Admit(same)                        reconnected
+    AdmissionAsked    epoch, run, node, still connected   Admit(same) CutOff                 reconnected
+    AdmissionAsked    epoch of the row, another run       Refuse(stale)                      unchanged
+    AdmissionAsked    epoch of the row, another node      Refuse(stale)                      unchanged
+    AdmissionAsked    epoch below the row's               Refuse(stale)                      unchanged
+    ResumeAsked       its connection                      Answer(accepted)                   unchanged
+    ResumeAsked       another connection                  Answer(fenced)                     unchanged
+    CountsSent        its connection, the next            StoreRow Print Answer(accepted)    counted
+    CountsSent        its connection, the first ever      StoreRow Print Answer(accepted)    counted
+    CountsSent        its connection, partly known        StoreRow Print Answer(accepted)    counted
+    CountsSent        its connection, all known           Answer(duplicate)                  unchanged
+    CountsSent        its connection, not the next        Answer(gap)                        unchanged
+    CountsSent        another connection                  Answer(fenced) CutOff              unchanged
+    ConnectionClosed  its connection                      -                                  disconnected
+    ConnectionClosed  another connection                  -                                  unchanged
 """
 
 from __future__ import annotations
 
 from sendrecv.core.receiver_events import (
+    AdmissionAsked,
     Admit,
     Answer,
+    ConnectionClosed,
+    CountsSent,
     CutOff,
     Print,
     ReceiverCommand,
+    ReceiverEvent,
     Refuse,
+    ResumeAsked,
     Row,
-    Store,
+    StoreRow,
 )
 from sendrecv.core.values import Value
-from sendrecv.core.wire import Claim, Refusal, Status
+from sendrecv.core.wire import Refusal, Status
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -54,7 +72,7 @@ class AppState(Value):
     connection: str = ""
 
 
-class ReceiverProtocol:
+class ReceiverMachine:
     """The machine. `apps` maps an appID to its state; reading it is fine."""
 
     def __init__(self, rows: Iterable[Row], max_apps: int) -> None:
@@ -76,57 +94,57 @@ class ReceiverProtocol:
                 self.apps[app_id] = before
         self._before.clear()
 
-    def claim(self, ticket: int, connection: str, claim: Claim) -> list[ReceiverCommand]:
-        """A connection asks to be let in, its token checked."""
+    def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
+        """The commands to carry out, in order, when `event` has happened. There is no clock."""
+        match event:
+            case AdmissionAsked():
+                return self._decide(event)
+            case ResumeAsked(connection, app_id):
+                app = self.apps[app_id]
+                is_its = app.connection == connection
+                return [Answer(Status.ACCEPTED if is_its else Status.FENCED, app.row.last)]
+            case CountsSent():
+                return self._accept(event)
+            case ConnectionClosed(connection, app_id):
+                if self.apps[app_id].connection == connection:
+                    self._set(app_id, self.apps[app_id].replace(connection=""))
+                return []
+
+    def _decide(self, event: AdmissionAsked) -> list[ReceiverCommand]:
+        claim = event.claim
         app = self.apps.get(claim.app_id)
         if app is None:
             if len(self.apps) >= self._max_apps:
-                return [Refuse(ticket, Refusal.FULL)]
-            return self._admit(ticket, connection, claim, None, "")
+                return [Refuse(Refusal.FULL)]
+            return self._admit(event, None, "")
         if claim.epoch > app.row.epoch:
-            return self._admit(ticket, connection, claim, app.row.last, app.connection)
+            return self._admit(event, app.row.last, app.connection)
         ours = (app.row.epoch, app.row.run, app.row.node_id)
         if (claim.epoch, claim.run, claim.node_id) == ours:
-            self._set(claim.app_id, app.replace(connection=connection))
-            return [Admit(ticket, app.row, new=False), *_cut_off(app.connection)]
-        return [Refuse(ticket, Refusal.STALE, app.row.epoch)]
+            self._set(claim.app_id, app.replace(connection=event.connection))
+            return [Admit(app.row, new=False), *_cut_off(app.connection)]
+        return [Refuse(Refusal.STALE, app.row.epoch)]
 
-    def resume(self, ticket: int, connection: str, app_id: str) -> list[ReceiverCommand]:
-        """The connection asks for the last count."""
-        app = self.apps[app_id]
-        status = Status.ACCEPTED if app.connection == connection else Status.FENCED
-        return [Answer(ticket, status, app.row.last)]
-
-    def counts(
-        self, ticket: int, connection: str, app_id: str, first: int, last: int
-    ) -> list[ReceiverCommand]:
-        """The connection sends the counts `first` to `last`."""
-        app = self.apps[app_id]
-        have = app.row.last
-        if app.connection != connection:
-            return [Answer(ticket, Status.FENCED, have), CutOff(connection)]
-        if have is not None and last <= have:
-            return [Answer(ticket, Status.DUPLICATE, have)]
-        if have is not None and first > have + 1:
-            return [Answer(ticket, Status.GAP, have)]
-        row = app.row.replace(last=last)
-        self._set(app_id, app.replace(row=row))
-        first = first if have is None else have + 1
-        order = Print(app_id, row.node_id, first, last)
-        return [Store(row), order, Answer(ticket, Status.ACCEPTED, last)]
-
-    def closed(self, connection: str, app_id: str) -> None:
-        """The connection has ended."""
-        app = self.apps[app_id]
-        if app.connection == connection:
-            self._set(app_id, app.replace(connection=""))
-
-    def _admit(
-        self, ticket: int, connection: str, claim: Claim, last: int | None, older: str
-    ) -> list[ReceiverCommand]:
+    def _admit(self, event: AdmissionAsked, last: int | None, older: str) -> list[ReceiverCommand]:
+        claim = event.claim
         row = Row(claim.app_id, claim.epoch, claim.run, claim.node_id, last)
-        self._set(claim.app_id, AppState(row, connection))
-        return [Store(row), Admit(ticket, row, new=True), *_cut_off(older)]
+        self._set(claim.app_id, AppState(row, event.connection))
+        return [StoreRow(row), Admit(row, new=True), *_cut_off(older)]
+
+    def _accept(self, event: CountsSent) -> list[ReceiverCommand]:
+        app = self.apps[event.app_id]
+        have = app.row.last
+        if app.connection != event.connection:
+            return [Answer(Status.FENCED, have), CutOff(event.connection)]
+        if have is not None and event.last <= have:
+            return [Answer(Status.DUPLICATE, have)]
+        if have is not None and event.first > have + 1:
+            return [Answer(Status.GAP, have)]
+        row = app.row.replace(last=event.last)
+        self._set(event.app_id, app.replace(row=row))
+        first = event.first if have is None else have + 1
+        order = Print(event.app_id, row.node_id, first, event.last)
+        return [StoreRow(row), order, Answer(Status.ACCEPTED, event.last)]
 
     def _set(self, app_id: str, state: AppState) -> None:
         self._before.setdefault(app_id, self.apps.get(app_id))

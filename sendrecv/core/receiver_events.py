@@ -1,14 +1,50 @@
-"""The receiver's machine as seen from outside: the commands that come out of it.
+"""The receiver's machine as seen from outside: the events that go in, the commands that come out.
 
-receiver/loop.py carries the commands out in order.
+The gateway makes the events, and the loop in receiver/loop.py carries the commands out in order. A
+`connection` is a name, which the gateway gives.
 """
 
 from __future__ import annotations
 
 from sendrecv.core.values import Value
-from sendrecv.core.wire import Refusal, Status
+from sendrecv.core.wire import Claim, Refusal, Status
 
-# Commands of the receiver's machine.
+# Events. Each is answered by one Reply, but for ConnectionClosed.
+
+
+class AdmissionAsked(Value):
+    """A connection asks to be admitted; its token has been checked."""
+
+    connection: str
+    claim: Claim
+
+
+class ResumeAsked(Value):
+    """A connection that was admitted for `app_id` asks for the last count."""
+
+    connection: str
+    app_id: str
+
+
+class CountsSent(Value):
+    """A connection that was admitted for `app_id` sends the counts `first` to `last`."""
+
+    connection: str
+    app_id: str
+    first: int
+    last: int
+
+
+class ConnectionClosed(Value):
+    """A connection that was admitted for `app_id` has ended."""
+
+    connection: str
+    app_id: str
+
+
+ReceiverEvent = AdmissionAsked | ResumeAsked | CountsSent | ConnectionClosed
+
+# Commands.
 
 
 class Row(Value):
@@ -21,7 +57,7 @@ class Row(Value):
     last: int | None
 
 
-class Store(Value):
+class StoreRow(Value):
     """Make `row` durable, in one transaction with everything else of its group."""
 
     row: Row
@@ -37,25 +73,22 @@ class Print(Value):
 
 
 class Answer(Value):
-    """Answer event number `ticket` of the group: a resume, or a batch of counts."""
+    """Answer a resume, or a batch of counts."""
 
-    ticket: int
     status: Status
     last: int | None
 
 
 class Admit(Value):
-    """Let the connection of event `ticket` in; `new` if its epoch is."""
+    """Admit the connection; `new` if its epoch is."""
 
-    ticket: int
     row: Row
     new: bool
 
 
 class Refuse(Value):
-    """Refuse the connection of event `ticket`. epoch: the one that made it stale."""
+    """Refuse the connection. epoch: the one that made it stale."""
 
-    ticket: int
     reason: Refusal
     epoch: int | None = None
 
@@ -66,4 +99,5 @@ class CutOff(Value):
     connection: str
 
 
-ReceiverCommand = Store | Print | Answer | Admit | Refuse | CutOff
+Reply = Admit | Refuse | Answer
+ReceiverCommand = StoreRow | Print | CutOff | Reply

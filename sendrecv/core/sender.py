@@ -14,18 +14,49 @@ Rules
 
 Invariants: -1 <= acknowledged <= count; flight, if any, is acknowledged + 1 .. at most count.
 
-The states of the connection, and what each event makes of them (others are ignored):
+The states of the connection, and what each event makes of them. "-": no state or command. A state
+"any" is each of the four; an event that no row has for a state, and each event of an older
+connection than the last one opened, changes nothing and has no commands. A test walks the table.
 
-    state       event           next        commands
-    DOWN        retry is due    OPENING     Connect
-    OPENING     connected       RESUMING    Resume
-    OPENING     refused         DOWN        Disconnect; stale: VerifyLock, Persist (epoch raised)
-    RESUMING    resumed         UP          VerifyLock, Emit if there is a range
-    UP          answered        UP          Emit if there is a range; fenced: Disconnect -> DOWN
-    any but DOWN  lost, or no answer within ANSWER_TIMEOUT     DOWN        Disconnect
+    state     event       condition                     next      commands
+    DOWN      Started     -                             OPENING   Persist Ready Connect
+    DOWN      Started     a count is due                OPENING   Persist Ready Connect Persist
+    DOWN      TimePassed  a retry is due                OPENING   Connect
+    DOWN      TimePassed  a retry and a count are due   OPENING   Connect Persist
+    DOWN      TimePassed  a count is due                DOWN      Persist
+    DOWN      TimePassed  stopping                      DOWN      Persist Exit
+    OPENING   TimePassed  a count is due                OPENING   Persist
+    OPENING   TimePassed  no answer in time             DOWN      Disconnect Report
+    OPENING   Connected   -                             RESUMING  Resume
+    OPENING   Refused     stale, the epoch is not ours  OPENING   Disconnect VerifyLock Persist Connect
+    OPENING   Refused     stale, below our epoch        DOWN      Disconnect
+    OPENING   Refused     for another reason            DOWN      Disconnect Report
+    OPENING   Lost        -                             DOWN      Disconnect Report
+    RESUMING  TimePassed  a count is due                RESUMING  Persist
+    RESUMING  TimePassed  no answer in time             DOWN      Disconnect Report
+    RESUMING  Resumed     nothing to send               UP        VerifyLock
+    RESUMING  Resumed     counts to send                UP        VerifyLock Emit
+    RESUMING  Resumed     the receiver is ahead         UP        VerifyLock Persist
+    RESUMING  Resumed     a count is due                UP        VerifyLock Persist Emit
+    RESUMING  Resumed     trouble was reported          UP        VerifyLock Report
+    RESUMING  Lost        -                             DOWN      Disconnect Report
+    UP        TimePassed  a count is due                UP        Persist Emit
+    UP        TimePassed  a count is due, in flight     UP        Persist
+    UP        TimePassed  no answer in time             DOWN      Disconnect Report
+    UP        TimePassed  the ledger may be writable    UP        Emit
+    UP        Answered    nothing more to send          UP        -
+    UP        Answered    counts to send                UP        Emit
+    UP        Answered    the receiver is ahead         UP        Persist
+    UP        Answered    a gap                         UP        Emit
+    UP        Answered    unavailable                   UP        Report
+    UP        Answered    fenced or invalid             DOWN      Disconnect Report
+    UP        Answered    stopping                      UP        Persist Exit
+    UP        TimePassed  stopping, no answer in time   UP        Persist Exit
+    UP        Lost        -                             DOWN      Disconnect Report
+    UP        StopAsked   in flight                     UP        -
+    any       StopAsked   nothing in flight             any       Persist Exit
 
-Events of an older connection than the last one opened are ignored. Times are nanoseconds of the
-monotonic clock. Every method returns the commands to carry out, in order.
+Times are nanoseconds of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -34,15 +65,24 @@ from enum import Enum
 
 from sendrecv.core.record import Record
 from sendrecv.core.sender_events import (
+    Answered,
     Connect,
+    Connected,
     Disconnect,
     Emit,
     Exit,
+    Lost,
     Persist,
     Ready,
+    Refused,
     Report,
     Resume,
+    Resumed,
     SenderCommand,
+    SenderEvent,
+    Started,
+    StopAsked,
+    TimePassed,
     VerifyLock,
 )
 from sendrecv.core.severity import NOTICE, WARNING
@@ -71,7 +111,7 @@ STOP_TIMEOUT = SECOND
 """How long a stop waits for the answer to a batch in flight."""
 
 
-class Link(Enum):
+class State(Enum):
     """The state of the connection."""
 
     DOWN = "not connected"
@@ -90,7 +130,7 @@ class App(Value):
     interval: int
 
 
-class SenderProtocol:
+class SenderMachine:
     """The machine. Reading its attributes is fine, setting them is not."""
 
     def __init__(self, app: App, record: Record | None, epoch: int, now: int) -> None:
@@ -99,98 +139,35 @@ class SenderProtocol:
         self.epoch = epoch
         self.count = record.count if record else -1
         self.acknowledged = record.acknowledged if record else -1
-        self.link = Link.DOWN
-        self.link_number = 0
+        self.state = State.DOWN
+        self.connection = 0  # the newest
         self._known = self.count >= 0  # or the first count waits for the receiver's answer
         self._due = self._first_due(record, now)
         self._flight: int | None = None  # last count of the batch in flight
-        self._link_deadline: int | None = now  # when to retry, or when patience ends
+        self._deadline: int | None = now  # when to retry, or when patience ends
         self._stop_deadline: int | None = None
         self._trouble = ""  # the last trouble reported, not to be reported again
 
-    def start(self, now: int) -> list[SenderCommand]:
-        """The first commands, once the lock is held."""
-        return [self._persist(), Ready(), *self.wake(now)]
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        """The commands to carry out, in order, when `event` has happened."""
+        match event:
+            case Started():
+                return self._start(now) if not self.connection else []
+            case TimePassed():
+                return self._pass_time(now)
+            case StopAsked():
+                return self._stop(now)
+            case _ if event.connection != self.connection:
+                return []  # of an older one
+            case _:
+                return self._handle_news(event, now)
 
     def deadline(self) -> int | None:
-        """When wake() must be called at the latest, if no event comes before. None: need not be."""
-        times = [self._link_deadline, self._stop_deadline]
+        """When TimePassed must be handled at the latest, if no other event comes before; or None."""
+        times = [self._deadline, self._stop_deadline]
         if self._may_count() and self.app.interval:
             times.append(self._due)
         return min((time for time in times if time is not None), default=None)
-
-    def wake(self, now: int) -> list[SenderCommand]:
-        """Time has passed."""
-        if self._stop_deadline is not None and now >= self._stop_deadline:
-            return self._exit()
-        commands: list[SenderCommand] = []
-        if self._link_deadline is not None and now >= self._link_deadline:
-            commands += self._retry(now)  # first: it goes on while the count is made durable
-        return commands + self._take_count(now)
-
-    def connected(self, link: int, now: int) -> list[SenderCommand]:
-        """The receiver has let connection `link` in."""
-        if not self._is(link, Link.OPENING):
-            return []
-        self.link, self._link_deadline = Link.RESUMING, now + ANSWER_TIMEOUT
-        return [Resume(link)]
-
-    def refused(self, link: int, reason: Refusal, epoch: int, now: int) -> list[SenderCommand]:
-        """The receiver has refused connection `link`; `epoch` is its own if that was stale."""
-        if not self._is(link, Link.OPENING):
-            return []
-        commands = self._drop(now, RETRY[reason])
-        if reason is not Refusal.STALE:
-            return commands + self._report(f"the receiver refuses this sender: {reason.value}")
-        if epoch >= self.epoch:
-            self.epoch = epoch + 1
-            return [*commands, VerifyLock(), self._persist(), *self.wake(now)]
-        return commands
-
-    def resumed(self, link: int, last: int, now: int) -> list[SenderCommand]:
-        """The receiver has said its last count, -1 if it has none of this App."""
-        if not self._is(link, Link.RESUMING):
-            return []
-        self.link, self._link_deadline, self._known = Link.UP, None, True
-        # By now no older run is listened to. A run that began because our file was removed or
-        # replaced has been admitted before us, or will fence us: if it was, this shows it, and
-        # none of our counts must follow its own.
-        commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last)]
-        if self._trouble:
-            self._trouble = ""
-            commands.append(Report(NOTICE, f"connected again, count {self.count}"))
-        return [*commands, *self._take_count(now), *self._emit(now)]
-
-    def answered(self, link: int, status: Status, last: int, now: int) -> list[SenderCommand]:
-        """The receiver has answered the batch in flight."""
-        if not self._is(link, Link.UP) or self._flight is None:
-            return []
-        self._flight, self._link_deadline = None, None
-        if status is Status.UNAVAILABLE:
-            self._link_deadline = now + RETRY[Refusal.UNAVAILABLE]
-            return self._report("the receiver cannot store counts now")
-        if status in (Status.FENCED, Status.INVALID):
-            return self._drop(now, RETRY_ANSWER[status]) + self._report(
-                f"the receiver answers: {status.value}"
-            )
-        adopted = self._adopt(last)
-        if self._stop_deadline is not None:
-            return self._exit()
-        return [*adopted, *self._take_count(now), *self._emit(now)]
-
-    def lost(self, link: int, reason: str, now: int) -> list[SenderCommand]:
-        """Connection `link` has ended, or could not be opened."""
-        if link != self.link_number or self.link is Link.DOWN:
-            return []
-        return self._drop(now, RETRY_LOST) + self._report(reason)
-
-    def stop(self, now: int) -> list[SenderCommand]:
-        """End cleanly: the answer to what is in flight is waited for, a little."""
-        if self._flight is None:
-            return self._exit()
-        if self._stop_deadline is None:
-            self._stop_deadline = now + STOP_TIMEOUT
-        return []
 
     def record(self) -> Record:
         """The record as it should be on disk now."""
@@ -209,12 +186,86 @@ class SenderProtocol:
         """One line for a person. The count is not in it while all is well: it would be the only
         part that changes, and each change is news to all that listen to PID 1.
         """
-        state = f"{self.link.value}, epoch {self.epoch}"
+        state = f"{self.state.value}, epoch {self.epoch}"
         behind = self.count - self.acknowledged
-        if self.link is Link.UP and behind <= 1:
+        if self.state is State.UP and behind <= 1:
             return state
         count = f"count {self.count}" if self.count >= 0 else "no count yet"
         return f"{state}, {count}" + (f", {behind} not acknowledged" if behind > 1 else "")
+
+    # The events.
+
+    def _start(self, now: int) -> list[SenderCommand]:
+        return [self._persist(), Ready(), *self._pass_time(now)]
+
+    def _pass_time(self, now: int) -> list[SenderCommand]:
+        if self._stop_deadline is not None and now >= self._stop_deadline:
+            return self._exit()
+        commands: list[SenderCommand] = []
+        if self._deadline is not None and now >= self._deadline:
+            commands += self._retry(now)  # first: it goes on while the count is made durable
+        return commands + self._take_count(now)
+
+    def _stop(self, now: int) -> list[SenderCommand]:
+        """The answer to what is in flight is waited for, a little."""
+        if self._flight is None:
+            return self._exit()
+        if self._stop_deadline is None:
+            self._stop_deadline = now + STOP_TIMEOUT
+        return []
+
+    def _handle_news(
+        self, event: Connected | Refused | Resumed | Answered | Lost, now: int
+    ) -> list[SenderCommand]:
+        match event, self.state:
+            case Connected(), State.OPENING:
+                self.state, self._deadline = State.RESUMING, now + ANSWER_TIMEOUT
+                return [Resume(self.connection)]
+            case Refused(), State.OPENING:
+                return self._refused(event, now)
+            case Resumed(), State.RESUMING:
+                return self._resumed(event.last, now)
+            case Answered(), State.UP if self._flight is not None:
+                return self._answered(event, now)
+            case Lost(), State.OPENING | State.RESUMING | State.UP:
+                return self._drop(now, RETRY_LOST) + self._report(event.reason)
+        return []
+
+    def _refused(self, event: Refused, now: int) -> list[SenderCommand]:
+        commands = self._drop(now, RETRY[event.reason])
+        if event.reason is not Refusal.STALE:
+            return commands + self._report(
+                f"the receiver refuses this sender: {event.reason.value}"
+            )
+        if event.epoch >= self.epoch:
+            self.epoch = event.epoch + 1
+            return [*commands, VerifyLock(), self._persist(), *self._pass_time(now)]
+        return commands
+
+    def _resumed(self, last: int, now: int) -> list[SenderCommand]:
+        self.state, self._deadline, self._known = State.UP, None, True
+        # By now no older run is listened to. A run that began because our file was removed or
+        # replaced has been admitted before us, or will fence us: if it was, this shows it, and
+        # none of our counts must follow its own.
+        commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last)]
+        if self._trouble:
+            self._trouble = ""
+            commands.append(Report(NOTICE, f"connected again, count {self.count}"))
+        return [*commands, *self._take_count(now), *self._emit(now)]
+
+    def _answered(self, event: Answered, now: int) -> list[SenderCommand]:
+        self._flight, self._deadline = None, None
+        if event.status is Status.UNAVAILABLE:
+            self._deadline = now + RETRY[Refusal.UNAVAILABLE]
+            return self._report("the receiver cannot store counts now")
+        if event.status in (Status.FENCED, Status.INVALID):
+            return self._drop(now, RETRY_ANSWER[event.status]) + self._report(
+                f"the receiver answers: {event.status.value}"
+            )
+        adopted = self._adopt(event.last)
+        if self._stop_deadline is not None:
+            return self._exit()
+        return [*adopted, *self._take_count(now), *self._emit(now)]
 
     # Counting.
 
@@ -239,7 +290,7 @@ class SenderProtocol:
         return [self._persist(), *self._emit(now)]
 
     def _take_batch(self, now: int) -> list[SenderCommand]:
-        if self.link is not Link.UP or self._flight is not None or self.count > self.acknowledged:
+        if self.state is not State.UP or self._flight is not None or self.count > self.acknowledged:
             return []
         self.count = min(self.count + MAX_BATCH, MAX_COUNT)
         return [self._persist(), *self._emit(now)]
@@ -259,35 +310,34 @@ class SenderProtocol:
 
     # The connection.
 
-    def _is(self, link: int, state: Link) -> bool:
-        return link == self.link_number and self.link is state
-
     def _emit(self, now: int) -> list[SenderCommand]:
         nothing = self.count == self.acknowledged
-        waiting = self._flight is not None or self._link_deadline is not None
-        if self.link is not Link.UP or nothing or waiting:
+        waiting = self._flight is not None or self._deadline is not None
+        if self.state is not State.UP or nothing or waiting:
             return []
         first = self.acknowledged + 1
         self._flight = min(self.count, self.acknowledged + MAX_BATCH)
-        self._link_deadline = now + ANSWER_TIMEOUT
-        return [Emit(self.link_number, first, self._flight)]
+        self._deadline = now + ANSWER_TIMEOUT
+        return [Emit(self.connection, first, self._flight)]
 
     def _retry(self, now: int) -> list[SenderCommand]:
-        self._link_deadline = None
-        if self.link is Link.UP and self._flight is None:  # the ledger could not be written before
+        self._deadline = None
+        if (
+            self.state is State.UP and self._flight is None
+        ):  # the ledger could not be written before
             return self._emit(now)
-        if self.link is not Link.DOWN:
+        if self.state is not State.DOWN:
             return self._drop(now, 0) + self._report("the receiver does not answer")
-        self.link_number += 1
-        self.link, self._link_deadline = Link.OPENING, now + ANSWER_TIMEOUT
+        self.connection += 1
+        self.state, self._deadline = State.OPENING, now + ANSWER_TIMEOUT
         claim = Claim(self.app.app_id, self.app.node_id, self.epoch, self.app.run)
-        return [Connect(self.link_number, claim)]
+        return [Connect(self.connection, claim)]
 
     def _drop(self, now: int, retry: int) -> list[SenderCommand]:
-        self.link, self._flight, self._link_deadline = Link.DOWN, None, now + retry
+        self.state, self._flight, self._deadline = State.DOWN, None, now + retry
         if self._stop_deadline is not None:
             self._stop_deadline = now  # no answer will come any more
-        return [Disconnect(self.link_number)]
+        return [Disconnect(self.connection)]
 
     def _report(self, trouble: str) -> list[SenderCommand]:
         if trouble == self._trouble:

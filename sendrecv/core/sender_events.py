@@ -1,15 +1,97 @@
-"""The sender's machine as seen from outside: the commands that come out of it.
+"""The sender's machine as seen from outside: the events that go in, the commands that come out.
 
-sender/loop.py carries the commands out in order.
+The loop in sender/loop.py makes the events, and carries the commands out in order. A `connection` is
+a number: 1 for the first that the machine asked for, 2 for the next.
 """
 
 from __future__ import annotations
 
+from sendrecv.core.errors import PeerError
 from sendrecv.core.record import Record
 from sendrecv.core.values import Value
-from sendrecv.core.wire import Claim
+from sendrecv.core.wire import Claim, Refusal, Status, parse_answer, parse_refusal, parse_resumed
 
-# Commands of the sender's machine.
+# Events.
+
+
+class Started(Value):
+    """The lock is held, and the record is read."""
+
+
+class TimePassed(Value):
+    """A deadline of the machine may have come."""
+
+
+class Connected(Value):
+    """The receiver has admitted a connection."""
+
+    connection: int
+
+
+class Refused(Value):
+    """The receiver has refused a connection. epoch: the receiver's own, 0 if it says none."""
+
+    connection: int
+    reason: Refusal
+    epoch: int
+
+
+class Resumed(Value):
+    """The receiver has said its last count; -1 if it has none of this App."""
+
+    connection: int
+    last: int
+
+
+class Answered(Value):
+    """The receiver has answered the batch in flight, and said its last count; -1 for none."""
+
+    connection: int
+    status: Status
+    last: int
+
+
+class Lost(Value):
+    """A connection has ended, or could not be opened. reason: for people."""
+
+    connection: int
+    reason: str
+
+
+class StopAsked(Value):
+    """The process has been told to end."""
+
+
+SenderEvent = Started | TimePassed | Connected | Refused | Resumed | Answered | Lost | StopAsked
+
+# What the receiver says, as events. What does not follow the protocol ends the connection.
+
+
+def resumed_by(connection: int, reply: object) -> Resumed | Lost:
+    """Its answer to `resume`."""
+    try:
+        return Resumed(connection, parse_resumed(reply))
+    except PeerError as error:
+        return Lost(connection, str(error))
+
+
+def answered_by(connection: int, reply: object) -> Answered | Lost:
+    """Its answer to `count`."""
+    try:
+        return Answered(connection, *parse_answer(reply))
+    except PeerError as error:
+        return Lost(connection, str(error))
+
+
+def refused_by(connection: int, reply: object) -> Refused | Lost:
+    """Its answer to a CONNECT packet, if it is a refusal."""
+    try:
+        return Refused(connection, *parse_refusal(reply))
+    except PeerError as error:
+        return Lost(connection, str(error))
+
+
+# Commands.
 
 
 class Persist(Value):
@@ -23,30 +105,30 @@ class Ready(Value):
 
 
 class Connect(Value):
-    """Open connection number `link`; an older one is closed first."""
+    """Open a connection; an older one is closed first."""
 
-    link: int
+    connection: int
     claim: Claim
 
 
 class Resume(Value):
-    """Ask on connection `link` for the last count that the receiver has."""
+    """Ask for the last count that the receiver has."""
 
-    link: int
+    connection: int
 
 
 class Emit(Value):
-    """Send the counts `first` to `last`, both included, on connection `link`."""
+    """Send the counts `first` to `last`, both included."""
 
-    link: int
+    connection: int
     first: int
     last: int
 
 
 class Disconnect(Value):
-    """Close connection `link`."""
+    """Close a connection."""
 
-    link: int
+    connection: int
 
 
 class VerifyLock(Value):

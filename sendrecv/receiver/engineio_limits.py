@@ -28,7 +28,7 @@ from socketio.packet import Packet as AnyPacket
 
 from sendrecv.core.errors import PeerError
 from sendrecv.core.wire import MAX_MESSAGE
-from sendrecv.receiver.admission import Visitor
+from sendrecv.receiver.admission import TcpConnection
 
 PING_INTERVAL, PING_TIMEOUT = 10, 10
 """Seconds, Engine.IO's heartbeat: how a peer that vanished without a word is noticed."""
@@ -63,10 +63,10 @@ def _is_event(data: object) -> bool:
     return named and data[0] not in reserved  # type: ignore[index]  # it is a list
 
 
-def visitor_of(request: web.BaseRequest) -> Visitor | None:
+def tcp_connection_of(request: web.BaseRequest) -> TcpConnection | None:
     """The connection that a request came on; None if it has ended."""
-    visitor = request.transport.get_protocol() if request.transport else None
-    return visitor if isinstance(visitor, Visitor) else None
+    tcp = request.transport.get_protocol() if request.transport else None
+    return tcp if isinstance(tcp, TcpConnection) else None
 
 
 class WebSocketResponse(web.WebSocketResponse):
@@ -74,29 +74,29 @@ class WebSocketResponse(web.WebSocketResponse):
 
     def __init__(self, **_options: object) -> None:
         super().__init__(max_msg_size=MAX_MESSAGE, compress=False, autoping=False)
-        self._visitor: Visitor
+        self._tcp: TcpConnection
 
     async def prepare(self, request: web.BaseRequest) -> Any:
         """See the library, which calls this once more when all is over."""
         if not self.prepared:
-            visitor = visitor_of(request)
-            if visitor is None:
+            tcp = tcp_connection_of(request)
+            if tcp is None:
                 raise ConnectionResetError
-            self._visitor = visitor
-            self._visitor.upgraded()
+            self._tcp = tcp
+            self._tcp.upgraded()
         return await super().prepare(request)
 
     async def receive(self, timeout: float | None = None) -> WSMessage:
         """The next message that engineio can make sense of."""
         while True:
             message = await super().receive(timeout)
-            self._visitor.took_message()
+            self._tcp.took_message()
             if message.type is WSMsgType.PING:
                 await self.pong(message.data)
             elif message.type is not WSMsgType.PONG:
                 break
         if message.type is WSMsgType.TEXT and message.data[:1] not in tuple(_FROM_A_CLIENT):
-            self._visitor.abort("message that is no Engine.IO packet")
+            self._tcp.abort("message that is no Engine.IO packet")
         elif message.type is not WSMsgType.BINARY or message.data:
             return message
         return WSMessage(WSMsgType.CLOSED, None, None)
@@ -196,16 +196,16 @@ async def make_http(app: web.Application, sessions: Callable[[str], bool]) -> we
     async def note(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        visitor = visitor_of(request)
-        if visitor:
+        tcp = tcp_connection_of(request)
+        if tcp:
             session = request.query.get("sid", "")
-            visitor.session = session if sessions(session) else visitor.session
-            visitor.requested()
+            tcp.session = session if sessions(session) else tcp.session
+            tcp.requested()
         return await handler(request)
 
     async def one_each(request: web.Request, response: web.StreamResponse) -> None:
-        visitor = visitor_of(request)
-        if visitor and visitor.is_stranger:
+        tcp = tcp_connection_of(request)
+        if tcp and tcp.is_unauthenticated:
             response.force_close()
 
     async def say_less(_request: web.Request, response: web.StreamResponse) -> None:

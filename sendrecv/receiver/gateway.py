@@ -1,7 +1,7 @@
-"""Behind the door: who is let in, and what is asked of the receiver. Socket.IO and plain HTTP.
+"""The gateway: who is admitted, and what is asked of the receiver. Socket.IO and plain HTTP.
 
-What comes in is authenticated, parsed and handed to `submit`, the receiver's one way in; nothing
-here knows what a count is worth. What a connection may cost is in admission.py and
+What comes in is authenticated, parsed, and handed to the inbox as an event; nothing here knows what
+a count is worth. What a connection may cost is in admission.py; what the libraries lack is in
 engineio_limits.py.
 """
 
@@ -20,22 +20,32 @@ from aiohttp import web
 from sendrecv import imports
 from sendrecv.core.errors import PeerError, quoted
 from sendrecv.core.receiver import AppState
-from sendrecv.core.receiver_events import Admit, Answer, Refuse
+from sendrecv.core.receiver_events import (
+    AdmissionAsked,
+    Admit,
+    Answer,
+    ConnectionClosed,
+    CountsSent,
+    ReceiverEvent,
+    Refuse,
+    Reply,
+    ResumeAsked,
+)
 from sendrecv.core.wire import MAX_MESSAGE, Claim, Refusal, Status, parse_auth, parse_payloads
-from sendrecv.receiver.admission import PATIENCE, SEATS, Door
+from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
-from sendrecv.receiver.engineio_limits import Heartbeats, make_http, make_server, visitor_of
+from sendrecv.receiver.engineio_limits import Heartbeats, make_http, make_server, tcp_connection_of
 
 SWEEP_INTERVAL = 1.0
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender asks one thing at a time."""
 
 
-class Desk(Protocol):
-    """The receiver behind the door."""
+class Inbox(Protocol):
+    """The receiver's loop, as the gateway sees it."""
 
-    def submit(self, event: str, *arguments: object) -> Awaitable[Any]:
-        """An event of ReceiverProtocol; the answer to it (Admit, Refuse, Answer or None)."""
+    def submit(self, event: ReceiverEvent) -> Awaitable[Reply | None]:
+        """The reply to an event; None if it has none, or could not be made durable."""
 
     def apps(self) -> Mapping[str, AppState]:
         """The state of every App."""
@@ -47,8 +57,8 @@ class Gateway:
     Of a Socket.IO session, `sid` is the name; of the Engine.IO session below it, `eio_sid`.
     """
 
-    def __init__(self, desk: Desk, token: str, max_connections: int) -> None:
-        self._desk = desk
+    def __init__(self, inbox: Inbox, token: str, max_connections: int) -> None:
+        self._inbox = inbox
         self._token = token.encode()
         self._max_connections = max_connections
         self._complain = Complaints(token)
@@ -56,7 +66,7 @@ class Gateway:
         self._since: dict[str, float] = {}  # the same, wall clock: for people
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
-        self._door: Door
+        self._admission: Admission
         self._server = self._make_server()
 
     async def serve(self, listener: socket.socket) -> None:
@@ -68,8 +78,8 @@ class Gateway:
         self._server.attach(app)
         runner = await make_http(app, lambda eio_sid: eio_sid in self._server.eio.sockets)
         assert runner.server
-        self._door = Door(runner.server, self._max_connections, self._complain_of)
-        await self._door.open(listener)
+        self._admission = Admission(runner.server, self._max_connections, self._complain_of)
+        await self._admission.open(listener)
         self._spawn(self._sweep())
         imports.collect_in_small_steps()
 
@@ -102,25 +112,25 @@ class Gateway:
 
     async def _on_transport(self, eio_sid: str, environ: dict[str, Any]) -> object:
         """An Engine.IO session begins."""
-        visitor = visitor_of(environ["aiohttp.request"])
-        if visitor:
-            visitor.session = eio_sid
-        if len(self._opened) >= 2 * SEATS:  # of long polling, they outlive their connections
+        tcp = tcp_connection_of(environ["aiohttp.request"])
+        if tcp:
+            tcp.session = eio_sid
+        if len(self._opened) >= 2 * PENDING:  # of long polling, they outlive their connections
             await self._close(next(iter(self._opened)))
         self._opened[eio_sid] = time.monotonic()
         self._heartbeats.begin(self._server.eio.sockets[eio_sid])
         return await self._inner["connect"](eio_sid, environ)
 
     async def _on_end(self, eio_sid: str, *reason: object) -> object:
-        """An Engine.IO session ends; the door's sweep ends its connections."""
+        """An Engine.IO session ends; the next sweep ends its connections."""
         self._opened.pop(eio_sid, None)
-        self._door.forget(eio_sid)
+        self._admission.end(eio_sid)
         self._heartbeats.end(eio_sid)
         return await self._inner["disconnect"](eio_sid, *reason)
 
     async def _on_message(self, eio_sid: str, data: object) -> None:
         """A Socket.IO packet, still encoded."""
-        claim = self._door.friends.get(eio_sid)
+        claim = self._admission.authenticated.get(eio_sid)
         session = self._server.eio.sockets.get(eio_sid)
         if session is None or (claim is None and eio_sid not in self._opened):
             return  # it is being closed
@@ -140,10 +150,10 @@ class Gateway:
             claim = self._authenticate(auth)
         except PeerError as error:
             self._complain(str(error))
-            raise _refused(Refuse(0, Refusal.INVALID)) from None
-        reply = await self._desk.submit("claim", sid, claim)
+            raise _refused(Refuse(Refusal.INVALID)) from None
+        reply = await self._inbox.submit(AdmissionAsked(sid, claim))
         if not isinstance(reply, Admit):
-            refusal = reply if isinstance(reply, Refuse) else Refuse(0, Refusal.UNAVAILABLE)
+            refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
             if refusal.reason is Refusal.FULL:
                 self._complain("too many Apps, refused", claim)
             raise _refused(refusal)
@@ -151,13 +161,13 @@ class Gateway:
         self._since[sid] = time.time()
         eio_sid = self._eio_sid(sid)
         self._opened.pop(eio_sid, None)
-        self._door.befriend(eio_sid, claim)
+        self._admission.authenticate(eio_sid, claim)
 
     def _authenticate(self, auth: object) -> Claim:
         given = auth.get("token") if isinstance(auth, dict) else None
         if not isinstance(auth, dict) or not self._is_token(given):
             self._complain("connection without the right token refused")
-            raise _refused(Refuse(0, Refusal.TOKEN))
+            raise _refused(Refuse(Refusal.TOKEN))
         return parse_auth(auth)
 
     def _is_token(self, given: object) -> bool:
@@ -166,20 +176,20 @@ class Gateway:
         return hmac.compare_digest(encoded, self._token) and bool(self._token)
 
     def _complain_of(self, eio_sid: str, text: str) -> None:
-        self._complain(text, self._door.friends.get(eio_sid))
+        self._complain(text, self._admission.authenticated.get(eio_sid))
 
     async def _on_disconnect(self, sid: str, *_reason: object) -> None:
         claim = self._claims.pop(sid, None)
         self._since.pop(sid, None)
         if claim:
-            self._door.forget(self._eio_sid(sid))
-            await self._desk.submit("closed", sid, claim.app_id)
+            self._admission.end(self._eio_sid(sid))
+            await self._inbox.submit(ConnectionClosed(sid, claim.app_id))
 
     async def _on_resume(self, sid: str, *_arguments: object) -> dict[str, object]:
         claim = self._claims.get(sid)
         if claim is None:
             return _answer(Status.FENCED, None)
-        reply = await self._desk.submit("resume", sid, claim.app_id)
+        reply = await self._inbox.submit(ResumeAsked(sid, claim.app_id))
         return _answer_of(reply)
 
     async def _on_count(self, sid: str, *batch: object) -> dict[str, object]:
@@ -191,7 +201,7 @@ class Gateway:
         except PeerError as error:
             self._complain(str(error), claim)
             return _answer(Status.INVALID, None)
-        reply = await self._desk.submit("counts", sid, claim.app_id, first, last)
+        reply = await self._inbox.submit(CountsSent(sid, claim.app_id, first, last))
         return _answer_of(reply)
 
     async def _on_unknown(self, event: str, sid: str, *_arguments: object) -> dict[str, object]:
@@ -206,20 +216,23 @@ class Gateway:
             await self._server.disconnect(sid)
 
     async def _sweep(self) -> None:
-        """Close what has not been let in in time, and forget what has ended."""
+        """Close what has not been let in in time, and end what has ended."""
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            limit = time.monotonic() - PATIENCE
+            limit = time.monotonic() - AUTHENTICATION_TIMEOUT
             for eio_sid, session in list(self._server.eio.sockets.items()):
-                is_over = eio_sid not in self._door.friends and self._opened.get(eio_sid, 0) < limit
+                is_over = (
+                    eio_sid not in self._admission.authenticated
+                    and self._opened.get(eio_sid, 0) < limit
+                )
                 if session.closed or is_over:  # engineio 4.3 keeps those of long polling
                     await self._close(eio_sid)
                     await asyncio.sleep(0)  # each is work for a turn of the event loop
-            self._door.sweep()
+            self._admission.sweep()
 
     async def _close(self, eio_sid: str) -> None:
         """End an Engine.IO session, now."""
-        self._door.hang_up(eio_sid)
+        self._admission.close(eio_sid)
         session = self._server.eio.sockets.pop(eio_sid, None)
         if session:
             await session.close(wait=False, abort=True)  # calls _on_end()
@@ -247,7 +260,7 @@ class Gateway:
                     "count": state.row.last,
                     "connectedSince": self._since.get(state.connection),
                 }
-                for app_id, state in sorted(self._desk.apps().items())
+                for app_id, state in sorted(self._inbox.apps().items())
             }
         )
 
@@ -264,7 +277,7 @@ def _answer(status: Status, last: int | None) -> dict[str, object]:
     return {"status": status.value, "last": last}
 
 
-def _answer_of(reply: object) -> dict[str, object]:
+def _answer_of(reply: Reply | None) -> dict[str, object]:
     if isinstance(reply, Answer):
         return _answer(reply.status, reply.last)
     return _answer(Status.UNAVAILABLE, None)

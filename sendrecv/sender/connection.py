@@ -11,17 +11,9 @@ from __future__ import annotations
 import socket
 import threading
 
-from sendrecv.core.errors import PeerError, quoted
-from sendrecv.core.wire import (
-    Claim,
-    Refusal,
-    Status,
-    claim_to_auth,
-    parse_answer,
-    parse_refusal,
-    parse_resumed,
-    payloads,
-)
+from sendrecv.core.errors import quoted
+from sendrecv.core.sender_events import Connected, Lost, answered_by, refused_by, resumed_by
+from sendrecv.core.wire import Claim, claim_to_auth, payloads
 from sendrecv.sender.light_client import SILENT, socketio_client
 
 TYPE_CHECKING = False  # see values.py
@@ -29,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Argument = str | int | Refusal | Status
+    from sendrecv.core.sender_events import SenderEvent
 
 HANDSHAKE_TIMEOUT = 5.0
 PROBE_INTERVAL = 0.04
@@ -37,17 +29,15 @@ PROBE_INTERVAL = 0.04
 
 
 def prepare(url: str) -> None:
-    """Import what a Link to `url` needs."""
+    """Import what a Connection to `url` needs."""
     socketio_client(tls=url.startswith("https:"))
 
 
-class Link:
-    """One connection. `post(method, *arguments)` is called, in any thread, with the name of a
-    SenderProtocol method and its arguments but for the time. Never after close().
-    """
+class Connection:
+    """One connection. `post` is called with its events, in any thread, and never after close()."""
 
     def __init__(
-        self, url: str, token: str, number: int, claim: Claim, post: Callable[..., None]
+        self, url: str, token: str, number: int, claim: Claim, post: Callable[[SenderEvent], None]
     ) -> None:
         """Begins to connect at once, in the background."""
         self._number = number
@@ -60,11 +50,11 @@ class Link:
         threading.Thread(target=self._open, args=(auth,), daemon=True).start()
 
     def resume(self) -> None:
-        """Ask for the last count; answered by `resumed`."""
+        """Ask for the last count; Resumed follows."""
         self._emit("resume", (), self._on_resumed)
 
     def emit(self, first: int, last: int) -> None:
-        """Send counts; answered by `answered`."""
+        """Send counts; Answered follows."""
         batch = payloads(first, last, self._claim.app_id, self._claim.node_id)
         self._emit("count", tuple(batch), self._on_answered)
 
@@ -81,7 +71,7 @@ class Link:
             engineio_logger=SILENT,
             request_timeout=HANDSHAKE_TIMEOUT,
         )
-        client.on("connect", lambda: self._post("connected"))
+        client.on("connect", lambda: self._post(Connected(self._number)))
         client.on("connect_error", self._on_refused)
         client.eio.on("disconnect", lambda *_reason: self._post_lost("connection lost"))
         _handle_in_order(client.eio)
@@ -125,30 +115,20 @@ class Link:
     def _on_refused(self, reply: object = None) -> None:
         if isinstance(reply, str):  # the library's own word: no answer to the handshake
             return self._post_lost(f"cannot connect to {self._url} ({quoted(reply)})")
-        return self._post_parsed("refused", parse_refusal, reply)
+        return self._post(refused_by(self._number, reply))
 
     def _on_resumed(self, reply: object = None) -> None:
-        self._post_parsed("resumed", lambda reply: (parse_resumed(reply),), reply)
+        self._post(resumed_by(self._number, reply))
 
     def _on_answered(self, reply: object = None) -> None:
-        self._post_parsed("answered", parse_answer, reply)
-
-    def _post_parsed(
-        self, event: str, parse: Callable[[object], tuple[Argument, ...]], reply: object
-    ) -> None:
-        try:
-            arguments = parse(reply)
-        except PeerError as error:
-            self._post_lost(str(error))
-        else:
-            self._post(event, *arguments)
+        self._post(answered_by(self._number, reply))
 
     def _post_lost(self, reason: str) -> None:
-        self._post("lost", reason)
+        self._post(Lost(self._number, reason))
 
-    def _post(self, event: str, *arguments: Argument) -> None:
+    def _post(self, event: SenderEvent) -> None:
         if not self._closed.is_set():
-            self._post_to(event, self._number, *arguments)
+            self._post_to(event)
 
 
 def _handle_in_order(eio: Any) -> None:

@@ -10,11 +10,14 @@ import signal
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from sendrecv.receiver.ledger import Ledger
-from sendrecv.receiver.main import Receiver
+from sendrecv.receiver.loop import Ports, Receiver
+from sendrecv.receiver.main import serve
+from sendrecv.receiver.printing import print_orders
 from sendrecv.systemd import Notifier
 from tests.peers.peer import Peer
 
@@ -38,7 +41,7 @@ class Reception:
         self.address = ("", 0)
         self.receiver: Receiver
         self._loop: asyncio.AbstractEventLoop
-        self._task: asyncio.Task[int]
+        self._task: asyncio.Task[None]
         self._printed: IO[bytes]
 
     def __enter__(self) -> Self:
@@ -51,8 +54,10 @@ class Reception:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             self.address = listener.getsockname()
             self._loop = asyncio.new_event_loop()
-            self.receiver = Receiver(Ledger(self._directory), _notifier())
-            work = self.receiver.run(listener, TOKEN, self._max_connections)
+            writer = self._held.enter_context(ThreadPoolExecutor(1))
+            ports = Ports(Ledger(self._directory), _notifier(), writer, print_orders)
+            self.receiver = Receiver(ports)
+            work = serve(self.receiver, listener, TOKEN, self._max_connections)
             self._task = self._loop.create_task(work)
             self._held.callback(self._stop)
             self.do(lambda: self.peer().close())

@@ -13,27 +13,27 @@
  *   read_record                   sendrecv/core/record.py         decode
  *   TEAR, write                   sendrecv/sender/store_file.py   StateFile.commit
  *   HOLDS                         sendrecv/sender/store_file.py   StateFile.verify
- *   the record's first write      sendrecv/core/sender.py         SenderProtocol.start
- *   take a count                  sendrecv/core/sender.py         SenderProtocol._take_count
- *   connect                       sendrecv/core/sender.py         SenderProtocol._retry
- *   admitted                      sendrecv/core/sender.py         SenderProtocol.connected
- *   refused                       sendrecv/core/sender.py         SenderProtocol.refused
- *   resumed                       sendrecv/core/sender.py         SenderProtocol.resumed
- *   adopt                         sendrecv/core/sender.py         SenderProtocol._adopt
- *   emit                          sendrecv/core/sender.py         SenderProtocol._emit
- *   answered                      sendrecv/core/sender.py         SenderProtocol.answered
- *   connection ended              sendrecv/core/sender.py         SenderProtocol.lost
+ *   the record's first write      sendrecv/core/sender.py         SenderMachine._start
+ *   take a count                  sendrecv/core/sender.py         SenderMachine._take_count
+ *   connect                       sendrecv/core/sender.py         SenderMachine._retry
+ *   admitted                      sendrecv/core/sender.py         SenderMachine._handle_news
+ *   refused                       sendrecv/core/sender.py         SenderMachine._refused
+ *   resumed                       sendrecv/core/sender.py         SenderMachine._resumed
+ *   adopt                         sendrecv/core/sender.py         SenderMachine._adopt
+ *   emit                          sendrecv/core/sender.py         SenderMachine._emit
+ *   answered                      sendrecv/core/sender.py         SenderMachine._answered
+ *   connection ended              sendrecv/core/sender.py         SenderMachine._drop
  *   the journal, once unlocked    systemd/journal-tail            lock_is_free, printed
- *   start                         sendrecv/receiver/main.py       _open_ledger
+ *   start                         sendrecv/receiver/start.py      open_ledger
  *   FIRST_UNPRINTED               sendrecv/core/recovery.py       missing
  *   REBUILD                       sendrecv/core/recovery.py       rows_of
- *   decide_claim                  sendrecv/core/receiver.py       ReceiverProtocol.claim
- *   decide_resume                 sendrecv/core/receiver.py       ReceiverProtocol.resume
- *   decide_counts                 sendrecv/core/receiver.py       ReceiverProtocol.counts
+ *   decide_claim                  sendrecv/core/receiver.py       ReceiverMachine._decide
+ *   decide_resume                 sendrecv/core/receiver.py       ReceiverMachine.handle
+ *   decide_counts                 sendrecv/core/receiver.py       ReceiverMachine._accept
  *   commit                        sendrecv/receiver/ledger.py     Ledger.commit
- *   commit fails                  sendrecv/core/receiver.py       ReceiverProtocol.rolled_back
- *   print                         sendrecv/receiver/main.py       print_orders
- *   answer                        sendrecv/receiver/main.py       Receiver._deliver
+ *   commit fails                  sendrecv/core/receiver.py       ReceiverMachine.rolled_back
+ *   print                         sendrecv/receiver/printing.py   print_orders
+ *   answer                        sendrecv/receiver/loop.py       Receiver._deliver
  *   prune                         sendrecv/receiver/ledger.py     Ledger._expired
  *
  * Left out, because nothing here depends on it: nodeIDs (lives are told apart instead), time,

@@ -16,19 +16,28 @@ from sendrecv.core.sender import (
     SECOND,
     STOP_TIMEOUT,
     App,
-    Link,
-    SenderProtocol,
+    SenderMachine,
+    State,
 )
 from sendrecv.core.sender_events import (
+    Answered,
     Connect,
+    Connected,
     Disconnect,
     Emit,
     Exit,
+    Lost,
     Persist,
     Ready,
+    Refused,
     Report,
     Resume,
+    Resumed,
     SenderCommand,
+    SenderEvent,
+    Started,
+    StopAsked,
+    TimePassed,
     VerifyLock,
 )
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, Claim, Refusal, Status
@@ -43,19 +52,19 @@ def record(count: int, acknowledged: int, due: int = NOW + SECOND, boot: str = B
     return Record("a", 6, count, acknowledged, due, boot, "failover", "0" * 32)
 
 
-def begun(app: App = APP, found: Record | None = None) -> SenderProtocol:
+def begun(app: App = APP, found: Record | None = None) -> SenderMachine:
     """A machine that has started, and is OPENING connection 1."""
-    machine = SenderProtocol(app, found, 7, NOW)
-    machine.start(NOW)
+    machine = SenderMachine(app, found, 7, NOW)
+    machine.handle(Started(), NOW)
     return machine
 
 
-def connected(last: int = 41, app: App = APP, found: Record | None = None) -> SenderProtocol:
+def connected(last: int = 41, app: App = APP, found: Record | None = None) -> SenderMachine:
     """A machine that is UP, at the count 41 of 41 unless told otherwise."""
     machine = begun(app, found or record(41, 41))
-    machine.connected(1, NOW)
-    machine.resumed(1, last, NOW)
-    assert machine.link is Link.UP
+    machine.handle(Connected(1), NOW)
+    machine.handle(Resumed(1, last), NOW)
+    assert machine.state is State.UP
     return machine
 
 
@@ -67,29 +76,29 @@ def kinds(commands: list[SenderCommand]) -> list[str]:
 
 
 def test_nothing_is_ready_or_sent_before_the_epoch_is_durable() -> None:
-    machine = SenderProtocol(APP, record(41, 40), 7, NOW)
+    machine = SenderMachine(APP, record(41, 40), 7, NOW)
     expected = Record("a", 7, 41, 40, NOW + SECOND, BOOT, "main", RUN)
-    assert machine.start(NOW) == [Persist(expected), Ready(), Connect(1, CLAIM)]
+    assert machine.handle(Started(), NOW) == [Persist(expected), Ready(), Connect(1, CLAIM)]
 
 
 def test_without_a_record_the_first_count_waits_for_the_receiver() -> None:
     machine = begun()
-    assert machine.wake(NOW + 2 * SECOND) == [] and machine.count == -1
-    machine.connected(1, NOW + 2 * SECOND)
-    commands = machine.resumed(1, -1, NOW + 2 * SECOND)
+    assert machine.handle(TimePassed(), NOW + 2 * SECOND) == [] and machine.count == -1
+    machine.handle(Connected(1), NOW + 2 * SECOND)
+    commands = machine.handle(Resumed(1, -1), NOW + 2 * SECOND)
     assert kinds(commands) == ["VerifyLock", "Persist", "Emit"]
     assert commands[-1] == Emit(1, 0, 0)
 
 
 def test_without_a_record_the_receivers_last_count_goes_on() -> None:
     machine = begun()
-    machine.connected(1, NOW)
-    assert machine.resumed(1, 41, NOW)[-1] == Emit(1, 42, 42)
+    machine.handle(Connected(1), NOW)
+    assert machine.handle(Resumed(1, 41), NOW)[-1] == Emit(1, 42, 42)
 
 
 def test_with_a_record_counting_waits_for_nobody() -> None:
     machine = begun(found=record(41, 41))
-    assert kinds(machine.wake(NOW + SECOND)) == ["Persist"]
+    assert kinds(machine.handle(TimePassed(), NOW + SECOND)) == ["Persist"]
     assert (machine.count, machine.acknowledged) == (42, 41)
 
 
@@ -106,10 +115,10 @@ def test_with_a_record_counting_waits_for_nobody() -> None:
     ],
 )
 def test_the_beat_is_handed_over(due: int, boot: str, first: int) -> None:
-    machine = SenderProtocol(APP, record(41, 41, due, boot), 7, NOW)
-    commands = [*machine.start(NOW), *machine.wake(first - 1)]
+    machine = SenderMachine(APP, record(41, 41, due, boot), 7, NOW)
+    commands = [*machine.handle(Started(), NOW), *machine.handle(TimePassed(), first - 1)]
     assert machine.count == (42 if first == NOW else 41)
-    commands += machine.wake(first)
+    commands += machine.handle(TimePassed(), first)
     assert machine.count == 42
     assert [c for c in commands if isinstance(c, Persist)][-1].record.due == first + SECOND
 
@@ -121,7 +130,7 @@ def test_missed_beats_are_made_up_for_once_and_on_the_grid(late: int, next_due: 
     machine = begun(found=record(41, 41, NOW - late))
     assert machine.count == 42
     assert machine.record().due == NOW - late + next_due * SECOND
-    assert machine.wake(NOW) == [] and machine.count == 42
+    assert machine.handle(TimePassed(), NOW) == [] and machine.count == 42
 
 
 def test_the_deadline_is_the_next_thing_to_do() -> None:
@@ -133,7 +142,7 @@ def test_the_deadline_is_the_next_thing_to_do() -> None:
 
 def test_no_count_is_above_the_greatest() -> None:
     machine = connected(found=record(MAX_COUNT, MAX_COUNT), last=MAX_COUNT)
-    assert machine.wake(NOW + 9 * SECOND) == [] and machine.count == MAX_COUNT
+    assert machine.handle(TimePassed(), NOW + 9 * SECOND) == [] and machine.count == MAX_COUNT
 
 
 # The connection.
@@ -141,8 +150,8 @@ def test_no_count_is_above_the_greatest() -> None:
 
 def test_connected_resumes() -> None:
     machine = begun(found=record(41, 41))
-    assert machine.connected(1, NOW) == [Resume(1)]
-    assert (machine.link, machine.connected(1, NOW)) == (Link.RESUMING, [])
+    assert machine.handle(Connected(1), NOW) == [Resume(1)]
+    assert (machine.state, machine.handle(Connected(1), NOW)) == (State.RESUMING, [])
 
 
 @pytest.mark.parametrize(
@@ -160,23 +169,23 @@ def test_the_receivers_last_count_is_the_truth(
     found: tuple[int, int], last: int, count: int, emit: list[SenderCommand]
 ) -> None:
     machine = begun(found=record(*found))
-    machine.connected(1, NOW)
-    assert machine.resumed(1, last, NOW) == [VerifyLock(), *emit]
+    machine.handle(Connected(1), NOW)
+    assert machine.handle(Resumed(1, last), NOW) == [VerifyLock(), *emit]
     assert machine.count == count
 
 
 def test_a_count_that_is_adopted_is_durable_before_any_is_sent() -> None:
     """Or, if the receiver's ledger is rolled back next, counts are sent that no successor knows."""
     machine = begun(found=record(45, 41))  # rolled back: the receiver has more
-    machine.connected(1, NOW)
-    assert machine.resumed(1, 60, NOW) == [VerifyLock(), Persist(machine.record())]
+    machine.handle(Connected(1), NOW)
+    assert machine.handle(Resumed(1, 60), NOW) == [VerifyLock(), Persist(machine.record())]
     assert (machine.record().count, machine.record().acknowledged) == (60, 60)
 
 
 def test_a_stale_epoch_is_raised_only_with_the_lock_verified() -> None:
     machine = begun(found=record(41, 41))
     raised = machine.record().replace(epoch=13)
-    assert machine.refused(1, Refusal.STALE, 12, NOW) == [
+    assert machine.handle(Refused(1, Refusal.STALE, 12), NOW) == [
         Disconnect(1),
         VerifyLock(),
         Persist(raised),
@@ -186,58 +195,60 @@ def test_a_stale_epoch_is_raised_only_with_the_lock_verified() -> None:
 
 def test_a_stale_epoch_that_is_not_above_ours_is_only_tried_again() -> None:
     machine = begun(found=record(41, 41))
-    assert machine.refused(1, Refusal.STALE, 6, NOW) == [Disconnect(1)]
-    assert machine.epoch == 7 and machine.wake(NOW) == [Connect(2, CLAIM)]
+    assert machine.handle(Refused(1, Refusal.STALE, 6), NOW) == [Disconnect(1)]
+    assert machine.epoch == 7 and machine.handle(TimePassed(), NOW) == [Connect(2, CLAIM)]
 
 
 @pytest.mark.parametrize("reason", [it for it in Refusal if it is not Refusal.STALE])
 def test_other_refusals_are_reported_and_retried_later(reason: Refusal) -> None:
     machine = begun(found=record(41, 41, NOW + SECOND))
-    commands = machine.refused(1, reason, 0, NOW)
+    commands = machine.handle(Refused(1, reason, 0), NOW)
     assert kinds(commands) == ["Disconnect", "Report"]
     retry = NOW + RETRY[reason]
-    assert "Connect" not in kinds(machine.wake(retry - 1))
-    assert Connect(2, CLAIM) in machine.wake(retry)
+    assert "Connect" not in kinds(machine.handle(TimePassed(), retry - 1))
+    assert Connect(2, CLAIM) in machine.handle(TimePassed(), retry)
 
 
-@pytest.mark.parametrize("state", [Link.OPENING, Link.RESUMING, Link.UP])
-def test_no_answer_for_too_long_is_a_lost_connection(state: Link) -> None:
+@pytest.mark.parametrize("state", [State.OPENING, State.RESUMING, State.UP])
+def test_no_answer_for_too_long_is_a_lost_connection(state: State) -> None:
     machine = begun(APP.replace(interval=60 * SECOND), record(45, 41, NOW + 60 * SECOND))
-    if state is not Link.OPENING:
-        machine.connected(1, NOW)
-    if state is Link.UP:
-        machine.resumed(1, 41, NOW)
-    assert machine.link is state
-    machine.wake(NOW + ANSWER_TIMEOUT - 1)
-    assert machine.link is state
-    assert kinds(machine.wake(NOW + ANSWER_TIMEOUT)) == ["Disconnect", "Report"]
-    assert machine.wake(NOW + ANSWER_TIMEOUT) == [Connect(2, CLAIM)]
+    if state is not State.OPENING:
+        machine.handle(Connected(1), NOW)
+    if state is State.UP:
+        machine.handle(Resumed(1, 41), NOW)
+    assert machine.state is state
+    machine.handle(TimePassed(), NOW + ANSWER_TIMEOUT - 1)
+    assert machine.state is state
+    assert kinds(machine.handle(TimePassed(), NOW + ANSWER_TIMEOUT)) == ["Disconnect", "Report"]
+    assert machine.handle(TimePassed(), NOW + ANSWER_TIMEOUT) == [Connect(2, CLAIM)]
 
 
 def test_troubles_are_reported_once_until_all_is_well() -> None:
     machine = connected()
     reports = []
     for number in (1, 2, 3):
-        commands = machine.lost(number, "no route", NOW)
+        commands = machine.handle(Lost(number, "no route"), NOW)
         reports.append(kinds(commands).count("Report"))
-        machine.wake(NOW + RETRY_LOST)
+        machine.handle(TimePassed(), NOW + RETRY_LOST)
     assert reports == [1, 0, 0]
-    machine.connected(4, NOW)
-    assert Report(5, "connected again, count 41") in machine.resumed(4, 41, NOW)
-    assert kinds(machine.lost(4, "no route", NOW)) == ["Disconnect", "Report"]
+    machine.handle(Connected(4), NOW)
+    assert Report(5, "connected again, count 41") in machine.handle(Resumed(4, 41), NOW)
+    assert kinds(machine.handle(Lost(4, "no route"), NOW)) == ["Disconnect", "Report"]
 
 
 def test_events_of_older_connections_are_ignored() -> None:
     machine = connected()
-    machine.lost(1, "gone", NOW)
-    machine.wake(NOW + RETRY_LOST)
-    machine.connected(2, NOW)
+    machine.handle(Lost(1, "gone"), NOW)
+    machine.handle(TimePassed(), NOW + RETRY_LOST)
+    machine.handle(Connected(2), NOW)
     before = machine.status()
     for link in (0, 1, 3):
-        assert not machine.connected(link, NOW) and not machine.lost(link, "gone", NOW)
-        assert machine.refused(link, Refusal.STALE, 99, NOW) == []
-        assert machine.resumed(link, 99, NOW) == []
-        assert machine.answered(link, Status.ACCEPTED, 99, NOW) == []
+        assert not machine.handle(Connected(link), NOW) and not machine.handle(
+            Lost(link, "gone"), NOW
+        )
+        assert machine.handle(Refused(link, Refusal.STALE, 99), NOW) == []
+        assert machine.handle(Resumed(link, 99), NOW) == []
+        assert machine.handle(Answered(link, Status.ACCEPTED, 99), NOW) == []
     assert machine.status() == before
 
 
@@ -245,14 +256,14 @@ def test_the_status_changes_only_when_there_is_something_to_say() -> None:
     assert begun().status() == "connecting, epoch 7, no count yet"
     machine = connected()
     for _ in range(3):
-        machine.wake(machine.deadline() or 0)
+        machine.handle(TimePassed(), machine.deadline() or 0)
         assert machine.status() == "connected, epoch 7"  # one is in flight
-        machine.answered(1, Status.ACCEPTED, machine.count, NOW)
+        machine.handle(Answered(1, Status.ACCEPTED, machine.count), NOW)
         assert machine.status() == "connected, epoch 7"
-    machine.lost(1, "gone", NOW)
+    machine.handle(Lost(1, "gone"), NOW)
     assert machine.status() == "not connected, epoch 7, count 44"
     for seconds in (4, 5):
-        machine.wake(NOW + seconds * SECOND)
+        machine.handle(TimePassed(), NOW + seconds * SECOND)
     assert machine.status() == "connecting, epoch 7, count 46, 2 not acknowledged"
 
 
@@ -261,52 +272,52 @@ def test_the_status_changes_only_when_there_is_something_to_say() -> None:
 
 def test_a_count_is_durable_before_it_is_sent() -> None:
     machine = connected()
-    commands = machine.wake(NOW + SECOND)
+    commands = machine.handle(TimePassed(), NOW + SECOND)
     expected = machine.record().replace(count=42, due=NOW + 2 * SECOND)
     assert commands == [Persist(expected), Emit(1, 42, 42)]
-    assert machine.answered(1, Status.ACCEPTED, 42, NOW + SECOND) == []
+    assert machine.handle(Answered(1, Status.ACCEPTED, 42), NOW + SECOND) == []
     assert machine.acknowledged == 42
 
 
 def test_one_batch_is_in_flight_at_a_time() -> None:
     machine = connected()
-    machine.wake(NOW + SECOND)
+    machine.handle(TimePassed(), NOW + SECOND)
     for beat in (2, 3):
-        assert kinds(machine.wake(NOW + beat * SECOND)) == ["Persist"]
-    assert machine.answered(1, Status.ACCEPTED, 42, NOW + 3 * SECOND) == [Emit(1, 43, 44)]
+        assert kinds(machine.handle(TimePassed(), NOW + beat * SECOND)) == ["Persist"]
+    assert machine.handle(Answered(1, Status.ACCEPTED, 42), NOW + 3 * SECOND) == [Emit(1, 43, 44)]
 
 
 @pytest.mark.parametrize("status", [Status.DUPLICATE, Status.GAP])
 def test_duplicates_and_gaps_go_on_from_the_receivers_last(status: Status) -> None:
     machine = connected(found=record(45, 41))
-    assert machine.answered(1, status, 43, NOW) == [Emit(1, 44, 45)]
+    assert machine.handle(Answered(1, status, 43), NOW) == [Emit(1, 44, 45)]
 
 
 @pytest.mark.parametrize("status", [Status.FENCED, Status.INVALID])
 def test_a_sender_that_is_fenced_claims_anew(status: Status) -> None:
     machine = connected(found=record(45, 41, NOW + SECOND))
-    assert kinds(machine.answered(1, status, 50, NOW)) == ["Disconnect", "Report"]
-    assert (machine.link, machine.acknowledged) == (Link.DOWN, 41)
-    assert Connect(2, CLAIM) in machine.wake(NOW + RETRY_ANSWER[status])
+    assert kinds(machine.handle(Answered(1, status, 50), NOW)) == ["Disconnect", "Report"]
+    assert (machine.state, machine.acknowledged) == (State.DOWN, 41)
+    assert Connect(2, CLAIM) in machine.handle(TimePassed(), NOW + RETRY_ANSWER[status])
 
 
 def test_a_ledger_that_cannot_be_written_is_asked_again() -> None:
     machine = connected(found=record(45, 41))
-    assert kinds(machine.answered(1, Status.UNAVAILABLE, -1, NOW)) == ["Report"]
+    assert kinds(machine.handle(Answered(1, Status.UNAVAILABLE, -1), NOW)) == ["Report"]
     retry = NOW + RETRY[Refusal.UNAVAILABLE]
-    assert machine.wake(retry - 1) == []
-    assert machine.wake(retry) == [Emit(1, 42, 45)]
+    assert machine.handle(TimePassed(), retry - 1) == []
+    assert machine.handle(TimePassed(), retry) == [Emit(1, 42, 45)]
 
 
 def test_interval_0_counts_as_fast_as_acknowledged() -> None:
     machine = begun(APP.replace(interval=0), record(41, 41, NOW))
     assert machine.count == 41  # the receiver is not there yet
-    machine.connected(1, NOW)
-    first = machine.resumed(1, 41, NOW)
+    machine.handle(Connected(1), NOW)
+    first = machine.handle(Resumed(1, 41), NOW)
     last = 41 + MAX_BATCH
     assert kinds(first) == ["VerifyLock", "Persist", "Emit"] and first[-1] == Emit(1, 42, last)
-    assert machine.wake(NOW + SECOND) == []
-    following = machine.answered(1, Status.ACCEPTED, last, NOW + SECOND)
+    assert machine.handle(TimePassed(), NOW + SECOND) == []
+    following = machine.handle(Answered(1, Status.ACCEPTED, last), NOW + SECOND)
     assert kinds(following) == ["Persist", "Emit"]
     assert following[-1] == Emit(1, last + 1, last + MAX_BATCH)
 
@@ -316,39 +327,39 @@ def test_interval_0_counts_as_fast_as_acknowledged() -> None:
 
 def test_a_stop_with_nothing_in_flight_is_immediate() -> None:
     machine = connected()
-    assert machine.stop(NOW) == [Persist(machine.record()), Exit()]
+    assert machine.handle(StopAsked(), NOW) == [Persist(machine.record()), Exit()]
 
 
 @pytest.mark.parametrize("end", ["answer", "time", "loss"])
 def test_a_stop_waits_a_little_for_the_batch_in_flight(end: str) -> None:
     machine = connected(found=record(45, 41))
     until = NOW + STOP_TIMEOUT
-    assert not machine.stop(NOW) and not machine.stop(NOW + 1)
+    assert not machine.handle(StopAsked(), NOW) and not machine.handle(StopAsked(), NOW + 1)
     assert machine.deadline() == until
-    assert machine.wake(until - 1) == []  # and no count is taken any more
+    assert machine.handle(TimePassed(), until - 1) == []  # and no count is taken any more
     if end == "answer":
-        commands = machine.answered(1, Status.ACCEPTED, 45, until - 1)
+        commands = machine.handle(Answered(1, Status.ACCEPTED, 45), until - 1)
     elif end == "loss":
-        machine.lost(1, "gone", until - 1)
-        commands = machine.wake(until - 1)
+        machine.handle(Lost(1, "gone"), until - 1)
+        commands = machine.handle(TimePassed(), until - 1)
     else:
-        commands = machine.wake(until)
+        commands = machine.handle(TimePassed(), until)
     assert commands == [Persist(machine.record()), Exit()]
     assert (machine.count, machine.acknowledged) == (45, 45 if end == "answer" else 41)
 
 
 # Any events at all.
 
-LINKS = st.integers(-1, 1)  # from the newest
+OLDER = st.integers(-1, 1)  # than the newest connection
 LASTS = st.integers(-1, 60)
-EVENTS = st.one_of(
-    st.tuples(st.just("wake")),
-    st.tuples(st.just("connected"), LINKS),
-    st.tuples(st.just("refused"), LINKS, st.sampled_from(Refusal), st.integers(0, 20)),
-    st.tuples(st.just("resumed"), LINKS, LASTS),
-    st.tuples(st.just("answered"), LINKS, st.sampled_from(Status), LASTS),
-    st.tuples(st.just("lost"), LINKS, st.sampled_from(["gone", "no route"])),
-    st.tuples(st.just("stop")),
+EVENTS: st.SearchStrategy[SenderEvent] = st.one_of(
+    st.just(TimePassed()),
+    st.builds(Connected, OLDER),
+    st.builds(Refused, OLDER, st.sampled_from(Refusal), st.integers(0, 20)),
+    st.builds(Resumed, OLDER, LASTS),
+    st.builds(Answered, OLDER, st.sampled_from(Status), LASTS),
+    st.builds(Lost, OLDER, st.sampled_from(["gone", "no route"])),
+    st.just(StopAsked()),
 )
 PAUSES = st.sampled_from([0, 1, 20 * MILLISECOND, SECOND, 6 * SECOND])
 
@@ -359,21 +370,21 @@ PAUSES = st.sampled_from([0, 1, 20 * MILLISECOND, SECOND, 6 * SECOND])
     st.lists(st.tuples(PAUSES, EVENTS), max_size=60),
 )
 def test_whatever_is_sent_was_made_durable_before(
-    interval: int, found: Record | None, events: list[tuple[int, tuple[Any, ...]]]
+    interval: int, found: Record | None, events: list[tuple[int, SenderEvent]]
 ) -> None:
-    machine, now = SenderProtocol(APP.replace(interval=interval), found, 7, NOW), NOW
-    disk = check(machine, None, machine.start(now))
-    for pause, (event, *arguments) in events:
+    machine, now = SenderMachine(APP.replace(interval=interval), found, 7, NOW), NOW
+    disk = check(machine, None, machine.handle(Started(), now))
+    for pause, event in events:
         now += pause
-        if event not in {"wake", "stop"}:
-            arguments[0] += machine.link_number
-        disk = check(machine, disk, getattr(machine, event)(*arguments, now))
-        if event == "stop":
+        if not isinstance(event, (Started, TimePassed, StopAsked)):
+            event = event.replace(connection=event.connection + machine.connection)
+        disk = check(machine, disk, machine.handle(event, now))
+        if event == StopAsked():
             break
 
 
 def check(
-    machine: SenderProtocol, disk: Record | None, commands: list[SenderCommand]
+    machine: SenderMachine, disk: Record | None, commands: list[SenderCommand]
 ) -> Record | None:
     """The invariants, and what is on disk after these commands."""
     for place, command in enumerate(commands):

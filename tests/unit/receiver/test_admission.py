@@ -65,7 +65,7 @@ def test_a_stranger_is_cut_off_after_a_while_and_a_sender_is_not(reception: Rece
             assert opened.open() == 101
             started = time.monotonic()
             assert silent.response() == (0, b"") and opened.read() is None
-            assert time.monotonic() - started >= admission.PATIENCE - 0.5
+            assert time.monotonic() - started >= admission.AUTHENTICATION_TIMEOUT - 0.5
             assert count_one(sender, "a") == "accepted"
 
     reception.do(scenario)
@@ -101,7 +101,7 @@ def test_senders_above_the_limit_are_turned_away(reception: Reception) -> None:
 def test_strangers_inside_make_room_for_one_another(
     reception: Reception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "SEATS", 3)
+    monkeypatch.setattr(admission, "PENDING", 3)
 
     def scenario() -> None:
         strangers = [reception.peer() for _ in range(5)]
@@ -382,7 +382,7 @@ def test_complaints_never_show_the_token(reception: Reception) -> None:
 def test_many_who_send_at_one_instant_are_all_served(
     reception: Reception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "FRIENDS_AT_ONCE", 2)
+    monkeypatch.setattr(admission, "SERVED_AT_ONCE", 2)
 
     def scenario() -> None:
         senders = [admitted(reception, f"many{n}") for n in range(9)]

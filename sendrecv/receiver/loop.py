@@ -1,0 +1,182 @@
+"""The loop of the receiver: takes events in groups, and carries out what the machine says to them.
+
+A group is all that arrived while the group before was made durable. It is one transaction; then its
+lines are written, then it is answered. The ledger, the thread that writes and what prints come from
+outside; tests/simulation gives the loop simulated ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import NamedTuple, Protocol
+
+from sendrecv.core.lines import session_line
+from sendrecv.core.receiver import AppState, ReceiverMachine
+from sendrecv.core.receiver_events import (
+    Admit,
+    Answer,
+    CutOff,
+    Print,
+    ReceiverCommand,
+    ReceiverEvent,
+    Refuse,
+    Reply,
+    Row,
+    StoreRow,
+)
+from sendrecv.core.severity import ERROR, NOTICE
+from sendrecv.receiver.ledger import Ledger
+from sendrecv.systemd import Notifier
+
+MAX_APPS = 10_000
+STUCK = 10.0
+"""Seconds after which a write to the ledger or the journal is thought to hang for good."""
+
+
+class Connections(Protocol):
+    """The gateway, as the loop sees it."""
+
+    def cut_off(self, connection: str) -> None:
+        """Close a connection whose place another one has taken."""
+
+    def connections(self) -> int:
+        """How many senders are connected."""
+
+
+class Ports(NamedTuple):
+    """All that the loop needs from outside. writer: runs one call at a time, in order.
+
+    print_orders: see printing.py.
+    """
+
+    ledger: Ledger
+    notifier: Notifier
+    writer: Executor
+    print_orders: Callable[[Sequence[Print]], None]
+
+
+class Pending(NamedTuple):
+    """An event of the group, and where its reply goes; None for no reply."""
+
+    event: ReceiverEvent
+    reply: asyncio.Future[Reply | None]
+
+
+class Receiver:
+    """The loop around one machine; the Inbox of its Gateway."""
+
+    def __init__(self, ports: Ports, make_machine: type[ReceiverMachine] = ReceiverMachine) -> None:
+        self._ledger = ports.ledger
+        self._notifier = ports.notifier
+        self._writer = ports.writer
+        self._print_orders = ports.print_orders
+        self._machine = make_machine(ports.ledger.rows(), MAX_APPS)
+        self._group: list[Pending] = []
+        self._arrived = asyncio.Event()
+        self._stopping = False
+        self._busy_since: float | None = None
+        self._reported = False
+
+    async def run(self, connections: Connections) -> None:
+        """Serve until stop(); then finish the group at hand."""
+        self._notifier.ready()
+        pings = asyncio.get_running_loop().create_task(self._ping(connections))
+        while not self._stopping:
+            await self._arrived.wait()
+            self._arrived.clear()
+            await self._process(self._take_group(), connections)
+        pings.cancel()
+        self._notifier.stopping()
+        self._ledger.close()
+
+    def stop(self) -> None:
+        """End cleanly, soon."""
+        self._stopping = True
+        self._arrived.set()
+
+    def submit(self, event: ReceiverEvent) -> asyncio.Future[Reply | None]:
+        """See gateway.Inbox."""
+        pending = Pending(event, asyncio.get_running_loop().create_future())
+        self._group.append(pending)
+        self._arrived.set()
+        return pending.reply
+
+    def apps(self) -> Mapping[str, AppState]:
+        """See gateway.Inbox."""
+        return self._machine.apps
+
+    def _take_group(self) -> list[Pending]:
+        group, self._group = self._group, []
+        return group
+
+    async def _process(self, group: Sequence[Pending], connections: Connections) -> None:
+        answers = [(pending, self._machine.handle(pending.event)) for pending in group]
+        if await self._make_durable([command for _, commands in answers for command in commands]):
+            self._machine.committed()
+            for pending, commands in answers:
+                self._deliver(pending, commands, connections)
+        else:
+            self._machine.rolled_back()
+            for pending in group:
+                _resolve(pending, None)
+
+    async def _make_durable(self, commands: Sequence[ReceiverCommand]) -> bool:
+        rows = {c.row.app_id: c.row for c in commands if isinstance(c, StoreRow)}
+        orders = [command for command in commands if isinstance(command, Print)]
+        if not rows:
+            return True
+        loop = asyncio.get_running_loop()
+        self._busy_since = loop.time()
+        try:
+            await loop.run_in_executor(
+                self._writer, self._write, list(rows.values()), orders, loop.time()
+            )
+        except (sqlite3.OperationalError, OSError) as error:
+            if not self._reported:
+                problem = f"ledger: {error}, accepting no counts until it can be written"
+                self._notifier.log(ERROR, problem)
+            self._reported = True
+            return False
+        finally:
+            self._busy_since = None
+        if self._reported:
+            self._notifier.log(NOTICE, "ledger: written again")
+        self._reported = False
+        return True
+
+    def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
+        """In the writer's thread."""
+        self._ledger.commit(rows, orders, now)
+        self._print_orders(orders)
+
+    def _deliver(
+        self, pending: Pending, commands: Iterable[ReceiverCommand], connections: Connections
+    ) -> None:
+        for command in commands:
+            match command:
+                case Admit(row, new):
+                    if new:
+                        self._notifier.log(NOTICE, session_line(row))
+                    _resolve(pending, command)
+                case Answer() | Refuse():
+                    _resolve(pending, command)
+                case CutOff(connection):
+                    connections.cut_off(connection)
+        _resolve(pending, None)  # a connection that has closed has no reply
+
+    async def _ping(self, connections: Connections) -> None:
+        """The watchdog's ping: from the loop, unless the writer hangs."""
+        now = asyncio.get_running_loop().time
+        while True:
+            busy = self._busy_since
+            if busy is None or now() < busy + STUCK:
+                self._notifier.working(f"{connections.connections()} senders connected")
+            await asyncio.sleep(self._notifier.ping_interval)
+
+
+def _resolve(pending: Pending, reply: Reply | None) -> None:
+    if not pending.reply.done():  # or cancelled, if its connection has ended
+        pending.reply.set_result(reply)

@@ -1,0 +1,258 @@
+"""The loop of one half of an App: waits for events, and carries out what the machine says to them.
+
+One thread, one queue: the connection's threads and the signal handlers only put events on it. The
+watchdog is pinged by this loop and nothing else, after the work that was due. Clock, queue, store
+and connections come from outside; tests/simulation gives the loop simulated ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from queue import Empty
+
+from sendrecv.core.record import Record
+from sendrecv.core.sender import SECOND, App, SenderMachine
+from sendrecv.core.sender_events import (
+    Answered,
+    Connect,
+    Disconnect,
+    Emit,
+    Exit,
+    Persist,
+    Ready,
+    Report,
+    Resume,
+    SenderCommand,
+    SenderEvent,
+    Started,
+    StopAsked,
+    TimePassed,
+    VerifyLock,
+)
+from sendrecv.core.severity import ERROR, NOTICE, WARNING
+from sendrecv.core.values import Value
+from sendrecv.errors import LockBusy
+from sendrecv.sender.backoff import ENOUGH
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Protocol
+
+    from sendrecv.core.wire import Claim
+    from sendrecv.sender.backoff import Backoff
+    from sendrecv.sender.store import Store
+    from sendrecv.systemd import Notifier
+
+    class Clock(Protocol):
+        """A monotonic clock."""
+
+        def now(self) -> int:
+            """Nanoseconds."""
+
+        def sleep(self, seconds: float) -> None:
+            """See time.sleep()."""
+
+    class Queue(Protocol):
+        """The events: put by any thread or signal handler, got by the loop."""
+
+        def put(self, event: SenderEvent) -> None:
+            """See queue.SimpleQueue."""
+
+        def get(self, *, timeout: float) -> SenderEvent:
+            """See queue.SimpleQueue. Raises queue.Empty."""
+
+    class Link(Protocol):
+        """A connection; its events come by way of the queue, and none after close()."""
+
+        def resume(self) -> None:
+            """Ask for the last count: Resumed."""
+
+        def emit(self, first: int, last: int) -> None:
+            """Send counts: Answered."""
+
+        def close(self) -> None:
+            """Do not wait for anything."""
+
+    OpenLink = Callable[[int, Claim, Callable[[SenderEvent], None]], Link]
+
+SPACE_RETRY = 1.0
+LOCK_PATIENCE = 10.0
+"""Seconds. A predecessor is gone before its successor starts, unless SIGKILL does not end it."""
+
+
+class MonotonicClock:
+    """The clock of this boot."""
+
+    now = staticmethod(time.monotonic_ns)
+    sleep = staticmethod(time.sleep)
+
+
+class Ports(Value):
+    """All that the loop needs from outside. connect: opens a connection, given its number, whom it
+    speaks for, and where its events go.
+    """
+
+    store: Store
+    connect: OpenLink
+    notifier: Notifier
+    backoff: Backoff
+    clock: Clock
+    events: Queue
+
+
+class Sender:
+    """The loop around one machine. acquire(), then run(); stop() may be called in between."""
+
+    _machine: SenderMachine
+
+    def __init__(
+        self, app: App, ports: Ports, make_machine: type[SenderMachine] = SenderMachine
+    ) -> None:
+        self._app = app
+        self._make_machine = make_machine
+        self._store = ports.store
+        self._connect = ports.connect
+        self._notifier = ports.notifier
+        self._backoff = ports.backoff
+        self._clock = ports.clock
+        self._events = ports.events
+        self._connection: Link | None = None
+        self._streak_ends: int | None = self._clock.now() + int(ENOUGH * SECOND)
+        self._stop_asked = self._done = False
+
+    def acquire(self) -> None:
+        """Wait for the App's lock, in the kernel, and for space to make its record.
+
+        Raises LockBusy after LOCK_PATIENCE, for then a person must be told.
+        """
+        self._notifier.status("waiting for the lock")
+        record, epoch = self._wait_for_store()
+        for notice in self._store.notices:
+            self._notifier.log(WARNING, notice)
+        self._machine = self._make_machine(self._app, record, epoch, self._clock.now())
+
+    def run(self) -> None:
+        """Count until told to stop."""
+        self._handle(Started())
+        while not self._done:
+            self._notifier.working(self._machine.status())
+            self._handle(self._next())
+        self._notifier.stopping()
+        self._store.release()
+
+    def stop(self) -> None:
+        """End cleanly, soon. For signal handlers."""
+        self._stop_asked = True
+        self._events.put(StopAsked())
+
+    def _handle(self, event: SenderEvent) -> None:
+        self._carry_out(self._machine.handle(event, self._clock.now()))
+
+    def _next(self) -> SenderEvent:
+        """Wait for an event, a deadline, or the time of the next ping."""
+        event: SenderEvent
+        try:
+            event = self._events.get(timeout=self._timeout())
+        except Empty:
+            event = TimePassed()
+        self._end_streak(event)
+        return event
+
+    def _timeout(self) -> float:
+        deadline = self._machine.deadline()
+        interval = self._notifier.ping_interval
+        if deadline is None:
+            return interval
+        return min(max(deadline - self._clock.now(), 0) / SECOND, interval)
+
+    def _end_streak(self, event: SenderEvent) -> None:
+        """This process works, if it has lived long enough, or has had an answer."""
+        if self._streak_ends is not None and (
+            isinstance(event, Answered) or self._clock.now() >= self._streak_ends
+        ):
+            self._streak_ends = None
+            self._backoff.end()
+
+    def _carry_out(self, commands: Iterable[SenderCommand]) -> None:
+        for command in commands:
+            if self._done:  # stopped while the record could not be written: nothing may follow it
+                return
+            self._carry_out_one(command)
+
+    def _carry_out_one(self, command: SenderCommand) -> None:
+        match command:
+            case Persist(record):
+                self._persist(record)
+            case Ready():
+                self._notifier.ready()
+            case Connect(number, claim):
+                self._close_connection()
+                self._connection = self._connect(number, claim, self._events.put)
+            case Disconnect():
+                self._close_connection()
+            case Resume() if self._connection:
+                self._connection.resume()
+            case Emit(_, first, last) if self._connection:
+                self._connection.emit(first, last)
+            case VerifyLock():
+                self._store.verify()
+            case Report(severity, text):
+                self._notifier.log(severity, text)
+            case Exit():
+                self._done = True
+
+    def _persist(self, record: Record) -> None:
+        """Nothing may go on before the record is durable: a disk that is full is waited for.
+
+        A stop meanwhile ends the process as it is, for the record on disk is the truth.
+        """
+        reported = False
+        while not self._try_commit(record, reported):
+            reported = True
+            self._notifier.working("waiting until the record can be written")
+            if self._stop_asked:
+                self._done = True
+                return
+            self._clock.sleep(min(SPACE_RETRY, self._notifier.ping_interval))
+        if reported:
+            self._notifier.log(NOTICE, "record: written again, counting on")
+
+    def _try_commit(self, record: Record, reported: bool) -> bool:
+        try:
+            self._store.commit(record)
+        except OSError as error:
+            if not reported:
+                problem = f"record: {error.strerror}, not counting until it can be written"
+                self._notifier.log(ERROR, problem)
+            return False
+        return True
+
+    def _wait_for_store(self) -> tuple[Record | None, int]:
+        busy = LockBusy(
+            f"another process holds the lock of App {self._app.app_id}",
+            f"is it another instance's SENDRECV_APP_ID too? (fuser -v {self._store.path})",
+        )
+        reported = False
+        while True:
+            try:
+                with self._notifier.at_most(LOCK_PATIENCE, busy):
+                    return self._store.acquire()
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                self._wait_for_space(error, reported)
+                reported = True
+
+    def _wait_for_space(self, error: OSError, reported: bool) -> None:
+        if not reported:
+            problem = f"record: {error.strerror}, waiting until it can be written"
+            self._notifier.log(ERROR, problem)
+            self._notifier.status("waiting for space to write the record")
+        self._clock.sleep(SPACE_RETRY)
+
+    def _close_connection(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
