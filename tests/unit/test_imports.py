@@ -8,12 +8,12 @@ import ast
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "sendrecv"
+from tests.judges.imports import PACKAGE, below, circles, imported, listing, modules, ours
 
 # What the modules of a folder, or one module, may import of the package. A name stands for all
 # that is below it. The longest name that fits decides.
@@ -61,50 +61,6 @@ for module in sys.argv[2].split():
 """
 
 
-def modules(package: Path) -> dict[str, ast.Module]:
-    """All modules by their names without the package's own; a package is called as its folder."""
-    found = {}
-    for file in sorted(package.rglob("*.py")):
-        parts = file.relative_to(package).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = ast.parse(file.read_text(encoding="utf-8"))
-    return found
-
-
-def imported(module: str, tree: ast.AST, is_package: bool) -> Iterator[str]:
-    """The full names of all modules, and of what is taken from them, that a module imports."""
-    package = ["sendrecv", *module.split(".")] if module else ["sendrecv"]
-    if not is_package:
-        package.pop()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) + 1 - node.level] if node.level else []
-            origin = ".".join([*start, *filter(None, [node.module])])
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
-
-
-def ours(package: Path) -> dict[str, set[str]]:
-    """For each module, what it imports of the package: modules, or names in __init__.py."""
-    all_modules = modules(package)
-    graph: dict[str, set[str]] = {}
-    for name, tree in all_modules.items():
-        is_package = (package / Path(*name.split("."), "__init__.py")).exists()
-        targets = graph.setdefault(name, set())
-        for full in imported(name, tree, is_package):
-            top, *rest = full.split(".")
-            if top == "sendrecv":
-                while ".".join(rest) not in all_modules and len(rest) > 1:
-                    rest.pop()  # a class or a function: the module that has it
-                targets.add(".".join(rest))
-    return graph
-
-
-def below(name: str, folder: str) -> bool:
-    return name == folder or name.startswith(f"{folder}.")
-
-
 def rule_of(module: str) -> str:
     return max((name for name in RULES if name == "" or below(module, name)), key=len)
 
@@ -117,19 +73,6 @@ def forbidden(graph: Mapping[str, set[str]]) -> list[str]:
         for target in sorted(targets)
         if not any(below(target, allowed) for allowed in RULES[rule_of(module)])
     ]
-
-
-def circles(graph: Mapping[str, set[str]]) -> list[str]:
-    """Each module that imports itself by way of others: what is left once all that imports
-    nothing of what is left has been taken away, and so has all that nothing left imports.
-    """
-    left = {module: targets & graph.keys() - {module} for module, targets in graph.items()}
-    while True:
-        wanted = set[str]().union(*left.values())
-        gone = {module for module, targets in left.items() if not targets or module not in wanted}
-        if not gone:
-            return sorted(left)
-        left = {m: targets - gone for m, targets in left.items() if m not in gone}
 
 
 def impurities(package: Path) -> list[str]:
@@ -181,6 +124,12 @@ def test_every_folder_has_a_rule_and_something_in_it() -> None:
 
 def test_nothing_imports_what_it_must_not() -> None:
     assert forbidden(ours(PACKAGE)) == []
+
+
+def test_the_graph_in_the_documents_is_that_of_the_code() -> None:
+    """`python3 -m tests.judges.imports` prints it anew."""
+    page = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    assert f"```\n{listing(PACKAGE)}```\n" in page
 
 
 def test_there_are_no_circles() -> None:
