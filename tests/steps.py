@@ -19,11 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from tests.lab.machine import DEB, TOP, Machine
-from tests.lab.workshop import BUILD, as_builder, build_deb, workshop
+from tests.lab import progress, roots
+from tests.lab.machine import DEB, Machine
+from tests.lab.paths import BUILD, LOGS, TOP
+from tests.lab.workshop import as_builder, build_deb, workshop
 
 CHAOS = "tests/system/test_chaos.py"
-LOGS = BUILD / "log"
 RESULTS = BUILD / "junit"
 AT_ONCE = 2
 
@@ -106,6 +107,7 @@ def _chaos(release: str, log: IO[str]) -> Outcome:
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
     junit = RESULTS / f"{name}-{release}.xml"
     junit.unlink(missing_ok=True)
+    roots.ensure("machine", release)  # here, because pytest would not show that it is being made
     command = [sys.executable, "-m", "pytest", "-v", f"--release={release}", f"--junit-xml={junit}"]
     process = subprocess.Popen(
         [*command, *tests],
@@ -121,7 +123,7 @@ def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) ->
             log.write(line)
             log.flush()
             if line.startswith("tests/") and "::" in line:
-                print(f"    {release}: {line.removeprefix('tests/system/').rstrip()}", flush=True)
+                progress.say(f"    {release}: {line.removeprefix('tests/system/').rstrip()}")
     return of_pytest(process.returncode, junit)
 
 
@@ -179,21 +181,21 @@ STEPS: dict[str, Step] = {
 def run(name: str, step: Step) -> Outcome:
     """Runs one step with its log, and tells how it went."""
     log_file = LOGS / f"{name}.log"
-    print(f"{name} ...", flush=True)
+    progress.say(f"{name} ...")
     started = time.monotonic()
     with log_file.open("w", encoding="utf-8", errors="replace") as log:
         try:
             outcome = step(log)
-        except Exception:  # pylint: disable=broad-exception-caught  # a step's end is a result too
+        # pylint: disable-next=broad-exception-caught  # a step's end is a result too
+        except (Exception, progress.StepFailed):
             traceback.print_exc(file=log)
             outcome = FAILED
     if not outcome.passed and not outcome.failed:
         outcome = FAILED
     report = f"{name}: {outcome} ({time.monotonic() - started:.0f} s)"
     if outcome.failed:
-        tail = log_file.read_text(encoding="utf-8").splitlines()[-40:]
-        report = "\n".join([*(f"    {line}" for line in tail), f"{report}; log: {log_file}"])
-    print(report, flush=True)
+        report = f"{progress.excerpt(log_file, 40)}\n{report}; log: {log_file}"
+    progress.say(report)
     return outcome
 
 

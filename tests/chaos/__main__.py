@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.chaos.campaign import BATCH, Campaign, Options
 from tests.chaos.table import table
 from tests.lab import roots
-from tests.lab.workshop import BUILD
+from tests.lab.paths import BUILD
 
 
 def main() -> int:

@@ -31,13 +31,13 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
-from tests.lab import nspawn, roots
+from tests.lab import nspawn, progress, roots
+from tests.lab.paths import TOP
 
 Command = str | Sequence[str]
 Entry = dict[str, Any]
 Value = TypeVar("Value")
 
-TOP = Path(__file__).resolve().parents[2]
 DEB = Path(os.environ.get("SENDRECV_DEB", TOP / "sendrecv.deb"))
 MACHINES = roots.CACHE / "machines"
 
@@ -350,15 +350,26 @@ def _lines(stream: IO[str] | None, deadline: float) -> Generator[str, None, None
         yield from (line.decode("utf-8", "replace") for line in lines)
 
 
+@contextlib.contextmanager
+def shown(release: str) -> Generator[Machine, None, None]:
+    """A fresh machine for a person who waits for it: the terminal shows what is done meanwhile."""
+    roots.ensure("machine", release)
+    with contextlib.ExitStack() as held:
+        with progress.step(f"booting a throw-away {roots.NAMES[release]}", "boot"):
+            machine = held.enter_context(Machine(release))
+        yield machine
+
+
 def main() -> int:
     """A shell, or a command, in a fresh machine."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.lab.machine", description=__doc__)
     parser.add_argument("release", choices=roots.RELEASES)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
-    with Machine(arguments.release) as machine:
+    with shown(arguments.release) as machine:
         if DEB.exists():
-            machine.install_deb()
+            with progress.step(f"installing {DEB.name} there", "install"):
+                machine.install_deb()
         print(f"{machine.name}, gone when you leave it", file=sys.stderr)
         return machine.interact(" ".join(arguments.command) or ["bash", "-l"])
 

@@ -6,11 +6,11 @@ with Machine("trixie", binds={npm.modules(TOP / "tests/js"): "/srv/node_modules"
 import hashlib
 import os
 import shutil
-import sys
 from pathlib import Path
 
-from tests.lab import roots
+from tests.lab import progress, roots
 from tests.lab.machine import Machine
+from tests.lab.paths import TOP
 
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -23,8 +23,10 @@ def modules(directory: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with roots.locked(target.parent / "lock"):
         if not target.is_dir():
-            print(f"installing {directory.name}/package-lock.json with npm", file=sys.stderr)
-            _install(directory, target)
+            roots.ensure("npm", "trixie")
+            what = f"installing {directory.relative_to(TOP)}/package-lock.json with npm"
+            with progress.step(what, "npm"):
+                _install(directory, target)
     return target / "node_modules"
 
 

@@ -15,11 +15,13 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-RELEASES = ("bookworm", "trixie")
+from tests.lab import progress
+
+NAMES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+RELEASES = tuple(NAMES)
 CACHE = Path(os.environ.get("SENDRECV_TEST_CACHE", "/var/cache/sendrecv-tests"))
 # Empty: mmdebstrap's own choice, Debian's mirror with the updates and security suites.
 MIRROR = os.environ.get("SENDRECV_TEST_MIRROR", "")
@@ -41,6 +43,7 @@ PACKAGES = {
     # Apart, because npm brings 350 packages that nothing else needs.
     "npm": "systemd npm",
 }
+_PURPOSES = {"machine": "to boot", "build": "to build in", "npm": "for npm"}
 
 # A persistent journal; and no timers that wake up in the middle of a test to reach for a network.
 _MACHINE_HOOK = (
@@ -95,24 +98,17 @@ def _remove_superseded(kind: str, release: str) -> None:
             locked(old.with_suffix(".lock"), fcntl.LOCK_EX | fcntl.LOCK_NB),
         ):
             shutil.rmtree(old)
-            old.with_suffix(".log").unlink(missing_ok=True)
 
 
 def _make(kind: str, release: str, target: Path) -> None:
-    print(f"making the {release} root for: {kind} (once, about a minute)", file=sys.stderr)
     partial = target.with_suffix(".new")
     shutil.rmtree(partial, ignore_errors=True)
-    log = target.with_suffix(".log")
     *options, suite = _recipe(kind, release)
     mirror = [MIRROR] if MIRROR else []
     command = ["mmdebstrap", "--mode=root", *_proxies(), *options, suite, str(partial), *mirror]
-    with log.open("w", encoding="utf-8") as output:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-        )
-    if done.returncode:
-        tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])
-        raise SystemExit(f"{tail}\ncannot make the {release} root; the whole log is {log}")
+    what = f"making a {NAMES[release]} {_PURPOSES[kind]}, kept in {CACHE}"
+    with progress.step(what, f"root-{release}-{kind}") as log:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
     partial.rename(target)
 
 

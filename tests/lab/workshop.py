@@ -13,10 +13,11 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
-from tests.lab.machine import DEB, TOP, Machine
+from tests.lab import progress, roots
+from tests.lab.machine import DEB, Machine
+from tests.lab.paths import TOP
 
 TREE = "/home/builder/sendrecv"
-BUILD = TOP / ".build"
 
 
 def _files() -> list[str]:
@@ -42,8 +43,8 @@ def as_builder(command: str) -> list[str]:
     return ["runuser", "-u", "builder", "--", "sh", "-c", f"cd {TREE} && {command}"]
 
 
-def build_deb(log: IO[str] | None = None) -> int:
-    """Builds sendrecv.deb; the output goes to the log or the terminal. Returns the exit status."""
+def build_deb(log: IO[str]) -> int:
+    """Builds sendrecv.deb; the output goes to the log. Returns the exit status."""
     build = "dpkg-buildpackage --build=binary --no-sign && mv ../sendrecv_*.deb ../sendrecv.deb"
     with workshop("trixie") as machine:
         with machine.popen(as_builder(build), stdout=log, stderr=log) as process:
@@ -56,5 +57,17 @@ def build_deb(log: IO[str] | None = None) -> int:
     return status
 
 
+def main() -> int:
+    """Builds sendrecv.deb, and says so."""
+    try:
+        roots.ensure("build", "trixie")
+        with progress.step(f"building {DEB.name}", "deb") as log:
+            if status := build_deb(log):
+                raise subprocess.CalledProcessError(status, "dpkg-buildpackage")
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(build_deb())
+    sys.exit(main())
