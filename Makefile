@@ -63,11 +63,5 @@ clean: ## remove what was built (the cached Debian roots are in /var/cache/sendr
 	rm -rf .build sendrecv.deb .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# Installs what is missing, with fresh package lists only if the ones at hand will not do.
 host:
-	@test "$$(id -u)" = 0 || { echo "run this as root: it boots machines" >&2; exit 1; }
-	@dpkg-query -W -f '$${db:Status-Status}\n' $(HOST_PACKAGES) 2>&1 | grep -qvx installed || exit 0; \
-	echo "installing: $(HOST_PACKAGES)"; \
-	export DEBIAN_FRONTEND=noninteractive; \
-	install="apt-get install -y -qq --no-install-recommends $(HOST_PACKAGES)"; \
-	$$install || { apt-get update -qq && $$install; }
+	@tests/lab/host.sh $(HOST_PACKAGES)
