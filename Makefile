@@ -20,7 +20,7 @@ deb: sendrecv.deb ## build sendrecv.deb
 sendrecv.deb: $(SOURCES) | host
 	@$(PYTHON) -m tests.lab.workshop
 
-demo: host sendrecv.deb ## three minutes: install, start, kill, hang, stop, hand back, and the proof
+demo: host sendrecv.deb ## watch it: install, start, kill, hang, stop, hand back, and the proof
 	@$(PYTHON) -m tests.demo
 
 test: host ## everything: package, linters, types, unit and system tests on both releases
