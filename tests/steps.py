@@ -1,6 +1,6 @@
 """Runs the steps of `make test`, two at a time, and sums up what passed and what failed.
 
-    python3 -m tests.steps [STEP ...]      all steps, if none is named
+    python3 -m tests.steps [STEP ...]      if none is named: all but those of ON_REQUEST
 
 Each step has a log in .build/log/; what fails is shown with the end of its log. A step that ran no
 test at all has failed.
@@ -96,6 +96,20 @@ def _unit(release: str, log: IO[str]) -> Outcome:
     return of_pytest(status, junit)
 
 
+def _coverage(log: IO[str]) -> Outcome:
+    """Of unit tests and simulation. The tables are in the log, and on the terminal if all is well:
+    if not, the end of the log is shown, and the core's table is the last one."""
+    with workshop("trixie") as machine:
+        status = _logged(machine, MEASURED, log)
+        tables = [machine.run(as_builder(table), check=False) for table in COVERAGE_TABLES]
+    text = "\n".join(f"{table.stdout}{table.stderr}" for table in tables)
+    log.write(text)
+    total = sum((of_command(table.returncode) for table in tables), of_command(status))
+    if not total.failed:
+        progress.say(text)
+    return total
+
+
 def _system(release: str, log: IO[str]) -> Outcome:
     return _in_machines(release, ["tests/system", f"--ignore={CHAOS}"], "system", log)
 
@@ -159,6 +173,14 @@ LINTERS = (
 )
 # The versions of Python of the two releases; the types of the libraries are trixie's.
 TYPES = ("mypy --python-version 3.11", "mypy --python-version 3.13")
+# Of the core all lines and branches must be run; no core at all is an error too. Of the rest, the
+# lowest files come first. Both figures count lines and branches together.
+CORE = "sendrecv/core/*"
+MEASURED = "python3 -m coverage run -m pytest tests/unit tests/simulation"
+COVERAGE_TABLES = (
+    f"python3 -m coverage report --omit='{CORE}' --sort=cover",
+    f"python3 -m coverage report --include='{CORE}' --sort=cover --fail-under=100",
+)
 # In an order that makes the two that run first, and the two that run last, need different roots.
 STEPS: dict[str, Step] = {
     "deb": _deb,
@@ -172,7 +194,10 @@ STEPS: dict[str, Step] = {
     "system-trixie": partial(_system, "trixie"),
     "chaos-bookworm": partial(_chaos, "bookworm"),
     "chaos-trixie": partial(_chaos, "trixie"),
+    "coverage": _coverage,
 }
+# It runs again, and more slowly, what the steps of unit tests have run.
+ON_REQUEST = frozenset({"coverage"})
 
 
 # Running them
@@ -225,7 +250,7 @@ def main() -> int:
     """Runs the steps that are asked for; the last line is the sum."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.steps", description=__doc__)
     parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
-    names = parser.parse_args().steps or list(STEPS)
+    names = parser.parse_args().steps or [name for name in STEPS if name not in ON_REQUEST]
     if unknown := set(names) - set(STEPS):
         parser.error(f"no such step: {', '.join(unknown)}; there are: {', '.join(STEPS)}")
     for directory in (LOGS, RESULTS):
