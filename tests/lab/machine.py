@@ -40,6 +40,9 @@ Value = TypeVar("Value")
 
 DEB = Path(os.environ.get("SENDRECV_DEB", TOP / "sendrecv.deb"))
 MACHINES = roots.CACHE / "machines"
+HANG = 180.0
+"""Seconds after which what has not happened never will. No test says how fast something is: each waits
+for an event, and this limit only ends the wait for one that does not come."""
 
 # Nothing of the tester's environment may leak into the machine.
 _ENVIRONMENT = {
@@ -120,7 +123,7 @@ class Machine:
         """The machine's PID 1, as the host sees it."""
         return self._nspawn.leader
 
-    def boot(self, timeout: float = 60) -> None:
+    def boot(self, timeout: float = HANG) -> None:
         """Turns the machine on; returns when its systemd has done all that boot asks for.
 
         That is also so if units failed: `systemctl is-system-running` then says "degraded".
@@ -135,12 +138,12 @@ class Machine:
         """
         self._nspawn.power_cut()
 
-    def poweroff(self, timeout: float = 120) -> None:
+    def poweroff(self, timeout: float = HANG) -> None:
         """An orderly shutdown; returns when the machine is off."""
         self.run("systemctl poweroff --no-block", check=False)
         self._nspawn.wait_off(timeout)
 
-    def reboot(self, timeout: float = 120) -> None:
+    def reboot(self, timeout: float = HANG) -> None:
         """An orderly reboot; returns when the machine is up again."""
         self.run("systemctl reboot --no-block", check=False)
         if (status := self._nspawn.wait_off(timeout)) != nspawn.REBOOT_ASKED:
@@ -155,7 +158,7 @@ class Machine:
         *,
         check: bool = True,
         input: str | None = None,  # pylint: disable=redefined-builtin  # as subprocess.run() has it
-        timeout: float = 60,
+        timeout: float = HANG,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command (a string: by the shell) as root in the machine, and captures its output.
 
@@ -224,7 +227,7 @@ class Machine:
     def install_deb(self, deb: Path = DEB) -> None:
         """Installs a package the way that the README tells a user to."""
         self.put(deb, f"/tmp/{deb.name}")
-        self.run(["apt-get", "install", "-qq", "--reinstall", f"/tmp/{deb.name}"], timeout=180)
+        self.run(["apt-get", "install", "-qq", "--reinstall", f"/tmp/{deb.name}"])
 
     # Units and their journal
 
@@ -258,7 +261,7 @@ class Machine:
         return str(entries[0]["__CURSOR"]) if entries else ""
 
     def follow(
-        self, *matches: str, after: str = "", timeout: float = 30
+        self, *matches: str, after: str = "", timeout: float = HANG
     ) -> Generator[Entry, None, None]:
         """Yields the journal's entries, after that cursor if there is one, as they come.
 
@@ -278,7 +281,7 @@ class Machine:
         predicate: Callable[[Entry], bool],
         *matches: str,
         after: str = "",
-        timeout: float = 30,
+        timeout: float = HANG,
         what: str = "",
     ) -> Entry:
         """Returns the first entry for which the predicate holds, waiting for it to come."""
@@ -288,7 +291,9 @@ class Machine:
                     return entry
         raise MachineError(f"not in {timeout} s: {what or 'that entry'}{self._excerpt()}")
 
-    def wait_until(self, predicate: Callable[[], Value], timeout: float, what: str) -> Value:
+    def wait_until(
+        self, predicate: Callable[[], Value], what: str, timeout: float = HANG
+    ) -> Value:
         """Waits for the predicate to hold, and returns what it returned then.
 
         For what no event tells of; else follow() and wait_entry() know sooner.

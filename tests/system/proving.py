@@ -60,4 +60,4 @@ def drop_in(machine: Machine, unit: str, text: str) -> None:
 def after_restart(app: App) -> None:
     """Waits, once the machine has booted, for main to count again."""
     with app.counts_from("main"):
-        app.machine.wait_until(lambda: app.active() == ["main"], 10, "main active after the boot")
+        app.machine.wait_until(lambda: app.active() == ["main"], "main active after the boot")

@@ -156,6 +156,6 @@ def test_the_token_is_nowhere(target: Target) -> None:
     machine.run(["logger", token])
     machine.write("/etc/note", token)
     with machine.popen(["env", f"A={token}", "sleep", "60"]) as sleeper:
-        machine.wait_until(lambda: found_in(machine, PLACES[2:3]), 10, "in the environment")
+        machine.wait_until(lambda: found_in(machine, PLACES[2:3]), "in the environment")
         sleeper.kill()
     assert found_in(machine, [PLACES[0], PLACES[6]]) == [PLACES[0], PLACES[6]]

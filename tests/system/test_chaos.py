@@ -179,6 +179,6 @@ def test_units_that_let_both_halves_run(app: App) -> None:
     units = "/usr/lib/systemd/system/sender*@.service"
     app.machine.run(f"sed -i '/^Conflicts=/d' {units} && systemctl daemon-reload")
     app.systemctl("start", "--no-block", app.failover)
-    app.machine.wait_until(lambda: app.machine.pid(app.failover), 5, "the failover's process")
+    app.machine.wait_until(lambda: app.machine.pid(app.failover), "the failover's process")
     time.sleep(0.5)
     assert Kind.OVERLAP in kinds(app)

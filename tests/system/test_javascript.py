@@ -63,7 +63,7 @@ SEEN = {
 def test_npm_s_client_counts(host: Machine, name: str) -> None:
     app_id = f"js-{name}"
     words = ["node", f"{HOME}/client.js", "http://127.0.0.1:3000", app_id]
-    done = host.run([*words, *TRANSPORTS[name]], timeout=120)
+    done = host.run([*words, *TRANSPORTS[name]])
     seen = json.loads(done.stdout)
     assert seen.pop("transport") == ("polling" if name == "polling" else "websocket")
     for cut in (seen.pop("cutOff"), seen.pop("takenOver")):

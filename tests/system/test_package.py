@@ -1,7 +1,6 @@
 """The package on real Debian: install, upgrade, reinstall, remove, purge, with senders running."""
 
 import re
-import time
 
 import pytest
 
@@ -131,26 +130,25 @@ def test_senders_run_on_through_an(
 def test_remove_stops_everything(machine: Machine, main_app: App, failover_app: App) -> None:
     main_app.systemctl("enable", main_app.main)
     machine.run("apt-get remove -qq sendrecv")
-    ended = {app.name: len(app.verdict().lines[app.name]) for app in (main_app, failover_app)}
-    time.sleep(6)  # longer than the guard waits
+    _assert_nothing_runs(machine)
     for app in (main_app, failover_app):
         app.assert_sound()
-        assert len(app.verdict().lines[app.name]) == ended[app.name]
     assert len(main_app.verdict().runs["one"]) == 1
-    _assert_nothing_runs(machine)
     machine.install_deb()
     for app, node in ((main_app, "main"), (failover_app, "main")):
         with app.counts_from(node):
             app.systemctl("start", app.main)
-        app.assert_sound(silence=20)
+        app.assert_sound()
 
 
 def _assert_nothing_runs(machine: Machine) -> None:
+    """Nor is anything left, such as the guard's timer, that would start something later."""
     processes = machine.run("ps -eo user:30,args").stdout
     assert "sendrecv" not in processes
     units = machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout
     # Until a purge, what is enabled is still wanted.
     assert all("not-found inactive" in unit for unit in units.splitlines())
+    assert not machine.run("systemctl list-jobs --no-legend").stdout
     assert "3000" not in machine.run("ss -Hltn").stdout
 
 
@@ -182,7 +180,7 @@ def _take_port(machine: Machine) -> None:
     """Another program listens on the receiver's port."""
     listen = "import socket, time; s = socket.create_server(('127.0.0.1', 3000)); time.sleep(999)"
     machine.run(["systemd-run", "--unit=other", "--quiet", "python3", "-c", listen])
-    machine.wait_until(lambda: "3000" in machine.run("ss -Hltn").stdout, 5, "the port is taken")
+    machine.wait_until(lambda: "3000" in machine.run("ss -Hltn").stdout, "the port is taken")
 
 
 def test_port_taken_and_the_advice_taken(bare_machine: Machine) -> None:
@@ -205,7 +203,7 @@ def test_port_taken_and_free_again(bare_machine: Machine) -> None:
     bare_machine.install_deb()
     app = App(bare_machine, "main")
     app.systemctl("start", app.main)
-    with app.counts_from("main", timeout=40):
+    with app.counts_from("main"):
         bare_machine.run("systemctl stop other")
     app.assert_sound()
 
@@ -217,4 +215,4 @@ def test_autopkgtest(machine: Machine) -> None:
     assert tests
     for name in " ".join(tests).split():
         machine.put(TOP / "debian/tests" / name, f"/root/{name}")
-        machine.run(f"/root/{name}", timeout=120)
+        machine.run(f"/root/{name}")

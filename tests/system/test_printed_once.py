@@ -3,37 +3,48 @@
 It prints what the one before has recorded and not printed, and must see all that it has printed.
 """
 
+import contextlib
+import itertools
 import json
 import struct
-import time
 from pathlib import Path
 
 from tests.chaos.arena import clock_library
 from tests.judges.checker import Kind, check
 from tests.lab.machine import Machine
 from tests.system.app import FIELDS, App
+from tests.system.trouble import FAST
 
 STRAY = "/run/systemd/system/receiver.service.d/stray.conf"
 LAST = "journalctl -q --no-pager -o cat _SYSTEMD_UNIT=receiver.service _TRANSPORT=stdout PRIORITY=6"
 KILL = "systemctl kill --signal=KILL --kill-whom=main receiver"
 
 
-def counting(machine: Machine, seconds: float = 2) -> App:
-    """An App that has counted for so long."""
-    app = App(machine, "one")
+def counting(machine: Machine, counts: int = 20, settings: str = FAST) -> App:
+    """An App that has counted so often."""
+    app = App(machine, "one", settings)
     app.start()
-    time.sleep(seconds)
+    app.count(counts)
     return app
+
+
+def await_said(machine: Machine, text: str, times: int, after: str) -> None:
+    """Waits until somebody has said that so often since that cursor."""
+    with contextlib.closing(machine.follow(after=after)) as entries:
+        said = (entry for entry in entries if text in str(entry["MESSAGE"]))
+        assert len([*itertools.islice(said, times)]) == times
 
 
 def test_other_lines_of_its_unit_are_no_payloads(machine: Machine) -> None:
     """More of them than lines are read, from starts that fail: tracebacks of a broken library."""
     app = counting(machine)
     machine.write(STRAY, "[Service]\nExecStartPre=seq 500\nExecStartPre=false\n")
-    machine.run(f"systemctl daemon-reload; {KILL}; sleep 1; rm {STRAY}; systemctl daemon-reload")
-    with app.counts_from("main", timeout=30):
-        pass
-    app.assert_sound(silence=30)
+    since = machine.cursor()
+    machine.run(f"systemctl daemon-reload; {KILL}")
+    await_said(machine, "Failed to start receiver.service", 3, since)
+    with app.counts_from("main"):
+        machine.run(f"rm {STRAY}; systemctl daemon-reload")
+    app.assert_sound()
 
 
 def test_lines_that_were_removed_from_the_journal_are_not_printed_again(machine: Machine) -> None:
@@ -52,12 +63,20 @@ def test_a_full_disk_hides_no_line(machine: Machine) -> None:
     app = counting(machine)
     handed = "/run/sendrecv-receiver-journal"
     machine.tmpfs(handed, "8k")
+    since = machine.cursor()
     machine.run(f"head -c 8k /dev/zero > {handed}/filler; {KILL}")
-    time.sleep(3)
+    await_said(machine, "cat: write error: No space left on device", 2, since)
     machine.run(f"! test -s {handed}/printed")
-    with app.counts_from("main", timeout=40):
+    with app.counts_from("main"):
         machine.run(f"rm {handed}/filler")
-    app.assert_sound(silence=40)
+    app.assert_sound()
+
+
+def await_lines_of_this_boot(machine: Machine) -> None:
+    """Ten more. By their number: a cursor is of no use in a journal that is not in order."""
+    here = f"journalctl --sync; {LAST} -b | wc -l"
+    before = int(machine.run(here).stdout)
+    machine.wait_until(lambda: int(machine.run(here).stdout) >= before + 10, "lines of this boot")
 
 
 def _set_journalds_clock(machine: Machine, hours: int) -> None:
@@ -75,12 +94,13 @@ def test_this_boot_is_read_though_the_wall_clock_of_the_one_before_was_later(
     machine.write("/etc/systemd/system/systemd-journald.service.d/clock.conf", preload)
     _set_journalds_clock(machine, 10)
     machine.run("systemctl daemon-reload && systemctl restart systemd-journald")
-    app = counting(machine, 5)
+    app = counting(machine, 100, "SENDRECV_INTERVAL=0.02")
     app.systemctl("enable", "--quiet", app.main)
     for _ in range(3):  # so that fewer lines are to be read than there are
-        with app.counts_from("main"):
-            machine.run("systemctl restart receiver")
-        time.sleep(4)
+        machine.run("systemctl restart receiver")
+        app.count(100)
+    bound = machine.run("cut -d' ' -f1 /var/lib/sendrecv-receiver/journal-lines").stdout
+    assert int(bound) < len(app.verdict().lines[app.name])
     machine.run("journalctl --sync; journalctl --rotate; journalctl --sync")
     _set_journalds_clock(machine, 0)
     machine.power_cut()
@@ -88,10 +108,9 @@ def test_this_boot_is_read_though_the_wall_clock_of_the_one_before_was_later(
         file.unlink()  # it would have numbered the entries on
     machine.boot()
     for _ in range(2):  # with no cursor to wait after: that is in the wrong order, too
-        machine.wait_until(lambda: machine.pid("receiver"), 10, "a receiver")
-        time.sleep(1)
+        await_lines_of_this_boot(machine)
         machine.run(KILL)
-    time.sleep(1)
+    await_lines_of_this_boot(machine)
     last = json.loads(machine.run(f"{LAST} -n 1").stdout)
     this = json.loads(machine.run(f"{LAST} -b | head -n 1").stdout)
     assert last["count"] < this["count"], "the order of boots is right: this shows nothing"

@@ -100,16 +100,16 @@ def test_lines_that_journald_dropped(machine: Machine) -> None:
 
 
 def test_seals(machine: Machine) -> None:
-    made = machine.run("journalctl --setup-keys --interval=2s --force", check=False)
+    made = machine.run("journalctl --setup-keys --interval=1s --force", check=False)
     key = made.stdout.strip()
     assert key, made.stderr
-    machine.run("systemctl restart systemd-journald && journalctl --rotate && sleep 2.5")
+    machine.run("systemctl restart systemd-journald && journalctl --rotate && sleep 1.5")
     since = machine.run("date +@%s.%N").stdout.strip()
     app = counting(machine)
     with app.counts_from("failover"):
         machine.kill(app.main, "KILL")
     app.stop()
-    machine.run("sleep 5 && logger sealed && sleep 3 && logger sealed")
+    machine.run("sleep 2.5 && logger sealed && sleep 1.5 && logger sealed")
     arguments = ["--since", since, f"--verify-key={key}"]
     verdict = proof(machine, *arguments)
     assert_proven(verdict)

@@ -1,5 +1,6 @@
 """The units on real systemd: whatever ends a half, the other goes on with the next count."""
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -14,10 +15,8 @@ from tests.judges.checker import STARTING, check
 from tests.lab.machine import Machine
 from tests.system.app import App
 
-# Seconds in which counts must go on, on a machine that is busy with other tests too. How fast they
-# do on one that is not is for the benchmark to say.
-QUICK = 4.0
-HANG = 6.0
+STOP_TIMEOUT = 60.0
+"""Seconds. A unit that has no time-out of its own keeps a shutdown waiting for 90."""
 UNITS = (
     "sender@x.service sender-failover@x.service sendrecv@x.target receiver.service receiver.socket"
     " sendrecv-guard.timer sendrecv-guard.service sendrecv-token.path sendrecv-token.service"
@@ -68,7 +67,7 @@ def test_a_signal_to_main(shared: Machine, app: App, signal: str) -> None:
     with app.counts_from("failover"):
         shared.kill(app.main, signal)
     assert app.nodes() == ["main", "failover"]
-    app.assert_sound(HANG if signal == "STOP" else QUICK)
+    app.assert_sound()
 
 
 @pytest.mark.parametrize("signal", ["KILL", "SEGV", "TERM", "STOP"])
@@ -78,7 +77,7 @@ def test_a_signal_to_the_failover(shared: Machine, app: App, signal: str) -> Non
     with app.counts_from("main"):
         shared.kill(app.failover, signal)
     assert app.nodes() == ["main", "failover", "main"]
-    app.assert_sound(HANG if signal == "STOP" else QUICK)
+    app.assert_sound()
 
 
 def test_stop_and_hand_back(app: App) -> None:
@@ -122,13 +121,13 @@ def test_both_started_at_once(app: App) -> None:
 def test_twenty_kills_of_whoever_is_active(shared: Machine, app: App) -> None:
     """On a machine quick enough the last ones meet the start limit, and the guard goes on."""
     kill = f"systemctl kill --signal=KILL --kill-whom=main {app.main} {app.failover}"
-    with app.counts_from(timeout=6):
+    with app.counts_from():
         shared.run(f"for i in $(seq 20); do {kill}; sleep 0.05; done", check=False)
-    app.assert_sound(HANG)
+    app.assert_sound(rescued=True)
 
 
 def test_stop_for_good(shared: Machine, new_app: MakeApp) -> None:
-    """By the target, whichever half runs, alone and with a pattern; longer than the guard waits."""
+    """By the target, whichever half runs, alone and with a pattern; the guard has a last look."""
     alone, with_failover, many, many_failover = (new_app() for _ in range(4))
     for app in (with_failover, many_failover):
         with app.counts_from("failover"):
@@ -138,12 +137,12 @@ def test_stop_for_good(shared: Machine, new_app: MakeApp) -> None:
     assert alone.active() == with_failover.active() == []
     assert (many.active(), many_failover.active()) == (["main"], ["failover"])
     many.systemctl("stop", "sendrecv@*.target")
-    time.sleep(6)
+    guard = ("sendrecv-guard.timer", "sendrecv-guard.service")
+    shared.wait_until(lambda: {alone.state(unit) for unit in guard} == {"inactive"}, "no guard")
     for app in (alone, with_failover, many, many_failover):
         assert not app.active()
         assert "failed" not in (app.state(app.main), app.state(app.failover))
         app.assert_sound()
-    shared.wait_until(lambda: alone.state("sendrecv-guard.timer") == "inactive", 5, "no guard")
 
 
 def test_the_guard_starts_what_is_meant_to_run(app: App) -> None:
@@ -152,37 +151,41 @@ def test_the_guard_starts_what_is_meant_to_run(app: App) -> None:
         app.systemctl("mask", "--runtime", *cannot)
         app.systemctl("stop", app.main)
         assert not app.active()
-        with app.counts_from(started, timeout=8):
+        with app.counts_from(started):
             app.systemctl("unmask", "--runtime", app.failover)
         app.systemctl("unmask", "--runtime", app.main)
         assert app.active() == [started]
         with app.counts_from("main"):
             app.systemctl("start", app.main)
-    app.assert_sound(silence=8)
+    assert len(app.rescues()) == 2
+    app.assert_sound(rescued=True)
 
 
 def test_a_half_that_is_stopped_while_it_starts_is_not_waited_for(
     shared: Machine, app: App
 ) -> None:
-    """No watchdog looks after it yet, and the start time-out is long."""
+    """No watchdog looks after it yet, and the start time-out is long: the guard kills it."""
     record = f"/var/lib/sendrecv/{app.name}.record"
     holder = shared.popen(f"flock {record} -c 'echo held; read -r _'", stdin=subprocess.PIPE)
     try:
         app.systemctl("restart", "--no-block", app.main)
         assert holder.stdout and holder.stdout.readline() == "held\n"
-        shared.wait_until(lambda: app.state(app.main) == "activating", 5, "main starts")
-        time.sleep(0.5)
+        # "->" is before a lock that is waited for.
+        waits = "grep -q -- '-> FLOCK' /proc/locks"
+        shared.wait_until(lambda: not shared.run(waits, check=False).returncode, "main waits")
+        assert app.state(app.main) == "activating"
         app.systemctl("kill", "--signal=STOP", app.main)
     finally:
-        holder.communicate(timeout=5)
-    with app.counts_from("failover", timeout=6):
+        holder.communicate()
+    with app.counts_from("failover"):
         pass
-    app.assert_sound(silence=12)
+    assert app.rescues() == [f"{app.main} was stopped while starting, killing it"]
+    app.assert_sound(rescued=True)
 
 
 def test_the_target_started_alone_starts_main(app: App) -> None:
     app.stop()
-    with app.counts_from("main", timeout=8):
+    with app.counts_from("main"):
         app.systemctl("start", app.target)
 
 
@@ -199,12 +202,11 @@ def test_ten_instances_side_by_side(shared: Machine, new_app: MakeApp) -> None:
 def test_a_hundred_and_fifty_at_once(machine: Machine) -> None:
     """As after a power cut: each start takes seconds, and none is given up or taken over."""
     names = [f"many{number}" for number in range(150)]
-    machine.run(["systemctl", "start", *(f"sender@{name}" for name in names)], timeout=60)
-    machine.wait_until(
-        lambda: len(check(machine.journal("-u", "receiver.service")).lines) == len(names),
-        20,
-        "a count of each",
-    )
+    machine.run(["systemctl", "start", *(f"sender@{name}" for name in names)])
+    with contextlib.closing(machine.follow("-u", "receiver.service")) as entries:
+        missing = set(names)
+        while missing:
+            missing -= check([next(entries)], first=None).lines.keys()
     assert not machine.run("systemctl list-units -q 'sender-failover@*'").stdout
     assert machine.run("systemctl is-system-running").stdout == "running\n"
 
@@ -234,11 +236,11 @@ def test_the_receiver(shared: Machine, new_app: MakeApp, fault: str) -> None:
             pass
     for app in apps:
         assert app.nodes() == ["main"]
-        app.assert_sound(HANG if "STOP" in fault else QUICK)
+        app.assert_sound()
 
 
 def _await_new_receiver(machine: Machine, old: set[int]) -> None:
-    machine.wait_until(lambda: machine.pid("receiver") not in old, 8, "a new receiver")
+    machine.wait_until(lambda: machine.pid("receiver") not in old, "a new receiver")
 
 
 def test_journal_tail_hands_over_the_last_lines(shared: Machine, app: App) -> None:
@@ -272,7 +274,7 @@ def test_journal_tail_hands_over_the_last_lines(shared: Machine, app: App) -> No
         (f"echo 3 '*' {32 * '0'} > $f", last),  # this boot is always read
     ):
         shared.run(f"f={state}/journal-lines; {planted}")
-        shared.run(run, timeout=10)
+        shared.run(run)
         lines = shared.run(f"cat {handed}").stdout.splitlines()
         payloads = dict.fromkeys(line for line in lines if line.startswith('{"count"'))
         assert (list(payloads), lines[-1]) == (expected.splitlines(), "end"), planted
@@ -288,12 +290,26 @@ def test_journal_tail_hands_over_the_last_lines(shared: Machine, app: App) -> No
 # Faults that both halves meet
 
 
-def _most_starts_in_a_second(machine: Machine, units: tuple[str, ...], since: str) -> int:
-    entries = machine.journal(
-        f"--after-cursor={since}", f"MESSAGE_ID={STARTING}", "_PID=1", fields=("UNIT",)
-    )
-    times = [int(entry["__MONOTONIC_TIMESTAMP"]) for entry in entries if entry["UNIT"] in units]
-    return max((sum(a <= b < a + 1_000_000 for b in times) for a in times), default=0)
+def _assert_braked(machine: Machine, units: tuple[str, ...], burst: int, since: str) -> None:
+    """Of those units no more was started, on the whole, than their start limit lets through.
+
+    That is `burst` in a second. The slower the machine, the fewer they are.
+    """
+    entries = machine.journal(f"--after-cursor={since}", fields=("UNIT", "MESSAGE_ID", "_PID"))
+    of_systemd = [e for e in entries if e.get("_PID") == "1" and e.get("MESSAGE_ID") == STARTING]
+    times = [int(e["__MONOTONIC_TIMESTAMP"]) for e in of_systemd if e["UNIT"] in units]
+    assert times
+    assert len(times) <= burst * ((times[-1] - times[0]) / 1e6 + 2), times
+
+
+def _await_looks(machine: Machine, looks: int) -> None:
+    """Waits until the guard, which looks every three seconds, has been called so many times."""
+    for _ in range(looks):
+        before = machine.show("sendrecv-guard.timer", "LastTriggerUSec")
+        machine.wait_until(
+            lambda: machine.show("sendrecv-guard.timer", "LastTriggerUSec") != before,  # noqa: B023
+            "the guard",
+        )
 
 
 @pytest.mark.parametrize(
@@ -324,13 +340,13 @@ def test_never_gives_up_never_spins(shared: Machine, app: App, breaks: str, mend
     try:
         kill = "systemctl kill --signal=KILL --kill-whom=main"
         shared.run(f"{kill} {app.main} receiver", check=False)
-        time.sleep(4)
+        _await_looks(shared, 2)
     finally:
-        with app.counts_from(timeout=30):
+        with app.counts_from():
             shared.run(f"app={app.name}; {mends}")
-    for units in ((app.main, app.failover), ("receiver.service",)):
-        assert _most_starts_in_a_second(shared, units, since) < 20
-    app.assert_sound(silence=40)
+    _assert_braked(shared, (app.main, app.failover), 2 * 6, since)
+    _assert_braked(shared, ("receiver.service",), 15, since)
+    app.assert_sound(rescued=True)
 
 
 def test_a_new_token_reaches_whoever_runs(shared: Machine, app: App) -> None:
@@ -338,7 +354,7 @@ def test_a_new_token_reaches_whoever_runs(shared: Machine, app: App) -> None:
     with app.counts_from("main"):
         shared.run("head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n' > /etc/sendrecv/token")
         shared.wait_until(
-            lambda: not {shared.pid(app.main), shared.pid("receiver")} & {0, *pids}, 5, "restarts"
+            lambda: not {shared.pid(app.main), shared.pid("receiver")} & {0, *pids}, "restarts"
         )
     app.assert_sound()
 
@@ -349,12 +365,12 @@ def test_the_receivers_start_limit_is_not_the_end(shared: Machine, app: App) -> 
     shared.write(limit, "[Unit]\nStartLimitIntervalSec=4s\nStartLimitBurst=2\n")
     shared.run("systemctl daemon-reload")
     kill = "systemctl kill --signal=KILL receiver"
-    with app.counts_from("main", timeout=15):
+    with app.counts_from("main"):
         failed = "systemctl is-failed receiver.socket"
         shared.run(f"until {failed}; do {kill}; sleep 0.1; done", check=False)
         assert app.active() == ["main"]
     shared.run(f"rm {limit}; systemctl daemon-reload")
-    app.assert_sound(silence=15)
+    app.assert_sound()
 
 
 # The sandbox
@@ -391,9 +407,8 @@ def test_a_reboot_starts_what_is_enabled_and_no_failover(shared: Machine, new_ap
     app.systemctl("enable", app.main, failover.main)
     with failover.counts_from("failover"):
         failover.systemctl("start", failover.failover)
-    began, since = time.monotonic(), shared.cursor()
+    since = shared.cursor()
     shared.reboot()
-    assert time.monotonic() - began < 15
     for one in (app, failover):
         with one.counts_from("main"):
             pass
@@ -407,7 +422,7 @@ def test_a_power_cut(shared: Machine, new_app: MakeApp) -> None:
     app = new_app()
     app.systemctl("enable", app.main)
     for _ in range(2):
-        time.sleep(0.5)
+        app.count(3)
         shared.power_cut()
         shared.boot()
         with app.counts_from("main"):
@@ -418,7 +433,5 @@ def test_a_power_cut(shared: Machine, new_app: MakeApp) -> None:
 def test_a_shutdown_does_not_hang(shared: Machine, new_app: MakeApp) -> None:
     app = new_app()
     shared.kill(app.main, "STOP")
-    began = time.monotonic()
-    shared.poweroff()
-    assert time.monotonic() - began < 15
+    shared.poweroff(STOP_TIMEOUT)
     shared.boot()

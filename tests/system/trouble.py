@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tests.judges.checker import Entry
-from tests.lab.machine import Machine
+from tests.lab.machine import HANG, Machine
 from tests.system.app import App
 
 FAST = "SENDRECV_INTERVAL=0.1"
@@ -38,7 +38,7 @@ class Said:
         """All entries. (With a match, journalctl 252 would leave out the first after a cursor.)"""
         return list(self._machine.journal(f"--after-cursor={self._after}"))
 
-    def wait(self, text: str, timeout: float = 60) -> str:
+    def wait(self, text: str, timeout: float = HANG) -> str:
         """Waits for a message with that in it, and returns it."""
         entry = self._machine.wait_entry(
             lambda entry: text in str(entry.get("MESSAGE", "")),
@@ -65,10 +65,10 @@ class Said:
         assert any(f"status={status}" in text for text in said), said
 
 
-def assert_sound(app: App, timeout: float = 60) -> None:
+def assert_sound(app: App) -> None:
     """The App counts on, and has lost and repeated nothing."""
     for _ in range(2):
-        with app.counts_from(timeout=timeout):
+        with app.counts_from():
             pass
     verdict = app.verdict()
     assert not verdict.faults, verdict
