@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.chaos.campaign import BATCH, Campaign, Options
+from tests.chaos.campaign import BATCH, RECOVERY_LIMIT, Campaign, Options
 from tests.chaos.table import table
 from tests.lab import roots
 from tests.lab.paths import BUILD
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None, help="default: at random, and printed")
     parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--recovery", type=float, default=RECOVERY_LIMIT, help="at most, seconds")
     parser.add_argument("--keep", type=Path, default=BUILD / "chaos")
     parser.add_argument("--in-namespace", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -34,7 +35,9 @@ def main() -> int:
         os.execvp("unshare", ["unshare", "--mount", *again])
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     print(f"{arguments.suite}, {arguments.faults} faults, seed {seed}", flush=True)
-    options = Options(arguments.suite, arguments.faults, seed, arguments.keep, arguments.batch)
+    options = Options(
+        arguments.suite, arguments.faults, seed, arguments.keep, arguments.batch, arguments.recovery
+    )
     result = Campaign(options).run()
     arguments.keep.mkdir(parents=True, exist_ok=True)
     kept = arguments.keep / f"{options.suite}-{seed}.json"

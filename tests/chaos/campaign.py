@@ -20,7 +20,8 @@ from tests.lab.nspawn import NspawnError
 
 BATCH = 60
 RECOVERY_LIMIT = 5.0
-"""Seconds after the last fault in which an App must count again, unless the host is overloaded."""
+"""Seconds after the last fault in which an App must count again, unless the host is overloaded: on an
+idle machine of today. `make test` asks for less, since it has to pass on any."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Options:
     seed: int
     keep: Path
     batch: int = BATCH
+    recovery: float = RECOVERY_LIMIT
 
 
 @dataclass
@@ -178,7 +180,7 @@ class Campaign:
         result.worst = worst_by_kind(some, self._strikes)
         result.problems += [f"{fault.kind}: {fault.app}: {fault.text}" for fault in faults]
         result.problems += [f"no line of {app}" for app in APPS if not verdict.lines.get(app)]
-        slow = [silence for silence in some if silence.recovery > RECOVERY_LIMIT]
+        slow = [silence for silence in some if silence.recovery > self._options.recovery]
         hard = [s for s in slow if self._pressure.share(s.begin, s.end) > OVERLOADED]
         result.overloaded = [_describe(silence) for silence in hard]
         result.problems += [f"too long: {_describe(s)}" for s in slow if s not in hard]
