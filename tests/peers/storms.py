@@ -1,11 +1,12 @@
 """What an ill-willed, or broken, program on this machine can do to the receiver.
 
-    python3 -m tests.peers.storms NAME SECONDS
+    python3 -m tests.peers.storms NAME SECONDS [LEAST]
 
 runs in a machine, as tests/system/test_abuse.py does.
 
-Each storm goes on for that long, whatever the receiver does to its connections: one that is closed
-is opened anew. What it prints at the end says how much of it there was.
+Each storm goes on for that long, and until there was at least so much of it (a JSON object like the
+one that it prints), whatever the receiver does to its connections: one that is closed is opened
+anew. What it prints at the end says how much of it there was.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from tests.peers.peer import BINARY, PING, RECEIVER, auth, frame, payload, upgrade
@@ -324,25 +325,28 @@ async def _again(storm: Storm, task: Task, number: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def rage(name: str, seconds: float, token: str) -> Counter[str]:
-    """That storm, for so long."""
+async def rage(
+    name: str, seconds: float, least: Mapping[str, int], token: str
+) -> Counter[str]:
+    """That storm, for so long, and for as long as there was not the least of it."""
     task, number = STORMS[name]
     storm = Storm(token)
     tasks = [asyncio.ensure_future(_again(storm, task, n)) for n in range(number)]
-    _, still = await asyncio.wait(tasks, timeout=seconds)
-    if len(still) < number:
-        await asyncio.gather(*(set(tasks) - still))  # says what is wrong with the storm
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or any(storm.tally[key] < least[key] for key in least):
+        done, _ = await asyncio.wait(tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(*done)  # says what is wrong with the storm: none ends by itself
     return storm.tally
 
 
 def main() -> None:
     """Runs a storm."""
-    name, seconds = sys.argv[1:]
+    name, seconds, *least = sys.argv[1:]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     token = Path("/etc/sendrecv/token").read_text(encoding="ascii").strip()
     loop = asyncio.new_event_loop()
-    tally = loop.run_until_complete(rage(name, float(seconds), token))
+    tally = loop.run_until_complete(rage(name, float(seconds), json.loads(*least or ["{}"]), token))
     print(json.dumps(tally), flush=True)
     os._exit(0)  # what is still open is the kernel's to close, all at once
 

