@@ -85,7 +85,7 @@ class Reception:
         with self._output():
             return self._loop.run_until_complete(call())
 
-    def peer(self, timeout: float = 20, receive_buffer: int = 0) -> Peer:
+    def peer(self, timeout: float = 120, receive_buffer: int = 0) -> Peer:
         """A connection to it. For use in do() only."""
         return Peer(self.address, timeout, receive_buffer)
 

@@ -64,7 +64,7 @@ class Peer:
     """One TCP connection to a receiver."""
 
     def __init__(
-        self, address: tuple[str, int] = RECEIVER, timeout: float = 20, receive_buffer: int = 0
+        self, address: tuple[str, int] = RECEIVER, timeout: float = 120, receive_buffer: int = 0
     ) -> None:
         """`receive_buffer`: bytes that the kernel keeps of what is not read, 0 for megabytes."""
         self._socket = socket.socket()

@@ -43,7 +43,7 @@ def fixture_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """The socket that a service manager would read notifications from."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(10)
+        manager.settimeout(120)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield manager
 
@@ -82,6 +82,7 @@ def test_no_more_pings_than_are_of_use(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    monkeypatch.setattr(systemd.time, "monotonic", lambda: 1000.0)
     with notifying() as notifier:
         for count in range(10):
             notifier.working(f"count {count}")
@@ -97,7 +98,8 @@ def test_a_start_shows_that_it_lives_until_it_is_ready(manager: socket.socket) -
             assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=3000000"
         finally:
             notifier.ready()
-    assert manager.recv(4096) == b"READY=1"
+    while (said := manager.recv(4096)) != b"READY=1":
+        assert said == b"EXTEND_TIMEOUT_USEC=3000000"
     time.sleep(1.2 * systemd.START_SLICE)
     manager.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -111,8 +113,8 @@ def test_a_start_that_waits_for_too_long_ends(manager: socket.socket) -> None:
         try:
             with pytest.raises(LockBusy), notifier.at_most(0.5, LockBusy("busy")):
                 os.read(read, 1)
-            with pytest.raises(TimeoutError):
-                manager.settimeout(0.1)
+            manager.setblocking(False)
+            with pytest.raises(BlockingIOError):
                 manager.recv(4096)
         finally:
             notifier.ready()

@@ -60,12 +60,12 @@ def count_one(peer: Peer, app_id: str) -> Any:
 
 def test_a_stranger_is_cut_off_after_a_while_and_a_sender_is_not(reception: Reception) -> None:
     def scenario() -> None:
+        started = time.monotonic()  # before anybody connects: so it is never less than that
         peers = admitted(reception, "a"), reception.peer(), reception.peer()
         with peers[0] as sender, peers[1] as silent, peers[2] as opened:
             assert opened.open() == 101
-            started = time.monotonic()
             assert silent.response() == (0, b"") and opened.read() is None
-            assert time.monotonic() - started >= admission.AUTHENTICATION_TIMEOUT - 0.5
+            assert time.monotonic() - started >= admission.AUTHENTICATION_TIMEOUT
             assert count_one(sender, "a") == "accepted"
 
     reception.do(scenario)
@@ -259,10 +259,12 @@ def test_who_does_not_read_the_answers_is_cut_off(
     reception: Reception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "MAX_UNREAD", 8)
+    # Or a peer that answers no ping either would be cut off for that first, on a slow machine.
+    monkeypatch.setattr(engineio_limits, "PING_INTERVAL", 3600.0)
 
     def scenario() -> None:
         with admitted(reception, "deaf", receive_buffer=2048) as peer:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 600  # a hang
             # How many answers the kernel takes in depends on how it sizes its buffers.
             while not complained(reception, "deaf/main: more than 8 answers unread"):
                 assert time.monotonic() < until
@@ -284,11 +286,11 @@ def test_a_heartbeat_is_answered_once_and_silence_is_noticed(
     monkeypatch.setattr(engineio_limits, "PING_TIMEOUT", 0.5)
 
     def scenario() -> None:
+        started = time.monotonic()  # before it connects: so it is never less than the two
         with admitted(reception, "a") as peer:
             peer.send_text("3")  # nobody has asked
-            started = time.monotonic()
             assert [peer.read_raw(), peer.read_raw()] == ["2", None]
-            assert 0.7 < time.monotonic() - started < 10
+            assert time.monotonic() - started >= 0.3 + 0.5
 
     reception.do(scenario)
 

@@ -14,7 +14,7 @@ Pair = tuple[buffered_socket.QuickSocket, socket.socket]
 def pair() -> Iterator[Pair]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with buffered_socket.QuickSocket(socket.AF_INET, socket.SOCK_STREAM) as quick:
-            quick.settimeout(5)
+            quick.settimeout(120)
             quick.connect(listener.getsockname())
             peer, _ = listener.accept()
             with peer:

@@ -3,11 +3,13 @@
 import contextlib
 import fcntl
 import os
+import re
 import resource
 import select
 import stat
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,8 @@ from sendrecv.errors import LockLost, RecordFromFuture, StoreUnusable
 from sendrecv.sender.store_file import StateFile
 
 RECORD = Record("app", 1, 41, 40, 5, "b" * 32, "main", "1" * 32)
+HANG = 120.0
+"""Seconds after which what has not happened never will."""
 # Says the epoch and count that it starts from, counts once, and stays until told to end.
 HOLDER = """
 import sys
@@ -53,11 +57,20 @@ def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def says(process: subprocess.Popen[str], timeout: float = 20.0) -> str:
-    """Its next line; "" if there is none within the time."""
+def says(process: subprocess.Popen[str]) -> str:
+    """Its next line."""
     assert process.stdout
-    ready, _, _ = select.select([process.stdout], [], [], timeout)
-    return process.stdout.readline().strip() if ready else ""
+    assert select.select([process.stdout], [], [], HANG)[0]
+    return process.stdout.readline().strip()
+
+
+def await_waiting(process: subprocess.Popen[str]) -> None:
+    """Returns when it waits for a lock that another holds, as the kernel's list says by "->"."""
+    waits = re.compile(rf"-> FLOCK +ADVISORY +WRITE {process.pid} ")
+    until = time.monotonic() + HANG
+    while not waits.search(Path("/proc/locks").read_text(encoding="ascii")):
+        assert process.stdout and not select.select([process.stdout], [], [], 0.005)[0]
+        assert time.monotonic() < until
 
 
 @contextlib.contextmanager
@@ -139,7 +152,7 @@ def test_a_second_process_waits_until_the_first_is_killed(path: Path) -> None:
     with holder(path) as first:
         assert says(first) == "1 -1"
         with holder(path) as second:
-            assert says(second, timeout=0.5) == ""
+            await_waiting(second)
             first.kill()
             assert says(second) == "2 0"
 
@@ -148,7 +161,7 @@ def test_who_waits_for_a_file_that_is_removed_takes_the_new_one(path: Path) -> N
     with holder(path) as first:
         assert says(first) == "1 -1"
         with holder(path) as second:
-            assert says(second, timeout=0.5) == ""
+            await_waiting(second)
             path.unlink()
             first.kill()
             assert says(second) == "1 -1"

@@ -39,7 +39,7 @@ import sys
 from sendrecv.sender.light_client import socketio_client
 socketio_client(tls=True)
 import websocket
-connection = websocket.create_connection(f"wss://{sys.argv[1]}/", timeout=5)
+connection = websocket.create_connection(f"wss://{sys.argv[1]}/", timeout=120)
 print(type(connection.sock).__name__, connection.recv())
 """
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
