@@ -57,6 +57,7 @@ class Owners:
         self._claimed: Claimed | None = None
         self._highest: Claimed | None = None
         self._roles: dict[str, str] = {}  # node to role, as learned from claims
+        self._first_claims: dict[str, Claimed] = {}  # of each run
 
     @property
     def fresh(self) -> bool:
@@ -79,7 +80,15 @@ class Owners:
         self._current.claim = self._claimed = said
         if earlier is None or said.epoch > earlier.epoch:
             self._highest = said
+        self._judge_node(said)
         self._admitted(said)
+
+    def _judge_node(self, said: Claimed) -> None:
+        """A run is one process, and a process is one node."""
+        first = self._first_claims.setdefault(said.run, said)
+        if first.node != said.node:
+            text = f"run {said.run[:8]} was admitted as {first.node} and as {said.node}"
+            self._book.violation(OWN, text, exhibit(first), exhibit(said))
 
     def _disown(self, said: Claimed) -> None:
         """Counts that this receiver printed before it admitted the run were not of that run."""

@@ -27,6 +27,7 @@ from sendrecv.proof.evidence import (
     UnitSaid,
 )
 from sendrecv.proof.judge.basis import NO_COUNT, Basis, counted
+from sendrecv.proof.judge.claims import Claims, Runs, claims_of, judge_claims, runs_by_app
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import (
     BY_ORDER,
@@ -167,14 +168,15 @@ class Judge:
     def verdict(self, names: Collection[str] = ()) -> Verdict:
         """Call once, at the end. `names`: of the Apps or instances asked for; none: all."""
         self._timeline.losses += [Loss(one.text) for one in self._missing]
-        runs = self._runs_by_app()
+        claims = claims_of(self._tallies)
+        runs = runs_by_app(claims, self._timeline.by_instance, self._tallies)
         for name in names:
-            if not any(name == app or name in _instances(runs[app]) for app in runs):
-                runs[name] = []
+            if not any(name == app or name in _instances(runs[app].own) for app in runs):
+                runs[name] = Runs()
         apps = [
-            self._judge(app, its_runs)
+            self._judge(app, its_runs, claims)
             for app, its_runs in sorted(runs.items())
-            if not names or app in names or _instances(its_runs) & set(names)
+            if not names or app in names or _instances(its_runs.own) & set(names)
         ]
         return Verdict(
             worst([app.status for app in apps]),
@@ -194,31 +196,15 @@ class Judge:
             notes.append(f"{self._strays} lines of the receiver are no payloads: not counted")
         return list(dict.fromkeys(notes))
 
-    def _runs_by_app(self) -> dict[str, list[Run]]:
-        """A run's App: by its session; else as its instance's other runs; else the instance."""
-        apps: dict[str, list[Run]] = {app: [] for app in self._tallies}
-        claimed = {
-            session.run: app
-            for app, tally in self._tallies.items()
-            for session in tally.owners.sessions
-        }
-        for instance, runs in self._timeline.by_instance.items():
-            app = next((claimed[run.run] for run in runs if run.run in claimed), instance)
-            for run in runs:
-                app = claimed.get(run.run, app)
-                apps.setdefault(app, []).append(run)
-        for its_runs in apps.values():
-            its_runs.sort(key=lambda run: run.first.order)
-        return apps
-
-    def _judge(self, app: str, runs: list[Run]) -> AppVerdict:
-        tally = self._tally(app)
+    def _judge(self, app: str, its_runs: Runs, claims: Claims) -> AppVerdict:
+        tally, runs = self._tally(app), its_runs.own
         _before_the_journal(tally, runs)
         tally.end()
+        judge_claims(app, tally, claims)
         lives = _lives(tally, runs)
         takeovers = _takeovers(self._timeline, lives)
         book = tally.book
-        check_processes(runs, book)
+        check_processes(its_runs.of_instances, book)
         if lives:
             _doubt_the_first_start(lives[0], book)
         self._doubt_the_journal(tally)

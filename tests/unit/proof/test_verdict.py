@@ -1,5 +1,6 @@
 """The verdict on made-up journals: right ones are PROVEN, and each planted violation is found."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -243,6 +244,74 @@ def test_a_violation_is_found(violation: Callable[[World], None], checks: set[st
     violated = {name for name, status in outcome(verdict).items() if status == VIOLATED}
     assert violated == checks, found(verdict)
     assert verdict.status == VIOLATED
+
+
+# A holder of the token may name any run in a claim.
+
+
+def overlapping() -> World:
+    world = World().up("x")
+    main = world.senders["x"]
+    failover = world.start("x", "failover")
+    world.exit(main)
+    world.admit(failover)
+    world.count("x", "failover")
+    return world
+
+
+def session_line(app: str, run: str, epoch: int = 1, last: int | None = None) -> str:
+    session = {"appID": app, "nodeID": "failover", "epoch": epoch, "run": run, "last": last}
+    return f"session {json.dumps(session)}"
+
+
+def both(world: World) -> dict[str, dict[str, str]]:
+    verdict = judge(world)
+    return {
+        app.app: {check.name: check.status for check in app.checks if check.status == VIOLATED}
+        for app in verdict.apps
+    }
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_run_that_two_apps_claim_is_found_and_stays_in_both_verdicts(which: int) -> None:
+    world = overlapping()
+    starts = [entry for entry in world.entries if entry["MESSAGE"].endswith("starting")]
+    run = [entry["INVOCATION_ID"] for entry in starts if "sender" in entry["UNIT"]][which]
+    world.receive(session_line("evil", run), 5)
+    verdicts = both(world)
+    assert verdicts["x"] == dict.fromkeys([f.ONE, f.ORDER, f.OWN], VIOLATED)
+    assert verdicts["evil"] == dict.fromkeys([f.ONE, f.ORDER, f.OWN], VIOLATED)
+    assert "was admitted for x and for evil" in found(judge(world))
+
+
+def test_a_run_that_another_app_claims_first_is_not_taken_away() -> None:
+    """The failover was killed before the receiver had admitted it."""
+    world = World().up("x")
+    main = world.senders["x"]
+    failover = world.start("x", "failover")
+    world.receive(session_line("evil", failover.run), 5)
+    world.exit(failover)
+    world.exit(main)
+    world.admit(world.start("x", "main"))
+    world.count("x")
+    assert both(world)["x"].keys() >= {f.ONE}
+
+
+def test_a_run_that_is_claimed_for_two_nodes_is_found() -> None:
+    world = World().up("x")
+    world.receive(session_line("x", world.senders["x"].run, epoch=9, last=2), 5)
+    assert outcome(judge(world)) == {f.OWN: VIOLATED}
+    assert "was admitted as main and as failover" in found(judge(world))
+
+
+def test_an_instance_whose_app_id_was_changed_is_no_violation() -> None:
+    world = World().up("x")
+    world.exit(world.senders["x"], "success")
+    world.admit(world.start("x", "main", "z"), "z")
+    world.count("z")
+    verdict = judge(world)
+    assert (verdict.status, [app.app for app in verdict.apps]) == (PROVEN, ["x", "z"])
+    assert [len(app.lives) for app in verdict.apps] == [1, 1]
 
 
 def test_the_witnesses_are_the_entries() -> None:

@@ -1,0 +1,79 @@
+"""Whose each run is: what PID 1 says of a unit's runs, joined with what the receiver admitted.
+
+PID 1 names the instance, the receiver's session line names the App. That line rests on what a
+sender said of itself, so a holder of the token can name another App's run in it. Such a claim may
+add a run to an App; it never takes one away:
+
+- A run belongs to each App for which it was admitted. A run that two Apps claim is a finding.
+- A run that was never admitted belongs to the App of its instance's run before, or of the one
+  after, or of the instance's name.
+- The processes of an instance are checked for each App that one of its runs was admitted for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sendrecv.proof.evidence import Claimed
+from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.findings import OWN
+from sendrecv.proof.judge.owners import exhibit
+from sendrecv.proof.judge.timeline import Run
+
+Claims = dict[str, dict[str, Claimed | None]]
+"""Of each run: the Apps that count with it, and the line that admitted it for each, if any."""
+
+
+@dataclass
+class Runs:
+    """Of one App, in the order of their first entries."""
+
+    own: list[Run] = field(default_factory=list)
+    of_instances: list[Run] = field(default_factory=list)
+    """Also those that were admitted for other Apps only."""
+
+    def sort(self) -> None:
+        """By PID 1's first entries."""
+        for runs in (self.own, self.of_instances):
+            runs.sort(key=lambda run: run.first.order)
+
+
+def claims_of(tallies: Mapping[str, Tally]) -> Claims:
+    """See Claims."""
+    claims: Claims = {}
+    for app, tally in tallies.items():
+        for session in tally.owners.sessions:
+            if session.run:
+                claims.setdefault(session.run, {})[app] = session.claim
+    return claims
+
+
+def runs_by_app(
+    claims: Claims, by_instance: Mapping[str, list[Run]], apps: Iterable[str]
+) -> dict[str, Runs]:
+    """The runs of each App, also of `apps` without any."""
+    found = {app: Runs() for app in apps}
+    for instance, runs in by_instance.items():
+        admitted = [claims[run.run] for run in runs if run.run in claims]
+        owners = set(admitted[0]) if admitted else {instance}
+        for run in runs:
+            owners = set(claims.get(run.run, owners))
+            for app in owners:
+                found.setdefault(app, Runs()).own.append(run)
+        for app in set().union(*admitted) or {instance}:
+            found[app].of_instances += runs
+    for its_runs in found.values():
+        its_runs.sort()
+    return found
+
+
+def judge_claims(app: str, tally: Tally, claims: Claims) -> None:
+    """Find the runs of an App that another App claims, too: one of the two lines is not true."""
+    for session in tally.owners.sessions:
+        others = claims.get(session.run, {}).items()
+        lines = [(other, line) for other, line in others if line and other != app]
+        if session.claim and lines:
+            other, line = lines[0]
+            text = f"run {session.run[:8]} was admitted for {app} and for {other}"
+            tally.book.violation(OWN, text, exhibit(session.claim), exhibit(line))
