@@ -49,14 +49,14 @@ def test_faults_of_every_kind_are_proven_and_told(app: App) -> None:
     assert [run["why"] for run in told["runs"]] == [
         "signal (killed, status 9)",
         "watchdog (killed, status 9)",
-        "success",
-        "success",
+        "stopped",
+        "stopped",
         "success",
         "running",
     ]
     for takeover in told["takeovers"]:
         assert takeover["kind"] == "takeover"
-        keys = ("exited", "started", "ready", "first count")
+        keys = ("exited", "started", "ready", "first_count")
         times = [takeover[key]["monotonic"] for key in keys]
         assert times == sorted(times) and takeover["gap"] < 3_000_000
     assert machine.run("sendrecv proof x").stdout.splitlines()[-1].startswith("PROVEN: 1 App, ")
@@ -75,7 +75,7 @@ def test_boots_and_a_power_cut_are_proven(app: App) -> None:
     after_restart(app)
     assert_proven(proof(machine, "--boot"))
     verdict = proof(machine)
-    assert [boot["shut down"] for boot in verdict["boots"]][:2] == [False, True]
+    assert [boot["shut_down"] for boot in verdict["boots"]][:2] == [False, True]
     kinds = [takeover["kind"] for takeover in verdict["apps"][0]["takeovers"]]
     assert kinds == ["boot", "boot"]
 
@@ -85,7 +85,13 @@ def test_a_pair_that_was_stopped_is_no_takeover(app: App) -> None:
     app.start()
     verdict = proof(app.machine)
     assert_proven(verdict)
-    assert [one["kind"] for one in verdict["apps"][0]["takeovers"]] == ["restart"]
+    assert [one["kind"] for one in verdict["apps"][0]["takeovers"]] == ["start"]
+    assert verdict["apps"][0]["runs"][0]["why"] == "stopped"
+    with app.counts_from("main"):
+        app.systemctl("restart", app.main)
+    verdict = proof(app.machine)
+    assert_proven(verdict)
+    assert [one["kind"] for one in verdict["apps"][0]["takeovers"]] == ["start", "restart"]
 
 
 def test_a_bundle_gives_the_same_verdict_elsewhere(app: App, tmp_path: Path) -> None:

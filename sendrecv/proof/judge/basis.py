@@ -13,6 +13,8 @@ from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.judge.timeline import Run
 
 NO_COUNT = "no count of it is in the journal"
+IN_PLACE = ("takeover", "restart")
+"""The kinds of takeover of an App that goes on, see processes.Takeover."""
 Shown = tuple[str, list[Exhibit]]
 
 
@@ -40,6 +42,17 @@ class Basis:
             case _:
                 return self._counts()
 
+    def nothing(self, check: str) -> str:
+        """Why there is nothing that a check could compare; "" if there is something."""
+        sessions = self.tally.owners.sessions
+        if check == findings.ORDER and not self.takeovers:
+            return "no run was started after another"
+        if check == findings.NEWER and sum(1 for one in sessions if one.counts) < 2:
+            return "no more than one run counted"
+        if check == findings.EPOCHS and sum(1 for one in sessions if one.claim) < 2:
+            return "no more than one session"
+        return ""
+
     def _processes(self) -> Shown:
         text = f"{number(len(self.runs), 'run')} of its senders"
         exhibits = [Exhibit(f"{run.unit}: first", run.first.at, run.first.ref) for run in self.runs]
@@ -53,14 +66,19 @@ class Basis:
             if exited:
                 exhibits.append(Exhibit(f"{before.unit} exited", exited.at, exited.ref))
             exhibits.append(Exhibit(f"{takeover.after.unit} starts", start.at, start.ref))
-            if exited and takeover.kind == "takeover":
+            if exited and takeover.kind in IN_PLACE:
                 waits.append(start.at.mono - exited.at.mono)
-        text = number(len(waits), "takeover")
+        text = number(self._of_kind("takeover"), "takeover")
+        if restarts := self._of_kind("restart"):
+            text += f", {number(restarts, 'restart')} of the same half"
         if waits:
             text += f", the next start {ms(min(waits))} to {ms(max(waits))} after the exit"
-        if others := sum(1 for takeover in self.takeovers if takeover.kind != "takeover"):
+        if others := self._of_kind("start", "boot"):
             text += f"; {number(others, 'start')} after a boot, or after both had been stopped"
         return text, exhibits
+
+    def _of_kind(self, *kinds: str) -> int:
+        return sum(1 for takeover in self.takeovers if takeover.kind in kinds)
 
     def _counts(self) -> Shown:
         tally = self.tally

@@ -7,7 +7,8 @@ add a run to an App; it never takes one away:
 - A run belongs to each App for which it was admitted. A run that two Apps claim is a finding.
 - A run that was never admitted belongs to the App of its instance's run before, or of the one
   after, or of the instance's name.
-- The processes of an instance are checked for each App that one of its runs was admitted for.
+- The processes of an instance are checked for each App that one of its runs was admitted for,
+  but those that only waited for the lock, which is what keeps a process from being a second one.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ def runs_by_app(
             owners = set(claims.get(run.run, owners))
             for app in owners:
                 found.setdefault(app, Runs()).own.append(run)
+        ran = [run for run in runs if run.run in claims or not run.only_waited]
         for app in set().union(*admitted) or {instance}:
-            found[app].of_instances += runs
+            found[app].of_instances += ran
     for its_runs in found.values():
         its_runs.sort()
     return found

@@ -15,7 +15,8 @@ from sendrecv.proof.judge.timeline import Mark, Run, Timeline
 class Takeover:
     """From one run to the next.
 
-    `kind`: "takeover"; "restart" if the pair was stopped between; "boot" if the machine was.
+    `kind`: "takeover" by the other half; "restart" of the same half; "start" if the App was stopped
+    between; "boot" if the machine was.
     Times are marks of the journal; those of one boot are on one monotonic clock.
     """
 
@@ -62,7 +63,9 @@ def kind_of_takeover(timeline: Timeline, before: Run, after: Run) -> str:
         return "boot"
     stops = timeline.pair_stops.get(after.instance, [])
     stopped = any(before.first.order < stop.order < after.first.order for stop in stops)
-    return "restart" if stopped else "takeover"
+    if stopped:
+        return "start"
+    return "restart" if before.unit == after.unit else "takeover"
 
 
 def check_processes(runs: Sequence[Run], book: Book) -> None:

@@ -28,6 +28,8 @@ from sendrecv.proof.judge.findings import Exhibit
 _WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-kill"})
 # With these, no process was ever there.
 _WITHOUT_A_PROCESS = frozenset({"resources", "start-limit-hit"})
+# sendrecv(1): another process has held the App's lock for 10 s.
+_LOCK_BUSY = "exited, status 71"
 
 
 # Of a cursor: which numbering (journald's "seqnum ID"), and the number.
@@ -139,14 +141,25 @@ class Run:
         return self.result in _WITHOUT_A_PROCESS
 
     @property
+    def only_waited(self) -> bool:
+        """Whether it gave up waiting for the App's lock, which another process had.
+
+        The exit status is the process's own word: it is believed only of a process that was neither
+        ready nor, which is for the caller to see, admitted by the receiver.
+        """
+        return self.how == _LOCK_BUSY and not self.started
+
+    @property
     def why(self) -> str:
         """How it ended, for people."""
         if self.left_behind:
             return "given up by PID 1, with a process left behind"
         if self.ended is None:
             return "the boot ended" if self.boot.over else "running"
-        how = f" ({self.how})" if self.how else ""
-        return f"{self.result}{how}"
+        result = f"{self.result} ({self.how})" if self.how else self.result
+        if "stopping" not in self.marks:
+            return "only waited for the App's lock" if self.only_waited else result
+        return "stopped" if self.result == "success" else f"stopped: {result}"
 
 
 @dataclass(slots=True)

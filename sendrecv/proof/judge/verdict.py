@@ -2,6 +2,7 @@
 
 PROVEN: every check holds, on evidence. VIOLATED: some entries show that one does not.
 INCONCLUSIVE: evidence is missing; the checks say which, and what holds without it.
+NOTHING, of a check: it compares two runs, and there is one. It decides nothing.
 
 A check without evidence is inconclusive. A run that has not ended is no doubt as long as no other
 was started after it: what is proven is proven up to the last entry.
@@ -50,6 +51,7 @@ from sendrecv.proof.judge.processes import Takeover, check_processes, kind_of_ta
 from sendrecv.proof.judge.timeline import Boot, Loss, Run, Timeline
 
 PROVEN, VIOLATED, INCONCLUSIVE = "PROVEN", "VIOLATED", "INCONCLUSIVE"
+NOTHING = "NOTHING"
 EXIT_STATUS = {PROVEN: 0, VIOLATED: 1, INCONCLUSIVE: 2}
 
 
@@ -97,6 +99,8 @@ class Verdict:
 
     status: str
     apps: tuple[AppVerdict, ...]
+    unknown: tuple[str, ...]
+    """The names that were asked for, and that no App or instance has."""
     boots: tuple[Boot, ...]
     notes: tuple[str, ...]
     first: At | None
@@ -170,28 +174,28 @@ class Judge:
         self._timeline.losses += [Loss(one.text) for one in self._missing]
         claims = claims_of(self._tallies)
         runs = runs_by_app(claims, self._timeline.by_instance, self._tallies)
-        for name in names:
-            if not any(name == app or name in _instances(runs[app].own) for app in runs):
-                runs[name] = Runs()
+        known = {*runs, *(run.instance for its_runs in runs.values() for run in its_runs.own)}
+        unknown = tuple(name for name in dict.fromkeys(names) if name not in known)
         apps = [
             self._judge(app, its_runs, claims)
             for app, its_runs in sorted(runs.items())
             if not names or app in names or _instances(its_runs.own) & set(names)
         ]
         return Verdict(
-            worst([app.status for app in apps]),
+            worst([*(app.status for app in apps), *(INCONCLUSIVE for _ in unknown)]),
             tuple(apps),
+            unknown,
             tuple(self._timeline.boots.values()),
-            tuple(self._notes()),
+            tuple(self._notes(apps)),
             self._first,
             self._last,
             self._entries,
         )
 
-    def _notes(self) -> list[str]:
+    def _notes(self, apps: Sequence[AppVerdict]) -> list[str]:
         # Where there is nothing to judge, no check tells what is missing.
         losses = self._timeline.losses
-        notes = [loss.text for loss in losses if not loss.certain or not self._entries]
+        notes = [loss.text for loss in losses if not loss.certain or not apps]
         if self._strays:
             notes.append(f"{self._strays} lines of the receiver are no payloads: not counted")
         return list(dict.fromkeys(notes))
@@ -231,11 +235,11 @@ class Judge:
 
 
 def worst(statuses: Sequence[str]) -> str:
-    """The verdict of several; of none, INCONCLUSIVE."""
-    for status in (VIOLATED, INCONCLUSIVE):
+    """The verdict of several; where nothing is proven, INCONCLUSIVE."""
+    for status in (VIOLATED, INCONCLUSIVE, PROVEN):
         if status in statuses:
             return status
-    return PROVEN if statuses else INCONCLUSIVE
+    return INCONCLUSIVE
 
 
 def _instances(runs: Iterable[Run]) -> set[str]:
@@ -266,7 +270,7 @@ def _lives(tally: Tally, runs: Sequence[Run]) -> tuple[Life, ...]:
 def _takeovers(timeline: Timeline, lives: Iterable[Life]) -> tuple[Takeover, ...]:
     takeovers = []
     last: Counted | None = None
-    known = [life for life in lives if life.run]
+    known = [life for life in lives if life.run and (life.session or not life.run.only_waited)]
     for before, after in pairwise(known):
         if before.session and before.session.last:
             last = before.session.last
@@ -290,6 +294,8 @@ def _check(name: str, findings: Findings, basis: Basis) -> Check:
     if name == WHOLE and findings.kept:
         text = "not all of it is here"
     status = VIOLATED if findings.violations else INCONCLUSIVE if findings.doubts else PROVEN
+    if status == PROVEN and (nothing := basis.nothing(name)):
+        return Check(name, NOTHING, nothing, ())
     kept = tuple(sorted(findings.kept, key=lambda finding: not finding.violation))
     more = findings.violations + findings.doubts - len(kept)
     return Check(name, status, text, tuple(exhibits[:1] + exhibits[1:][-1:]), kept, more)

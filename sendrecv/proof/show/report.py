@@ -21,13 +21,23 @@ HEAD, TAIL = 4, 16
 
 def text(verdict: Verdict, notes: Iterable[str] = (), *, whole: bool = False) -> Iterator[str]:
     """Yield lines; the last one is the verdict. `notes`: the reader's."""
+    notes = [*notes, *verdict.notes]
+    if not verdict.apps:
+        yield "; ".join([f"{verdict.status}: {_nothing(verdict)}", *notes])
+        return
     clock = Clock(verdict.first, verdict.last)
     for app in verdict.apps:
         yield from _app(app, clock, whole)
         yield ""
-    for note in (*notes, *verdict.notes):
+    for note in [*notes, *([_nothing(verdict)] if verdict.unknown else [])]:
         yield f"note: {note}"
     yield _summary(verdict)
+
+
+def _nothing(verdict: Verdict) -> str:
+    if not verdict.unknown:
+        return "no entry of a sender or of the receiver is in what was read"
+    return f"no App or instance {', '.join(map(repr, verdict.unknown))} is in what was read"
 
 
 class Clock:
@@ -47,13 +57,13 @@ def _local(at: At) -> datetime:
 
 
 def _summary(verdict: Verdict) -> str:
-    if not verdict.apps or not verdict.first or not verdict.last:
-        return f"{verdict.status}: there is no evidence: no entry of a sender or of the receiver"
     counts = number(sum(app.tally.counts for app in verdict.apps), "count")
     takeovers = number(sum(app.number_of_takeovers for app in verdict.apps), "takeover")
     bad = [app.app for app in verdict.apps if app.status != PROVEN]
+    bad += map(repr, verdict.unknown)
     which = f" ({', '.join(bad[:5])}{', …' if len(bad) > 5 else ''})" if bad else ""
-    times = [_local(at).strftime("%Y-%m-%d %H:%M:%S") for at in (verdict.first, verdict.last)]
+    ends = [at for at in (verdict.first, verdict.last) if at]
+    times = [_local(at).strftime("%Y-%m-%d %H:%M:%S") for at in ends]
     apps = number(len(verdict.apps), "App")
     return f"{verdict.status}{which}: {apps}, {counts}, {takeovers}, {' to '.join(times)}"
 
@@ -154,12 +164,13 @@ def _short(ref: str) -> str:
 
 
 def as_json(verdict: Verdict, notes: Iterable[str] = ()) -> dict[str, Any]:
-    """Times: "monotonic" and "realtime" in microseconds; each entry by its cursor."""
+    """Times and durations are in microseconds; each entry has its cursor. See docs/proof.md."""
     return {
         "verdict": verdict.status,
         "apps": [_app_json(app) for app in verdict.apps],
+        "unknown": list(verdict.unknown),
         "boots": [
-            {"boot": boot.boot, "machine": boot.machine, "shut down": boot.clean}
+            {"boot": boot.boot, "machine": boot.machine, "shut_down": boot.clean}
             for boot in verdict.boots
         ],
         "notes": [*notes, *verdict.notes],
@@ -206,15 +217,15 @@ def _run_json(run: Run | None) -> dict[str, Any]:
 
 def _session_json(session: Session | None) -> dict[str, Any]:
     if session is None:
-        return {"node": None, "epoch": None, "first count": None, "last count": None}
+        return {"node": None, "epoch": None, "first_count": None, "last_count": None}
     claim = session.claim
     known = {"invocation": session.run} if session.run else {}
     return known | {
         "node": session.node,
         "epoch": claim.epoch if claim else None,
         "session": _mark_json(claim),
-        "first count": _count_json(session.first),
-        "last count": _count_json(session.last),
+        "first_count": _count_json(session.first),
+        "last_count": _count_json(session.last),
         "counts": session.counts,
     }
 
@@ -227,7 +238,7 @@ def _takeover_json(takeover: Takeover) -> dict[str, Any]:
         "exited": _mark_json(takeover.exited),
         "started": _mark_json(takeover.started),
         "ready": _mark_json(takeover.ready),
-        "first count": _count_json(takeover.first_count),
+        "first_count": _count_json(takeover.first_count),
         "gap": takeover.gap,
         "silence": takeover.silence,
     }
@@ -240,7 +251,7 @@ def _check_json(check: Check) -> dict[str, Any]:
         "text": check.text,
         "entries": [_exhibit_json(exhibit) for exhibit in check.exhibits],
         "findings": [_finding_json(finding) for finding in check.findings],
-        "more findings": check.more,
+        "more_findings": check.more,
     }
 
 

@@ -107,16 +107,16 @@ class World:
             self.pid1(unit, run, "started")
         return sender
 
-    def exit(self, sender: Sender, how: str = "signal") -> None:
-        """As PID 1 tells it, on systemd 252 and 257 alike."""
+    def exit(self, sender: Sender, how: str = "signal", status: str = "1") -> None:
+        """As PID 1 tells it, on systemd 252 and 257 alike. `status`: of an "exit-code"."""
         unit, run = sender.unit, sender.run
         if how == "success":
             self.pid1(unit, run, "succeeded")
             return
         if how != "timeout":
-            code = ("exited", "1") if how == "exit-code" else ("killed", "9")
-            status = {"COMMAND": "ExecStart", "EXIT_CODE": code[0], "EXIT_STATUS": code[1]}
-            self.pid1(unit, run, "exited", **status)
+            code = ("exited", status) if how == "exit-code" else ("killed", "9")
+            how_so = {"COMMAND": "ExecStart", "EXIT_CODE": code[0], "EXIT_STATUS": code[1]}
+            self.pid1(unit, run, "exited", **how_so)
         self.pid1(unit, run, "failed", UNIT_RESULT=how)
         self.pid1(unit, run, "Triggering OnFailure= dependencies")
 

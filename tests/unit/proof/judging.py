@@ -3,7 +3,7 @@
 import io
 
 from sendrecv.proof.evidence import Missing, statements
-from sendrecv.proof.judge.verdict import PROVEN, Judge, Verdict
+from sendrecv.proof.judge.verdict import NOTHING, PROVEN, Judge, Verdict
 from sendrecv.proof.read.export import entries
 from tests.unit.proof.journals import Fields, World, export
 
@@ -24,12 +24,12 @@ def judge(
 
 
 def outcome(verdict: Verdict) -> dict[str, str]:
-    """The checks that do not hold."""
+    """The checks that do not hold, of those that had something to look at."""
     return {
         check.name: check.status
         for app in verdict.apps
         for check in app.checks
-        if check.status != PROVEN
+        if check.status not in (PROVEN, NOTHING)
     }
 
 

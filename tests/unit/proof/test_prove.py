@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -101,13 +103,29 @@ def test_a_file_is_judged(journal: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run("--file", journal) == 0
     output = capsys.readouterr().out.splitlines()
     assert output[-1].startswith("PROVEN: 2 Apps, 10 counts, 2 takeovers, ")
-    assert sum(line.startswith("  PROVEN        ") for line in output) == 18
+    assert sum(line.startswith("  PROVEN        ") for line in output) == 15
+    assert sum(line.startswith("  NOTHING       ") for line in output) == 3, "y has one run"
 
 
 def test_names_select(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("y", "--file", journal) == 0
     assert "App x" not in capsys.readouterr().out
+
+
+def test_nothing_to_show_is_one_line(
+    journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("z", "--file", journal) == 2
+    assert capsys.readouterr().out == "INCONCLUSIVE: no App or instance 'z' is in what was read\n"
+    assert run("z", "x", "--file", journal) == 2
+    output = capsys.readouterr().out.splitlines()
+    assert "App x" in output and "App z" not in output
+    assert output[-1].startswith("INCONCLUSIVE ('z'): 1 App, ")
+    (tmp_path / "cut").write_bytes(b"cut off")
+    assert run("--file", tmp_path / "cut") == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("INCONCLUSIVE: no entry of a sender or of the receiver is in what was")
+    assert "not read to its end" in line
 
 
 def test_the_exit_status_is_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,11 +163,21 @@ def test_json_has_all_of_it(journal: Path, capsys: pytest.CaptureFixture[str]) -
     assert [run["node"] for run in app["runs"]] == ["main", "failover", "main"]
     assert [run["epoch"] for run in app["runs"]] == [1, 2, 3]
     for takeover in app["takeovers"]:
-        keys = ("exited", "started", "ready", "first count")
+        keys = ("exited", "started", "ready", "first_count")
         times = [takeover[key]["monotonic"] for key in keys]
         assert times == sorted(times) and takeover["gap"] == times[-1] - times[0]
     entries = [entry for check in app["checks"] for entry in check["entries"]]
     assert entries and all(entry["cursor"].startswith("s=") for entry in entries)
+    assert not [key for key in keys_of(verdict) if not re.fullmatch("[a-z_]+", key)]
+
+
+def keys_of(data: object) -> Iterator[str]:
+    if isinstance(data, dict):
+        yield from data
+        data = list(data.values())
+    if isinstance(data, list):
+        for one in data:
+            yield from keys_of(one)
 
 
 def test_files_of_one_machine_are_merged(tmp_path: Path) -> None:

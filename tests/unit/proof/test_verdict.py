@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from sendrecv.proof.judge import findings as f
-from sendrecv.proof.judge.verdict import PROVEN, VIOLATED
-from tests.unit.proof.journals import Fields, World
+from sendrecv.proof.judge.verdict import NOTHING, PROVEN, VIOLATED
+from tests.unit.proof.journals import Fields, Sender, World
 from tests.unit.proof.judging import found, judge, outcome
 
 # What happens to the package, without a violation.
@@ -385,11 +385,78 @@ def test_a_takeover_has_four_times_on_one_clock() -> None:
     ("happens", "kind"),
     [
         (takes_over_and_back, "takeover"),
-        (is_stopped_for_a_while, "restart"),
+        (is_stopped_for_a_while, "start"),
+        (restarts_main, "restart"),
         (loses_power, "boot"),
     ],
 )
-def test_a_start_after_a_pause_is_no_takeover(happens: Callable[[World], None], kind: str) -> None:
+def test_only_the_other_half_takes_over(happens: Callable[[World], None], kind: str) -> None:
     world = World().up("x")
     happens(world)
-    assert {takeover.kind for takeover in judge(world).apps[0].takeovers} == {kind}
+    (app,) = judge(world).apps
+    assert {takeover.kind for takeover in app.takeovers} == {kind}
+    assert app.number_of_takeovers == (len(app.takeovers) if kind == "takeover" else 0)
+
+
+def test_one_run_has_nothing_to_show_of_two() -> None:
+    (app,) = judge(World().up("x")).apps
+    nothing = [check.name for check in app.checks if check.status == NOTHING]
+    assert (app.status, nothing) == (PROVEN, [f.ORDER, f.NEWER, f.EPOCHS])
+    assert all("0 takeovers" not in check.text for check in app.checks)
+
+
+@pytest.mark.parametrize(
+    ("how", "asked", "why"),
+    [
+        ("success", False, "success"),
+        ("success", True, "stopped"),
+        ("signal", False, "signal (killed, status 9)"),
+        ("timeout", True, "stopped: timeout"),
+    ],
+)
+def test_a_stop_that_somebody_asked_for_is_said_to_be_one(how: str, asked: bool, why: str) -> None:
+    world = World().up("x")
+    main = world.senders["x"]
+    if asked:
+        world.pid1(main.unit, main.run, "stopping")
+    world.exit(main, how)
+    (life,) = judge(world).apps[0].lives
+    assert life.run and life.run.why == why
+
+
+def waits_for_the_lock(world: World) -> Sender:
+    """The failover is started beside main, which has the lock; it gives up after a while."""
+    main = world.senders["x"]
+    failover = world.start("x", "failover", ready=False)
+    world.count("x", times=10)
+    world.exit(failover, "exit-code", "71")
+    world.senders["x"] = main
+    world.epochs["x"] -= 1
+    return failover
+
+
+def test_a_process_that_only_waited_for_the_lock_did_not_run_beside_the_other() -> None:
+    world = World().up("x")
+    waits_for_the_lock(world)
+    world.take_over("x")
+    verdict = judge(world)
+    assert (verdict.status, outcome(verdict)) == (PROVEN, {})
+    (app,) = verdict.apps
+    assert [life.run.why for life in app.lives if life.run][1] == "only waited for the App's lock"
+    assert app.number_of_takeovers == 1
+
+
+def test_a_process_that_says_so_and_was_admitted_ran_beside_the_other() -> None:
+    world = World().up("x")
+    failover = waits_for_the_lock(world)
+    world.receive(session_line("x", failover.run, 9, 12), 5)
+    world.exit(world.senders["x"])
+    assert outcome(judge(world))[f.ONE] == VIOLATED
+
+
+def test_a_process_beside_the_other_that_ended_otherwise_is_an_overlap() -> None:
+    world = World().up("x")
+    main = world.senders["x"]
+    world.exit(world.start("x", "failover", ready=False), "exit-code")
+    world.exit(main)
+    assert outcome(judge(world))[f.ONE] == VIOLATED

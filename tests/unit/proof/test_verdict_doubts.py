@@ -42,7 +42,14 @@ def test_a_removed_count_is_a_gap() -> None:
 
 def test_no_evidence_is_no_proof() -> None:
     assert judge([]).status == INCONCLUSIVE
-    assert judge(World().up("x"), "nobody").status == INCONCLUSIVE
+
+
+def test_a_name_that_no_app_has_is_no_proof() -> None:
+    verdict = judge(World().up("x"), "nobody")
+    assert (verdict.status, verdict.apps, verdict.unknown) == (INCONCLUSIVE, (), ("nobody",))
+    verdict = judge(World().up("x"), "nobody", "x")
+    assert (verdict.status, verdict.unknown) == (INCONCLUSIVE, ("nobody",))
+    assert [app.status for app in verdict.apps] == [PROVEN]
 
 
 def test_counts_without_runs_are_no_proof() -> None:
