@@ -31,10 +31,14 @@ class At(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """What the reader found missing; `until`: wall clock, microseconds, where it goes on."""
+    """What the reader found missing; `until`: wall clock, microseconds, where it goes on.
+
+    `somewhere`: it is not known where, so that any line that is not seen may be there.
+    """
 
     text: str
     until: int = 0
+    somewhere: bool = False
 
 
 class Booted(NamedTuple):

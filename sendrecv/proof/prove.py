@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
-from sendrecv.proof.evidence import Booted, statements
+from sendrecv.proof.evidence import Booted, Missing, statements
 from sendrecv.proof.judge.verdict import EXIT_STATUS, Judge, Verdict
 from sendrecv.proof.read import bundle, holes
-from sendrecv.proof.read.journal import Source, boots_of, read, timestamp
+from sendrecv.proof.read.files import Vanished
+from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
 from sendrecv.proof.show import picture, report
 
 DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
 """What journalctl may map: it needs 8 MiB of each file, and is no faster with more."""
+READINGS = 5
+"""The journal is read again if a file was vacuumed before journalctl had opened it."""
 PATIENCE = 1.0
 """Seconds after which progress is shown."""
 
@@ -68,20 +70,39 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run with these arguments; returns the exit status. Raises SendrecvError."""
     arguments = _parser().parse_args(_with_times_attached(argv))
+    verdict, notes = _judged(arguments)
+    _show(verdict, notes, arguments)
+    return EXIT_STATUS[verdict.status]
+
+
+def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
+    """The verdict and notes, of the first reading for which the journal kept its files."""
+    for _ in range(READINGS):
+        with suppress(Vanished):
+            return _judged_once(arguments)
+    judge = Judge()
+    text = f"files of the journal were removed while it was read, {READINGS} times"
+    judge.limit([Missing(text, somewhere=True)])
+    return judge.verdict(arguments.names), []
+
+
+def _judged_once(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
     source = _source(arguments)
-    scope = bundle.Scope(tuple(arguments.names), source.scoped)
-    judge = Judge(DOTS if arguments.svg else 0)
-    notes = _inspect(source, arguments.verify_key)
-    scope.missing += source.missing
     with ExitStack() as held:
+        notes = [source.hold()]
+        held.callback(source.held.close)
+        choose_boot(source)
+        scope = bundle.Scope(tuple(arguments.names), source.scoped)
+        judge = Judge(DOTS if arguments.svg else 0)
+        notes += _inspect(source, arguments.verify_key)
+        scope.missing += source.missing
         writer = held.enter_context(bundle.Writer(arguments.bundle)) if arguments.bundle else None
         _feed(judge, source, scope, writer)
         verdict = judge.verdict(scope.names)
         if writer:
             digest = writer.finish([f"sendrecv proof: {verdict.status}"])
             notes.append(f"{arguments.bundle}: SHA-256 {digest}")
-    _show(verdict, notes, arguments)
-    return EXIT_STATUS[verdict.status]
+    return verdict, [note for note in notes if note]
 
 
 def _with_times_attached(argv: Sequence[str]) -> list[str]:
@@ -105,19 +126,7 @@ def _source(arguments: argparse.Namespace) -> Source:
     source = Source(directory, files, since, until, arguments.boot)
     if arguments.verify_key and source.exports:
         raise UsageError("--verify-key: an export file has no seals, only journal files have")
-    if source.boot is not None and source.exports:
-        source.boot = _boot_id(source.boot, boots_of(source))
     return source
-
-
-def _boot_id(boot: str, boots: list[str]) -> str:
-    """As journalctl has it: 0 the last one, -1 the one before, 1 the first one."""
-    if not re.fullmatch(r"[+-]?\d{1,9}", boot):
-        return boot.replace("-", "")
-    place = int(boot) - 1
-    if not -len(boots) <= place < len(boots):
-        raise UsageError(f"--boot: there are {len(boots)} boots, and no {boot}")
-    return boots[place]
 
 
 def _inspect(source: Source, key: str | None) -> list[str]:
@@ -126,6 +135,7 @@ def _inspect(source: Source, key: str | None) -> list[str]:
         return []
     found = holes.headers(source)
     source.missing += holes.missing(source, found)
+    holes.reach(source, found)
     source.address_space = SPACE + SPACE_PER_FILE * len(found)
     notes = []
     if holes.is_volatile(source, found):
@@ -152,10 +162,10 @@ def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writ
             last = entry
         progress.step()
     progress.end()
-    late = source.missing[known:]
-    judge.limit(late)
-    if writer and late and last:
-        writer.add(bundle.Scope(missing=late).entry(last))
+    late = bundle.Scope(missing=source.missing[known:], unreached=source.period.unreached)
+    judge.limit(late.missing, unreached=late.unreached)
+    if writer and last and (late.missing or late.unreached):
+        writer.add(late.entry(last))
 
 
 def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) -> Iterator[bytes]:
@@ -163,7 +173,7 @@ def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) 
     for entry in stream:
         if said := bundle.scope_of(entry):
             scope.merge(said)
-            judge.limit(said.missing, scoped=said.scoped)
+            judge.limit(said.missing, scoped=said.scoped, unreached=said.unreached)
         else:
             yield entry
 

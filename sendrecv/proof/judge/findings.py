@@ -23,6 +23,10 @@ CHECKS = (ONE, ORDER, ONCE, IN_ORDER, NO_GAP, OWN, NEWER, EPOCHS, WHOLE)
 BY_ORDER = (IN_ORDER, NEWER, EPOCHS)
 """Of two boots, these hold or not by which came first."""
 
+BY_ABSENCE = (ONE, ORDER, NO_GAP, OWN, NEWER)
+"""These may seem not to hold where lines that are there were not read. The others show it by lines
+that were."""
+
 SHOWN = 20
 """Findings of each check that are kept; the others are counted."""
 
@@ -79,12 +83,20 @@ class Findings:
 
     def doubt_between_boots(self, why: str) -> None:
         """It is not known which boot came first."""
+        self._doubt(1, why)
+
+    def doubt_all(self, why: str) -> None:
+        """What they rest on may be a line that was not read."""
+        self._doubt(1, why)
+        self._doubt(2, why)
+
+    def _doubt(self, weight: int, why: str) -> None:
         self.kept = [
-            Finding(False, f"{one.text}: {why}", one.exhibits) if one.weight == 1 else one
+            Finding(False, f"{one.text}: {why}", one.exhibits) if one.weight == weight else one
             for one in self.kept
         ]
-        between, self.weights[1] = self.weights[1], 0
-        self.weights[0] += between
+        doubted, self.weights[weight] = self.weights[weight], 0
+        self.weights[0] += doubted
 
 
 class Book:

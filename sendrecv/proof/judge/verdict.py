@@ -31,6 +31,7 @@ from sendrecv.proof.judge.basis import NO_COUNT, Basis, counted
 from sendrecv.proof.judge.claims import Claims, Runs, claims_of, judge_claims, runs_by_app
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import (
+    BY_ABSENCE,
     BY_ORDER,
     CHECKS,
     EPOCHS,
@@ -117,6 +118,8 @@ class Judge:
         self._tallies: dict[str, Tally] = {}
         self._dots = dots
         self._scoped = False
+        self._unreached = ""
+        self._not_read = ""
         self._missing: list[Missing] = []
         self._first: At | None = None
         self._last: At | None = None
@@ -142,10 +145,19 @@ class Judge:
         self._first = self._first or said.at
         self._last = said.at
 
-    def limit(self, missing: Iterable[Missing], *, scoped: bool = False) -> None:
-        """Say what else is missing, and whether only a part of the journal is there."""
-        self._missing = sorted([*self._missing, *missing], key=lambda one: one.until)
+    def limit(
+        self, missing: Iterable[Missing], *, scoped: bool = False, unreached: str = ""
+    ) -> None:
+        """Say what else is missing, and whether only a part of the journal was asked for.
+
+        `unreached`: what is not there of that part; "" if it is there from its beginning.
+        """
+        found = list(missing)
+        self._missing = sorted([*self._missing, *found], key=lambda one: one.until)
         self._scoped = self._scoped or scoped
+        self._unreached = self._unreached or unreached
+        not_read = (one.text for one in found if one.somewhere)
+        self._not_read = self._not_read or next(not_read, "")
 
     def _feed_other(self, said: Statement) -> None:
         timeline = self._timeline
@@ -196,6 +208,7 @@ class Judge:
         # Where there is nothing to judge, no check tells what is missing.
         losses = self._timeline.losses
         notes = [loss.text for loss in losses if not loss.certain or not apps]
+        notes += [self._unreached] if self._unreached else []
         if self._strays:
             notes.append(f"{self._strays} lines of the receiver are no payloads: not counted")
         return list(dict.fromkeys(notes))
@@ -224,11 +237,16 @@ class Judge:
         for loss in self._timeline.losses:
             if loss.certain:
                 tally.book.doubt(WHOLE, loss.text, *loss.exhibits)
-        if tally.first and not tally.from_the_start and not self._scoped:
+        # Of an App that begins in this journal, nothing can have been before.
+        if tally.first and not tally.from_the_start and (self._unreached or not self._scoped):
             text = f"its counts before {tally.first.number} are not in this journal"
+            text = self._unreached or text
             tally.book.doubt(WHOLE, text, counted("its first", tally.first))
 
     def _doubt_the_order(self, book: Book) -> None:
+        if self._not_read:
+            for check in BY_ABSENCE:
+                book.of[check].doubt_all(self._not_read)
         if why := self._timeline.order_in_doubt:
             for check in BY_ORDER:
                 book.of[check].doubt_between_boots(why)

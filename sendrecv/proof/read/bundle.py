@@ -29,12 +29,15 @@ class Scope:
     names: tuple[str, ...] = ()
     scoped: bool = False
     missing: list[Missing] = field(default_factory=list)
+    unreached: str = ""
+    """What is not there of what was asked for, see period.py."""
 
     def merge(self, said: Scope) -> None:
         """Add what another scope says."""
         self.names = self.names or said.names
         self.scoped = self.scoped or said.scoped
         self.missing += said.missing
+        self.unreached = self.unreached or said.unreached
 
     def entry(self, like: bytes) -> bytes:
         """As an entry of the same time and boot as `like`."""
@@ -44,7 +47,8 @@ class Scope:
             {
                 "names": self.names,
                 "scoped": self.scoped,
-                "missing": [[one.text, one.until] for one in self.missing],
+                "missing": self.missing,
+                "unreached": self.unreached,
             }
         )
         text = b"MESSAGE=What this bundle of sendrecv proof is about"
@@ -58,9 +62,10 @@ def scope_of(entry: bytes) -> Scope | None:
     said = field_of(entry, b"SENDRECV_PROOF")
     try:
         data = cast(dict[str, Any], json.loads(said))
-        missing = [Missing(str(text), int(until)) for text, until in data["missing"]]
-        return Scope(tuple(map(str, data["names"])), bool(data["scoped"]), missing)
-    except (ValueError, KeyError, TypeError):
+        missing = [Missing(str(one[0]), int(one[1]), bool(one[2])) for one in data["missing"]]
+        names = tuple(map(str, data["names"]))
+        return Scope(names, bool(data["scoped"]), missing, str(data["unreached"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
         return Scope(missing=[Missing("the bundle's own entry is damaged")])
 
 

@@ -1,22 +1,24 @@
 """What is missing from journal files, and what their seals say. From journalctl's own output.
 
 journald numbers its entries (the "i=" of a cursor), over reboots too; the numbers of a machine's
-files follow one another. So a file that was rotated away or removed from the middle shows.
+files follow one another. So a file that was rotated away or removed from the middle shows. The
+files of users are numbered with the system's, and may have few entries from a long time: they fill
+no hole by lying around it.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sendrecv.proof.evidence import Missing
-from sendrecv.proof.read.journal import ENVIRONMENT, LIVE, Source
+from sendrecv.proof.evidence import Missing, field
+from sendrecv.proof.read.files import LIVE
+from sendrecv.proof.read.journal import Source, first_of, seconds
+from sendrecv.proof.read.period import MARK, Clock
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,17 @@ class Header:
     """Of a journal file: the numbers and times (wall clock, microseconds) of its entries."""
 
     path: str
+    machine: str
     series: str
     head: int
     tail: int
     head_time: int
     tail_time: int
+
+    @property
+    def of_user(self) -> bool:
+        """Whether it is a user's. What is evidence is in the system's."""
+        return Path(self.path).name.startswith("user-")
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class Seal:
 
 
 _PATTERNS = {
+    "machine": r"^Machine ID: (\w+)",
     "series": r"^Sequential number ID: (\w+)",
     "head": r"^Head sequential number: (\d+)",
     "tail": r"^Tail sequential number: (\d+)",
@@ -51,41 +60,101 @@ _PATTERNS = {
 
 def headers(source: Source) -> list[Header]:
     """Of the journal files that can be read and have entries."""
-    command = ["journalctl", "--quiet", *source.options(), "--header"]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    found = (_header(part) for part in re.split(r"^File path: ", done.stdout, flags=re.M)[1:])
+    output = source.journalctl.text("--header")
+    found = (_header(part) for part in re.split(r"^File path: ", output, flags=re.M)[1:])
     return [header for header in found if header]
 
 
 def _header(text: str) -> Header | None:
     values = {name: re.search(pattern, text, re.M) for name, pattern in _PATTERNS.items()}
-    series, head, tail, head_time, tail_time = values.values()
-    if not (series and head and tail and head_time and tail_time) or head[1] == "0":
+    machine, series, head, tail, head_time, tail_time = values.values()
+    if not (machine and series and head and tail and head_time and tail_time) or head[1] == "0":
         return None
     times = (int(head_time[1], 16), int(tail_time[1], 16))
-    return Header(text.split("\n", 1)[0], series[1], int(head[1]), int(tail[1]), *times)
+    path = text.split("\n", 1)[0]
+    return Header(path, machine[1], series[1], int(head[1]), int(tail[1]), *times)
 
 
 def missing(source: Source, found: Iterable[Header]) -> Iterator[Missing]:
     """What is not there, of what is asked for."""
-    if (count := len(unreadable(source))) > 0:
+    if (count := len(source.held.unreadable)) > 0:
         text = f"{count} journal files cannot be read by this user"
         yield Missing(f"{text}: run it as root, or as a member of the group systemd-journal")
-    series = defaultdict(list)
+    machines = defaultdict(list)
     for header in found:
+        if not header.of_user:
+            machines[header.machine].append(header)
+    for files in machines.values():
+        yield from _of_machine(source, files)
+
+
+def _of_machine(source: Source, files: list[Header]) -> Iterator[Missing]:
+    series = defaultdict(list)
+    for header in sorted(files, key=lambda header: header.head):
         series[header.series].append(header)
-    for files in series.values():
-        yield from _holes(source, sorted(files, key=lambda header: header.head))
+    numberings = sorted(series.values(), key=lambda its: min(one.head_time for one in its))
+    tails = {header.tail for header in files}
+    clock = Clock(source.period)
+    for place, its in enumerate(numberings):
+        head = its[0].head
+        # A damaged file is put aside, and the new one's numbering goes on with its numbers.
+        if place and head > 1 and head - 1 not in tails:
+            text = f"the journal's entries before {head}, of another numbering, are missing"
+            yield Missing(text, its[0].head_time)
+        yield from _holes(source, its)
+        for header in its:
+            yield from clock.missing(header.head_time, header.tail_time)
 
 
 def _holes(source: Source, files: list[Header]) -> Iterator[Missing]:
     last, last_time = files[0].tail, files[0].tail_time
     for header in files[1:]:
         if header.head > last + 1 and _asked_for(source, last_time, header.head_time):
-            text = f"the journal's entries {last + 1} to {header.head - 1} are missing"
-            yield Missing(text, header.head_time)
+            if not _are_of_users(source, range(last + 1, header.head), last_time, header.head_time):
+                text = f"the journal's entries {last + 1} to {header.head - 1} are missing"
+                yield Missing(text, header.head_time)
         if header.tail > last:
             last, last_time = header.tail, header.tail_time
+
+
+def _are_of_users(source: Source, numbers: range, since: int, until: int) -> bool:
+    """Whether these entries, between two of the system's files, are all in files of users."""
+    users = source.held.only("user-")
+    if not users.descriptors:
+        return False
+    times = (f"--since={seconds(since)}", f"--until={seconds(until)}")
+    entries = replace(source.journalctl, held=users).entries("--output-fields=_BOOT_ID", *times)
+    found = {number_of(entry) for entry in entries}
+    return found.issuperset(numbers)
+
+
+def number_of(entry: bytes) -> int:
+    """journald's number of an entry."""
+    number = re.match(rb"s=[0-9a-f]+;i=([0-9a-f]+);", field(entry, b"__CURSOR"))
+    return int(number[1], 16) if number else 0
+
+
+def reach(source: Source, found: Iterable[Header]) -> None:
+    """Tell the period where the journal begins, and whether that is early enough."""
+    files = [header for header in found if not header.of_user]
+    period = source.period
+    if not source.scoped or not files:
+        return
+    period.begins = min(header.head_time for header in files)
+    if source.since is not None and period.begins <= source.since:
+        period.reached = True
+    if source.boot is not None:
+        first = first_of(source.boot, source)
+        if first is None:
+            source.missing.append(Missing(f"boot {source.boot} is not in this journal"))
+        else:
+            earlier = (one.series == first.numbering and one.head < first.number for one in files)
+            begins_it = first.number == 1 and _has_mark(source, source.boot)
+            period.reached = period.reached or any(earlier) or begins_it
+
+
+def _has_mark(source: Source, boot: str) -> bool:
+    return source.journalctl.first(*MARK, f"_BOOT_ID={boot}") is not None
 
 
 def _asked_for(source: Source, since: int, until: int) -> bool:
@@ -94,30 +163,10 @@ def _asked_for(source: Source, since: int, until: int) -> bool:
     )
 
 
-def unreadable(source: Source) -> list[Path]:
-    """The journal files that this user cannot read."""
-    if source.files:
-        return [path for path in source.journal_files if not os.access(path, os.R_OK)]
-    directories = [source.directory] if source.directory else list(_live_directories())
-    files = [path for top in directories for path in (top, *top.glob("**/*.journal*"))]
-    return [path for path in files if path.exists() and not os.access(path, os.R_OK)]
-
-
-def _live_directories() -> Iterator[Path]:
-    try:
-        machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()
-    except OSError:
-        return
-    for top in LIVE:
-        if top.is_dir():
-            directory = top / machine
-            yield directory if os.access(top, os.X_OK) else top
-
-
 def is_volatile(source: Source, found: Iterable[Header]) -> bool:
     """Whether this machine keeps its journal in memory only."""
     paths = [header.path for header in found]
-    return source.live and bool(paths) and all(path.startswith("/run/") for path in paths)
+    return source.live and bool(paths) and all(Path(path).is_relative_to(LIVE[1]) for path in paths)
 
 
 # Seals
@@ -125,11 +174,10 @@ def is_volatile(source: Source, found: Iterable[Header]) -> bool:
 
 def verify(source: Source, key: str) -> list[Seal]:
     """Check all files' seals with the key that `journalctl --setup-keys` printed."""
-    command = ["journalctl", *source.options(), "--verify", f"--verify-key={key}"]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    seals = list(_seals(done.stdout + done.stderr))
+    output = source.journalctl.verify(key)
+    seals = list(_seals(output))
     if not seals:
-        last = (done.stderr.strip() or "journalctl --verify says nothing").split("\n")[-1]
+        last = (output.strip() or "journalctl --verify says nothing").split("\n")[-1]
         return [Seal("", last, 0)]
     return seals
 

@@ -1,38 +1,26 @@
-"""Reads the evidence: this machine's journal, other machines' journal files, and export files.
-
-journalctl reads the journal files, and hands over the export format. Measured on a day of 864,000
-lines: journalctl's export 5.7 s, beside which the other core parses it in 5.7 s; python3-systemd's
-Reader 8.4 s in one process, its private methods 2.1 s; journalctl's JSON 19 s before any parsing.
-So there is one parser for all sources, no private interface, and a command that anyone can repeat.
-"""
+"""Reads the evidence: this machine's journal, other machines' journal files, and export files."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import gzip
-import hashlib
 import heapq
 import os
 import re
+import stat
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO, cast
 
 from sendrecv.errors import UsageError
 from sendrecv.proof.evidence import Missing
 from sendrecv.proof.evidence import field as field_of
 from sendrecv.proof.evidence import time_of
-from sendrecv.proof.read.export import ExportError, Stream, entries
+from sendrecv.proof.read import exports, files
+from sendrecv.proof.read.files import Held
+from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl, sync
+from sendrecv.proof.read.period import Period
 
 JOURNAL_MAGIC = b"LPKSHHRH"
-GZIP_MAGIC = b"\x1f\x8b"
-LIVE = (Path("/var/log/journal"), Path("/run/log/journal"))
-PIPE = 1 << 20
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 # What evidence.py looks at. Of the senders' units only that they have processes.
 _MATCHES = (
@@ -56,13 +44,15 @@ class Source:
     until: int | None = None
     boot: str | None = None
     missing: list[Missing] = field(default_factory=list)
+    held: Held = field(default_factory=Held)
     address_space: int = 0
-    """journalctl's limit in bytes, 0 for none. It maps as much of the files as it may."""
+    """See Journalctl."""
 
     def __post_init__(self) -> None:
         kinds = [(path, _is_journal(path)) for path in self.files]
         self.journal_files = [path for path, is_journal in kinds if is_journal]
         self.exports = [path for path, is_journal in kinds if not is_journal]
+        self.period = Period(self.since, self.until, self.boot)
 
     @property
     def has_journal(self) -> bool:
@@ -79,15 +69,31 @@ class Source:
         """Whether only a part of the journal is asked for."""
         return self.since is not None or self.boot is not None
 
-    def options(self) -> list[str]:
-        """journalctl's options that say where the journal is."""
-        if self.directory:
-            return [f"--directory={self.directory}"]
-        return [f"--file={path}" for path in self.journal_files]
+    @property
+    def journalctl(self) -> Journalctl:
+        """For the files that are held."""
+        return Journalctl(self.held, self.missing, self.address_space)
+
+    def hold(self) -> str:
+        """Open the journal's files, up to what was said a moment ago; returns a note, or ""."""
+        note = sync() if self.live and os.geteuid() == 0 else ""
+        if self.journal_files:
+            self.held = files.hold_files(self.journal_files)
+        elif self.has_journal:
+            self.held = files.hold_directories(self.directory)
+        if not self.held.steady:
+            text = f"the journal was rotated while it was read, {files.TRIES} times"
+            self.missing.append(Missing(text, somewhere=True))
+        return note
 
 
 def _is_journal(path: Path) -> bool:
+    """A pipe could not be read twice, and a device has no end."""
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind):
+            hint = "for a directory, use --directory" if stat.S_ISDIR(kind) else ""
+            raise UsageError(f"--file: {path} is not a file", hint)
         with path.open("rb") as file:
             return file.read(8) == JOURNAL_MAGIC
     except OSError as error:
@@ -99,7 +105,10 @@ def timestamp(text: str) -> int:
     command = ["systemd-analyze", "timestamp", "--", text]
     zone = {name: os.environ[name] for name in ("TZ",) if name in os.environ}
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "TZ"} | zone
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    except FileNotFoundError:
+        raise UsageError("systemd-analyze is not installed", "it is asked what a time is") from None
     seconds = re.search(r"UNIX seconds: @(\d+)(?:\.(\d+))?", done.stdout)
     if done.returncode or not seconds:
         raise UsageError(f"{text!r} is not a time", "see systemd.time(7), such as '-1h' or '12:00'")
@@ -108,11 +117,8 @@ def timestamp(text: str) -> int:
 
 def read(source: Source) -> Iterator[bytes]:
     """Yield the entries that may be evidence, oldest first, as export.entries() does."""
-    if source.live and os.geteuid() == 0:
-        # What was said a moment ago; if it fails, that is not read.
-        subprocess.run(["journalctl", "--sync"], capture_output=True, env=ENVIRONMENT, check=False)
-    streams = [_of_export(path, source) for path in source.exports]
-    if source.has_journal:
+    streams = [exports.read(path, source.period, source.missing) for path in source.exports]
+    if source.held.descriptors:
         streams[:0] = _of_journalctl(source)
     if len(streams) == 1:
         return streams[0]
@@ -130,7 +136,7 @@ class _Order:
         return at.mono + self._offsets.setdefault(at.boot, at.wall - at.mono)
 
 
-# journalctl
+# Boots
 
 
 @dataclass(frozen=True)
@@ -144,20 +150,35 @@ class Boot:
     wall: int
 
 
-def _of_journalctl(source: Source) -> list[Iterator[bytes]]:
-    """A stream for each machine, boot after boot.
+def choose_boot(source: Source) -> None:
+    """Turn what --boot names into the boot's ID, as journalctl has it.
 
-    journalctl merges boots by the wall clock where journald's numbering does not span them (before
-    systemd 254 a power cut ends it), and mixes them up if that clock was set back.
+    0 is the last boot, -1 the one before, 1 the first one. Where nothing can be read, there is
+    nothing to choose from, and that will be said.
     """
-    senders = _sender_units(source)
-    boots = [] if source.boot is not None else _boots(source)
-    if len(boots) < 2:
-        return [_of_boot(source, senders)]
-    machines: dict[str, list[str]] = {}
-    for boot in in_order(boots):
-        machines.setdefault(boot.machine, []).append(boot.boot)
-    return [_of_boots(source, senders, its_boots) for its_boots in machines.values()]
+    name = source.boot
+    if name is None:
+        return
+    if re.fullmatch(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", name):
+        source.boot = name.replace("-", "").lower()
+    elif not re.fullmatch(r"[+-]?\d{1,9}", name):
+        raise UsageError(f"--boot: {name!r} is not a boot", "0, -1, or an ID of 32 hex digits")
+    elif boots := _boots_of(source):
+        place = int(name) - 1
+        if not -len(boots) <= place < len(boots):
+            raise UsageError(f"--boot: there are {len(boots)} boots, and no {name}")
+        source.boot = boots[place]
+    source.period = Period(source.since, source.until, source.boot)
+
+
+def _boots_of(source: Source) -> list[str]:
+    """Those in the files, in the order in which they came."""
+    of_journal = [boot.boot for boot in in_order(_boots(source))]
+    if not source.exports:
+        return of_journal
+    plain = Source(files=tuple(source.exports))
+    seen = dict.fromkeys(field_of(entry, b"_BOOT_ID").decode() for entry in read(plain))
+    return list(dict.fromkeys([*of_journal, *(boot for boot in seen if boot)]))
 
 
 def in_order(boots: list[Boot]) -> list[Boot]:
@@ -169,17 +190,13 @@ def in_order(boots: list[Boot]) -> list[Boot]:
 
 
 def _boots(source: Source) -> list[Boot]:
-    names = _values_of("_BOOT_ID", source)
-    # One alone needs no order.
-    found = [_first_of(name, source) for name in names] if len(names) > 1 else []
+    found = [first_of(name, source) for name in _values_of("_BOOT_ID", source)]
     return [boot for boot in found if boot]
 
 
-def _first_of(name: str, source: Source) -> Boot | None:
-    command = [*_journalctl(source), "--output-fields=_MACHINE_ID", f"_BOOT_ID={name}"]
-    with _popen(command, subprocess.DEVNULL) as process:
-        entry = next(_entries(cast(Stream, process.stdout), "journalctl", []), None)
-        process.kill()
+def first_of(name: str, source: Source) -> Boot | None:
+    """A boot, by its ID; None if no entry of it is there."""
+    entry = source.journalctl.first("--output-fields=_MACHINE_ID", f"_BOOT_ID={name}")
     cursor = _CURSOR.match(field_of(entry, b"__CURSOR").decode()) if entry else None
     if not entry or not cursor:
         return None
@@ -187,63 +204,48 @@ def _first_of(name: str, source: Source) -> Boot | None:
     return Boot(name, machine, cursor[1], int(cursor[2], 16), time_of(entry).wall)
 
 
+# journalctl
+
+
+def _of_journalctl(source: Source) -> list[Iterator[bytes]]:
+    """A stream for each machine, boot after boot.
+
+    journalctl merges boots by the wall clock where journald's numbering does not span them (before
+    systemd 254 a power cut ends it), and mixes them up if that clock was set back.
+    """
+    senders = _sender_units(source)
+    if source.boot is not None:
+        return [_of_boot(source, senders, source.boot)]
+    # One alone needs no order.
+    boots = _boots(source) if len(_values_of("_BOOT_ID", source)) > 1 else []
+    if len(boots) < 2:
+        return [_of_boot(source, senders)]
+    machines: dict[str, list[str]] = {}
+    for boot in in_order(boots):
+        machines.setdefault(boot.machine, []).append(boot.boot)
+    return [_of_boots(source, senders, its_boots) for its_boots in machines.values()]
+
+
 def _of_boots(source: Source, senders: list[str], boots: list[str]) -> Iterator[bytes]:
     for boot in boots:
         yield from _of_boot(source, senders, boot)
 
 
-def _journalctl(source: Source) -> list[str]:
-    limit = ["prlimit", f"--as={source.address_space}"] if source.address_space else []
-    command = ["journalctl", "--quiet", "--no-pager", "--output=export"]
-    return [*limit, *command, *source.options()]
-
-
 def _of_boot(source: Source, senders: list[str], boot: str = "") -> Iterator[bytes]:
     """What may be evidence, of one boot if there is more than one."""
-    command = _journalctl(source)
+    options = []
     if source.since is not None:
-        command.append(f"--since={_seconds(source.since)}")
+        options.append(f"--since={seconds(source.since)}")
     if source.until is not None:
-        command.append(f"--until={_seconds(source.until)}")
-    if source.boot is not None:
-        command.append(f"--boot={source.boot}")
+        options.append(f"--until={seconds(source.until)}")
     of_senders = [(f"_SYSTEMD_UNIT={unit}", "_TRANSPORT=stdout") for unit in senders]
     for match in (*_MATCHES, *of_senders):
-        command += [*match, *([f"_BOOT_ID={boot}"] if boot else []), "+"]
-    command.pop()
-    with tempfile.TemporaryFile() as errors:
-        with _popen(command, errors) as process:
-            try:
-                pipe = _widen(cast(IO[bytes], process.stdout))
-                yield from _entries(cast(Stream, pipe), "journalctl", source.missing)
-            finally:
-                process.kill()
-        # It ends with 0 though it could not read a file.
-        errors.seek(0)
-        _complain(errors.read(), source.missing)
+        options += [*match, *([f"_BOOT_ID={boot}"] if boot else []), "+"]
+    return source.journalctl.entries(*options[:-1])
 
 
-def _popen(command: list[str], errors: IO[bytes] | int) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=errors)
-    except FileNotFoundError:
-        raise UsageError("journalctl is not installed") from None
-
-
-def _widen(pipe: IO[bytes]) -> IO[bytes]:
-    """With the usual 64 KiB between them, one of the two would always wait for the other."""
-    with contextlib.suppress(OSError):  # a hardened kernel may allow less
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
-    return pipe
-
-
-def _complain(errors: bytes, missing: list[Missing]) -> None:
-    lines = errors.decode("utf-8", "replace").split("\n")
-    found = [Missing(f"journalctl: {line}") for line in lines if line.strip()]
-    missing += [one for one in found if one not in missing]  # each boot's journalctl says it
-
-
-def _seconds(microseconds: int) -> str:
+def seconds(microseconds: int) -> str:
+    """A time as journalctl takes it."""
     return f"@{microseconds // 1_000_000}.{microseconds % 1_000_000:06}"
 
 
@@ -255,81 +257,4 @@ def _sender_units(source: Source) -> list[str]:
 
 def _values_of(name: str, source: Source) -> list[str]:
     """All values that a field has in the journal."""
-    command = ["journalctl", "--quiet", *source.options(), f"--field={name}"]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    return done.stdout.splitlines()
-
-
-# Export files
-
-
-def _of_export(path: Path, source: Source) -> Iterator[bytes]:
-    with contextlib.ExitStack() as held:
-        file = held.enter_context(path.open("rb"))
-        hashed = _Hashed(file)
-        stream: Stream = hashed
-        if file.peek(2)[:2] == GZIP_MAGIC:
-            stream = held.enter_context(gzip.open(cast(BinaryIO, hashed)))
-        for entry in _entries(stream, str(path), source.missing):
-            if _in_scope(entry, source):
-                yield entry
-        while hashed.read(1 << 20):
-            pass
-    _compare_with_manifest(path, hashed.digest(), source.missing)
-
-
-class _Hashed:
-    """A file that is hashed as it is read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._hash.update(data)
-        return data
-
-    read1 = read
-
-    def digest(self) -> str:
-        """In hexadecimal, of what was read."""
-        return self._hash.hexdigest()
-
-
-def _compare_with_manifest(path: Path, digest: str, missing: list[Missing]) -> None:
-    manifest = path.with_name(f"{path.name}.sha256")
-    try:
-        text = manifest.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        missing.append(Missing(f"{manifest}: {error.strerror}"))
-        return
-    if not re.search(rf"^{digest} [ *]{re.escape(path.name)}$", text, re.MULTILINE):
-        missing.append(Missing(f"{path} is not what {manifest.name} says: it was altered"))
-
-
-def _in_scope(entry: bytes, source: Source) -> bool:
-    if source.since is None and source.until is None and source.boot is None:
-        return True
-    at = time_of(entry)
-    return (
-        (source.since is None or at.wall >= source.since)
-        and (source.until is None or at.wall <= source.until)
-        and (source.boot is None or at.boot == source.boot)
-    )
-
-
-def _entries(stream: Stream, name: str, missing: list[Missing]) -> Iterator[bytes]:
-    try:
-        yield from entries(stream)
-    except (ExportError, EOFError, gzip.BadGzipFile) as error:
-        missing.append(Missing(f"{name}: not read to its end: {error}"))
-
-
-def boots_of(source: Source) -> list[str]:
-    """The boots in the export files, in the order in which they begin."""
-    plain = Source(files=tuple(source.exports))
-    boots = dict.fromkeys(field_of(entry, b"_BOOT_ID").decode() for entry in read(plain))
-    return [boot for boot in boots if boot]
+    return source.journalctl.text(f"--field={name}").splitlines()

@@ -13,10 +13,11 @@ def judge(
     *names: str,
     missing: tuple[Missing, ...] = (),
     scoped: bool = False,
+    unreached: str = "",
 ) -> Verdict:
     """The verdict on a journal, written out and read again."""
     judge = Judge()
-    judge.limit(missing, scoped=scoped)
+    judge.limit(missing, scoped=scoped, unreached=unreached)
     written = world.entries if isinstance(world, World) else world
     for _, statement in statements(entries(io.BytesIO(export(written)))):
         judge.feed(statement)

@@ -19,7 +19,7 @@ from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.read import export, holes
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source
-from tests.unit.proof.journals import World
+from tests.unit.proof.journals import Fields, World
 from tests.unit.proof.journals import export as written
 
 
@@ -210,6 +210,88 @@ def test_a_part_can_be_asked_for(tmp_path: Path) -> None:
         run("--file", path, "--boot", "3")
 
 
+def old_app() -> World:
+    """An App that is older than this boot, which a power cut began, on a machine with a journal."""
+    old = World().up("x")
+    old.boot(clean=True)
+    old.pid1("basic.target", "b" * 32, "started")
+    old.start_receiver()
+    old.admit(old.start("x", "main"))
+    old.count("x", times=3)
+    old.take_over("x")
+    return old
+
+
+def numbered(entries: list[Fields]) -> list[Fields]:
+    """As a journal that begins here."""
+    return [
+        {**entry, "__CURSOR": re.sub("i=[0-9a-f]+", f"i={place:x}", entry["__CURSOR"])}
+        for place, entry in enumerate(entries, 1)
+    ]
+
+
+def vacuumed(tmp_path: Path, *arguments: str, cut: int, renumbered: bool = False) -> int:
+    """The verdict once the entries before the boot's, and `cut` of the boot's, are gone."""
+    old = old_app()
+    begins = next(n for n, one in enumerate(old.entries) if one["_BOOT_ID"] == old.boot_id)
+    kept = old.entries[begins + cut :]
+    path = tmp_path / "kept"
+    path.write_bytes(written(numbered(kept) if renumbered else kept))
+    return run("--file", path, *arguments)
+
+
+def test_a_boot_is_proven_if_it_is_there_from_its_beginning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert vacuumed(tmp_path, "--boot", cut=-1) == 0, "an entry of the boot before is there"
+    assert vacuumed(tmp_path, "--boot", cut=0, renumbered=True) == 0, "the journal begins with it"
+    capsys.readouterr()
+    assert vacuumed(tmp_path, "--boot", cut=0) == 2
+    assert "not with the boot that was asked for" in capsys.readouterr().out
+    assert vacuumed(tmp_path, "--boot", cut=1, renumbered=True) == 2, "no basic.target"
+    assert vacuumed(tmp_path, "--boot", cut=4) == 2
+    assert vacuumed(tmp_path, cut=0, renumbered=True) == 2, "the whole was asked for"
+
+
+def test_a_time_is_proven_if_the_journal_reaches_back_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = old_app().entries
+    begins = next(n for n, one in enumerate(entries) if one["_BOOT_ID"] == old_app().boot_id)
+    first, later = (int(entries[begins + n]["__REALTIME_TIMESTAMP"]) / 1e6 for n in (0, 3))
+    assert vacuumed(tmp_path, f"--since=@{later:.6f}", cut=0) == 0
+    assert vacuumed(tmp_path, f"--since=@{first:.6f}", cut=0) == 0
+    capsys.readouterr()
+    assert vacuumed(tmp_path, f"--since=@{first:.6f}", cut=3) == 2
+    output = capsys.readouterr().out
+    assert "the journal begins at " in output and "from 2026-" in output
+    assert not re.search("PROVEN +the journal is whole", output)
+    bundle = tmp_path / "bundle"
+    assert vacuumed(tmp_path, f"--since=@{first:.6f}", f"--bundle={bundle}", cut=3) == 2
+    assert run("--file", bundle) == 2
+
+
+def test_of_an_app_that_begins_in_the_journal_nothing_can_be_before(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--file", journal, "--since", "-50y") == 0
+    assert "note: the journal begins at " in capsys.readouterr().out
+
+
+def test_a_clock_that_was_set_back_is_noticed_in_export_files(tmp_path: Path) -> None:
+    back = World().up("x")
+    back.count("x", times=5)
+    since = int(back.entries[-3]["__REALTIME_TIMESTAMP"]) / 1e6
+    back.clock = -3_600_000_000
+    back.count("x", times=5)
+    back.clock = 0
+    back.take_over("x")
+    path = tmp_path / "back"
+    path.write_bytes(written(back.entries))
+    assert run("--file", path) == 0
+    assert run("--file", path, f"--since=@{since:.6f}") == 2, "not VIOLATED: there is no gap"
+
+
 def test_times_are_those_of_journalctl(journal: Path) -> None:
     assert run("--file", journal, "--since", "+20y") == 2
     assert run("--file", journal, "--since", "-50y", "--until", "+20y") == 0
@@ -221,9 +303,14 @@ def test_times_are_those_of_journalctl(journal: Path) -> None:
     [
         (["--file", "/nonexistent"], "/nonexistent: No such file"),
         (["--directory", "/nonexistent"], "is not a directory"),
-        (["--directory", "/tmp", "--file", "/dev/null"], "exclude each other"),
+        (["--directory", "/tmp", "--file", __file__], "exclude each other"),
         (["--since", "once upon a time"], "is not a time"),
-        (["--verify-key", "k", "--file", "/dev/null"], "has no seals"),
+        (["--verify-key", "k", "--file", __file__], "has no seals"),
+        (["--file", "/dev/zero"], "/dev/zero is not a file"),
+        (["--file", "/dev/null"], "/dev/null is not a file"),
+        (["--file", "/tmp"], "/tmp is not a file: for a directory, use --directory"),
+        (["--boot", "xyz", "--file", __file__], "'xyz' is not a boot"),
+        (["--boot=", "--file", __file__], "'' is not a boot"),
         (["--no-such-option"], "unrecognized arguments"),
     ],
 )
@@ -302,8 +389,8 @@ def test_nobody_can_log_a_bundles_own_entry(tmp_path: Path) -> None:
 # Holes
 
 
-def header(head: int, tail: int, series: str = "s") -> Header:
-    return Header("path", series, head, tail, head * 10, tail * 10)
+def header(head: int, tail: int, series: str = "s", name: str = "system.journal") -> Header:
+    return Header(f"/j/{name}", "m", series, head, tail, head * 10, tail * 10)
 
 
 @pytest.mark.parametrize(
@@ -313,13 +400,44 @@ def header(head: int, tail: int, series: str = "s") -> Header:
         ([header(5, 20), header(8, 15)], []),
         ([header(1, 10), header(12, 20)], ["11 to 11"]),
         ([header(30, 40), header(1, 10)], ["11 to 29"]),
-        ([header(1, 10), header(3, 5), header(21, 30), header(12, 14, "t")], ["11 to 20"]),
+        ([header(1, 10), header(3, 5), header(21, 30), header(31, 34, "t")], ["11 to 20"]),
+        ([header(1, 10), header(3, 30, name="user-1000.journal"), header(21, 30)], ["11 to 20"]),
     ],
 )
 def test_a_file_that_is_gone_shows(files: list[Header], holes_found: list[str]) -> None:
     found = [one.text for one in holes.missing(Source(files=()), files)]
     found = [text for text in found if "cannot be read" not in text]
     assert found == [f"the journal's entries {hole} are missing" for hole in holes_found]
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ([header(5, 10), header(31, 40, "t")], True),
+        ([header(5, 30), header(31, 40, "t")], False),
+        ([header(5, 10)], False),
+    ],
+)
+def test_a_numbering_that_begins_in_the_middle_shows(files: list[Header], found: bool) -> None:
+    texts = [one.text for one in holes.missing(Source(), files)]
+    expected = ["the journal's entries before 31, of another numbering, are missing"]
+    assert texts == (expected if found else [])
+
+
+def jumped(first: int, last: int, head: int) -> Header:
+    return Header("/j/system.journal", "m", "s", head, head + 9, first, last)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "found"),
+    [(None, None, 0), (150, None, 1), (250, None, 0), (99, None, 0), (None, 150, 1), (150, 160, 2)],
+)
+def test_a_clock_that_was_set_back_over_an_end_of_the_period_is_a_doubt(
+    since: int | None, until: int | None, found: int
+) -> None:
+    files = [jumped(10, 200, 1), jumped(100, 300, 11)]
+    missing = list(holes.missing(Source(since=since, until=until), files))
+    assert len(missing) == found and all(one.somewhere for one in missing)
 
 
 def test_a_hole_outside_of_what_is_asked_for_does_not_matter() -> None:

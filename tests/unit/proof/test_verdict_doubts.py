@@ -149,6 +149,29 @@ def test_a_hole_in_the_journal_excuses_a_gap_there_and_nowhere_else() -> None:
     assert outcome(judge(world, missing=hole))[f.NO_GAP] == VIOLATED
 
 
+def test_lines_that_were_not_read_are_no_violation_but_those_that_were_may_be_one() -> None:
+    not_read = (Missing("rotated while it was read", somewhere=True),)
+    world = World().up("x")
+    world.counts["x"] += 3
+    world.count("x")
+    assert outcome(judge(world)) == {f.NO_GAP: VIOLATED}
+    found_then = outcome(judge(world, missing=not_read))
+    assert found_then == dict.fromkeys((f.NO_GAP, f.WHOLE), INCONCLUSIVE)
+    world.print("x", "main", 1)
+    assert outcome(judge(world, missing=not_read))[f.ONCE] == VIOLATED
+
+
+def test_a_part_that_is_not_there_from_its_beginning_is_a_doubt() -> None:
+    world = World().up("x")
+    world.count("x", times=5)
+    world.take_over("x")
+    later = world.entries[place(world, '"count": 4,') :]
+    assert judge(later, scoped=True).status == PROVEN
+    verdict = judge(later, scoped=True, unreached="the journal begins later")
+    assert outcome(verdict) == {f.WHOLE: INCONCLUSIVE}
+    assert "the journal begins later" in found(verdict)
+
+
 def test_what_the_power_took_is_missed_though_it_is_printed_again() -> None:
     world = World().up("x")
     world.boot(clean=False)
