@@ -11,6 +11,8 @@ from sendrecv.errors import SendrecvError, UsageError
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sendrecv.systemd import Notifier
 
 USAGE = """\
@@ -51,6 +53,13 @@ def _starting() -> Notifier:
     return notifier
 
 
+def _proof(arguments: Sequence[str]) -> int:
+    """Called where an import that fails is no verdict."""
+    from sendrecv.proof import prove
+
+    return prove.main(arguments)
+
+
 def _run(arguments: list[str]) -> int:
     """Imports as little as the command needs: a takeover is mostly imports."""
     match arguments:
@@ -88,8 +97,7 @@ def _run(arguments: list[str]) -> int:
             return commandline.printed(status.main, rest)
         case ["proof", *rest]:
             from sendrecv import commandline
-            from sendrecv.proof import prove
 
-            return commandline.printed(prove.main, rest)
+            return commandline.printed(_proof, rest)
     problem = f"unknown command: {quoted(' '.join(arguments))}" if arguments else "no command"
     raise UsageError(problem, "see sendrecv --help")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from sendrecv.errors import UsageError
+from sendrecv.errors import SendrecvError, UsageError
 
+FAULT = SendrecvError.exit_status
 OUTPUT_FAILED = 74  # EX_IOERR
 
 
@@ -20,19 +23,68 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see {self.prog} --help")
 
 
-def printed(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """Run a command that prints; its exit status, or OUTPUT_FAILED, never a verdict by accident."""
-    try:
+class _OutputError(Exception):
+    """Not an OSError, which would not tell whether the output's or another file's it is."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(cause.strerror)
+        self.is_broken_pipe = isinstance(cause, BrokenPipeError)
+
+
+class _Output(io.FileIO):
+    def write(self, data: object, /) -> int:
         try:
-            status = command(arguments)
-        except SystemExit as end:  # argparse's, after --help
-            status = int(end.code or 0)
-        sys.stdout.flush()
-    except OSError as error:
-        if error.filename is not None:  # not the output's
-            raise
+            return super().write(data)  # type: ignore[arg-type]  # a buffer, as FileIO has it
+        except OSError as error:
+            raise _OutputError(error) from None
+
+
+def printed(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """Run a command that prints; its exit status, or one of 64 and above: no verdict by accident.
+
+    Raises the command's SendrecvError.
+    """
+    output = _named_output()
+    if output is None:
+        return _failed("standard output", "it is closed", OUTPUT_FAILED)
+    sys.stdout = output
+    try:
+        status = _run(command, arguments)
+        output.flush()
+    except _OutputError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries it again at its end
-        if not isinstance(error, BrokenPipeError):  # as of `| head`: what was read was enough
-            print(f"sendrecv: standard output: {error.strerror}", file=sys.stderr)
-        return OUTPUT_FAILED
+        if error.is_broken_pipe:  # as of `| head`: what was read was enough
+            return OUTPUT_FAILED
+        return _failed("standard output", str(error), OUTPUT_FAILED)
+    except OSError as error:
+        return _failed(str(error.filename or "a file"), str(error.strerror), OUTPUT_FAILED)
+    except SendrecvError:
+        raise
+    except Exception:  # pylint: disable=broad-exception-caught  # Python exits with 1: VIOLATED
+        traceback.print_exc()
+        return _failed("this is a fault of sendrecv", "it has no result", FAULT)
+    return status
+
+
+def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    try:
+        return command(arguments)
+    except SystemExit as end:  # argparse's, after --help
+        return int(end.code or 0)
+
+
+def _named_output() -> io.TextIOWrapper | None:
+    """Standard output, which tells its own errors from those of other files.
+
+    What its encoding cannot write is written escaped.
+    """
+    if not isinstance(sys.stdout, io.TextIOWrapper):  # closed, or Python's own is not there
+        return None
+    buffered = io.BufferedWriter(_Output(1, "w", closefd=False))
+    encoding, is_terminal = sys.stdout.encoding, sys.stdout.isatty()
+    return io.TextIOWrapper(buffered, encoding, "backslashreplace", line_buffering=is_terminal)
+
+
+def _failed(what: str, why: str, status: int) -> int:
+    print(f"sendrecv: {what}: {why}", file=sys.stderr)
     return status

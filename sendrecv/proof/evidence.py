@@ -135,10 +135,10 @@ LEFT_BEHIND = "left behind"
 
 _DROPPED = b"a596d6fe7bfa4994828e72309e95d61e"
 _JOURNALD = {b"f77379a8490b408bbe5f6940505a777b": True, b"d93fb3c9c24d451a97cea615ce59c00b": False}
-_SENDER = re.compile(rb"sender(?:-failover)?@[^\n/]+\.service")
+_SENDER = re.compile(r"sender(?:-failover)?@[^\n/]+\.service")
 _WITNESSED = re.compile(
-    _SENDER.pattern + rb"|sendrecv@[^\n/]+\.target"
-    rb"|(?:shutdown|final|umount|poweroff|reboot|halt|kexec|exit)\.target"
+    _SENDER.pattern + r"|sendrecv@[^\n/]+\.target"
+    r"|(?:shutdown|final|umount|poweroff|reboot|halt|kexec|exit)\.target"
 )
 _NAME = rb'"([A-Za-z0-9][A-Za-z0-9._:@-]{0,63})"'
 _PAYLOAD = re.compile(
@@ -146,7 +146,7 @@ _PAYLOAD = re.compile(
 )
 # As journalctl begins each entry. Once taken apart like this, a day is read a second sooner.
 _HEAD = re.compile(
-    rb"\n__CURSOR=([^\n]*)\n__REALTIME_TIMESTAMP=(\d+)\n__MONOTONIC_TIMESTAMP=(\d+)\n"
+    rb"\n__CURSOR=([ -~]*)\n__REALTIME_TIMESTAMP=(\d{1,17})\n__MONOTONIC_TIMESTAMP=(\d{1,17})\n"
     rb"(?:__SEQNUM=\d+\n__SEQNUM_ID=\w+\n)?_BOOT_ID=(\w+)\n"
 )
 _NAMED = re.compile(_NAME[1:-1])
@@ -161,6 +161,11 @@ def field(entry: bytes, name: bytes) -> bytes:
     return entry[start : entry.index(b"\n", start)]
 
 
+def text(entry: bytes, name: bytes) -> str:
+    """The field's value as text. journald writes UTF-8; a file that anybody made may not."""
+    return field(entry, name).decode("utf-8", "replace")
+
+
 def time_of(entry: bytes) -> At:
     return _head(entry)[0]
 
@@ -171,13 +176,14 @@ def _head(entry: bytes) -> tuple[At, str]:
     if head:
         ref, wall, mono, boot = head.groups()
     else:
-        ref, boot = field(entry, b"__CURSOR"), field(entry, b"_BOOT_ID")
+        ref, boot = (text(entry, name).encode() for name in (b"__CURSOR", b"_BOOT_ID"))
         wall, mono = field(entry, b"__REALTIME_TIMESTAMP"), field(entry, b"__MONOTONIC_TIMESTAMP")
     return At(boot.decode(), _number(mono), _number(wall)), ref.decode()
 
 
-def _number(text: bytes) -> int:
-    return int(text) if text.isdigit() else 0
+def _number(digits: bytes) -> int:
+    """0 for what is none, or is no time before the year 5138."""
+    return int(digits) if digits.isdigit() and len(digits) <= 17 else 0
 
 
 def statements(entries: Iterable[bytes]) -> Iterator[tuple[bytes, Statement]]:
@@ -190,7 +196,7 @@ def statements(entries: Iterable[bytes]) -> Iterator[tuple[bytes, Statement]]:
             continue
         if statement.at.boot != boot:
             boot = statement.at.boot
-            machine = field(entry, b"_MACHINE_ID").decode()
+            machine = text(entry, b"_MACHINE_ID")
             yield entry, Booted(statement.at, statement.ref, machine)
         yield entry, statement
 
@@ -246,12 +252,12 @@ def _of_receiver(entry: bytes) -> Statement | None:
     message = field(entry, b"MESSAGE")
     at, ref = _head(entry)
     if b"\nPRIORITY=6\n" not in entry:
-        return _claim(message, at, ref, field(entry, b"_STREAM_ID").decode())
+        return _claim(message, at, ref, text(entry, b"_STREAM_ID"))
     payload = _PAYLOAD.fullmatch(message)
     if not payload:
         return Stray(at, ref)
     count, app, node = payload.groups()
-    stream = field(entry, b"_STREAM_ID").decode()
+    stream = text(entry, b"_STREAM_ID")
     return Counted(at, ref, stream, app.decode(), node.decode(), int(count))
 
 
@@ -263,7 +269,7 @@ def _claim(message: bytes, at: At, ref: str, stream: str) -> Claimed | None:
         claim = Claimed(
             at, ref, stream, said["appID"], said["nodeID"], said["epoch"], said["run"], said["last"]
         )
-    except (ValueError, KeyError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return claim if _is_well_formed(claim) else None
 
@@ -277,20 +283,20 @@ def _is_well_formed(claim: Claimed) -> bool:
 
 
 def _of_sender(entry: bytes) -> Spoke | None:
-    unit = field(entry, b"_SYSTEMD_UNIT")
+    unit = text(entry, b"_SYSTEMD_UNIT")
     if not _SENDER.fullmatch(unit):
         return None
-    run = field(entry, b"_SYSTEMD_INVOCATION_ID").decode()
-    return Spoke(*_head(entry), unit.decode(), run, _number(field(entry, b"_PID")))
+    run = text(entry, b"_SYSTEMD_INVOCATION_ID")
+    return Spoke(*_head(entry), unit, run, _number(field(entry, b"_PID")))
 
 
 def _of_pid1(entry: bytes) -> UnitSaid | None:
-    unit = field(entry, b"UNIT")
-    if unit != b"receiver.service" and not _WITNESSED.fullmatch(unit):
+    unit = text(entry, b"UNIT")
+    if unit != RECEIVER and not _WITNESSED.fullmatch(unit):
         return None
     what, detail = _what(entry)
-    run = field(entry, b"INVOCATION_ID").decode()
-    return UnitSaid(*_head(entry), unit.decode(), run, what, detail)
+    run = text(entry, b"INVOCATION_ID")
+    return UnitSaid(*_head(entry), unit, run, what, detail)
 
 
 def _what(entry: bytes) -> tuple[str, str]:
@@ -299,18 +305,18 @@ def _what(entry: bytes) -> tuple[str, str]:
     if what == "exited":
         return what, _exit(entry)
     if what == "ended":
-        return what, field(entry, b"UNIT_RESULT").decode() or "success"
+        return what, text(entry, b"UNIT_RESULT") or "success"
     if what == "started" and field(entry, b"JOB_TYPE") not in {b"start", b"restart"}:
         return "said", ""
     if what == "said" and _is_left_behind(entry):
-        return LEFT_BEHIND, field(entry, b"MESSAGE").decode("utf-8", "replace")
+        return LEFT_BEHIND, text(entry, b"MESSAGE")
     return what, ""
 
 
 def _exit(entry: bytes) -> str:
-    code = field(entry, b"EXIT_CODE").decode()
-    status = field(entry, b"EXIT_STATUS").decode()
-    command = field(entry, b"COMMAND").decode()
+    code = text(entry, b"EXIT_CODE")
+    status = text(entry, b"EXIT_STATUS")
+    command = text(entry, b"COMMAND")
     whose = "" if command == "ExecStart" else f"{command}: "
     return f"{whose}{code or 'ended'}, status {status or 'unknown'}"
 
@@ -330,5 +336,5 @@ def _of_journald(entry: bytes) -> Lost | Journald | None:
         return Journald(at, ref, _JOURNALD[message_id])
     if message_id != _DROPPED:
         return None
-    unit = field(entry, b"OBJECT_SYSTEMD_UNIT").decode()
+    unit = text(entry, b"OBJECT_SYSTEMD_UNIT")
     return Lost(at, ref, unit, _number(field(entry, b"N_DROPPED")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from sendrecv.proof.evidence import Booted, Missing, statements
 from sendrecv.proof.judge.verdict import EXIT_STATUS, Judge, Verdict
 from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
+from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
 from sendrecv.proof.show import picture, report
 
@@ -77,24 +79,26 @@ def main(argv: Sequence[str]) -> int:
 
 def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
     """The verdict and notes, of the first reading for which the journal kept its files."""
+    source = _source(arguments)
+    notes = [sync()] if source.live and os.geteuid() == 0 else []
     for _ in range(READINGS):
         with suppress(Vanished):
-            return _judged_once(arguments)
+            verdict, more = _judged_once(arguments, _source(arguments))
+            return verdict, [note for note in [*notes, *more] if note]
     judge = Judge()
     text = f"files of the journal were removed while it was read, {READINGS} times"
     judge.limit([Missing(text, somewhere=True)])
-    return judge.verdict(arguments.names), []
+    return judge.verdict(arguments.names), notes
 
 
-def _judged_once(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
-    source = _source(arguments)
+def _judged_once(arguments: argparse.Namespace, source: Source) -> tuple[Verdict, list[str]]:
     with ExitStack() as held:
-        notes = [source.hold()]
+        source.hold()
         held.callback(source.held.close)
         choose_boot(source)
         scope = bundle.Scope(tuple(arguments.names), source.scoped)
         judge = Judge(DOTS if arguments.svg else 0)
-        notes += _inspect(source, arguments.verify_key)
+        notes = _inspect(source, arguments.verify_key)
         scope.missing += source.missing
         writer = held.enter_context(bundle.Writer(arguments.bundle)) if arguments.bundle else None
         _feed(judge, source, scope, writer)
@@ -102,7 +106,7 @@ def _judged_once(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
         if writer:
             digest = writer.finish([f"sendrecv proof: {verdict.status}"])
             notes.append(f"{arguments.bundle}: SHA-256 {digest}")
-    return verdict, [note for note in notes if note]
+    return verdict, notes
 
 
 def _with_times_attached(argv: Sequence[str]) -> list[str]:

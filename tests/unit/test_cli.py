@@ -113,6 +113,7 @@ def test_an_option_that_is_none_is_no_verdict(command: str) -> None:
     [
         ("proof --help > /dev/full", "sendrecv: standard output: No space left on device\n"),
         ("proof --help | true", ""),
+        ("proof --help >&-", "sendrecv: standard output: it is closed\n"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_no_verdict(command: str, stderr: str) -> None:
@@ -125,6 +126,51 @@ def test_an_output_that_cannot_be_written_is_no_verdict(command: str, stderr: st
         check=False,
     )
     assert (done.returncode, done.stderr) == (74, stderr)
+
+
+def _after(fault: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process in which something is wrong that nobody has foreseen."""
+    code = f"{fault}; from sendrecv.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=ALONE, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "import sendrecv.proof.prove as p; p.Judge = None",
+        "import sys; sys.modules['sendrecv.proof.judge.verdict'] = None",
+        "import sendrecv.proof.prove as p; del p.EXIT_STATUS",
+    ],
+)
+def test_a_fault_of_the_program_is_no_verdict(fault: str, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.touch()
+    assert _after("pass", "proof", "--file", str(journal)).returncode == 2
+    done = _after(fault, "proof", "--file", str(journal))
+    first, *_, last = done.stderr.splitlines()
+    assert (done.returncode, first) == (70, "Traceback (most recent call last):")
+    assert last == "sendrecv: this is a fault of sendrecv: it has no result"
+
+
+def test_an_error_of_another_file_is_not_the_outputs(tmp_path: Path) -> None:
+    fault = (
+        "import errno, sendrecv.proof.prove as p\n"
+        "def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "p.Judge = full"
+    )
+    journal = tmp_path / "journal"
+    journal.touch()
+    done = _after(fault, "proof", "--file", str(journal))
+    assert (done.returncode, done.stderr) == (74, "sendrecv: a file: No space left on device\n")
+
+
+def test_a_terminal_without_unicode_gets_a_verdict(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.touch()
+    done = sendrecv("proof", "--file", str(journal), "\u2026", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("INCONCLUSIVE: no App or instance '\\u2026'")
 
 
 def test_each_class_of_failure_has_an_exit_status_of_its_own() -> None:

@@ -12,12 +12,15 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+from sendrecv.errors import UsageError
 from sendrecv.proof.evidence import Missing
 from sendrecv.proof.evidence import field as field_of
 
@@ -70,17 +73,25 @@ def scope_of(entry: bytes) -> Scope | None:
 
 
 class Writer:
-    """Writes a bundle; it is in place once finish() was called, and not before."""
+    """Writes a bundle; it is in place once finish() was called, and not before.
+
+    Raises UsageError where it cannot write. A bundle takes the place of a file or of nothing,
+    never of a device, a pipe or a link.
+    """
 
     def __init__(self, path: Path) -> None:
+        _refuse_all_but_files(path)
         self._path = path
-        self._partial = path.with_name(f"{path.name}.partial")
+        self._manifest = path.with_name(f"{path.name}.sha256")
+        _refuse_all_but_files(self._manifest)
         self._held = ExitStack()
+        self._partial: dict[Path, Path] = {}
         self._entries = 0
         self._output: IO[bytes]
 
     def __enter__(self) -> Self:
-        file = self._held.enter_context(self._partial.open("wb"))
+        with _writing(self._path):
+            file = self._held.enter_context(self._new(self._path))
         self._output = file
         if self._path.suffix == ".gz":
             zipped = gzip.GzipFile("", "wb", 6, file, mtime=0)
@@ -88,24 +99,51 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
-        self._partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it is thrown away; why, is known
+            self._held.close()
+        for partial in self._partial.values():
+            partial.unlink(missing_ok=True)
+
+    def _new(self, path: Path) -> IO[bytes]:
+        """A file beside `path`, of a name that nobody can have put a link at."""
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        file = partial.open("xb")
+        self._partial[path] = partial
+        return file
 
     def add(self, entry: bytes) -> None:
         """An entry as export.entries() yields it."""
-        self._output.write(entry[1:] + b"\n")
+        with _writing(self._path):
+            self._output.write(entry[1:] + b"\n")
         self._entries += 1
 
     def finish(self, about: Sequence[str]) -> str:
         """Put the bundle and its manifest in place; returns the bundle's SHA-256."""
-        self._held.close()
-        digest = _digest(self._partial)
+        with _writing(self._path):
+            self._held.close()
+            digest = _digest(self._partial[self._path])
         lines = [f"# {line}" for line in (*about, f"{self._entries} entries")]
-        manifest = self._path.with_name(f"{self._path.name}.sha256")
         text = "\n".join([*lines, f"{digest}  {self._path.name}", ""])
-        manifest.write_text(text, encoding="utf-8")
-        os.replace(self._partial, self._path)
+        with _writing(self._manifest), self._new(self._manifest) as file:
+            file.write(os.fsencode(text))
+        for path in (self._manifest, self._path):
+            with _writing(path):
+                os.replace(self._partial[path], path)
         return digest
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def _refuse_all_but_files(path: Path) -> None:
+    with _writing(path), suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UsageError(f"{path} is not a file", "a bundle would take its place")
 
 
 def _digest(path: Path) -> str:

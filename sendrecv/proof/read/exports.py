@@ -54,9 +54,7 @@ class _Hashed:
         return self._hash.hexdigest()
 
 
-def _compare_with_manifest(
-    path: Path, manifest: Path, digest: str, missing: list[Missing]
-) -> None:
+def _compare_with_manifest(path: Path, manifest: Path, digest: str, missing: list[Missing]) -> None:
     try:
         text = manifest.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -53,7 +53,6 @@ class Held:
         names = {str(number): str(path) for path, number in self.descriptors.items()}
         return re.sub(r"/proc/self/fd/(\d+)", lambda found: names.get(found[1], found[0]), text)
 
-    @property
     def vanished(self) -> bool:
         """Whether a file was removed since it was opened."""
         return any(os.fstat(number).st_nlink == 0 for number in self.descriptors.values())

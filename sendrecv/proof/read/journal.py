@@ -13,11 +13,11 @@ from pathlib import Path
 
 from sendrecv.errors import UsageError
 from sendrecv.proof.evidence import Missing
-from sendrecv.proof.evidence import field as field_of
+from sendrecv.proof.evidence import text as text_of
 from sendrecv.proof.evidence import time_of
 from sendrecv.proof.read import exports, files
 from sendrecv.proof.read.files import Held
-from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl, sync
+from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl
 from sendrecv.proof.read.period import Period
 
 JOURNAL_MAGIC = b"LPKSHHRH"
@@ -74,9 +74,8 @@ class Source:
         """For the files that are held."""
         return Journalctl(self.held, self.missing, self.address_space)
 
-    def hold(self) -> str:
-        """Open the journal's files, up to what was said a moment ago; returns a note, or ""."""
-        note = sync() if self.live and os.geteuid() == 0 else ""
+    def hold(self) -> None:
+        """Open the journal's files."""
         if self.journal_files:
             self.held = files.hold_files(self.journal_files)
         elif self.has_journal:
@@ -84,7 +83,6 @@ class Source:
         if not self.held.steady:
             text = f"the journal was rotated while it was read, {files.TRIES} times"
             self.missing.append(Missing(text, somewhere=True))
-        return note
 
 
 def _is_journal(path: Path) -> bool:
@@ -177,7 +175,7 @@ def _boots_of(source: Source) -> list[str]:
     if not source.exports:
         return of_journal
     plain = Source(files=tuple(source.exports))
-    seen = dict.fromkeys(field_of(entry, b"_BOOT_ID").decode() for entry in read(plain))
+    seen = dict.fromkeys(text_of(entry, b"_BOOT_ID") for entry in read(plain))
     return list(dict.fromkeys([*of_journal, *(boot for boot in seen if boot)]))
 
 
@@ -197,10 +195,10 @@ def _boots(source: Source) -> list[Boot]:
 def first_of(name: str, source: Source) -> Boot | None:
     """A boot, by its ID; None if no entry of it is there."""
     entry = source.journalctl.first("--output-fields=_MACHINE_ID", f"_BOOT_ID={name}")
-    cursor = _CURSOR.match(field_of(entry, b"__CURSOR").decode()) if entry else None
+    cursor = _CURSOR.match(text_of(entry, b"__CURSOR")) if entry else None
     if not entry or not cursor:
         return None
-    machine = field_of(entry, b"_MACHINE_ID").decode()
+    machine = text_of(entry, b"_MACHINE_ID")
     return Boot(name, machine, cursor[1], int(cursor[2], 16), time_of(entry).wall)
 
 

@@ -76,7 +76,7 @@ class Journalctl:
             pass_fds=descriptors,
             check=False,
         )
-        if done.returncode and self.held.vanished:
+        if done.returncode and self.held.vanished():
             raise Vanished
         return self.held.named((done.stdout + done.stderr).decode("utf-8", "replace"))
 
@@ -99,7 +99,7 @@ class Journalctl:
 
     def _look_at_its_end(self, status: int, errors: bytes, killed: bool) -> None:
         failed = status != 0 and not (killed and status < 0)
-        if failed and self.held.vanished:
+        if failed and self.held.vanished():
             raise Vanished
         said = self.held.named(errors.decode("utf-8", "replace"))
         lines = [f"journalctl: {line}" for line in said.split("\n") if line.strip()]
@@ -149,9 +149,7 @@ def sync() -> str:
     """Have journald write what it was told a moment ago; returns why it did not, or ""."""
     command = ["journalctl", "--sync"]
     try:
-        subprocess.run(
-            command, capture_output=True, env=ENVIRONMENT, check=False, timeout=PATIENCE
-        )
+        subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False, timeout=PATIENCE)
     except FileNotFoundError:
         raise UsageError("journalctl is not installed") from None
     except subprocess.TimeoutExpired:

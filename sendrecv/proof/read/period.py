@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from sendrecv.proof.evidence import At, Missing, field, time_of
+from sendrecv.proof.evidence import text as text_of
 
 MARK = (
     *("_PID=1", "_UID=0", "_TRANSPORT=journal"),
@@ -64,7 +65,7 @@ class Period:
         for entry in entries:
             at = time_of(entry)
             if not clocks:
-                self.first(at.wall, at.boot, field(entry, b"__CURSOR").decode("utf-8", "replace"))
+                self.first(at.wall, at.boot, text_of(entry, b"__CURSOR"))
             clock = clocks.setdefault(field(entry, b"_MACHINE_ID"), Clock(self))
             missing += clock.missing(at.wall, at.wall)
             if self._first_of_boot and at.boot == self.boot and is_mark(entry):

@@ -72,7 +72,9 @@ def test_a_set_without_a_hole_is_held_while_the_journal_is_rotated(tmp_path: Pat
     assert any(map(is_hole, plainly)), "the rotation is too slow to show anything"
 
 
-def test_a_rotation_that_never_rests_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rotation_that_never_rests_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "TRIES", 1)
     with rotated_all_the_time(tmp_path, keep=400):
         steady = []
@@ -93,11 +95,11 @@ def test_the_files_are_those_that_journalctl_would_read(tmp_path: Path) -> None:
     held = files.hold_directories(tmp_path)
     names = {path.relative_to(tmp_path).as_posix() for path in held.descriptors}
     assert names == {"a.journal", "b.journal~", f"{MACHINE}/c.journal", f"{MACHINE}.ns/d.journal"}
-    assert held.steady and not held.vanished
+    assert held.steady and not held.vanished()
     (tmp_path / "a.journal").rename(tmp_path / "z.journal")
-    assert not held.vanished, "a renamed file is still read"
+    assert not held.vanished(), "a renamed file is still read"
     (tmp_path / "z.journal").unlink()
-    assert held.vanished
+    assert held.vanished()
     one = held.descriptors[tmp_path / "a.journal"]
     assert held.named(f"PASS: /proc/self/fd/{one}") == f"PASS: {tmp_path / 'a.journal'}"
     held.close()

@@ -3,9 +3,13 @@
 import gzip
 import io
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import hypothesis.strategies as st
@@ -355,6 +359,56 @@ def test_a_bundle_of_a_part_says_so(tmp_path: Path) -> None:
     assert run("--file", bundle) == 0
 
 
+def kept(directory: Path) -> dict[str, object]:
+    """What is there: of each file its content, of anything else its kind."""
+    return {
+        path.name: path.read_bytes() if path.is_file() else stat.S_IFMT(path.lstat().st_mode)
+        for path in directory.iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("none/bundle", "No such file or directory"),
+        ("journal.export/bundle", "Not a directory"),
+        (".", "is not a file"),
+        ("directory", "is not a file"),
+        ("pipe", "is not a file"),
+        ("link", "is not a file"),
+        ("dangling", "is not a file"),
+        ("b", "b.sha256 is not a file"),
+        ("n" * 300, "File name too long"),
+        ("/proc/self/fd/1", "is not a file"),
+        ("/proc/bundle", "No such file or directory"),
+    ],
+)
+def test_where_no_bundle_can_be_is_no_verdict(
+    name: str, error: str, journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = journal.parent
+    (top / "directory").mkdir()
+    os.mkfifo(top / "pipe")
+    (top / "link").symlink_to("journal.export")
+    (top / "dangling").symlink_to("nowhere")
+    os.mkfifo(top / "b.sha256")
+    before = kept(top)
+    with pytest.raises(UsageError, match=error):
+        run("--file", journal, "--bundle", top / name)
+    assert kept(top) == before and not capsys.readouterr().out
+    with pytest.raises(UsageError):
+        run("--file", journal, "--svg", top / "none" / "picture")
+
+
+def test_a_bundle_takes_the_place_of_a_file_and_leaves_no_other(journal: Path) -> None:
+    bundle = journal.parent / "bundle"
+    bundle.write_text("old")
+    for _ in range(2):
+        assert run("--file", journal, "--bundle", bundle) == 0
+    names = {path.name for path in journal.parent.iterdir()}
+    assert names == {"journal.export", "bundle", "bundle.sha256"}
+
+
 def test_a_manifest_is_for_sha256sum(journal: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     run("--file", journal, "--bundle", bundle)
@@ -362,6 +416,28 @@ def test_a_manifest_is_for_sha256sum(journal: Path, tmp_path: Path) -> None:
     assert manifest[0] == "# sendrecv proof: PROVEN"
     digest, name = manifest[-1].split("  ")
     assert name == "bundle" and len(digest) == 64
+
+
+@given(st.data())
+def test_a_damaged_file_is_a_verdict_and_no_fault(data: st.DataObject) -> None:
+    """Whatever stands in it: bytes changed, put in, taken out, anywhere."""
+    content = bytearray(WRITTEN)
+    for _ in range(data.draw(st.integers(1, 8))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        length = data.draw(st.sampled_from([0, 1, 1, 1, 40]))
+        content[place : place + length] = data.draw(st.sampled_from(DAMAGE) | st.binary(max_size=3))
+    if data.draw(st.booleans()):
+        content = bytearray(gzip.compress(bytes(content), mtime=0))
+        content[data.draw(st.integers(10, len(content) - 1))] ^= data.draw(st.sampled_from([0, 5]))
+    with TemporaryDirectory() as directory, redirect_stdout(io.StringIO()):
+        path = Path(directory) / "damaged"
+        path.write_bytes(content)
+        options = data.draw(st.sampled_from([[], ["--json"], ["--boot"], ["--since=2026-09-21"]]))
+        assert run("--file", path, "--svg", Path(directory) / "picture", *options) in {0, 1, 2}
+
+
+DAMAGE = [b"9" * 30, b"9" * 5000, b"\xff\xfe", b"\n", b"\n\n", b"=", b"[" * 2000, b"\0", b"1" * 17]
+WRITTEN = written(world().entries)
 
 
 def test_an_altered_bundle_is_not_proven(journal: Path, tmp_path: Path) -> None:
