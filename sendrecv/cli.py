@@ -7,7 +7,7 @@ import sys
 from sendrecv import __version__
 from sendrecv.core.errors import quoted
 from sendrecv.core.severity import ERROR
-from sendrecv.errors import SendrecvError, UsageError
+from sendrecv.errors import DONE, FAULT, INTERRUPTED, SendrecvError, UsageError
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -31,16 +31,35 @@ See sendrecv(1). To start an App: systemctl start sender@INSTANCE
 
 def main() -> None:
     """Run the command named in sys.argv, and exit."""
-    arguments = sys.argv[1:]
     try:
-        sys.exit(_run(arguments))
+        status = _run_or_complain(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    # Python's own exit status would be 1, which is a verdict of `sendrecv proof`.
+    except Exception:  # pylint: disable=broad-exception-caught
+        sys.excepthook(*sys.exc_info())
+        status = FAULT
+    sys.exit(status)
+
+
+def _run_or_complain(arguments: list[str]) -> int:
+    try:
+        return _run(arguments)
     except SendrecvError as error:
         from sendrecv.systemd import log
 
         log(ERROR, f"sendrecv: {error}")
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        return error.exit_status
+
+
+def _print(text: str) -> int:
+    from sendrecv import commandline
+
+    def command(_arguments: Sequence[str]) -> int:
+        print(text, end="")
+        return DONE
+
+    return commandline.printed(command, ())
 
 
 def _starting() -> Notifier:
@@ -64,14 +83,11 @@ def _run(arguments: list[str]) -> int:
     """Imports as little as the command needs: a takeover is mostly imports."""
     match arguments:
         case ["--help" | "-h" | "help"]:
-            print(USAGE, end="")
-            return 0
+            return _print(USAGE)
         case [_, "--help" | "-h"] if arguments[0] not in ("status", "proof"):
-            print(USAGE, end="")
-            return 0
+            return _print(USAGE)
         case ["--version"]:
-            print(f"sendrecv {__version__}")
-            return 0
+            return _print(f"sendrecv {__version__}\n")
         case ["send", instance, "main" | "failover" as role]:
             from sendrecv.imports import deferred
 

@@ -10,10 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from sendrecv.errors import SendrecvError, UsageError
-
-FAULT = SendrecvError.exit_status
-OUTPUT_FAILED = 74  # EX_IOERR
+from sendrecv.errors import DONE, FAULT, OUTPUT_FAILED, SendrecvError, UsageError
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,7 +67,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     try:
         return command(arguments)
     except SystemExit as end:  # argparse's, after --help
-        return int(end.code or 0)
+        return int(end.code or DONE)
 
 
 def _named_output() -> io.TextIOWrapper | None:

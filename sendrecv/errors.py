@@ -1,16 +1,69 @@
-"""Every way in which a command can fail, and the exit status of each.
+"""Every exit status of every command, and every failure that ends a process with one.
 
-The statuses are those of sysexits(3), so that `systemctl status` names them too
-(systemd.exec(5), "Process Exit Codes").
+From 64 to 78 they are those of sysexits(3), so that `systemctl status` names them too
+(systemd.exec(5), "Process Exit Codes"). sendrecv(1) has the same table; a test compares the two.
 """
 
 from __future__ import annotations
 
 
+class ExitStatus(int):
+    """A number from EXIT_STATUSES. meaning: what sendrecv(1) says about it."""
+
+    meaning: str
+
+    def __new__(cls, number: int, meaning: str) -> ExitStatus:
+        """See the class."""
+        status = super().__new__(cls, number)
+        status.meaning = meaning
+        return status
+
+
+# Not an enum: making one takes 0.3 ms, and a takeover waits for it.
+EXIT_STATUSES = (
+    DONE := ExitStatus(
+        0, "Done; for proof: PROVEN; for status: each App that is shown has an active half."
+    ),
+    VIOLATED := ExitStatus(1, "proof: VIOLATED."),
+    INCONCLUSIVE := ExitStatus(
+        2, "proof: INCONCLUSIVE, some evidence is missing, or there is nothing to show."
+    ),
+    NOT_RUNNING := ExitStatus(3, "status: an App has no active half."),  # as systemctl(1) has it
+    USAGE := ExitStatus(  # EX_USAGE
+        64, "The command line is wrong, or names a file that cannot be read or written."
+    ),
+    FROM_FUTURE := ExitStatus(  # EX_DATAERR
+        65, "The record, or the ledger, is from a newer version of this program."
+    ),
+    UNAVAILABLE := ExitStatus(69, "The receiver does not answer."),  # EX_UNAVAILABLE
+    FAULT := ExitStatus(70, "A fault of this program; a traceback tells where."),  # EX_SOFTWARE
+    LOCK_BUSY := ExitStatus(  # EX_OSERR: it cannot be waited out here
+        71,
+        "Another process has held the App's lock for 10 s: is its appID that of another instance,"
+        " too?",
+    ),
+    STORE_UNUSABLE := ExitStatus(  # EX_CANTCREAT
+        73, "The state directory, or a file in it, cannot be used."
+    ),
+    OUTPUT_FAILED := ExitStatus(  # EX_IOERR
+        74,
+        "The ledger vanished, or cannot be made usable; the output cannot be written, or another file"
+        " cannot be used.",
+    ),
+    LOCK_LOST := ExitStatus(  # EX_TEMPFAIL: the next start makes a new file
+        75, "The lock was lost: the sender's record was removed or replaced while it ran."
+    ),
+    NO_TOKEN := ExitStatus(77, "The token cannot be read, or is not a token."),  # EX_NOPERM
+    BAD_SETTING := ExitStatus(78, "A setting is wrong."),  # EX_CONFIG
+    INTERRUPTED := ExitStatus(130, "Interrupted by Ctrl-C (SIGINT)."),  # as shells have it
+)
+"""The table, in order."""
+
+
 class SendrecvError(Exception):
     """A failure that ends the process: one line for the user, one exit status per class."""
 
-    exit_status = 70  # EX_SOFTWARE: a fault of this program
+    exit_status = FAULT
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message}: {hint}" if hint else message)
@@ -19,52 +72,52 @@ class SendrecvError(Exception):
 class UsageError(SendrecvError):
     """The command line is wrong."""
 
-    exit_status = 64  # EX_USAGE
+    exit_status = USAGE
 
 
 class RecordFromFuture(SendrecvError):
     """The record, or the ledger, was written by a newer version of this program."""
 
-    exit_status = 65  # EX_DATAERR
+    exit_status = FROM_FUTURE
 
 
 class ReceiverUnavailable(SendrecvError):
     """The receiver does not answer a request that cannot do without it."""
 
-    exit_status = 69  # EX_UNAVAILABLE
+    exit_status = UNAVAILABLE
 
 
 class StoreUnusable(SendrecvError):
     """The state directory, or a file in it, cannot be created, read or locked."""
 
-    exit_status = 73  # EX_CANTCREAT
+    exit_status = STORE_UNUSABLE
 
 
 class LedgerBroken(SendrecvError):
     """The ledger vanished or is damaged while in use, or what it promises cannot be printed."""
 
-    exit_status = 74  # EX_IOERR
+    exit_status = OUTPUT_FAILED
 
 
 class LockBusy(SendrecvError):
     """Another process has held the App's lock for too long to be a predecessor that is ending."""
 
-    exit_status = 71  # EX_OSERR: it cannot be waited out here
+    exit_status = LOCK_BUSY
 
 
 class LockLost(SendrecvError):
     """The locked file is no longer the one at its path: another process may hold a lock too."""
 
-    exit_status = 75  # EX_TEMPFAIL: the next start makes a new file
+    exit_status = LOCK_LOST
 
 
 class CredentialError(SendrecvError):
     """The token cannot be read, or is not a token."""
 
-    exit_status = 77  # EX_NOPERM
+    exit_status = NO_TOKEN
 
 
 class ConfigError(SendrecvError):
     """A setting has a wrong value, or is none that exists."""
 
-    exit_status = 78  # EX_CONFIG
+    exit_status = BAD_SETTING

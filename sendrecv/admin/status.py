@@ -15,11 +15,15 @@ import requests
 
 from sendrecv.commandline import Parser
 from sendrecv.core.errors import quoted
-from sendrecv.errors import CredentialError, ReceiverUnavailable, SendrecvError
+from sendrecv.errors import (
+    DONE,
+    NOT_RUNNING,
+    CredentialError,
+    ReceiverUnavailable,
+    SendrecvError,
+)
 
 TOKEN = Path("/etc/sendrecv/token")
-NOT_RUNNING = 3
-"""Exit status if an App has no running half, as systemctl(1) has it for a unit."""
 _HALVES = {"sender": "main", "sender-failover": "failover"}
 
 
@@ -49,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     print()
     header = ("APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED SINCE")
     _print_table(header, _app_rows(apps, options.instance))
-    return 0 if known <= running else NOT_RUNNING
+    return DONE if known <= running else NOT_RUNNING
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

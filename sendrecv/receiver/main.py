@@ -1,4 +1,4 @@
-"""`sendrecv receive`: prints each payload once. Puts the loop together, from settings and socket."""
+"""`sendrecv receive`: prints each payload once. Makes the loop of settings and socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import NoReturn
 from sendrecv import imports, systemd
 from sendrecv.config import receiver_config
 from sendrecv.core.severity import ERROR
-from sendrecv.errors import CredentialError
+from sendrecv.errors import DONE, CredentialError
 from sendrecv.receiver import loop, start
 from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.ledger import Ledger
@@ -43,7 +43,7 @@ def main(notifier: systemd.Notifier) -> NoReturn:
         events.run_until_complete(serving)
     finally:
         logging.disable()  # nor a word about the tasks that are left: all that matters is durable
-    os._exit(0)
+    os._exit(DONE)
 
 
 async def serve(

@@ -11,7 +11,7 @@ from sendrecv import imports, systemd
 from sendrecv.config import sender_config
 from sendrecv.core.sender import SECOND, App
 from sendrecv.core.severity import ERROR
-from sendrecv.errors import CredentialError
+from sendrecv.errors import DONE, CredentialError
 from sendrecv.sender.connection import Connection, prepare
 from sendrecv.sender.loop import MonotonicClock, Ports, Sender
 from sendrecv.sender.store_file import StateFile
@@ -47,7 +47,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stop())
     sender.run()
-    return 0
+    return DONE
 
 
 def _token() -> str:

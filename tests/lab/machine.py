@@ -291,9 +291,7 @@ class Machine:
                     return entry
         raise MachineError(f"not in {timeout} s: {what or 'that entry'}{self._excerpt()}")
 
-    def wait_until(
-        self, predicate: Callable[[], Value], what: str, timeout: float = HANG
-    ) -> Value:
+    def wait_until(self, predicate: Callable[[], Value], what: str, timeout: float = HANG) -> Value:
         """Waits for the predicate to hold, and returns what it returned then.
 
         For what no event tells of; else follow() and wait_entry() know sooner.

@@ -325,9 +325,7 @@ async def _again(storm: Storm, task: Task, number: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def rage(
-    name: str, seconds: float, least: Mapping[str, int], token: str
-) -> Counter[str]:
+async def rage(name: str, seconds: float, least: Mapping[str, int], token: str) -> Counter[str]:
     """That storm, for so long, and for as long as there was not the least of it."""
     task, number = STORMS[name]
     storm = Storm(token)

@@ -1,14 +1,17 @@
 """/usr/bin/sendrecv as a process: its exit status, and one line for each failure."""
 
+import fcntl
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from sendrecv import __version__, errors
-from sendrecv.errors import SendrecvError
+from sendrecv import __version__
 
 ALONE = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -114,6 +117,8 @@ def test_an_option_that_is_none_is_no_verdict(command: str) -> None:
         ("proof --help > /dev/full", "sendrecv: standard output: No space left on device\n"),
         ("proof --help | true", ""),
         ("proof --help >&-", "sendrecv: standard output: it is closed\n"),
+        ("--help > /dev/full", "sendrecv: standard output: No space left on device\n"),
+        ("--version > /dev/full", "sendrecv: standard output: No space left on device\n"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_no_verdict(command: str, stderr: str) -> None:
@@ -173,14 +178,22 @@ def test_a_terminal_without_unicode_gets_a_verdict(tmp_path: Path) -> None:
     assert done.stdout.startswith("INCONCLUSIVE: no App or instance '\\u2026'")
 
 
-def test_each_class_of_failure_has_an_exit_status_of_its_own() -> None:
-    classes: list[type[SendrecvError]] = [SendrecvError, *SendrecvError.__subclasses__()]
-    assert len(classes) >= 9 and all(kind.__module__ == errors.__name__ for kind in classes)
-    statuses = {kind.exit_status for kind in classes}
-    assert len(statuses) == len(classes)
-    assert all(64 <= status <= 78 for status in statuses)  # those of sysexits(3)
-
-
-def test_the_hint_follows_the_message() -> None:
-    assert str(SendrecvError("what", "do this")) == "what: do this"
-    assert str(SendrecvError("what")) == "what"
+def test_interrupted(tmp_path: Path) -> None:
+    """While it waits for the lock: the signals are handled from the first count on."""
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from sendrecv.cli import main; main()"
+    )
+    record = tmp_path / "x.record"
+    environ = {**ALONE, "STATE_DIRECTORY": str(tmp_path)}
+    with record.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        command = [sys.executable, "-c", code, "send", "x", "main"]
+        with subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL) as sender:
+            # Before that, the exception might be one that sdnotify swallows.
+            while not re.search(
+                rf"-> FLOCK .* {sender.pid} ", Path("/proc/locks").read_text("ascii")
+            ):
+                time.sleep(0.01)
+            sender.send_signal(signal.SIGINT)
+            assert sender.wait() == 130
