@@ -21,11 +21,16 @@ else:
 class Value:
     """Base of a frozen value. Its fields are its annotations, in order; defaults are class
     attributes. Equal to another of the same class with equal fields; hashable if they are.
+
+    A class of values is not derived from another one: whether values of the two are equal, and
+    which fields a pattern matches by place, would have no good answer.
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
+        if cls.__bases__ != (Value,):
+            raise TypeError(f"{cls.__name__} must have Value as its only base")
         cls._fields = tuple(cls.__dict__.get("__annotations__", ()))
         type.__setattr__(cls, "__match_args__", cls._fields)
 

@@ -32,6 +32,14 @@ def test_other_fields_are_refused(values: tuple[int, ...], named: dict[str, Any]
         Point(*values, **named)
 
 
+def test_a_class_of_values_has_no_other_base() -> None:
+    """It would lose the fields of that base."""
+    with pytest.raises(TypeError, match="Point3 must have Value as its only base"):
+        type("Point3", (Point,), {"__annotations__": {"height": int}})
+    with pytest.raises(TypeError, match="Mixed must have Value as its only base"):
+        type("Mixed", (Value, dict), {})
+
+
 def test_equality_is_of_class_and_fields() -> None:
     assert Point(1, 2) != Point(2, 1)
     assert Point(1, 2) != Other(1, 2)
