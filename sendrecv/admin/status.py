@@ -40,9 +40,11 @@ class Half:
 def main(argv: Sequence[str]) -> int:
     """Print the tables; the exit status says whether all Apps asked for run and are received."""
     options = _parse(argv)
-    halves = [half for half in _halves() if _wanted(half.instance, options.instance)]
+    units = (f"{prefix}@*.service" for prefix in _HALVES)
+    shown = _systemctl_show("Id,ActiveState,StatusText", *units)
+    halves = [half for half in halves_of(shown) if _wanted(half.instance, options.instance)]
     running = {half.instance for half in halves if half.state == "active"}
-    _print_table(("INSTANCE", "MAIN", "FAILOVER", "STATUS"), _unit_rows(halves))
+    print(table(("INSTANCE", "MAIN", "FAILOVER", "STATUS"), unit_rows(halves)))
     known = {half.instance for half in halves} | set(options.instance)
     sys.stdout.flush()  # what is known so far, before the error
     try:
@@ -52,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         return error.exit_status
     print()
     header = ("APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED SINCE")
-    _print_table(header, _app_rows(apps, options.instance))
+    print(table(header, app_rows(apps, options.instance)))
     return DONE if known <= running else NOT_RUNNING
 
 
@@ -66,6 +68,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _systemctl_show(properties: str, *units: str) -> str:
+    command = ["systemctl", "show", f"--property={properties}", *units]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def _wanted(name: str, asked: Sequence[str]) -> bool:
     return not asked or name in asked
 
@@ -73,11 +80,9 @@ def _wanted(name: str, asked: Sequence[str]) -> bool:
 # Units.
 
 
-def _halves() -> list[Half]:
-    command = ["systemctl", "show", "--property=Id,ActiveState,StatusText"]
-    command += ["sender@*.service", "sender-failover@*.service"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    blocks = (block for block in shown.stdout.split("\n\n") if block.strip())
+def halves_of(shown: str) -> list[Half]:
+    """The sender units in what `systemctl show` prints: Id, ActiveState, StatusText of each."""
+    blocks = (block for block in shown.split("\n\n") if block.strip())
     return sorted(map(_half, blocks), key=lambda half: (half.instance, half.role))
 
 
@@ -87,7 +92,8 @@ def _half(block: str) -> Half:
     return Half(instance, _HALVES[prefix], values["ActiveState"], values.get("StatusText", ""))
 
 
-def _unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
+def unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
+    """Of each instance: its name, the states of its two halves, the status of the active one."""
     states: dict[str, dict[str, str]] = {}
     texts: dict[str, str] = {}
     for half in halves:
@@ -104,9 +110,14 @@ def _unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
 
 
 def _url_of_socket() -> str:
-    """Where receiver.socket listens: whoever else has taken its port must not be told the token."""
-    command = ["systemctl", "show", "--property=ActiveState,Listen", "receiver.socket"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return url_of(_systemctl_show("ActiveState,Listen", "receiver.socket"))
+
+
+def url_of(shown: str) -> str:
+    """Where receiver.socket listens, by what `systemctl show` prints: ActiveState and Listen.
+
+    Raises ReceiverUnavailable: another program that has taken its port must not be told the token.
+    """
     if "ActiveState=active\n" not in shown:
         raise ReceiverUnavailable("receiver.socket is not active", "see its systemctl status")
     found = re.search(r"^Listen=(\S+:\d+) \(Stream\)$", shown, re.M)
@@ -120,7 +131,6 @@ def _apps(url: str) -> Mapping[str, Mapping[str, object]]:
     try:
         reply = requests.get(f"{url}/apps", headers=headers, timeout=5)
         reply.raise_for_status()
-        apps = reply.json()
     except requests.RequestException as error:
         code = error.response.status_code if error.response is not None else 0
         known = {0: "no answer", 401: f"its token is not that of {TOKEN}"}
@@ -128,7 +138,11 @@ def _apps(url: str) -> Mapping[str, Mapping[str, object]]:
         raise ReceiverUnavailable(
             f"receiver at {quoted(url)}: {reason}", "see journalctl -u receiver"
         ) from None
-    if not isinstance(apps, dict):
+    try:
+        apps = reply.json()
+    except ValueError:
+        apps = None
+    if not isinstance(apps, dict) or not all(isinstance(app, dict) for app in apps.values()):
         raise ReceiverUnavailable(f"receiver at {quoted(url)}: not a receiver's answer")
     return apps
 
@@ -141,9 +155,10 @@ def _token() -> str:
         raise CredentialError(f"{TOKEN}: {reason}", "the receiver tells only root") from None
 
 
-def _app_rows(
+def app_rows(
     apps: Mapping[str, Mapping[str, object]], asked: Sequence[str]
 ) -> list[tuple[str, ...]]:
+    """Of each App asked for (of all, if none is): what the receiver has of it."""
     return [
         (name, *(str(app.get(key)) for key in ("nodeID", "epoch", "count")), _since(app))
         for name, app in sorted(apps.items())
@@ -158,8 +173,11 @@ def _since(app: Mapping[str, object]) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
 
 
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The rows below their header, in columns."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
     for row in (header, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

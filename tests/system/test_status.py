@@ -1,0 +1,102 @@
+"""`sendrecv status` as it is typed: its tables and its exit statuses, on real units."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.machine import Machine
+from tests.system.app import App
+
+UNITS = ["INSTANCE", "MAIN", "FAILOVER", "STATUS"]
+APPS = ["APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED", "SINCE"]
+
+
+@pytest.fixture(scope="module")
+def shared(release: str, installed_disk: Path) -> Iterator[Machine]:
+    """One machine for all tests here, in which the App "one" has handed over to its failover."""
+    with Machine(release, layer=installed_disk) as machine:
+        assert status(machine) == (0, [UNITS], [APPS], "")
+        app = App(machine, "one")
+        app.start()
+        with app.counts_from("failover"):
+            machine.kill(app.main, "KILL")
+        yield machine
+
+
+def status(
+    machine: Machine, arguments: str = "", before: str = ""
+) -> tuple[int, list[list[str]], list[list[str]], str]:
+    """Exit status, the words of each row of the two tables, and what is on standard error."""
+    done = typed(machine, arguments, before)
+    units, _, apps = done.stdout.partition("\n\n")
+    first, second = ([row.split() for row in table.splitlines()] for table in (units, apps))
+    return done.returncode, first, second, done.stderr
+
+
+def typed(machine: Machine, arguments: str, before: str) -> subprocess.CompletedProcess[str]:
+    return machine.run(f"{before} sendrecv status {arguments}", check=False)
+
+
+def test_an_app_that_runs(shared: Machine) -> None:
+    for arguments in ("", "one"):
+        code, units, apps, errors = status(shared, arguments)
+        assert (code, errors) == (0, "")
+        assert units[0] == UNITS and units[1][:3] == ["one", "failed", "active"]
+        assert [word.rstrip(",") for word in units[1][3:6]] == ["connected", "epoch", "2"]
+        assert apps[0] == APPS and apps[1][:3] == ["one", "failover", "2"]
+        assert int(apps[1][3]) > 0 and len(apps[1]) == len(APPS)
+        assert len(units) == len(apps) == 2
+
+
+def test_columns_are_below_their_headers(shared: Machine) -> None:
+    lines = typed(shared, "", "").stdout.splitlines()
+    assert lines[2] == ""
+    for header, row, cell in ((0, 1, "active"), (3, 4, "failover")):
+        column = {"active": "FAILOVER", "failover": "NODEID"}[cell]
+        assert lines[row].index(cell) == lines[header].index(column)
+
+
+def test_an_app_that_does_not_run_is_3(shared: Machine) -> None:
+    assert status(shared, "other") == (3, [UNITS], [APPS], "")
+    assert status(shared, "one other")[0] == 3
+    app = App(shared, "two")
+    app.start()
+    shared.run("systemctl stop sendrecv-guard.timer sendrecv-guard.service")
+    shared.run(f"systemctl mask --runtime {app.failover}")
+    shared.kill(app.main, "KILL")
+    shared.wait_until(lambda: app.state(app.main) == "failed", 60, "main has failed")
+    code, units, apps, errors = status(shared)
+    assert (code, errors) == (3, "")
+    assert ["two", "failed", "inactive"] in units
+    assert [row[:3] for row in apps[1:]] == [["one", "failover", "2"], ["two", "main", "1"]]
+    assert status(shared, "one")[0] == 0
+    app.stop()
+    shared.run(f"systemctl unmask --runtime {app.failover}; systemctl reset-failed '{app.main}'")
+    assert status(shared)[0] == 0  # two is not meant to run, and no longer known to systemd
+    assert status(shared, "two")[0] == 3
+
+
+def test_who_may_not_read_the_token_is_77(shared: Machine) -> None:
+    code, units, apps, errors = status(shared, before="runuser -u nobody --")
+    assert (code, units[1][0], apps) == (77, "one", [])
+    reason = "/etc/sendrecv/token: Permission denied: the receiver tells only root"
+    assert errors == f"sendrecv: {reason}\n"
+
+
+def test_no_receiver_is_69(shared: Machine) -> None:
+    code, units, apps, errors = status(shared, "--url http://127.0.0.1:1")
+    assert (code, units[1][0], apps) == (69, "one", [])
+    assert errors.startswith("sendrecv: receiver at 'http://127.0.0.1:1': no answer")
+    shared.run("systemctl stop receiver.socket receiver.service")
+    try:
+        code, units, apps, errors = status(shared)
+        assert (code, units[1][0], apps) == (69, "one", [])
+        problem = "sendrecv: receiver.socket is not active: see its systemctl status\n"
+        assert errors == problem
+    finally:
+        shared.run("systemctl start receiver.socket")
+    with App(shared, "one").counts_from("failover"):
+        pass
+    assert status(shared)[0] == 0

@@ -1,0 +1,266 @@
+"""`sendrecv status`: what it makes of systemctl's output, and of what answers at the URL."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sendrecv.admin import status
+from sendrecv.admin.status import Half, app_rows, halves_of, table, unit_rows, url_of
+from sendrecv.errors import ReceiverUnavailable
+from tests.lab.reception import TOKEN, Reception
+from tests.peers.peer import Peer, auth, payload
+
+# As `systemctl show` printed it on Debian 13 and on Debian 12, with two Apps, of one of which main
+# had been killed. The units are in no certain order.
+SHOWN = {
+    "trixie": """\
+StatusText=connected, epoch 1
+Id=sender@main.service
+ActiveState=active
+
+StatusText=connecting, epoch 1, no count yet
+Id=sender@billing.eu.service
+ActiveState=failed
+
+StatusText=connected, epoch 2
+Id=sender-failover@billing.eu.service
+ActiveState=active
+""",
+    "bookworm": """\
+StatusText=connected, epoch 1
+Id=sender@main.service
+ActiveState=active
+
+StatusText=connected, epoch 2
+Id=sender-failover@billing.eu.service
+ActiveState=active
+
+StatusText=connecting, epoch 1, no count yet
+Id=sender@billing.eu.service
+ActiveState=failed
+""",
+}
+SOCKET = "Listen=127.0.0.1:3000 (Stream)\nActiveState=active\n"
+HEADER = "INSTANCE  MAIN  FAILOVER  STATUS\n"
+NONE = "no-such-instance"
+
+
+# What systemctl prints
+
+
+@pytest.mark.parametrize("release", SHOWN)
+def test_the_table_of_units(release: str) -> None:
+    halves = halves_of(SHOWN[release])
+    assert halves[0] == Half("billing.eu", "failover", "active", "connected, epoch 2")
+    assert unit_rows(halves) == [
+        ("billing.eu", "failed", "active", "connected, epoch 2"),
+        ("main", "active", "inactive", "connected, epoch 1"),
+    ]
+
+
+def test_no_units() -> None:
+    assert halves_of("") == halves_of("\n") == []
+    assert unit_rows([]) == []
+
+
+def test_the_status_of_a_half_that_has_ended_is_not_shown() -> None:
+    states = ("failed", "inactive", "deactivating", "active", "activating")
+    rows = {state: unit_rows([Half("x", "main", state, "text")])[0] for state in states}
+    assert [rows[state][-1] for state in states] == ["", "", "", "text", "text"]
+
+
+def test_a_name_with_at_signs_and_a_status_with_an_equals_sign() -> None:
+    shown = "StatusText=a=b\nId=sender@a@b.service.service\nActiveState=active\n"
+    assert halves_of(shown) == [Half("a@b.service", "main", "active", "a=b")]
+
+
+@pytest.mark.parametrize(
+    ("shown", "url"),
+    [
+        (SOCKET, "http://127.0.0.1:3000"),
+        (SOCKET.replace("127.0.0.1", "0.0.0.0"), "http://127.0.0.1:3000"),
+        (SOCKET.replace("127.0.0.1", "[::]"), "http://[::1]:3000"),
+        ("Listen=/run/x.sock (Stream)\n" + SOCKET, "http://127.0.0.1:3000"),
+        (SOCKET.replace("3000", "3001") + SOCKET, "http://127.0.0.1:3001"),
+    ],
+)
+def test_the_receiver_is_where_the_socket_listens(shown: str, url: str) -> None:
+    assert url_of(shown) == url
+
+
+@pytest.mark.parametrize(
+    ("shown", "problem"),
+    [
+        (SOCKET.replace("active", "inactive"), "receiver.socket is not active"),
+        (SOCKET.replace("active", "failed"), "receiver.socket is not active"),
+        ("", "receiver.socket is not active"),
+        ("Listen=/run/x.sock (Stream)\nActiveState=active\n", "does not listen on TCP"),
+        ("Listen=127.0.0.1:3000 (Datagram)\nActiveState=active\n", "does not listen on TCP"),
+    ],
+)
+def test_without_the_socket_nobody_is_told_the_token(shown: str, problem: str) -> None:
+    with pytest.raises(ReceiverUnavailable, match=problem):
+        url_of(shown)
+
+
+# The tables
+
+
+def test_a_table_is_in_columns() -> None:
+    shown = table(("A", "LONG HEADER", "C"), [("a long cell", "b", ""), ("x", "y", "z")])
+    assert shown == "A            LONG HEADER  C\na long cell  b\nx            y            z"
+
+
+def test_a_table_without_rows_is_its_header() -> None:
+    assert table(("A", "B"), []) == "A  B"
+
+
+def test_the_rows_of_the_apps_asked_for() -> None:
+    app = {"nodeID": "main", "epoch": 7, "count": None, "connectedSince": None}
+    rows = app_rows({"b": app, "a": {**app, "count": 3}}, [])
+    assert rows == [
+        ("a", "main", "7", "3", "not connected"),
+        ("b", "main", "7", "None", "not connected"),
+    ]
+    assert app_rows({"b": app, "a": app}, ["b", "c"]) == rows[1:]
+
+
+def test_since_when_is_local_time() -> None:
+    (row,) = app_rows({"a": {"connectedSince": 0}}, [])
+    assert re.fullmatch(r"19(69-12-31|70-01-01) \d\d:\d\d:\d\d", row[-1])
+
+
+# The receiver
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that status reads the token from, in place of the one in /etc."""
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n", encoding="ascii")
+    monkeypatch.setattr(status, "TOKEN", path)
+    return path
+
+
+@pytest.fixture
+def reception(tmp_path: Path) -> Iterator[Reception]:
+    """A receiver that has an App called shown, of which nobody is connected, and an epoch of 5."""
+    directory = tmp_path / "reception"
+    directory.mkdir()
+    with Reception(directory) as one:
+        one.do(_count_to_2, one)
+        yield one
+
+
+def _count_to_2(reception: Reception) -> None:
+    with reception.peer() as peer:
+        _admit(peer, "shown")
+        batch = [payload(count, "shown") for count in range(3)]
+        assert peer.call("count", *batch) == {"status": "accepted", "last": 2}
+
+
+def _admit(peer: Peer, app_id: str) -> None:
+    assert peer.open() == 101 and "sid" in (peer.connect(auth(app_id, TOKEN, epoch=5)) or {})
+
+
+def url(reception: Reception) -> str:
+    return f"http://127.0.0.1:{reception.address[1]}"
+
+
+@pytest.mark.usefixtures("token")
+def test_a_real_receiver(reception: Reception, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside it there are no units here: the instance asked for does not run."""
+
+    def ask_while_connected() -> int:
+        with reception.peer() as peer:
+            _admit(peer, "there")
+            return status.main(["--url", url(reception), NONE, "there", "shown"])
+
+    assert reception.do(ask_while_connected) == 3
+    units, apps = capsys.readouterr().out.split("\n\n")
+    assert units + "\n" == HEADER
+    header, shown, there = apps.splitlines()
+    assert header.split() == ["APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED", "SINCE"]
+    assert shown.split() == ["shown", "main", "5", "2", "not", "connected"]
+    assert there.split()[:4] == ["there", "main", "5", "None"]
+    assert there.split()[4].count("-") == 2 and there.split()[5].count(":") == 2
+
+
+def complaint(reception: Reception) -> str:
+    """What status says, after its first table; the receiver says things too."""
+    assert reception.do(status.main, ["--url", url(reception), NONE]) == 69
+    return next(line for line in reception.said() if line.startswith("sendrecv: "))
+
+
+def test_another_token(
+    reception: Reception, token: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token.write_text("another", encoding="ascii")
+    assert complaint(reception) == (
+        f"sendrecv: receiver at '{url(reception)}': its token is not that of {token}:"
+        " see journalctl -u receiver"
+    )
+    assert capsys.readouterr().out == HEADER  # what is known all the same
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file or directory"), (b"\xff\n", "not text")]
+)
+def test_no_token(
+    token: Path, content: bytes | None, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token.unlink()
+    if content:
+        token.write_bytes(content)
+    assert status.main(["--url", "http://127.0.0.1:1", NONE]) == 77
+    said = capsys.readouterr()
+    assert said.out == HEADER
+    assert said.err == f"sendrecv: {token}: {reason}: the receiver tells only root\n"
+
+
+# Whoever else may listen there
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'[{"nodeID": "main"}]', "not a receiver's answer"),
+        (b'{"app": 7}', "not a receiver's answer"),
+        (b"<html>", "not a receiver's answer"),
+        (b"", "not a receiver's answer"),
+        (None, "no answer: see journalctl -u receiver"),
+    ],
+)
+def test_what_is_no_receiver(
+    body: bytes | None, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """body: of its answer; None: it hangs up without one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=_answer_one, args=(listener, body))
+        thread.start()
+        assert status.main(["--url", address, NONE]) == 69
+        thread.join()
+    assert capsys.readouterr().err == f"sendrecv: receiver at '{address}': {problem}\n"
+
+
+def _answer_one(listener: socket.socket, body: bytes | None) -> None:
+    peer, _ = listener.accept()
+    with closing(peer):
+        request = b""
+        while not request.endswith(b"\r\n\r\n"):
+            request += peer.recv(4096)
+        if body is not None:
+            peer.sendall(b"HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+@pytest.mark.usefixtures("token")
+def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main(["--url", "http://127.0.0.1:1", NONE]) == 69
+    assert capsys.readouterr().err.endswith(":1': no answer: see journalctl -u receiver\n")
