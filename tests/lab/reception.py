@@ -55,7 +55,7 @@ class Reception:
             self.address = listener.getsockname()
             self._loop = asyncio.new_event_loop()
             writer = self._held.enter_context(ThreadPoolExecutor(1))
-            ports = Ports(Ledger(self._directory), _notifier(), writer, print_orders)
+            ports = Ports(Ledger(self._directory), silent_notifier(), writer, print_orders)
             self.receiver = Receiver(ports)
             work = serve(self.receiver, listener, TOKEN, self._max_connections)
             self._task = self._loop.create_task(work)
@@ -154,7 +154,7 @@ def assert_sound(printed: Sequence[str], said: Sequence[str], token: str) -> Non
         assert token[:16] not in line, line
 
 
-def _notifier() -> Notifier:
+def silent_notifier() -> Notifier:
     """One that has nobody to tell; sdnotify then leaves its socket to the garbage collector."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

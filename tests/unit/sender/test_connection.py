@@ -1,0 +1,435 @@
+"""A sender's connection: to the real receiver, and to listeners that are none."""
+
+import base64
+import gc
+import hashlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Self
+
+import pytest
+
+from sendrecv.core.sender_events import Answered, Connected, Lost, Refused, Resumed, SenderEvent
+from sendrecv.core.wire import Claim, Refusal, Status
+from sendrecv.sender.connection import Connection
+from tests.lab.reception import TOKEN, Reception
+from tests.lab.waiting import HANG, wait_until
+from tests.peers.peer import CLOSE, TEXT
+
+RUN = "0123456789abcdef" * 2
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+# Of Engine.IO (revision 4) and Socket.IO (revision 5), as a server sends them.
+OPEN = '0{"sid":"e","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
+ADMITTED = '40{"sid":"s"}'
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.usefixtures("sockets_left"),
+]
+
+
+def claim(epoch: int = 1, app_id: str = "one", run: str = RUN) -> Claim:
+    return Claim(app_id, "main", epoch, run)
+
+
+class Client:
+    """A Connection, and the events that it posts."""
+
+    def __init__(
+        self, port: int, whom: Claim | None = None, *, token: str = TOKEN, number: int = 1
+    ) -> None:
+        self.events: SimpleQueue[SenderEvent] = SimpleQueue()
+        address = f"http://127.0.0.1:{port}"
+        self.connection = Connection(address, token, number, whom or claim(), self.events.put)
+
+    def next(self) -> SenderEvent:
+        """The next event."""
+        return self.events.get(timeout=HANG)
+
+    def resumed(self) -> SenderEvent:
+        """The answer to `resume`, of a connection that has just been begun."""
+        event = self.next()
+        assert isinstance(event, Connected), event
+        self.connection.resume()
+        return self.next()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Whatever a connection has met, its threads end once it is closed."""
+    before = threading.active_count()
+    yield
+    wait_until(lambda: threading.active_count() <= before, "the threads of a connection end")
+
+
+# The real receiver
+
+
+@pytest.fixture
+def reception(tmp_path: Path) -> Iterator[Reception]:
+    with Reception(tmp_path) as one:
+        yield one
+
+
+def test_connect_resume_emit(reception: Reception) -> None:
+    def work() -> list[SenderEvent]:
+        client = Client(reception.address[1])
+        events = [client.resumed()]
+        for first, last in ((0, 2), (1, 2), (3, 3), (7, 8)):
+            client.connection.emit(first, last)
+            events.append(client.next())
+        client.connection.close()
+        return events
+
+    assert reception.do(work) == [
+        Resumed(1, -1),
+        Answered(1, Status.ACCEPTED, 2),
+        Answered(1, Status.DUPLICATE, 2),
+        Answered(1, Status.ACCEPTED, 3),
+        Answered(1, Status.GAP, 3),
+    ]
+    assert reception.printed() == [
+        f'{{"count": {count}, "appID": "one", "nodeID": "main"}}' for count in range(4)
+    ]
+
+
+def test_the_next_connection_resumes(reception: Reception) -> None:
+    def work() -> list[SenderEvent]:
+        first = Client(reception.address[1])
+        first.resumed()
+        first.connection.emit(0, 41)
+        first.next()
+        first.connection.close()
+        second = Client(reception.address[1], claim(2), number=2)
+        events = [second.resumed()]
+        second.connection.close()
+        return events
+
+    assert reception.do(work) == [Resumed(2, 41)]
+
+
+def test_a_connection_that_is_closed_ends_at_the_receiver_too(reception: Reception) -> None:
+    def work() -> bool:
+        client = Client(reception.address[1])
+        client.resumed()
+        apps = reception.receiver.apps()
+        assert apps["one"].connection
+        client.connection.close()
+        wait_until(lambda: not apps["one"].connection, "the receiver notices")
+        return client.events.empty()
+
+    assert reception.do(work)
+
+
+@pytest.mark.parametrize(
+    ("whom", "token", "refused"),
+    [
+        (claim(), "another", Refused(1, Refusal.TOKEN, 0)),
+        (claim(), "", Refused(1, Refusal.TOKEN, 0)),
+        (claim(app_id="no name"), TOKEN, Refused(1, Refusal.INVALID, 0)),
+        (claim(epoch=4, app_id="known"), TOKEN, Refused(1, Refusal.STALE, 5)),
+        (claim(epoch=5, app_id="known", run="f" * 32), TOKEN, Refused(1, Refusal.STALE, 5)),
+    ],
+)
+def test_refused(reception: Reception, whom: Claim, token: str, refused: Refused) -> None:
+    def work() -> SenderEvent:
+        known = Client(reception.address[1], claim(epoch=5, app_id="known"))
+        known.resumed()
+        client = Client(reception.address[1], whom, token=token)
+        event = client.next()
+        for one in (known, client):
+            one.connection.close()
+        return event
+
+    assert reception.do(work) == refused
+
+
+def test_lost_to_a_newer_connection(reception: Reception) -> None:
+    def work() -> list[SenderEvent]:
+        older = Client(reception.address[1])
+        older.resumed()
+        newer = Client(reception.address[1], claim(epoch=2), number=2)
+        newer.resumed()
+        events = [older.next()]
+        older.connection.emit(0, 0)  # its end need not have been noticed yet
+        events.append(older.next())
+        for client in (older, newer):
+            client.connection.close()
+        return events
+
+    first, second = reception.do(work)
+    assert first == Lost(1, "connection lost")
+    assert isinstance(second, Lost) and second.reason.startswith("connection lost (")
+    assert reception.printed() == []
+
+
+# Other listeners
+
+
+class Listener:
+    """Accepts one connection, and plays one part: that of a WebSocket server, or none at all."""
+
+    def __init__(self, play: Callable[[socket.socket], None]) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._play = play
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._server.close()
+
+    def _serve(self) -> None:
+        peer, _ = self._server.accept()
+        with closing(peer):
+            peer.settimeout(HANG)
+            self._play(peer)
+
+
+def receive(peer: socket.socket, end: bytes) -> bytes:
+    """What comes, up to that end; all of it, if the peer closes before."""
+    data = b""
+    while not data.endswith(end) or not end:
+        received = peer.recv(65536)
+        if not received:
+            break
+        data += received
+    return data
+
+
+def open_websocket(peer: socket.socket) -> None:
+    """The server's half of the handshake."""
+    request = receive(peer, b"\r\n\r\n")
+    fields = dict(row.split(b": ", 1) for row in request.split(b"\r\n")[1:-2])
+    accept = base64.b64encode(hashlib.sha1(fields[b"Sec-WebSocket-Key"] + GUID).digest())
+    peer.sendall(
+        b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
+def say(peer: socket.socket, text: str) -> None:
+    """One text frame."""
+    peer.sendall(struct.pack(">BB", 0x81, len(text)) + text.encode())
+
+
+def read_frame(peer: socket.socket) -> tuple[int, str]:
+    """Opcode and text of one frame, which a client masks; CLOSE if it has hung up."""
+    head = peer.recv(2, socket.MSG_WAITALL)
+    if len(head) < 2:
+        return CLOSE, ""
+    length = head[1] & 0x7F
+    if length == 126:
+        (length,) = struct.unpack(">H", peer.recv(2, socket.MSG_WAITALL))
+    mask = peer.recv(4, socket.MSG_WAITALL)
+    data = peer.recv(length, socket.MSG_WAITALL) if length else b""
+    text = bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
+    return head[0] & 0x0F, text.decode(errors="replace")
+
+
+def hear(peer: socket.socket) -> str:
+    """One text frame."""
+    opcode, text = read_frame(peer)
+    assert opcode == TEXT, opcode
+    return text
+
+
+def until_left(peer: socket.socket) -> None:
+    """Until the client takes its leave."""
+    while read_frame(peer)[0] != CLOSE:
+        pass
+
+
+def play_protocol(*answers: str) -> Callable[[socket.socket], None]:
+    """A server that admits, and says these messages after the client's first question."""
+
+    def play(peer: socket.socket) -> None:
+        open_websocket(peer)
+        say(peer, OPEN)
+        assert hear(peer).startswith("40{")
+        say(peer, ADMITTED)
+        assert hear(peer) == '421["resume"]'
+        for answer in answers:
+            say(peer, answer)
+        until_left(peer)
+
+    return play
+
+
+def play_bytes(data: bytes) -> Callable[[socket.socket], None]:
+    """A server that answers any request with these bytes, and hangs up."""
+
+    def play(peer: socket.socket) -> None:
+        receive(peer, b"\r\n\r\n")
+        peer.sendall(data)
+
+    return play
+
+
+def play_messages(*messages: str) -> Callable[[socket.socket], None]:
+    """A WebSocket server that says these, whatever it is told, and waits for the client to end."""
+
+    def play(peer: socket.socket) -> None:
+        open_websocket(peer)
+        for message in messages:
+            say(peer, message)
+        until_left(peer)
+
+    return play
+
+
+def play_silence(peer: socket.socket) -> None:
+    receive(peer, b"")
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        play_silence,
+        lambda peer: None,
+        play_bytes(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n"),
+        play_bytes(b"HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok"),
+        play_bytes(b"SSH-2.0-x\r\n"),
+        play_messages(),
+        play_messages("0{"),
+        play_messages("4hello"),
+        play_messages("hello"),
+    ],
+    ids="silent closes 404 200 ssh no-greeting broken-greeting message-first rubbish".split(),
+)
+def test_a_listener_that_is_no_receiver(
+    monkeypatch: pytest.MonkeyPatch, play: Callable[[socket.socket], None]
+) -> None:
+    monkeypatch.setattr("sendrecv.sender.connection.HANDSHAKE_TIMEOUT", 0.3)
+    with Listener(play) as listener:
+        client = Client(listener.port)
+        event = client.next()
+        client.connection.close()
+        del client
+        gc.collect()  # see sockets_left
+    assert isinstance(event, Lost) and event.connection == 1
+    assert event.reason.startswith(f"cannot connect to http://127.0.0.1:{listener.port} (")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('431[{"status":"accepted","last":-5}]', "the receiver's last count is -5"),
+        ('431[{"status":"fenced","last":3}]', "the receiver answers: fenced"),
+        ("431[]", "the answer is None"),
+        ('431["accepted"]', "the answer is 'accepted'"),
+        ("41", "connection lost"),
+        ("1", "connection lost"),
+    ],
+)
+def test_an_answer_that_is_none(answer: str, reason: str) -> None:
+    with Listener(play_protocol(answer)) as listener:
+        client = Client(listener.port)
+        event = client.resumed()
+        client.connection.close()
+    assert event == Lost(1, reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('44{"message":"no"}', "connect: refused with {'message': 'no'}"),
+        ('44{"message":"no","data":{"reason":"mood"}}', "connect: refused for 'mood'"),
+    ],
+)
+def test_a_refusal_that_is_none(answer: str, reason: str) -> None:
+    with Listener(play_messages(OPEN, answer)) as listener:
+        client = Client(listener.port)
+        event = client.next()
+        client.connection.close()
+    assert event == Lost(1, reason)
+
+
+def test_a_peer_that_never_admits_is_left_by_close() -> None:
+    """That it has waited for too long is for the machine to say."""
+    greeted = threading.Event()
+
+    def play(peer: socket.socket) -> None:
+        open_websocket(peer)
+        say(peer, OPEN)
+        assert json.loads(hear(peer)[2:]) == {
+            **{"appID": "one", "nodeID": "main", "epoch": 1, "run": RUN, "token": TOKEN}
+        }
+        greeted.set()
+        until_left(peer)
+
+    with Listener(play) as listener:
+        client = Client(listener.port)
+        assert greeted.wait(HANG)
+        client.connection.close()
+    assert client.events.empty()
+
+
+def test_after_close_nothing_is_posted() -> None:
+    """Not even what was on its way."""
+    asked, closed = threading.Event(), threading.Event()
+
+    def play(peer: socket.socket) -> None:
+        open_websocket(peer)
+        say(peer, OPEN)
+        hear(peer)
+        say(peer, ADMITTED)
+        hear(peer)
+        asked.set()
+        assert closed.wait(HANG)
+        say(peer, '431[{"status":"accepted","last":7}]')
+        until_left(peer)
+
+    before = threading.active_count()
+    with Listener(play) as listener:
+        client = Client(listener.port)
+        assert isinstance(client.next(), Connected)
+        client.connection.resume()
+        assert asked.wait(HANG)
+        client.connection.close()
+        closed.set()
+    wait_until(lambda: threading.active_count() <= before, "the connection's threads end")
+    assert client.events.empty()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_nobody_listens(number: int) -> None:
+    """The first connection says so; each later one waits until somebody does."""
+    with closing(socket.socket()) as reserved:
+        reserved.bind(("127.0.0.1", 0))  # and does not listen
+        client = Client(reserved.getsockname()[1], number=number)
+        if number == 1:
+            assert isinstance(client.next(), Lost)
+        else:
+            time.sleep(0.2)
+            assert client.events.empty()
+            reserved.listen()
+            reserved.settimeout(HANG)
+            probe, _ = reserved.accept()
+            peer, _ = reserved.accept()
+            assert receive(probe, b"") == b""
+            assert receive(peer, b"\r\n\r\n").startswith(b"GET /socket.io/")
+            for one in (probe, peer):
+                one.close()
+            assert isinstance(client.next(), Lost)
+        client.connection.close()
+
+
+def test_close_ends_the_wait_for_a_listener() -> None:
+    with closing(socket.socket()) as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        client = Client(reserved.getsockname()[1], number=2)
+        client.connection.close()
+        # no_thread_is_left() waits for its thread.
+    assert client.events.empty()

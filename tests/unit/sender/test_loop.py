@@ -1,0 +1,182 @@
+"""The loop of a sender in this process: its lock, its end, and what each leaves behind.
+
+With the real store, queue, clock and connection. test_main.py has it as a process.
+"""
+
+import fcntl
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from sendrecv import systemd
+from sendrecv.core import record as slots
+from sendrecv.core.sender import SECOND, App
+from sendrecv.errors import LockBusy, LockLost
+from sendrecv.sender import loop
+from sendrecv.sender.backoff import Backoff
+from sendrecv.sender.connection import Connection
+from sendrecv.sender.loop import MonotonicClock, Ports, Sender
+from sendrecv.sender.store_file import StateFile
+from tests.lab.reception import TOKEN, Reception, silent_notifier
+from tests.lab.waiting import HANG, wait_until
+
+NOBODY = "http://127.0.0.1:1"
+APP = App("one", "main", "0123456789abcdef" * 2, "b" * 32, SECOND // 50)
+HOLD = """
+import fcntl, sys
+with open(sys.argv[1], "ab") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.usefixtures("sockets_left"),
+]
+
+
+def sender_on(directory: Path, url: str, notifier: systemd.Notifier) -> Sender:
+    return Sender(
+        APP,
+        Ports(
+            store=StateFile(directory / "one.record"),
+            connect=partial(Connection, url, TOKEN),
+            notifier=notifier,
+            backoff=Backoff(str(directory / "one.starts")),
+            clock=MonotonicClock(),
+            events=SimpleQueue(),
+        ),
+    )
+
+
+def newest(directory: Path) -> slots.Record:
+    record = slots.decode((directory / "one.record").read_bytes()).record
+    assert record
+    return record
+
+
+def is_locked(directory: Path) -> bool:
+    with (directory / "one.record").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+# The lock
+
+
+@pytest.fixture
+def starting(monkeypatch: pytest.MonkeyPatch) -> Iterator[systemd.Notifier]:
+    """A notifier that shows each 50 ms that this process is starting, to nobody."""
+    monkeypatch.setattr(systemd, "START_SLICE", 0.05)
+    before = signal.getsignal(signal.SIGALRM)
+    notifier = silent_notifier()
+    notifier.starting()
+    yield notifier
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def predecessor(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has the App's lock until its standard input ends."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "one.record")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.usefixtures("predecessor")
+def test_a_lock_that_stays_held(
+    tmp_path: Path, starting: systemd.Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOCK_PATIENCE", 0.2)
+    with pytest.raises(LockBusy, match="another process holds the lock of App one: is it another"):
+        sender_on(tmp_path, NOBODY, starting).acquire()
+
+
+def test_a_predecessor_that_ends_is_waited_for(
+    tmp_path: Path, starting: systemd.Notifier, predecessor: subprocess.Popen[str]
+) -> None:
+    end = threading.Timer(0.3, predecessor.kill)  # several of the signals that interrupt the wait
+    end.start()
+    sender = sender_on(tmp_path, NOBODY, starting)
+    sender.acquire()
+    assert predecessor.wait(HANG) == -signal.SIGKILL
+    end.join()
+    assert is_locked(tmp_path)
+    sender.stop()
+    sender.run()
+    assert newest(tmp_path).epoch == 1 and not is_locked(tmp_path)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_lock_that_was_lost_ends_it_before_anything_else(tmp_path: Path, replaced: bool) -> None:
+    sender = sender_on(tmp_path, NOBODY, silent_notifier())
+    sender.acquire()
+    path = tmp_path / "one.record"
+    path.unlink()
+    if replaced:
+        path.touch()
+    with pytest.raises(LockLost):
+        sender.run()
+    assert not replaced or not path.read_bytes()
+
+
+# The end
+
+
+def test_a_stop_before_the_first_event(tmp_path: Path) -> None:
+    """The record has the new epoch, and the streak of starts goes on."""
+    (tmp_path / "one.starts").write_text("7 1.0\n", encoding="ascii")
+    sender = sender_on(tmp_path, NOBODY, silent_notifier())
+    sender.acquire()
+    assert is_locked(tmp_path)
+    sender.stop()
+    sender.run()
+    assert (newest(tmp_path).epoch, newest(tmp_path).count) == (1, -1)
+    assert not is_locked(tmp_path) and (tmp_path / "one.starts").exists()
+
+
+def test_each_run_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    """Each count is printed once, and the streak of starts ends with the first answer."""
+    reception_directory = tmp_path / "reception"
+    reception_directory.mkdir()
+    with Reception(reception_directory) as reception:
+        (tmp_path / "one.starts").write_text("7 1.0\n", encoding="ascii")
+        url = f"http://127.0.0.1:{reception.address[1]}"
+        for epoch in (1, 2, 3):
+            least = len(reception.printed()) + 5
+            reception.do(_run_until_printed, tmp_path, url, reception, least)
+            record = newest(tmp_path)
+            assert record.epoch == epoch and not is_locked(tmp_path)
+            assert record.acknowledged == len(reception.printed()) - 1
+            assert not (tmp_path / "one.starts").exists()
+        assert reception.printed() == [
+            f'{{"count": {count}, "appID": "one", "nodeID": "main"}}'
+            for count in range(newest(tmp_path).acknowledged + 1)
+        ]
+
+
+def _run_until_printed(directory: Path, url: str, reception: Reception, least: int) -> None:
+    sender = sender_on(directory, url, silent_notifier())
+    sender.acquire()
+    thread = threading.Thread(target=sender.run)
+    thread.start()
+    wait_until(lambda: len(reception.printed()) >= least, f"{least} lines")
+    sender.stop()
+    thread.join(HANG)
+    assert not thread.is_alive()
