@@ -14,7 +14,7 @@ import threading
 from sendrecv.core.errors import quoted
 from sendrecv.core.sender_events import Connected, Lost, answered_by, refused_by, resumed_by
 from sendrecv.core.wire import Claim, claim_to_auth, payloads
-from sendrecv.sender.light_client import SILENT, socketio_client
+from sendrecv.sender.light_client import SILENT, abandon, engine, socketio_client
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Connection:
     def close(self) -> None:
         """Close the connection, without waiting for anything."""
         self._closed.set()
-        threading.Thread(target=self._client.eio.disconnect, args=(True,), daemon=True).start()
+        threading.Thread(target=abandon, args=(self._client,), daemon=True).start()
 
     def _make_client(self) -> Any:
         client = socketio_client(tls=self._url.startswith("https:")).Client(
@@ -73,8 +73,7 @@ class Connection:
         )
         client.on("connect", lambda: self._post(Connected(self._number)))
         client.on("connect_error", self._on_refused)
-        client.eio.on("disconnect", lambda *_reason: self._post_lost("connection lost"))
-        _handle_in_order(client.eio)
+        engine(client).on("disconnect", lambda *_reason: self._post_lost("connection lost"))
         return client
 
     def _open(self, auth: dict[str, object]) -> None:
@@ -88,7 +87,7 @@ class Connection:
         except Exception as error:  # pylint: disable=broad-exception-caught
             self._post_lost(f"cannot connect to {self._url} ({type(error).__name__})")
         if self._closed.is_set():  # while it connected: close() found nothing to close
-            self._client.eio.disconnect(True)
+            abandon(self._client)
 
     def _wait_for_listener(self) -> bool:
         """Wait until something listens: a refused connect() costs nothing, a client does."""
@@ -129,17 +128,3 @@ class Connection:
     def _post(self, event: SenderEvent) -> None:
         if not self._closed.is_set():
             self._post_to(event)
-
-
-def _handle_in_order(eio: Any) -> None:
-    """Have Engine.IO handle messages where it reads them, not each in a thread of its own.
-
-    Handlers here only put events on a queue. A version without this method keeps its threads.
-    """
-    trigger = getattr(eio, "_trigger_event", None)
-    if trigger:
-
-        def trigger_here(event: str, *arguments: Any, **_run_async: bool) -> Any:
-            return trigger(event, *arguments, run_async=False)
-
-        eio._trigger_event = trigger_here  # pylint: disable=protected-access

@@ -1,12 +1,16 @@
-"""The Socket.IO client and the receiver, without the imports that they never use.
+"""python-socketio's client, read for 5.7.2 and 5.12.1, without the imports that it never uses here.
 
 Most of the time from exec to the first count is Python importing modules, and most of those that
 python-socketio imports serve what a websocket client on one machine never does: servers, long
 polling, TLS, proxies, debug output. So the packages are put in place without running their
 __init__, and while the client is imported, modules that it would not use are declared absent (None
 in sys.modules: importlib's documented way, see "The import system", 5.3.1), deferred until they are
-used, or stand in for themselves with the few names that are used. Should any of that fail with a
-future version, the plain import is used. What is imported later, by whoever, is the real thing.
+used, or stand in for themselves with the few names that are used. What is imported later, by
+whoever, is the real thing.
+
+If a library has changed so that this import fails, the plain import follows, and a takeover takes
+about twice as long. If the client later asks a package for a name that only its __init__ makes,
+that __init__ is run then.
 """
 
 from __future__ import annotations
@@ -14,9 +18,12 @@ from __future__ import annotations
 import importlib
 import operator
 import sys
+from functools import partial
 from types import ModuleType
 
+from sendrecv import patching
 from sendrecv.imports import HARDLY_USED, Deferred, in_place, unless_imported
+from sendrecv.sender import patched_engineio, patched_websocket
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
     Modules = dict[str, ModuleType | None]
 
+LIBRARY = patching.Library("python-socketio", "5.7.2", "5.12.1")
 _PACKAGES = ("engineio", "socketio", "websocket")
 _NEVER_USED = ("requests", "python_socks", "aiohttp", "tornado", "eventlet", "gevent", "msgpack")
 # http.HTTPStatus is slow to make, and http.client, where websocket-client before 1.4 looks for the
@@ -57,27 +65,77 @@ SILENT = _Silent()
 
 
 def socketio_client(*, tls: bool) -> ModuleType:
-    """The module socketio.client. tls: whether it has to speak https."""
+    """The module socketio.client, imported and patched once. tls: whether it has to speak https."""
+    if "socketio.client" not in sys.modules:
+        client = _import(tls)
+        modules = sys.modules.get
+        patched_websocket.patch(modules("websocket._http"), modules("websocket._socket"))
+        patched_engineio.patch(getattr(modules("engineio"), "Client", None))
+        LIBRARY.fits(lambda: _check(client), "a lost connection may be noticed late")
+    return sys.modules["socketio.client"]
+
+
+def engine(client: Any) -> Any:
+    """The Engine.IO client below a client, whose "disconnect" tells of each connection that ends.
+
+    If it is not there, the client: its own comes only after the handshake has been answered.
+    """
+    return getattr(client, "eio", client)
+
+
+def abandon(client: Any) -> None:
+    """End the connection, without waiting for the client's threads."""
+    below = engine(client)
+    if below is client:
+        client.disconnect()
+    else:
+        below.disconnect(True)
+
+
+def _check(module: Any) -> None:
+    patching.uses(module.Client, "__init__", "eio")
+    patching.function(sys.modules["engineio"].Client, "disconnect", "self", "abort")
+
+
+def _import(tls: bool) -> ModuleType:
     if any(name in sys.modules for name in _PACKAGES):
         return importlib.import_module("socketio.client")
     try:
         return _import_light(tls)
-    except Exception:  # pylint: disable=broad-exception-caught  # whatever a new version does
+    except Exception as error:  # pylint: disable=broad-exception-caught  # whatever has changed
         for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
             del sys.modules[name]
-        return importlib.import_module("socketio.client")
+        client = importlib.import_module("socketio.client")
+        LIBRARY.report(error, "imported with all that it brings")
+        return client
 
 
 def _import_light(tls: bool) -> ModuleType:
     stand_ins = unless_imported(_stand_ins(tls))
     if "http" in stand_ins:
         stand_ins["http"] = _http(stand_ins)
-    with in_place({**stand_ins, "socket": _socket()}):
-        for name in ("engineio", "socketio"):
-            sys.modules[name] = _unrun(name)
+    with in_place(stand_ins):
+        importlib.import_module("websocket")  # engineio goes on without it if that fails
+        packages = [_unrun(name) for name in ("engineio", "socketio")]
+        sys.modules.update({package.__name__: package for package in packages})
         # What engineio's __init__ would have made, and socketio.client asks for.
-        vars(sys.modules["engineio"])["Client"] = importlib.import_module("engineio.client").Client
-        return importlib.import_module("socketio.client")
+        vars(packages[0])["Client"] = importlib.import_module("engineio.client").Client
+        client = importlib.import_module("socketio.client")
+    for package in packages:
+        vars(package)["__getattr__"] = partial(_run_after_all, package)
+    return client
+
+
+def _run_after_all(package: ModuleType, name: str) -> Any:
+    """What the package has by that name once its __init__ has been run."""
+    loader = package.__spec__.loader if package.__spec__ else None
+    if name.startswith("__") or loader is None:
+        raise AttributeError(name)
+    del vars(package)["__getattr__"]
+    change = patching.Misfit(f"it asks for {package.__name__}.{name}")
+    LIBRARY.report(change, f"all of {package.__name__} is imported")
+    loader.exec_module(package)
+    return getattr(package, name)
 
 
 def _stand_ins(tls: bool) -> Modules:
@@ -117,13 +175,6 @@ def _http(stand_ins: Modules) -> ModuleType:
     status = stand_ins["http.client"]
     vars(http).update(HTTPStatus=status, client=status, cookies=stand_ins["http.cookies"])
     return http
-
-
-def _socket() -> ModuleType:
-    """The module socket for websocket-client, which reads its handshake byte by byte."""
-    from sendrecv.sender import buffered_socket
-
-    return buffered_socket.module()
 
 
 def _hashes() -> Modules:

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from sendrecv.sender import buffered_socket
+from sendrecv.sender import patched_websocket
 
-Pair = tuple[buffered_socket.QuickSocket, socket.socket]
+Pair = tuple[patched_websocket.QuickSocket, socket.socket]
 
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        with buffered_socket.QuickSocket(socket.AF_INET, socket.SOCK_STREAM) as quick:
+        with patched_websocket.QuickSocket(socket.AF_INET, socket.SOCK_STREAM) as quick:
             quick.settimeout(120)
             quick.connect(listener.getsockname())
             peer, _ = listener.accept()
@@ -58,8 +58,8 @@ def test_the_end_and_a_time_out_are_the_kernels(pair: Pair) -> None:
 
 
 def test_all_else_is_the_real_module() -> None:
-    module = buffered_socket.module()
-    assert getattr(module, "socket") is buffered_socket.QuickSocket
+    module = patched_websocket.stand_in()
+    assert getattr(module, "socket") is patched_websocket.QuickSocket
     for name in ("timeout", "SOCK_STREAM", "create_connection"):
         assert getattr(module, name) is getattr(socket, name)
     getaddrinfo = getattr(module, "getaddrinfo")

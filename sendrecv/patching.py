@@ -1,0 +1,152 @@
+"""What is used or changed inside of a library, and what to do when the library has changed.
+
+For each library that is patched there is one module on each side, patched_LIBRARY.py. It names the
+versions of the library that were read for it, and checks every name and signature that it uses. If
+one does not fit, there is one line in the journal, and the library is used in its plain way.
+
+The checks are cheap: a start is nearly all imports, so they do without `inspect`. They also look
+into compiled code: a name that exists, but is no longer used by the library, would make a patch
+that has no effect.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sendrecv.core.severity import WARNING
+from sendrecv.systemd import log
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_COROUTINE = 0x80  # CO_COROUTINE, see inspect
+
+
+class Misfit(Exception):
+    """A library is not as it was when it was read. The text says what is different."""
+
+
+class Library:
+    """A library that is operated on. read: the versions that were read for that."""
+
+    def __init__(self, distribution: str, *read: str) -> None:
+        self.distribution = distribution
+        self.read = read
+
+    def fits(self, check: Callable[[], object], otherwise: str) -> bool:
+        """Whether check() raises nothing. If it does, one line says why, and what is done now."""
+        try:
+            check()
+        # A check may meet whatever the library has become.
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self.report(error, otherwise)
+            return False
+        return True
+
+    def report(self, error: Exception, otherwise: str) -> None:
+        """The line."""
+        what = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
+        known = " and ".join(self.read)
+        log(
+            WARNING,
+            f"{self.distribution} {self.version()} is not as {known} were ({_line(what)}):"
+            f" {otherwise}, ignoring",
+        )
+
+    def version(self) -> str:
+        """The version that is installed."""
+        from importlib import metadata  # slow, and only for people
+
+        try:
+            return metadata.version(self.distribution)
+        except metadata.PackageNotFoundError:
+            return "of an unknown version"
+
+
+def function(owner: Any, name: str, *first: str) -> Any:
+    """The function of that name in a class or module; its arguments begin with these.
+
+    Raises Misfit.
+    """
+    found = getattr(owner, name, None)
+    if _code(found) is None:
+        raise Misfit(f"no function {_label(owner)}.{name}")
+    if _arguments(found)[: len(first)] != first:
+        raise Misfit(f"{_label(owner)}.{name}({', '.join(_arguments(found))})")
+    return found
+
+
+def coroutine(owner: Any, name: str, *first: str) -> Any:
+    """As function(), for one to be awaited."""
+    found = function(owner, name, *first)
+    if not _code(found).co_flags & _COROUTINE:
+        raise Misfit(f"{_label(owner)}.{name} is no coroutine")
+    return found
+
+
+def accepts(owner: Any, name: str, *arguments: str) -> None:
+    """Raises Misfit if the function has no arguments of these names, wherever they stand."""
+    missing = set(arguments) - set(_arguments(function(owner, name)))
+    if missing:
+        raise Misfit(f"{_label(owner)}.{name} has no argument {', '.join(sorted(missing))}")
+
+
+def uses(owner: Any, name: str, *words: str) -> None:
+    """Raises Misfit if the function, and what is defined in it, has none of these in its code:
+    names, attributes, texts. For an __init__: those of the bases too, one of which has to have it.
+    """
+    owners = owner.__mro__ if name == "__init__" else (owner,)
+    if not any(mentions(getattr(each, name, None), *words) for each in owners):
+        raise Misfit(f"{_label(owner)}.{name} does not use {' or '.join(words)}")
+
+
+def mentions(found: Any, *words: str) -> bool:
+    """Whether the function, or what is defined in it, has one of these in its code."""
+    code = _code(found)
+    return code is not None and _has(code, words)
+
+
+def attribute(owner: Any, name: str, kind: type) -> Any:
+    """The attribute, of that type. Raises Misfit."""
+    found = getattr(owner, name, None)
+    if not isinstance(found, kind):
+        raise Misfit(f"no {kind.__name__} {_label(owner)}.{name}")
+    return found
+
+
+def module(*names: str) -> Any:
+    """The first of these modules that there is: it may have had another name. Raises Misfit."""
+    for name in names:
+        try:
+            __import__(name)
+        except ModuleNotFoundError:
+            continue
+        return sys.modules[name]
+    raise Misfit(f"no module {' or '.join(names)}")
+
+
+def _code(found: object) -> Any:
+    return getattr(found, "__code__", None)
+
+
+def _arguments(found: Any) -> tuple[str, ...]:
+    code = _code(found)
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return names
+
+
+def _has(code: Any, words: tuple[str, ...]) -> bool:
+    names = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
+    texts = {item for item in code.co_consts if isinstance(item, str)}
+    inner = (item for item in code.co_consts if isinstance(item, type(code)))
+    return not (names | texts).isdisjoint(words) or any(_has(each, words) for each in inner)
+
+
+def _label(owner: Any) -> str:
+    return str(getattr(owner, "__name__", None) or type(owner).__name__)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:200]
