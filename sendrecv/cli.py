@@ -79,6 +79,20 @@ def _proof(arguments: Sequence[str]) -> int:
     return prove.main(arguments)
 
 
+def _receive(notifier: Notifier) -> int:
+    from sendrecv.imports import without_clients
+
+    try:
+        with without_clients():
+            from sendrecv.receiver import main as receiver
+    except ImportError as error:
+        from sendrecv.patching import Library
+
+        Library("python-socketio").report(error, "imported with all that its clients use")
+        from sendrecv.receiver import main as receiver
+    return receiver.main(notifier)
+
+
 def _run(arguments: list[str]) -> int:
     """Imports as little as the command needs: a takeover is mostly imports."""
     match arguments:
@@ -100,12 +114,7 @@ def _run(arguments: list[str]) -> int:
                 from sendrecv.sender import main as sender
             return sender.main(instance, role, notifier, backoff)
         case ["receive"]:
-            notifier = _starting()
-            from sendrecv.imports import without_clients
-
-            with without_clients():
-                from sendrecv.receiver import main as receiver
-            return receiver.main(notifier)
+            return _receive(_starting())
         case ["status", *rest]:
             from sendrecv import commandline
             from sendrecv.admin import status

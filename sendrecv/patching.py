@@ -48,10 +48,10 @@ class Library:
     def report(self, error: Exception, otherwise: str) -> None:
         """The line."""
         what = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
-        known = " and ".join(self.read)
+        then = f"in {' and '.join(self.read)}" if self.read else "before"
         log(
             WARNING,
-            f"{self.distribution} {self.version()} is not as {known} were ({_line(what)}):"
+            f"{self.distribution} {self.version()} is not as it was {then} ({_line(what)}):"
             f" {otherwise}, ignoring",
         )
 

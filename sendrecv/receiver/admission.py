@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -100,12 +101,16 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._bytes = 0
             self._admission.release(self)
 
-    def upgraded(self) -> None:
-        """What comes from now on are frames. Raises PeerError if some came before the answer."""
+    def upgraded(self, counted: bool = True) -> None:
+        """What comes from now on are frames. Raises PeerError if some came before the answer.
+
+        counted: took_message() will be called for each message.
+        """
         if self._waiting or self._end != b"\r\n\r\n":
             self.abort()
             raise PeerError("frames before the answer to the upgrade")
         self._frames = Frames()
+        self._taken = 0 if counted else sys.maxsize  # so there never are too many unread
 
     def took_message(self) -> None:
         """A message has been read."""
@@ -253,7 +258,14 @@ class Admission:
         limit = self.now() - AUTHENTICATION_TIMEOUT
         for tcp in list(self._connections):
             if tcp.arrived < limit and tcp.is_unauthenticated:
-                tcp.abort()
+                self._cut(tcp)
+
+    def _cut(self, tcp: TcpConnection) -> None:
+        try:
+            tcp.abort()
+        # All others have to be cut too.
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self.complain(tcp.session, f"connection that cannot be cut ({type(error).__name__})")
 
     # For connections.
 

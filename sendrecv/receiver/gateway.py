@@ -1,18 +1,20 @@
 """The gateway: who is admitted, and what is asked of the receiver. Socket.IO and plain HTTP.
 
 What comes in is authenticated, parsed, and handed to the inbox as an event; nothing here knows what
-a count is worth. What a connection may cost is in admission.py; what the libraries lack is in
-engineio_limits.py.
+a count is worth. What a connection may cost is in admission.py; what the libraries lack, and all
+that is used of their insides, is in patched_{socketio,engineio,aiohttp}.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import socket
 import time
-from collections.abc import Awaitable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Protocol
 
 import socketio
 from aiohttp import web
@@ -34,11 +36,15 @@ from sendrecv.core.receiver_events import (
 from sendrecv.core.wire import MAX_MESSAGE, Claim, Refusal, Status, parse_auth, parse_payloads
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
-from sendrecv.receiver.engineio_limits import Heartbeats, make_http, make_server, tcp_connection_of
+from sendrecv.receiver.patched_aiohttp import current_connection, make_http
+from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
+from sendrecv.receiver.patched_socketio import make_server
 
 SWEEP_INTERVAL = 1.0
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender asks one thing at a time."""
+_session: ContextVar[str] = ContextVar("session", default="")
+"""The Engine.IO session whose packet is being handled."""
 
 
 class Inbox(Protocol):
@@ -49,6 +55,14 @@ class Inbox(Protocol):
 
     def apps(self) -> Mapping[str, AppState]:
         """The state of every App."""
+
+
+class _Sender(NamedTuple):
+    """An admitted connection. session: what Admission calls it. since: wall clock, for people."""
+
+    claim: Claim
+    session: str
+    since: float
 
 
 class Gateway:
@@ -62,8 +76,7 @@ class Gateway:
         self._token = token.encode()
         self._max_connections = max_connections
         self._complain = Complaints(token)
-        self._claims: dict[str, Claim] = {}  # by sid
-        self._since: dict[str, float] = {}  # the same, wall clock: for people
+        self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
         self._admission: Admission
@@ -76,7 +89,7 @@ class Gateway:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/apps", self._apps)
         self._server.attach(app)
-        runner = await make_http(app, lambda eio_sid: eio_sid in self._server.eio.sockets)
+        runner = await make_http(app, lambda name: self._sessions.get(name) is not None)
         assert runner.server
         self._admission = Admission(runner.server, self._max_connections, self._complain_of)
         await self._admission.open(listener)
@@ -89,7 +102,7 @@ class Gateway:
 
     def connections(self) -> int:
         """How many senders are connected."""
-        return len(self._claims)
+        return len(self._senders)
 
     # Socket.IO.
 
@@ -103,46 +116,48 @@ class Gateway:
             ("*", self._on_unknown),
         ):
             server.on(name, handler)
-        self._inner = dict(server.eio.handlers)
-        server.eio.on("connect", self._on_transport)
-        server.eio.on("message", self._on_message)
-        server.eio.on("disconnect", self._on_end)
-        self._heartbeats = Heartbeats(server.eio, lambda sid: self._spawn(self._close(sid)))
+        self._sessions = Sessions(server.eio)
+        self._inner = self._sessions.follow(
+            {"connect": self._on_transport, "message": self._on_message, "disconnect": self._on_end}
+        )
+        self._heartbeats = Heartbeats(self._sessions, lambda sid: self._spawn(self._close(sid)))
         return server
 
     async def _on_transport(self, eio_sid: str, environ: dict[str, Any]) -> object:
         """An Engine.IO session begins."""
-        tcp = tcp_connection_of(environ["aiohttp.request"])
-        if tcp:
+        if tcp := current_connection():
             tcp.session = eio_sid
         if len(self._opened) >= 2 * PENDING:  # of long polling, they outlive their connections
             await self._close(next(iter(self._opened)))
         self._opened[eio_sid] = time.monotonic()
-        self._heartbeats.begin(self._server.eio.sockets[eio_sid])
+        self._heartbeats.begin(eio_sid, self._sessions.get(eio_sid))
         return await self._inner["connect"](eio_sid, environ)
 
     async def _on_end(self, eio_sid: str, *reason: object) -> object:
         """An Engine.IO session ends; the next sweep ends its connections."""
+        self._forget(eio_sid)
+        return await self._inner["disconnect"](eio_sid, *reason)
+
+    def _forget(self, eio_sid: str) -> None:
         self._opened.pop(eio_sid, None)
         self._admission.end(eio_sid)
         self._heartbeats.end(eio_sid)
-        return await self._inner["disconnect"](eio_sid, *reason)
 
     async def _on_message(self, eio_sid: str, data: object) -> None:
         """A Socket.IO packet, still encoded."""
         claim = self._admission.authenticated.get(eio_sid)
-        session = self._server.eio.sockets.get(eio_sid)
-        if session is None or (claim is None and eio_sid not in self._opened):
+        if self._sessions.get(eio_sid) is None or (claim is None and eio_sid not in self._opened):
             return  # it is being closed
+        _session.set(eio_sid)
         try:
             if claim is None and not (isinstance(data, str) and data[:1] == "0"):
                 raise PeerError("packet before the token")
-            if session.queue.qsize() > MAX_UNREAD:
+            if self._sessions.unread(eio_sid) > MAX_UNREAD:
                 raise PeerError(f"more than {MAX_UNREAD} answers unread")
             await self._inner["message"](eio_sid, data)
         except PeerError as error:
             self._complain(str(error), claim)
-            if claim is None or session.queue.qsize() > MAX_UNREAD:
+            if claim is None or self._sessions.unread(eio_sid) > MAX_UNREAD:
                 await self._close(eio_sid)
 
     async def _on_connect(self, sid: str, _environ: dict[str, Any], auth: object = None) -> None:
@@ -157,11 +172,10 @@ class Gateway:
             if refusal.reason is Refusal.FULL:
                 self._complain("too many Apps, refused", claim)
             raise _refused(refusal)
-        self._claims[sid] = claim
-        self._since[sid] = time.time()
-        eio_sid = self._eio_sid(sid)
-        self._opened.pop(eio_sid, None)
-        self._admission.authenticate(eio_sid, claim)
+        session = self._name_session(sid)
+        self._senders[sid] = _Sender(claim, session, time.time())
+        self._opened.pop(session, None)
+        self._admission.authenticate(session, claim)
 
     def _authenticate(self, auth: object) -> Claim:
         given = auth.get("token") if isinstance(auth, dict) else None
@@ -179,21 +193,20 @@ class Gateway:
         self._complain(text, self._admission.authenticated.get(eio_sid))
 
     async def _on_disconnect(self, sid: str, *_reason: object) -> None:
-        claim = self._claims.pop(sid, None)
-        self._since.pop(sid, None)
-        if claim:
-            self._admission.end(self._eio_sid(sid))
-            await self._inbox.submit(ConnectionClosed(sid, claim.app_id))
+        sender = self._senders.pop(sid, None)
+        if sender:
+            self._admission.end(sender.session)
+            await self._inbox.submit(ConnectionClosed(sid, sender.claim.app_id))
 
     async def _on_resume(self, sid: str, *_arguments: object) -> dict[str, object]:
-        claim = self._claims.get(sid)
+        claim = self._claim_of(sid)
         if claim is None:
             return _answer(Status.FENCED, None)
         reply = await self._inbox.submit(ResumeAsked(sid, claim.app_id))
         return _answer_of(reply)
 
     async def _on_count(self, sid: str, *batch: object) -> dict[str, object]:
-        claim = self._claims.get(sid)
+        claim = self._claim_of(sid)
         if claim is None:
             return _answer(Status.FENCED, None)
         try:
@@ -205,37 +218,71 @@ class Gateway:
         return _answer_of(reply)
 
     async def _on_unknown(self, event: str, sid: str, *_arguments: object) -> dict[str, object]:
-        self._complain(f"unknown event {quoted(event)}", self._claims.get(sid))
+        self._complain(f"unknown event {quoted(event)}", self._claim_of(sid))
         return _answer(Status.INVALID, None)
 
-    def _eio_sid(self, sid: str) -> str:
-        return str(self._server.manager.eio_sid_from_sid(sid, "/"))
+    def _claim_of(self, sid: str) -> Claim | None:
+        sender = self._senders.get(sid)
+        return sender.claim if sender else None
+
+    def _since(self, sid: str) -> float | None:
+        sender = self._senders.get(sid)
+        return sender.since if sender else None
+
+    def _name_session(self, sid: str) -> str:
+        """What Admission calls this session: as Engine.IO does.
+
+        If engineio's sessions are not known, its connection is authenticated by itself, as `sid`.
+        """
+        if self._sessions.are_known:
+            return _session.get()
+        if tcp := current_connection():
+            tcp.session = sid
+        return sid
 
     async def _disconnect(self, sid: str) -> None:
-        if self._server.manager.is_connected(sid, "/"):
+        if sid in self._senders:
             await self._server.disconnect(sid)
 
     async def _sweep(self) -> None:
-        """Close what has not been let in in time, and end what has ended."""
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            limit = time.monotonic() - AUTHENTICATION_TIMEOUT
-            for eio_sid, session in list(self._server.eio.sockets.items()):
-                is_over = (
-                    eio_sid not in self._admission.authenticated
-                    and self._opened.get(eio_sid, 0) < limit
-                )
-                if session.closed or is_over:  # engineio 4.3 keeps those of long polling
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Close what has not been let in in time, and end what has ended.
+
+        Whatever goes wrong with one session or connection, the others have their turn.
+        """
+        limit = time.monotonic() - AUTHENTICATION_TIMEOUT
+        for eio_sid in self._sessions.names():
+            with self._alone(eio_sid):
+                if self._is_over(eio_sid, limit):
                     await self._close(eio_sid)
                     await asyncio.sleep(0)  # each is work for a turn of the event loop
-            self._admission.sweep()
+        self._admission.sweep()
+
+    def _is_over(self, eio_sid: str, limit: float) -> bool:
+        if eio_sid not in self._admission.authenticated and self._opened.get(eio_sid, 0) < limit:
+            return True
+        session = self._sessions.get(eio_sid)
+        return session is not None and bool(session.closed)  # engineio 4.3 keeps long polling's
 
     async def _close(self, eio_sid: str) -> None:
         """End an Engine.IO session, now."""
-        self._admission.close(eio_sid)
-        session = self._server.eio.sockets.pop(eio_sid, None)
-        if session:
-            await session.close(wait=False, abort=True)  # calls _on_end()
+        with self._alone(eio_sid):
+            self._admission.close(eio_sid)
+            await self._sessions.end(eio_sid)  # calls _on_end()
+
+    @contextlib.contextmanager
+    def _alone(self, eio_sid: str) -> Iterator[None]:
+        """Whatever the library or a handler raises here ends this session, and nothing else."""
+        claim = self._admission.authenticated.get(eio_sid)
+        try:
+            yield
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self._forget(eio_sid)
+            self._complain(f"session that did not end properly ({type(error).__name__})", claim)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -258,7 +305,7 @@ class Gateway:
                     "nodeID": state.row.node_id,
                     "epoch": state.row.epoch,
                     "count": state.row.last,
-                    "connectedSince": self._since.get(state.connection),
+                    "connectedSince": self._since(state.connection),
                 }
                 for app_id, state in sorted(self._inbox.apps().items())
             }

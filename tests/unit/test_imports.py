@@ -35,8 +35,8 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "proof.judge": ("proof.judge", "proof.evidence"),
     "proof.show": ("proof.show", "proof.judge", "proof.evidence"),
     "admin": ("admin", "core", "errors", "commandline", "systemd", "config"),
-    "cli": ("core", "errors", "imports", "systemd", "commandline", "sender", "receiver", "proof")
-    + ("admin", "__version__"),
+    "cli": ("core", "errors", "imports", "patching", "systemd", "commandline", "sender")
+    + ("receiver", "proof", "admin", "__version__"),
 }
 
 # What computes only. Not here, among others: socket, asyncio, time, os, logging, sys, importlib.

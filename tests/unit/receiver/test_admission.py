@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sendrecv.core.errors import PeerError
 from sendrecv.core.frames import Frames
-from sendrecv.receiver import admission, complaints, engineio_limits, gateway
+from sendrecv.receiver import admission, complaints, gateway
 from tests.lab.reception import TOKEN, Reception, assert_sound
 from tests.peers.peer import BINARY, PING, Peer, auth, frame, payload
 
@@ -272,25 +272,6 @@ def test_who_does_not_read_the_answers_is_cut_off(
                     for _ in range(10_000):
                         peer.emit("resume")
                 time.sleep(0.05)
-
-    reception.do(scenario)
-
-
-# Heartbeats
-
-
-def test_a_heartbeat_is_answered_once_and_silence_is_noticed(
-    reception: Reception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engineio_limits, "PING_INTERVAL", 0.3)
-    monkeypatch.setattr(engineio_limits, "PING_TIMEOUT", 0.5)
-
-    def scenario() -> None:
-        started = time.monotonic()  # before it connects: so it is never less than the two
-        with admitted(reception, "a") as peer:
-            peer.send_text("3")  # nobody has asked
-            assert [peer.read_raw(), peer.read_raw()] == ["2", None]
-            assert time.monotonic() - started >= 0.3 + 0.5
 
     reception.do(scenario)
 

@@ -1,0 +1,158 @@
+"""aiohttp, read for 3.8.4 and 3.11.16, with the limits and the strictness that it lacks.
+
+    WebSocketResponse   compression: a small frame must not become a large one. Packets that are
+                        empty, or are none of Engine.IO: they end engineio's loop, and leave its
+                        session behind
+    HTTP                compressed bodies; answers to many requests sent at once
+
+If aiohttp has changed, its own class is used, told to compress nothing and to take no large
+message. The limits of admission.py on bytes, time and connections hold in any case, and so does
+the unit's MemoryMax=. What is lost then: the count of messages before the token and of those that
+are unread, and a peer can make one of its own sessions hang. Compressed bodies are unpacked, up to
+the size of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+from weakref import ref
+
+from aiohttp import WSMessage, WSMsgType, web
+
+from sendrecv import patching
+from sendrecv.core.wire import MAX_MESSAGE
+from sendrecv.receiver.admission import TcpConnection
+
+LIBRARY = patching.Library("aiohttp", "3.8.4", "3.11.16")
+_FROM_A_CLIENT = "123456"
+"""Engine.IO's packet types but for "open", and for "b", which is binary data as text."""
+# Weak: timers that were cancelled keep their context until they would have been due.
+_current: ContextVar[ref[TcpConnection] | None] = ContextVar("connection", default=None)
+
+
+class WebSocketResponse(web.WebSocketResponse):
+    """What engineio reads messages from. It asks aiohttp for no limit at all."""
+
+    def __init__(self, **_options: object) -> None:
+        super().__init__(max_msg_size=MAX_MESSAGE, compress=False, autoping=False)
+        self._tcp: TcpConnection
+
+    async def prepare(self, request: web.BaseRequest) -> Any:
+        """See the library, which calls this once more when all is over."""
+        if not self.prepared:
+            tcp = tcp_connection_of(request)
+            if tcp is None:
+                raise ConnectionResetError
+            self._tcp = tcp
+            self._tcp.upgraded()
+        return await super().prepare(request)
+
+    async def receive(self, timeout: float | None = None) -> WSMessage:
+        """The next message that engineio can make sense of."""
+        while True:
+            message = await super().receive(timeout)
+            self._tcp.took_message()
+            if message.type is WSMsgType.PING:
+                await self.pong(message.data)
+            elif message.type is not WSMsgType.PONG:
+                break
+        if message.type is WSMsgType.TEXT and message.data[:1] not in tuple(_FROM_A_CLIENT):
+            self._tcp.abort("message that is no Engine.IO packet")
+        elif message.type is not WSMsgType.BINARY or message.data:
+            return message
+        return WSMessage(WSMsgType.CLOSED, None, None)
+
+
+def websocket_response() -> Callable[..., web.WebSocketResponse]:
+    """What makes the response to a WebSocket's request."""
+    otherwise = "messages are not counted, and not looked at before engineio does"
+    return WebSocketResponse if LIBRARY.fits(_check_websocket, otherwise) else _plain_response
+
+
+def _check_websocket() -> None:
+    base = web.WebSocketResponse
+    patching.accepts(base, "__init__", "max_msg_size", "compress", "autoping")
+    patching.coroutine(base, "prepare", "self", "request")
+    patching.attribute(base, "prepared", property)
+    patching.coroutine(base, "receive", "self", "timeout")
+    patching.coroutine(base, "pong", "self")
+    fields = getattr(WSMessage, "_fields", ())
+    if fields != ("type", "data", "extra"):
+        raise patching.Misfit(f"WSMessage{fields}")
+
+
+def _plain_response(**_options: object) -> web.WebSocketResponse:
+    try:
+        return web.WebSocketResponse(max_msg_size=MAX_MESSAGE, compress=False)
+    except TypeError:
+        return web.WebSocketResponse()
+
+
+def tcp_connection_of(request: web.BaseRequest) -> TcpConnection | None:
+    """The connection that a request came on; None if it has ended."""
+    tcp = request.transport.get_protocol() if request.transport else None
+    return tcp if isinstance(tcp, TcpConnection) else None
+
+
+def current_connection() -> TcpConnection | None:
+    """The connection of the request that is being handled, or of the WebSocket that it became."""
+    weak = _current.get()
+    return weak() if weak else None
+
+
+async def make_http(app: web.Application, sessions: Callable[[str], bool]) -> web.AppRunner:
+    """The HTTP server; its `server` makes the protocols of connections.
+
+    sessions: whether there is an Engine.IO session of that name.
+    """
+
+    @web.middleware
+    async def note(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        tcp = tcp_connection_of(request)
+        _current.set(ref(tcp) if tcp else None)
+        if tcp:
+            session = request.query.get("sid", "")
+            tcp.session = session if sessions(session) else tcp.session
+            tcp.requested()
+        return await handler(request)
+
+    app.middlewares.append(note)
+    app.on_response_prepare.extend((_one_each, _say_less, _follow_upgrade))
+    runner = web.AppRunner(app, handle_signals=False, **_handler_options())
+    await runner.setup()
+    return runner
+
+
+async def _one_each(request: web.Request, response: web.StreamResponse) -> None:
+    tcp = tcp_connection_of(request)
+    if tcp and tcp.is_unauthenticated:
+        response.force_close()
+
+
+async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
+    """No versions; and a takeover waits for the other side to read each byte by itself."""
+    response.headers.pop("Server", None)
+    if response.status == 101:  # in all others RFC 9110, section 6.6.1, asks for a date
+        for name in ("Date", "Content-Type"):
+            response.headers.pop(name, None)
+
+
+async def _follow_upgrade(request: web.Request, response: web.StreamResponse) -> None:
+    """Whoever made the response: what comes now are frames, which have a limit of their own."""
+    tcp = tcp_connection_of(request)
+    if tcp and response.status == 101 and not isinstance(response, WebSocketResponse):
+        tcp.upgraded(counted=False)
+
+
+def _handler_options() -> dict[str, Any]:
+    # aiohttp 3.11 drops all of them if it does not know one.
+    options = {"access_log": None, "auto_decompress": False}
+
+    def check() -> None:
+        patching.accepts(web.RequestHandler, "__init__", *options)
+
+    return options if LIBRARY.fits(check, "compressed bodies are unpacked") else {}
