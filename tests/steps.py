@@ -160,9 +160,9 @@ def _deb(log: IO[str]) -> Outcome:
 # By their first line: maintainer scripts have no suffix.
 _SHELL_SCRIPTS = "find . -type f -exec awk 'FNR == 1 && /^#!.*sh/ {print FILENAME} {nextfile}' {} +"
 LINTERS = (
-    "black --check --quiet --diff sendrecv tests debian/bin/sendrecv",
-    "flake8 sendrecv tests debian/bin/sendrecv",
-    "pylint sendrecv debian/bin/sendrecv",
+    "black --check --quiet --diff sendrecv tests debian/bin/sendrecv debian/tests/libraries",
+    "flake8 sendrecv tests debian/bin/sendrecv debian/tests/libraries",
+    "pylint sendrecv debian/bin/sendrecv debian/tests/libraries",
     # A simulated world, or an arena for faults, holds much state, and breaks into what it tests.
     "pylint --disable=too-many-instance-attributes,attribute-defined-outside-init,protected-access"
     ",consider-using-with,redefined-variable-type,too-many-lines tests",
