@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.judges.checker import Entry, Verdict, check
 from tests.lab.machine import HANG, Machine
@@ -112,7 +112,7 @@ class App:
         assert not verdict.faults, verdict
         assert rescued or not self.rescues()
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> Sequence[Entry]:
         since = [f"--after-cursor={self._since}"] if self._since else []
         return self.machine.journal(*since, fields=FIELDS)
 

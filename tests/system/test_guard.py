@@ -20,7 +20,7 @@ def test_a_port_that_is_taken_is_tried_again_after_half_a_minute(machine: Machin
     machine.write("/run/systemd/system/sendrecv-guard.timer.d/often.conf", EACH_SECOND)
     machine.run("systemctl daemon-reload; systemctl stop receiver.socket")
     machine.run(["systemd-run", "--unit=other", "--quiet", "python3", "-c", LISTEN])
-    machine.wait_until(lambda: "3000" in machine.run("ss -Hltn").stdout, 60, "the port is taken")
+    machine.wait_until(lambda: "3000" in machine.run("ss -Hltn").stdout, "the port is taken")
     start = machine.cursor()
     App(machine, "one").systemctl("start", "sender@one")
     first = _next_failure(machine, start)  # the sender wants the socket

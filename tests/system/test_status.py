@@ -66,7 +66,7 @@ def test_an_app_that_does_not_run_is_3(shared: Machine) -> None:
     shared.run("systemctl stop sendrecv-guard.timer sendrecv-guard.service")
     shared.run(f"systemctl mask --runtime {app.failover}")
     shared.kill(app.main, "KILL")
-    shared.wait_until(lambda: app.state(app.main) == "failed", 60, "main has failed")
+    shared.wait_until(lambda: app.state(app.main) == "failed", "main has failed")
     code, units, apps, errors = status(shared)
     assert (code, errors) == (3, "")
     assert ["two", "failed", "inactive"] in units

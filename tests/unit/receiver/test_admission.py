@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sendrecv.core.errors import PeerError
 from sendrecv.core.frames import Frames
-from sendrecv.receiver import admission, complaints, gateway
+from sendrecv.receiver import admission, complaints, gateway, patched_engineio
 from tests.lab.reception import TOKEN, Reception, assert_sound
 from tests.peers.peer import BINARY, PING, Peer, auth, frame, payload
 
@@ -260,7 +260,7 @@ def test_who_does_not_read_the_answers_is_cut_off(
 ) -> None:
     monkeypatch.setattr(gateway, "MAX_UNREAD", 8)
     # Or a peer that answers no ping either would be cut off for that first, on a slow machine.
-    monkeypatch.setattr(engineio_limits, "PING_INTERVAL", 3600.0)
+    monkeypatch.setattr(patched_engineio, "PING_INTERVAL", 3600.0)
 
     def scenario() -> None:
         with admitted(reception, "deaf", receive_buffer=2048) as peer:
