@@ -114,7 +114,7 @@ class App:
 
     def _entries(self) -> Sequence[Entry]:
         since = [f"--after-cursor={self._since}"] if self._since else []
-        return self.machine.journal(*since, fields=FIELDS)
+        return list(self.machine.journal(*since, fields=FIELDS))
 
 
 def _is_from_guard(entry: Entry, app: str) -> bool:

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -304,12 +303,13 @@ def _assert_braked(machine: Machine, units: tuple[str, ...], burst: int, since: 
 
 def _await_looks(machine: Machine, looks: int) -> None:
     """Waits until the guard, which looks every three seconds, has been called so many times."""
-    for _ in range(looks):
-        before = machine.show("sendrecv-guard.timer", "LastTriggerUSec")
-        machine.wait_until(
-            lambda: machine.show("sendrecv-guard.timer", "LastTriggerUSec") != before,  # noqa: B023
-            "the guard",
-        )
+    seen = {machine.show("sendrecv-guard.timer", "LastTriggerUSec")}
+
+    def look() -> bool:
+        seen.add(machine.show("sendrecv-guard.timer", "LastTriggerUSec"))
+        return len(seen) > looks
+
+    machine.wait_until(look, "the guard")
 
 
 @pytest.mark.parametrize(
