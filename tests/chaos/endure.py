@@ -120,9 +120,8 @@ class Meter:
         look = "cat /sys/fs/cgroup/cpu.stat /proc/loadavg"
         look += "; grep -s ^voluntary_ctxt /proc/[0-9]*/task/*/status"
         said = self._machine.run(look, check=False).stdout
-        cpu, last = re.search(r"^usage_usec (\d+)", said, re.M), re.search(
-            r"\d+/\d+ (\d+)$", said, re.M
-        )
+        cpu = re.search(r"^usage_usec (\d+)", said, re.M)
+        last = re.search(r"\d+/\d+ (\d+)$", said, re.M)
         task = r"^/proc/(\d+/task/\d+)/status:voluntary_ctxt_switches:\s+(\d+)"
         tasks = re.findall(task, said, re.M)
         assert cpu and last and tasks, said

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tests.judges import checker
 from tests.lab import roots
@@ -46,8 +46,7 @@ the machine stood still, and a watchdog that bites then has done what it must.""
 
 def starve(machine: Machine, seconds: float) -> tuple[checker.Verdict, list[str]]:
     """Starts the Apps, starves them. The verdict, and what went wrong, apart from its faults."""
-    units = [f"sender@{app}" for app in APPS]
-    machine.run(["systemctl", "start", *units])
+    machine.run(["systemctl", "start", *(f"sender@{app}" for app in APPS)])
     loops = LOOPS_PER_CORE * (os.cpu_count() or 1)
     script = f"for i in $(seq {loops}); do (while :; do :; done) & done; wait"
     machine.run(["systemd-run", "-q", "--unit=starve", "sh", "-c", script])
@@ -62,16 +61,22 @@ def starve(machine: Machine, seconds: float) -> tuple[checker.Verdict, list[str]
     verdict = checker.check(entries)
     wrong = [] if busy == "active\n" * 2 else ["the busy loops did not last"]
     bites = [entry for entry in entries if WATCHDOG in str(entry.get("MESSAGE"))]
-    excused = [bite for bite in bites if _stood_still(bite, late)]
-    wrong += [str(bite["MESSAGE"]) for bite in bites if bite not in excused]
+    excused = [str(bite.get("UNIT")) for bite in bites if _stood_still(bite, late)]
+    wrong += [str(bite["MESSAGE"]) for bite in bites if not _stood_still(bite, late)]
     for app in APPS:
-        runs = [run.unit for run in verdict.runs.get(app, ())]
-        if len(runs) != 1 + sum(f"@{app}." in str(bite.get("UNIT")) for bite in excused):
-            wrong.append(f"{app}: runs of {', '.join(runs) or 'nobody'}")
-        # An App counts once a second: half of what is due, for the probe's idea of a second.
-        if (counts := len(verdict.lines.get(app, ()))) < beats * PERIOD / 2:
-            wrong.append(f"{app}: {counts} counts in {beats} beats of {PERIOD} s")
+        takeovers = sum(f"@{app}." in unit for unit in excused)
+        wrong += _judge(app, verdict, takeovers, beats)
     return verdict, wrong
+
+
+def _judge(app: str, verdict: checker.Verdict, takeovers: int, beats: int) -> Iterator[str]:
+    """Whether the App ran as often as it had to, and counted."""
+    runs = [run.unit for run in verdict.runs.get(app, ())]
+    if len(runs) != 1 + takeovers:
+        yield f"{app}: runs of {', '.join(runs) or 'nobody'}"
+    # It counts once a second: half of what is due, by the probe's idea of a second.
+    if (counts := len(verdict.lines.get(app, ()))) < beats * PERIOD / 2:
+        yield f"{app}: {counts} counts in {beats} beats of {PERIOD} s"
 
 
 def _stood_still(bite: checker.Entry, late: Sequence[tuple[float, float]]) -> bool:
