@@ -12,7 +12,7 @@ LISTEN = "import socket, time; s = socket.create_server(('127.0.0.1', 3000)); ti
 def _next_failure(machine: Machine, after: str) -> Entry:
     """The first failure of receiver.socket after that cursor."""
     matches = (FAILED, "_PID=1", "UNIT=receiver.socket")
-    return machine.wait_entry(lambda _: True, *matches, after=after, timeout=120, what="a failure")
+    return machine.wait_entry(lambda _: True, *matches, after=after, what="a failure")
 
 
 def test_a_port_that_is_taken_is_tried_again_after_half_a_minute(machine: Machine) -> None:
