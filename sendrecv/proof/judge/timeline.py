@@ -142,12 +142,18 @@ class Run:
 
     @property
     def only_waited(self) -> bool:
-        """Whether it gave up waiting for the App's lock, which another process had.
+        """Whether it waited for the App's lock until it gave up, or was stopped.
 
         The exit status is the process's own word: it is believed only of a process that was neither
         ready nor, which is for the caller to see, admitted by the receiver.
         """
-        return self.how == _LOCK_BUSY and not self.started
+        gave_up = self.how == _LOCK_BUSY or (self.asked_to_stop and self.end is not None)
+        return gave_up and not self.started
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether PID 1 had a job to stop it. While a unit starts, only the job's end is told."""
+        return "stopping" in self.marks or "stopped" in self.marks
 
     @property
     def why(self) -> str:
@@ -157,7 +163,7 @@ class Run:
         if self.ended is None:
             return "the boot ended" if self.boot.over else "running"
         result = f"{self.result} ({self.how})" if self.how else self.result
-        if "stopping" not in self.marks:
+        if not self.asked_to_stop:
             return "only waited for the App's lock" if self.only_waited else result
         return "stopped" if self.result == "success" else f"stopped: {result}"
 

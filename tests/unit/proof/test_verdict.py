@@ -446,6 +446,19 @@ def test_a_process_that_only_waited_for_the_lock_did_not_run_beside_the_other() 
     assert app.number_of_takeovers == 1
 
 
+def test_a_process_that_was_stopped_before_it_was_ready_did_not_run_beside_the_other() -> None:
+    world = World().up("x")
+    main = world.senders["x"]
+    failover = world.start("x", "failover", ready=False)
+    world.count("x")
+    world.exit(failover, "success")
+    world.pid1(failover.unit, failover.run, "stopped", JOB_TYPE="stop")
+    world.senders["x"] = main
+    world.epochs["x"] -= 1
+    world.take_over("x")
+    assert outcome(judge(world)) == {}
+
+
 def test_a_process_that_says_so_and_was_admitted_ran_beside_the_other() -> None:
     world = World().up("x")
     failover = waits_for_the_lock(world)
