@@ -32,7 +32,7 @@ def parse_line(line: str) -> tuple[str, str, int] | None:
 
 
 def session_line(row: Row) -> str:
-    """What is said of a run that is let in, for whoever reads the journal."""
+    """The line about a run that is admitted: for people, and for the proof."""
     last = "null" if row.last is None else row.last
     return (
         f'session {{"appID": "{row.app_id}", "nodeID": "{row.node_id}",'

@@ -33,7 +33,7 @@ def missing(outbox: Sequence[Print], printed: Iterable[str]) -> list[Print]:
 
 def rows_of(printed: Iterable[str]) -> list[Row]:
     """What the lines `printed` tell of each App, for a ledger that was lost: its last count, and
-    the newest run that was let in. Of a run that is not told the epoch is 0, below every sender's.
+    the newest run that was admitted. If no line names one, the epoch is 0, below every sender's.
     """
     rows: dict[str, Row] = {}
     for line in printed:

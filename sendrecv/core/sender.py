@@ -144,7 +144,7 @@ class SenderMachine:
         self._known = self.count >= 0  # or the first count waits for the receiver's answer
         self._due = self._first_due(record, now)
         self._flight: int | None = None  # last count of the batch in flight
-        self._deadline: int | None = now  # when to retry, or when patience ends
+        self._deadline: int | None = now  # when to retry, or to give up waiting
         self._stop_deadline: int | None = None
         self._trouble = ""  # the last trouble reported, not to be reported again
 
@@ -184,7 +184,7 @@ class SenderMachine:
 
     def status(self) -> str:
         """One line for a person. The count is not in it while all is well: it would be the only
-        part that changes, and each change is news to all that listen to PID 1.
+        part that changes, and PID 1 sends each change to all its D-Bus subscribers.
         """
         state = f"{self.state.value}, epoch {self.epoch}"
         behind = self.count - self.acknowledged

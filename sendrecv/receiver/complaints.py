@@ -15,24 +15,26 @@ from sendrecv.core.wire import Claim
 BURST, WINDOW = 20, 10.0
 REPEATS, MINUTE = 4, 60.0
 """An App whose token is wrong tries again every few seconds, for as long as that lasts."""
+SENDERS, OTHERS = "senders", "connections without the token"
 _REVEALING = 16
-"""So many characters of the token, in a row, are too many."""
+"""So many characters of the token, one after the other, are too many."""
 
 
 class Complaints:
     """Lines on the journal: at most BURST in WINDOW seconds, whatever the peers do, and of one and
     the same text REPEATS in a MINUTE.
 
-    So many of senders, and so many of strangers, whose noise must not hide what senders do wrong.
+    Senders have a budget of their own: what connections without the token do must not hide what
+    senders do wrong.
     """
 
     def __init__(self, token: str) -> None:
         self._pieces = [token[i : i + _REVEALING] for i in range(len(token) - _REVEALING + 1)]
-        self._budgets = {"senders": _Budget(), "strangers": _Budget()}
+        self._budgets = {name: _Budget() for name in (SENDERS, OTHERS)}
 
     def __call__(self, text: str, claim: Claim | None = None) -> None:
         """Write "APP/NODE: TEXT, ignoring", or count it as suppressed. `claim`: the sender's."""
-        whom = "senders" if claim else "strangers"
+        whom = SENDERS if claim else OTHERS
         if any(piece in text for piece in self._pieces):
             text = "a complaint that would have shown the token"
         line = f"{claim.app_id}/{claim.node_id}: {text}" if claim else text

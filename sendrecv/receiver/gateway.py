@@ -185,7 +185,7 @@ class Gateway:
         return parse_auth(auth)
 
     def _is_token(self, given: object) -> bool:
-        # An empty token of ours means that there is none: it lets nobody in.
+        # An empty token of ours means that there is none: then nobody is admitted.
         encoded = given.encode(errors="replace") if isinstance(given, str) else b""
         return hmac.compare_digest(encoded, self._token) and bool(self._token)
 
@@ -250,7 +250,7 @@ class Gateway:
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Close what has not been let in in time, and end what has ended.
+        """Close what has not been admitted in time, and end what has ended.
 
         Whatever goes wrong with one session or connection, the others have their turn.
         """

@@ -299,7 +299,7 @@ class LineBound:
     def widen(self) -> None:
         """The ledger was lost: should this process be killed before a new one is complete, the
         next one must be told as many lines as this one, of all boots, and with those of sessions.
-        That no boot is named tells journal-tail. Raises OSError.
+        An empty list of boots asks journal-tail for all of that. Raises OSError.
         """
         if self._bound:
             self._boots = []

@@ -58,7 +58,7 @@ async def serve(
 
 
 def _token() -> str:
-    """The token; without one, an empty one, which lets nobody in until there is a better."""
+    """The token; if there is none, "": then nobody is admitted, until a new token restarts this."""
     try:
         return systemd.token()
     except CredentialError as error:

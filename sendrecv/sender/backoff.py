@@ -1,12 +1,13 @@
-"""Never spin: how long a start waits when starts have followed each other for a while.
+"""Back-off: how long a start waits when many starts follow each other, so that nothing spins.
 
-The first ten starts in a row are immediate: a takeover must not wait, and no series of single
-faults is so long. After that a start waits for half of the time that the row has lasted, so that
-the rests grow by half each time, up to LONGEST. The row ends with an acknowledged count, or a life
-of ENOUGH seconds (or rare kills of a slow App would look like a loop).
+A *streak* is a series of starts none of which has worked. Its first ten starts do not wait: a
+takeover must be fast, and no series of single faults is so long. Each later start waits for half
+of the time that the streak has lasted, and at most LONGEST; so each wait is half as long again as
+the one before. A streak ends with an acknowledged count, or when a process has lived for ENOUGH
+seconds (without that, rare kills of an App with a long interval would look like a loop).
 
-The row is kept in the units' RuntimeDirectory= (a tmpfs), not in the App's record: it also brakes
-starts that fail before there is a record, and a reboot forgets it.
+The streak is kept in the units' RuntimeDirectory= (a tmpfs), not in the App's record. So it also
+brakes starts that fail before there is a record, and a reboot forgets it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 AT_ONCE = 10
 LONGEST = 12.0
-"""Seconds. Two such rests, should the first have begun just before the mending, are below 30 s."""
+"""Seconds. If the fault is fixed just after a wait has begun, the App still counts within 30 s."""
 ENOUGH = 10.0
 
 
 class Backoff:
-    """The row of starts of one instance, in a file that both halves share; "" for none.
+    """The streak of one instance, in a file that both halves share; "" for none.
 
     A file that cannot be read or written means no delay; systemd's start limit still holds.
     """
@@ -43,7 +44,7 @@ class Backoff:
         return delay(starts + 1, now - since)
 
     def end(self) -> None:
-        """The row has ended: this process works."""
+        """The streak has ended: this process works."""
         if self._path:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
@@ -66,16 +67,16 @@ class Backoff:
 
 
 def braked(instance: str, notifier: Notifier) -> Backoff:
-    """The row of `instance`, with this start counted and, if there were too many, waited for."""
+    """The streak of `instance`, with this start counted. Waits, if there were too many."""
     directory = os.environ.get("RUNTIME_DIRECTORY")
     backoff = Backoff(os.path.join(directory, f"{instance}.starts") if directory else "")
     seconds = backoff.begin(time.monotonic())
     if seconds:
-        notifier.status(f"too many starts in a row, waiting {seconds:.0f} s")
+        notifier.status(f"too many starts one after the other, waiting {seconds:.0f} s")
         time.sleep(seconds)
     return backoff
 
 
 def delay(starts: int, age: float) -> float:
-    """Seconds to wait before start number `starts` of a row that began `age` seconds ago."""
+    """Seconds to wait before start number `starts` of a streak that began `age` seconds ago."""
     return 0.0 if starts <= AT_ONCE else min(max(age, 0.2) / 2, LONGEST)

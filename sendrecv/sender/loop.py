@@ -90,8 +90,8 @@ class MonotonicClock:
 
 
 class Ports(Value):
-    """All that the loop needs from outside. connect: opens a connection, given its number, whom it
-    speaks for, and where its events go.
+    """All that the loop needs from outside. connect: opens a connection, given its number, its
+    claim, and where its events go.
     """
 
     store: Store

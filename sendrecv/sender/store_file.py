@@ -16,7 +16,7 @@ class StateFile:
     """The file store. `path` is the App's record; its directory must exist.
 
     The file is written in place and never renamed: the lock belongs to the inode, and a renamed
-    file would leave it with the old one. Whoever removes or replaces the file does just that, so
+    file would leave it with the old one. Removing or replacing the file has that effect, so
     commit() and verify() compare the inode at the path with the one locked.
 
     Attribute notices: lines for the journal, in order, about damage that was survived.

@@ -13,7 +13,7 @@ from tests.bench.rates import rss
 NUMBERS = (1, 10, 100, 300)
 SETTLE = 12.0
 """Seconds from the first counts to what goes on for ever: a boot's other work is over, and each
-sender has ended its row of starts."""
+sender has ended its streak of starts."""
 
 
 def memory(probe: Probe, kills: int) -> list[Figure]:

@@ -53,7 +53,7 @@ def stop(probe: Probe) -> None:
 
 
 def takeover(probe: Probe, kills: int) -> list[Figure]:
-    """SIGKILL: to READY, to let in by the receiver, to the first count; and the floors."""
+    """SIGKILL: to READY, to admitted by the receiver, to the first count; and the floors."""
     floor.install(probe)
     bare = floor.kills(probe, "floor", kills // 2)
     boxed = floor.kills(probe, "boxed", kills // 2)
@@ -64,7 +64,7 @@ def takeover(probe: Probe, kills: int) -> list[Figure]:
     spread = [_strike(probe, signal.SIGKILL, index / kills) for index in range(kills)]
     stop(probe)
     lines = probe.lines(cursor)
-    up = [_let_in(lines, fault) for fault in [*faults, *spread]]
+    up = [_admitted(lines, fault) for fault in [*faults, *spread]]
     counted = [_first_count(lines, fault) - fault.at for fault in faults]
     everything = [
         Figure("takeover", "floor: SIGKILL to READY, bare", "ms", _ms(bare)),
@@ -107,7 +107,7 @@ def hang(probe: Probe, kills: int) -> list[Figure]:
     stop(probe)
     lines = probe.lines(cursor)
     asked = min(watchdog + WATCHDOG_MARGIN, 1.5)
-    up = tuple(_let_in(lines, fault) for fault in faults)
+    up = tuple(_admitted(lines, fault) for fault in faults)
     worst = Figure("hang", "SIGSTOP to READY and connected", "s", up, asked, "worst")
     return [worst, _silence("hang", "SIGSTOP", lines, [f.at for f in faults], None)]
 
@@ -178,7 +178,7 @@ def _strike(probe: Probe, number: signal.Signals, phase: float) -> Fault:
     return Fault(at, node, ready)
 
 
-def _let_in(lines: Sequence[Line], fault: Fault) -> float:
+def _admitted(lines: Sequence[Line], fault: Fault) -> float:
     """Seconds from the fault to the later of READY and the receiver's word on the successor."""
     other = OTHER[fault.node]
     session = next(x.at for x in lines if x.count < 0 and x.at > fault.at and x.node == other)

@@ -1,6 +1,6 @@
 """What the injector does to the machine; see injector.py.
 
-Each action takes a fault, strikes, lasts `hold`, and is mended, or leaves that to the units.
+Each action takes a fault, strikes, lasts `hold`, and is undone, or leaves that to the units.
 """
 
 import os

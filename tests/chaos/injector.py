@@ -5,7 +5,7 @@ faults are those of faults.py. Writes what it did on standard output, one JSON o
 in seconds of the monotonic clock:
 
     {"begin": NUMBER, "at": T, "trigger": "record", "pids": [...]}     a fault strikes
-    {"end": NUMBER, "at": T, "error": ""}                              it is over, or mended
+    {"end": NUMBER, "at": T, "error": ""}                              it is over, or undone
     {"power": NUMBER, "at": T}                                         the host must act now
     {"settled": {APP: seconds}, "silent": [APP, ...]}                  all faults are over
 """

@@ -54,7 +54,7 @@ class Kind(StrEnum):
     GAP = "gap"  # a count left out
     DISORDER = "disorder"  # a count that was left out comes late
     OVERLAP = "overlap"  # a process started before the one before it had ended
-    STRANGER = "stranger"  # a process that PID 1 did not start was let in
+    UNKNOWN = "unknown run"  # a process that PID 1 did not start was admitted
     EPOCH = "epoch"  # a session whose epoch is not above that of the one before
 
 
@@ -83,7 +83,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Session:
-    """A run as the receiver let it in."""
+    """A run that the receiver admitted."""
 
     app: str
     epoch: int
@@ -316,7 +316,7 @@ def _judge_sessions(sessions: Iterable[Session], known: Container[str]) -> Itera
         app, text = session.app, f"epoch {session.epoch} of run {session.run} at {session.at:.3f}"
         if session.run not in known:
             doubt = Doubt(session.boot, session.at - _OUTAGE, session.at)
-            yield Fault(Kind.STRANGER, app, f"{text}, which is no run of a unit", session.at, doubt)
+            yield Fault(Kind.UNKNOWN, app, f"{text}, which is no run of a unit", session.at, doubt)
         last = before.get(app, session)
         if session.epoch < last.epoch or (session.epoch == last.epoch and session.run != last.run):
             yield Fault(Kind.EPOCH, app, f"{text}, after epoch {last.epoch}", session.at)

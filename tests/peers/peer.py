@@ -153,7 +153,7 @@ class Peer:
     # Socket.IO
 
     def connect(self, auth: object) -> dict[str, Any] | None:
-        """CONNECT: {"sid"} if let in, {"message", "data": {"reason"}} if refused."""
+        """CONNECT: {"sid"} if admitted, {"message", "data": {"reason"}} if refused."""
         self.send_text(f"40{json.dumps(auth)}")
         while (text := self.read()) is not None:
             if text[:2] in {"40", "44"}:
@@ -181,10 +181,10 @@ class Peer:
 
 
 def admitted(app_id: str, token: str, **other: object) -> Peer:
-    """A peer that the receiver has let in."""
+    """A peer that the receiver has admitted."""
     peer = Peer()
     if peer.open() != 101 or "sid" not in (peer.connect(auth(app_id, token, **other)) or {}):
-        raise ConnectionError(f"{app_id} was not let in")
+        raise ConnectionError(f"{app_id} was not admitted")
     return peer
 
 

@@ -59,7 +59,7 @@ class Storm:
     async def admitted(
         self, app_id: str, receive_buffer: int = 0
     ) -> tuple[asyncio.StreamReader, "Writer"]:
-        """A WebSocket of a sender that was let in."""
+        """A WebSocket of a sender that was admitted."""
         epoch = time.monotonic_ns()  # it may be the storm's hundredth
         reader, writer = await self.websocket(receive_buffer)
         writer.write(text(f"40{json.dumps(auth(app_id, self.token, epoch=epoch))}"))
@@ -135,7 +135,7 @@ async def slow_reader(storm: Storm, number: int) -> None:
 
 
 async def half_open(storm: Storm, number: int) -> None:
-    """Is let in, and then is gone without a word, as a host that lost its power is."""
+    """Is admitted, and then is gone without a word, as a host that lost its power is."""
     _, writer = await storm.admitted(f"gone{number % 50}")
     raw = writer.get_extra_info("socket")
     assert isinstance(writer.transport, asyncio.Transport)

@@ -142,7 +142,7 @@ def test_a_storm(target: Target, name: str) -> None:
     assert late[1] <= PIECES * piece and late[2] <= 3 * PIECES * piece, figures
 
 
-def test_whom_nobody_let_in_has_printed_nothing(target: Target) -> None:
+def test_who_was_not_admitted_has_printed_nothing(target: Target) -> None:
     """Each appID in the journal belongs to a session that showed the token first."""
     lines = target.machine.journal("_SYSTEMD_UNIT=receiver.service", fields=FIELDS)
     admitted, printed = set(), set()

@@ -194,6 +194,6 @@ def test_the_same_app_cannot_be_taken_over_by_a_guess(host: Machine, good: App) 
     said = Said(host)
     older = play(host, auth=claim(appID=good.name, epoch=1))["connect"]
     assert older["reason"] == "stale" and older["epoch"] >= 1
-    stranger = play(host, auth=claim(appID=good.name, epoch=2**62, token="f" * 64))["connect"]
-    assert stranger == {"reason": "token"}
+    refused = play(host, auth=claim(appID=good.name, epoch=2**62, token="f" * 64))["connect"]
+    assert refused == {"reason": "token"}
     assert not said.lines(f'"appID": "{good.name}", "nodeID": "main", "epoch"')

@@ -254,7 +254,7 @@ def test_journal_tail_hands_over_the_last_lines(shared: Machine, app: App) -> No
     run = f"rm -f {os.path.dirname(handed)}/failed-starts; /usr/lib/sendrecv/journal-tail"
     boot = "$(tr -d - < /proc/sys/kernel/random/boot_id)"
     for planted, expected in (
-        # A lost ledger: Apps that have not counted lately count too, and who was let in.
+        # A lost ledger: Apps that have not counted lately count too, and which runs were admitted.
         ("echo 3 > $f", every),
         ("echo 0 > $f", every),
         ("rm $f", every),

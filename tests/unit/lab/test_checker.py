@@ -116,7 +116,7 @@ def session(epoch: int, run: str, at: float) -> Entry:
     [
         ([session(1, "r1", 0.9), session(2, "r2", 2.7)], []),
         ([session(1, "r1", 0.9), session(1, "r1", 1.5)], []),  # again, after a lost ledger
-        ([session(1, "r1", 0.9), session(2, "by hand", 1.5)], [Kind.STRANGER]),
+        ([session(1, "r1", 0.9), session(2, "by hand", 1.5)], [Kind.UNKNOWN]),
         ([session(2, "r1", 0.9), session(1, "r2", 2.7)], [Kind.EPOCH]),
         ([session(2, "r1", 0.9), session(2, "r2", 2.7)], [Kind.EPOCH]),
     ],
@@ -132,7 +132,7 @@ def test_what_journald_cannot_have_heard_is_unproven() -> None:
     restart["__MONOTONIC_TIMESTAMP"] = "2550000"
     for entries, unproven in (
         ([*TAKEOVER[:3], restart, TAKEOVER[4]], [Kind.OVERLAP]),
-        ([*TAKEOVER, restart, session(1, "r0", 3)], [Kind.STRANGER]),
+        ([*TAKEOVER, restart, session(1, "r0", 3)], [Kind.UNKNOWN]),
     ):
         verdict = check(entries)
         assert ([fault.kind for fault in verdict.unproven], verdict.faults) == (unproven, ())

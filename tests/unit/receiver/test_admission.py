@@ -58,7 +58,7 @@ def count_one(peer: Peer, app_id: str) -> Any:
 # Time and number
 
 
-def test_a_stranger_is_cut_off_after_a_while_and_a_sender_is_not(reception: Reception) -> None:
+def test_one_without_the_token_is_cut_off_in_time_and_a_sender_is_not(reception: Reception) -> None:
     def scenario() -> None:
         started = time.monotonic()  # before anybody connects: so it is never less than that
         peers = admitted(reception, "a"), reception.peer(), reception.peer()
@@ -71,16 +71,16 @@ def test_a_stranger_is_cut_off_after_a_while_and_a_sender_is_not(reception: Rece
     reception.do(scenario)
 
 
-def test_above_the_limit_the_oldest_stranger_goes(reception: Reception) -> None:
+def test_above_the_limit_the_oldest_without_the_token_goes(reception: Reception) -> None:
     def scenario() -> None:
         with admitted(reception, "a") as sender:
-            strangers = [reception.peer() for _ in range(9)]
+            others = [reception.peer() for _ in range(9)]
             with admitted(reception, "b") as newcomer:
-                assert strangers[0].response() == (0, b"")
-                assert strangers[8].request(HEALTHZ)[0] == 200
+                assert others[0].response() == (0, b"")
+                assert others[8].request(HEALTHZ)[0] == 200
                 assert count_one(sender, "a") == count_one(newcomer, "b") == "accepted"
-            for stranger in strangers:
-                stranger.close()
+            for other in others:
+                other.close()
 
     reception.do(scenario)
     assert complained(reception, "more than 10 connections, one closed")
@@ -98,19 +98,19 @@ def test_senders_above_the_limit_are_turned_away(reception: Reception) -> None:
     reception.do(scenario)
 
 
-def test_strangers_inside_make_room_for_one_another(
+def test_those_without_the_token_make_room_for_one_another(
     reception: Reception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "PENDING", 3)
 
     def scenario() -> None:
-        strangers = [reception.peer() for _ in range(5)]
-        assert [stranger.open() for stranger in strangers] == [101] * 5
-        assert strangers[0].read() is None
+        others = [reception.peer() for _ in range(5)]
+        assert [other.open() for other in others] == [101] * 5
+        assert others[0].read() is None
         with admitted(reception, "a") as sender:
             assert count_one(sender, "a") == "accepted"
-        for stranger in strangers:
-            stranger.close()
+        for other in others:
+            other.close()
 
     reception.do(scenario)
     assert complained(reception, "more than 3 connections without the token, one closed")
@@ -147,7 +147,7 @@ def test_fragments_without_an_end(reception: Reception) -> None:
 
 
 @pytest.mark.parametrize("start", [b"GET / HTTP/1.1\r\nX: ", b"", b"POST / HTTP/1.1\r\n\r\n"])
-def test_a_stranger_sends_little(reception: Reception, start: bytes) -> None:
+def test_one_without_the_token_sends_little(reception: Reception, start: bytes) -> None:
     def scenario() -> None:
         with reception.peer() as peer:
             with pytest.raises(ConnectionError):
@@ -198,7 +198,7 @@ def test_one_answer_for_many_requests_at_once(reception: Reception) -> None:
 # Messages
 
 
-def test_a_stranger_has_few_messages(reception: Reception) -> None:
+def test_one_without_the_token_has_few_messages(reception: Reception) -> None:
     def scenario() -> None:
         with reception.peer() as peer:
             assert peer.open() == 101

@@ -23,7 +23,7 @@ def test_one_and_the_same_is_said_a_few_times_a_minute(
         clock[0] += MINUTE / 12
     said = capfd.readouterr().err.splitlines()
     refused = "connection without the right token refused, ignoring"
-    suppressed = f"{12 - REPEATS} more complaints about strangers, suppressed"
+    suppressed = f"{12 - REPEATS} more complaints about connections without the token, suppressed"
     assert said == [refused] * REPEATS + [suppressed] + [refused] * REPEATS
     assert len(said) / 2 < 10
 

@@ -51,7 +51,7 @@ def unique() -> str:
 
 
 def admitted(reception: Reception, app_id: str) -> Peer:
-    """A peer that was let in."""
+    """A peer that was admitted."""
     peer = reception.peer()
     assert peer.open() == 101
     reply = peer.connect(auth(app_id, TOKEN))
@@ -90,7 +90,7 @@ def test_the_judge_sees(name: str) -> None:
 
 
 def is_right(claim: object) -> bool:
-    """Whether the receiver should let this in; written apart from its own rules."""
+    """Whether the receiver should admit this; written apart from its own rules."""
     if not isinstance(claim, dict) or claim.get("token") != TOKEN:
         return False
     for key, form in (("appID", NAME), ("nodeID", NAME), ("run", RUN)):
@@ -115,7 +115,7 @@ claims = anything | st.fixed_dictionaries(
 
 @given(claims)
 @settings(max_examples=250)
-def test_only_the_right_handshake_is_let_in(reception: Reception, claim: object) -> None:
+def test_only_the_right_handshake_is_admitted(reception: Reception, claim: object) -> None:
     def scenario() -> dict[str, Any] | None:
         with reception.peer() as peer:
             assert peer.open() == 101

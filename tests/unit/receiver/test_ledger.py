@@ -284,7 +284,7 @@ def test_rows_of_a_ledger_that_was_lost() -> None:
     assert not rows_of([])
 
 
-def test_rows_know_the_newest_run_that_was_let_in() -> None:
+def test_rows_know_the_newest_run_that_was_admitted() -> None:
     newest = Row("a", 7, "7" * 32, "failover", 3)
     older = newest.replace(epoch=6, run="6" * 32, node_id="main", last=None)
     new = Row("b", 1, "1" * 32, "main", None)
@@ -311,7 +311,7 @@ def test_a_second_opener_is_turned_away_until_the_first_is_dead(tmp_path: Path) 
 def test_a_database_that_is_locked_cannot_be_opened_now(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         ledger.commit([ROW], [], 0.0)
-    in_database(tmp_path, "PRAGMA journal_mode=DELETE")  # in WAL mode, readers are let in
+    in_database(tmp_path, "PRAGMA journal_mode=DELETE")  # in WAL mode, readers are admitted
     with holding(HOLD_DATABASE, tmp_path):
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             Ledger(tmp_path)

@@ -29,23 +29,23 @@ def test_no_delay_is_negative_or_longer_than_the_longest(starts: int, age: float
     assert 0.0 <= delay(starts, age) <= LONGEST
 
 
-def test_a_row_of_starts_that_all_fail_at_once_never_spins(tmp_path: Path) -> None:
-    path, now, rests = str(tmp_path / "x.starts"), 1000.0, []
+def test_a_streak_of_starts_that_all_fail_at_once_never_spins(tmp_path: Path) -> None:
+    path, now, waits = str(tmp_path / "x.starts"), 1000.0, []
     for _ in range(40):
-        rests.append(Backoff(path).begin(now))
-        now += rests[-1] + 0.05
-    assert rests[:AT_ONCE] == [0.0] * AT_ONCE
-    assert all(rests[AT_ONCE:]) and rests[AT_ONCE:] == sorted(rests[AT_ONCE:])
-    assert rests[-1] == LONGEST
+        waits.append(Backoff(path).begin(now))
+        now += waits[-1] + 0.05
+    assert waits[:AT_ONCE] == [0.0] * AT_ONCE
+    assert all(waits[AT_ONCE:]) and waits[AT_ONCE:] == sorted(waits[AT_ONCE:])
+    assert waits[-1] == LONGEST
     assert [file.name for file in tmp_path.iterdir()] == ["x.starts"]
 
 
-def test_a_life_that_worked_ends_the_row(tmp_path: Path) -> None:
+def test_a_life_that_worked_ends_the_streak(tmp_path: Path) -> None:
     backoff = Backoff(str(tmp_path / "x.starts"))
-    rests = [backoff.begin(5.0) for _ in range(AT_ONCE + 1)]
-    assert rests[-1] > 0.0
+    waits = [backoff.begin(5.0) for _ in range(AT_ONCE + 1)]
+    assert waits[-1] > 0.0
     backoff.end()
-    backoff.end()  # there is no row any more
+    backoff.end()  # there is no streak any more
     assert backoff.begin(5.0) == 0.0 and not list(tmp_path.glob("*.starts.*"))
 
 
@@ -53,7 +53,7 @@ def test_a_life_that_worked_ends_the_row(tmp_path: Path) -> None:
     "content",
     ["", "\0" * 64, "99", "99 x", "x 1", "99 nan", "99 inf", "99 -1", "99 1e9", "1 2 3", "\xe9 1"],
 )
-def test_a_file_that_is_no_row_is_a_new_row(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_no_streak_begins_one(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.starts"
     path.write_text(content, encoding="utf-8")
     assert Backoff(str(path)).begin(100.0) == 0.0
