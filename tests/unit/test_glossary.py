@@ -1,0 +1,118 @@
+"""The words that docs/glossary.md says are not used are not, in any file of the project."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+GLOSSARY = TOP / "docs/glossary.md"
+SAYS_THEM = {"docs/glossary.md", "tests/unit/test_glossary.py"}
+# What has happened stays as it was said; and the names of others are theirs.
+NOT_OURS = {"debian/changelog", "tests/bench/js/package-lock.json"}
+# Files that still have some. One that has none any more must leave this list.
+NOT_YET = {
+    "sendrecv/proof/judge/owners.py",
+    "tests/chaos/endure.py",
+    "tests/simulation/faults.py",
+    "tests/simulation/network.py",
+    "tests/simulation/planted.py",
+    "tests/simulation/receiver.py",
+    "tests/simulation/world.py",
+    "tests/system/test_bad_input.py",
+}
+MADE = {".git", ".build", ".hypothesis", "__pycache__"}
+"""Folders of what is not the project's source."""
+
+
+def terms(page: str) -> list[tuple[str, str]]:
+    """The words of the glossary, each with the places in the code that it names."""
+    tables = page.split("## Words that are not used")[0]
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+\. \|([^|]*)\|$", tables, re.MULTILINE)
+    return [(word, places) for word, places in rows]
+
+
+def unused(page: str) -> list[str]:
+    """The words that are not used."""
+    section = page.split("## Words that are not used")[1]
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", section, re.MULTILINE)
+    return [word.strip() for row in rows[1:] for word in row.split(",")]
+
+
+def files() -> Iterator[tuple[str, str]]:
+    """Path and text of each file of the project; what is no text has none."""
+    for name in _names():
+        if name not in SAYS_THEM | NOT_OURS:
+            yield name, (TOP / name).read_text(encoding="utf-8", errors="ignore")
+
+
+def _names() -> list[str]:
+    if (TOP / ".git").exists():
+        command = ["git", "-c", f"safe.directory={TOP}", "ls-files", "-zco", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True)
+        return [name for name in listed.stdout.split("\0") if name and (TOP / name).is_file()]
+    paths = (path for path in TOP.rglob("*") if path.is_file())
+    relative = (path.relative_to(TOP) for path in paths)
+    return [str(path) for path in relative if not MADE & set(path.parts)]
+
+
+def found(words: list[str], text: str) -> set[str]:
+    """Those of `words` that stand in the text, whole, across the ends of lines too."""
+    spaced = [r"[\s#*_]+".join(map(re.escape, word.split())) for word in words]
+    pattern = re.compile(rf"(?<![a-z0-9])({'|'.join(spaced)})(?![a-z0-9])", re.IGNORECASE)
+    return {" ".join(re.split(r"[\s#*_]+", match[1])).lower() for match in pattern.finditer(text)}
+
+
+def test_no_file_has_them() -> None:
+    words = unused(GLOSSARY.read_text(encoding="utf-8"))
+    texts = dict(files())
+    assert len(texts) > 150 and {"README.md", "systemd/guard", "sendrecv/cli.py"} <= texts.keys()
+    has: Mapping[str, set[str]] = {
+        name: words_of for name, text in texts.items() if (words_of := found(words, text))
+    }
+    assert {name: has[name] for name in has.keys() - NOT_YET} == {}
+    assert NOT_YET <= has.keys()
+
+
+def test_the_page_is_read() -> None:
+    page = GLOSSARY.read_text(encoding="utf-8")
+    words = unused(page)
+    assert len(words) > 10 and {"friend", "stranger", "let in", "seat"} <= set(words)
+    known = dict(terms(page))
+    assert len(known) > 40 and {"App", "epoch", "ledger", "lease", "streak", "verdict"} <= set(
+        known
+    )
+    assert not set(known) & set(words)
+
+
+def test_the_places_that_it_names_are_there() -> None:
+    places = [
+        place
+        for _, cell in terms(GLOSSARY.read_text(encoding="utf-8"))
+        for place in re.findall(r"`([^`]+)`(?:: `([^`]+)`(?:, `([^`]+)`)?)?", cell)
+    ]
+    assert len(places) > 40
+    for path, *names in places:
+        there = TOP / path if (TOP / path).exists() else TOP / "sendrecv" / path
+        assert there.exists(), path
+        text = there.read_text(encoding="utf-8") if there.is_file() else ""
+        for name in filter(None, names):
+            assert re.search(rf"\b{re.escape(name.removesuffix('()'))}\b", text), (path, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a friend.", {"friend"}),
+        ("Friends, and a befriended", set()),
+        ("class Seat(Enum):", {"seat"}),
+        ("the_seat_1 = seats", {"seat"}),
+        ("it is let\n    # in by", {"let in"}),
+        ("def test_it_is_let_in():", {"let in"}),
+        ("let it in, outlet in", set()),
+    ],
+)
+def test_a_planted_word_is_seen(text: str, words: set[str]) -> None:
+    assert found(["friend", "seat", "let in"], text) == words
