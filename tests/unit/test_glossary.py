@@ -88,7 +88,7 @@ def test_the_page_is_read() -> None:
 
 
 def test_the_places_that_it_names_are_there() -> None:
-    places = [
+    places: list[tuple[str, ...]] = [
         place
         for _, cell in terms(GLOSSARY.read_text(encoding="utf-8"))
         for place in re.findall(r"`([^`]+)`(?:: `([^`]+)`(?:, `([^`]+)`)?)?", cell)

@@ -40,12 +40,12 @@ def scenario():
         with admitted(2) as new:
             assert new.call("count", payload(4096, "a")) == {"status": "accepted", "last": 4096}
             assert old.read() == "41"
-    with reception.peer() as stranger:
-        assert stranger.open() == 101
-        assert stranger.connect(auth("b", "0" * 64))["data"] == {"reason": "token"}
-    with reception.peer() as stranger:
-        assert stranger.open() == 101
-        stranger.emit("count", payload(0, "b"))
+    with reception.peer() as peer:
+        assert peer.open() == 101
+        assert peer.connect(auth("b", "0" * 64))["data"] == {"reason": "token"}
+    with reception.peer() as peer:
+        assert peer.open() == 101
+        peer.emit("count", payload(0, "b"))
         with reception.peer() as other:
             assert other.request("GET /healthz HTTP/1.1\\r\\nHost: a")[0] == 200
 
