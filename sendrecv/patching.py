@@ -138,10 +138,10 @@ def _arguments(found: Any) -> tuple[str, ...]:
 
 
 def _has(code: Any, words: tuple[str, ...]) -> bool:
-    names = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
-    texts = {item for item in code.co_consts if isinstance(item, str)}
-    inner = (item for item in code.co_consts if isinstance(item, type(code)))
-    return not (names | texts).isdisjoint(words) or any(_has(each, words) for each in inner)
+    places = (code.co_names, code.co_consts, code.co_varnames, code.co_freevars, code.co_cellvars)
+    if any(word in place for place in places for word in words):
+        return True
+    return any(_has(item, words) for item in code.co_consts if isinstance(item, type(code)))
 
 
 def _label(owner: Any) -> str:
