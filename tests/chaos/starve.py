@@ -40,8 +40,8 @@ while going:
         late.append([begin, time.monotonic()])
 print(json.dumps([beats, late]), flush=True)
 """
-"""A process that does nothing but what a watchdog asks for, in the senders' slice: where it is late,
-the machine stood still, and a watchdog that bites then has done what it must."""
+"""A process that does only what a watchdog asks for, in the senders' slice: where it is late, the
+machine stood still, and a watchdog that bites then has done what it must."""
 
 
 def starve(machine: Machine, seconds: float) -> tuple[checker.Verdict, list[str]]:
@@ -50,9 +50,8 @@ def starve(machine: Machine, seconds: float) -> tuple[checker.Verdict, list[str]
     loops = LOOPS_PER_CORE * (os.cpu_count() or 1)
     script = f"for i in $(seq {loops}); do (while :; do :; done) & done; wait"
     machine.run(["systemd-run", "-q", "--unit=starve", "sh", "-c", script])
-    output = "--property=StandardOutput=file:/run/probe"
-    probe = ["--slice=sendrecv.slice", output, "python3", "-c", PROBE]
-    machine.run(["systemd-run", "-q", "--unit=probe", *probe])
+    probe = ["--unit=probe", "--slice=sendrecv.slice", "-pStandardOutput=file:/run/probe"]
+    machine.run(["systemd-run", "-q", *probe, "python3", "-c", PROBE])
     time.sleep(seconds)
     busy = machine.run("systemctl is-active starve probe", check=False).stdout
     machine.run("systemctl stop probe starve; journalctl --sync")
@@ -64,8 +63,7 @@ def starve(machine: Machine, seconds: float) -> tuple[checker.Verdict, list[str]
     excused = [str(bite.get("UNIT")) for bite in bites if _stood_still(bite, late)]
     wrong += [str(bite["MESSAGE"]) for bite in bites if not _stood_still(bite, late)]
     for app in APPS:
-        takeovers = sum(f"@{app}." in unit for unit in excused)
-        wrong += _judge(app, verdict, takeovers, beats)
+        wrong += _judge(app, verdict, sum(f"@{app}." in unit for unit in excused), beats)
     return verdict, wrong
 
 

@@ -41,8 +41,8 @@ Value = TypeVar("Value")
 DEB = Path(os.environ.get("SENDRECV_DEB", TOP / "sendrecv.deb"))
 MACHINES = roots.CACHE / "machines"
 HANG = 180.0
-"""Seconds after which what has not happened never will. No test says how fast something is: each waits
-for an event, and this limit only ends the wait for one that does not come."""
+"""Seconds after which what has not happened never will. No test says how fast something is: each
+waits for an event, and this limit only ends the wait for one that does not come."""
 
 # Nothing of the tester's environment may leak into the machine.
 _ENVIRONMENT = {
