@@ -30,8 +30,7 @@ MADE = {".git", ".build", ".hypothesis", "__pycache__"}
 def terms(page: str) -> list[tuple[str, str]]:
     """The words of the glossary, each with the places in the code that it names."""
     tables = page.split("## Words that are not used")[0]
-    rows = re.findall(r"^\| ([^|]+) \| [^|]+\. \|([^|]*)\|$", tables, re.MULTILINE)
-    return [(word, places) for word, places in rows]
+    return re.findall(r"^\| ([^|]+) \| [^|]+\. \|([^|]*)\|$", tables, re.MULTILINE)
 
 
 def unused(page: str) -> list[str]:
