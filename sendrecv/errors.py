@@ -47,8 +47,8 @@ EXIT_STATUSES = (
     ),
     OUTPUT_FAILED := ExitStatus(  # EX_IOERR
         74,
-        "The ledger vanished, or cannot be made usable; the output cannot be written, or another file"
-        " cannot be used.",
+        "The ledger vanished, or cannot be made usable; the output cannot be written, or another"
+        " file cannot be used.",
     ),
     LOCK_LOST := ExitStatus(  # EX_TEMPFAIL: the next start makes a new file
         75, "The lock was lost: the sender's record was removed or replaced while it ran."

@@ -15,29 +15,29 @@ of exactly the counts between.
 Events come in groups, and a group is one transaction: after its last event either committed() or
 rolled_back() is called, and after rolled_back() nothing of the group has happened.
 
-What each event makes of its App, and the commands. "its connection" is the one that counts are taken
-from; "the row" is what is durable of the App. A test walks the table.
+What each event makes of its App, and the commands. "its connection" is the one that counts are
+taken from; "the row" is what is durable of the App. A test walks the table.
 
-    event             condition                           commands                           the App then
-    AdmissionAsked    no such App, room for it            StoreRow Admit(new)                claimed
-    AdmissionAsked    no such App, no room                Refuse(full)                       unchanged
-    AdmissionAsked    epoch above the row's               StoreRow Admit(new)                claimed
-    AdmissionAsked    epoch above the row's, connected    StoreRow Admit(new) CutOff         claimed
-    AdmissionAsked    epoch, run, node of the row         Admit(same)                        reconnected
-    AdmissionAsked    epoch, run, node, still connected   Admit(same) CutOff                 reconnected
-    AdmissionAsked    epoch of the row, another run       Refuse(stale)                      unchanged
-    AdmissionAsked    epoch of the row, another node      Refuse(stale)                      unchanged
-    AdmissionAsked    epoch below the row's               Refuse(stale)                      unchanged
-    ResumeAsked       its connection                      Answer(accepted)                   unchanged
-    ResumeAsked       another connection                  Answer(fenced)                     unchanged
-    CountsSent        its connection, the next            StoreRow Print Answer(accepted)    counted
-    CountsSent        its connection, the first ever      StoreRow Print Answer(accepted)    counted
-    CountsSent        its connection, partly known        StoreRow Print Answer(accepted)    counted
-    CountsSent        its connection, all known           Answer(duplicate)                  unchanged
-    CountsSent        its connection, not the next        Answer(gap)                        unchanged
-    CountsSent        another connection                  Answer(fenced) CutOff              unchanged
-    ConnectionClosed  its connection                      -                                  disconnected
-    ConnectionClosed  another connection                  -                                  unchanged
+    event             condition                        commands                         the App then
+    AdmissionAsked    no such App, room for it         StoreRow Admit(new)              claimed
+    AdmissionAsked    no such App, no room             Refuse(full)                     unchanged
+    AdmissionAsked    epoch above the row's            StoreRow Admit(new)              claimed
+    AdmissionAsked    epoch above row's, connected     StoreRow Admit(new) CutOff       claimed
+    AdmissionAsked    epoch, run, node of the row      Admit(same)                      reconnected
+    AdmissionAsked    epoch, run, node, connected      Admit(same) CutOff               reconnected
+    AdmissionAsked    epoch of the row, another run    Refuse(stale)                    unchanged
+    AdmissionAsked    epoch of the row, another node   Refuse(stale)                    unchanged
+    AdmissionAsked    epoch below the row's            Refuse(stale)                    unchanged
+    ResumeAsked       its connection                   Answer(accepted)                 unchanged
+    ResumeAsked       another connection               Answer(fenced)                   unchanged
+    CountsSent        its connection, the next         StoreRow Print Answer(accepted)  counted
+    CountsSent        its connection, the first ever   StoreRow Print Answer(accepted)  counted
+    CountsSent        its connection, partly known     StoreRow Print Answer(accepted)  counted
+    CountsSent        its connection, all known        Answer(duplicate)                unchanged
+    CountsSent        its connection, not the next     Answer(gap)                      unchanged
+    CountsSent        another connection               Answer(fenced) CutOff            unchanged
+    ConnectionClosed  its connection                   -                                disconnected
+    ConnectionClosed  another connection               -                                unchanged
 """
 
 from __future__ import annotations

@@ -18,43 +18,43 @@ The states of the connection, and what each event makes of them. "-": no state o
 "any" is each of the four; an event that no row has for a state, and each event of an older
 connection than the last one opened, changes nothing and has no commands. A test walks the table.
 
-    state     event       condition                     next      commands
-    DOWN      Started     -                             OPENING   Persist Ready Connect
-    DOWN      Started     a count is due                OPENING   Persist Ready Connect Persist
-    DOWN      TimePassed  a retry is due                OPENING   Connect
-    DOWN      TimePassed  a retry and a count are due   OPENING   Connect Persist
-    DOWN      TimePassed  a count is due                DOWN      Persist
-    DOWN      TimePassed  stopping                      DOWN      Persist Exit
-    OPENING   TimePassed  a count is due                OPENING   Persist
-    OPENING   TimePassed  no answer in time             DOWN      Disconnect Report
-    OPENING   Connected   -                             RESUMING  Resume
-    OPENING   Refused     stale, the epoch is not ours  OPENING   Disconnect VerifyLock Persist Connect
-    OPENING   Refused     stale, below our epoch        DOWN      Disconnect
-    OPENING   Refused     for another reason            DOWN      Disconnect Report
-    OPENING   Lost        -                             DOWN      Disconnect Report
-    RESUMING  TimePassed  a count is due                RESUMING  Persist
-    RESUMING  TimePassed  no answer in time             DOWN      Disconnect Report
-    RESUMING  Resumed     nothing to send               UP        VerifyLock
-    RESUMING  Resumed     counts to send                UP        VerifyLock Emit
-    RESUMING  Resumed     the receiver is ahead         UP        VerifyLock Persist
-    RESUMING  Resumed     a count is due                UP        VerifyLock Persist Emit
-    RESUMING  Resumed     trouble was reported          UP        VerifyLock Report
-    RESUMING  Lost        -                             DOWN      Disconnect Report
-    UP        TimePassed  a count is due                UP        Persist Emit
-    UP        TimePassed  a count is due, in flight     UP        Persist
-    UP        TimePassed  no answer in time             DOWN      Disconnect Report
-    UP        TimePassed  the ledger may be writable    UP        Emit
-    UP        Answered    nothing more to send          UP        -
-    UP        Answered    counts to send                UP        Emit
-    UP        Answered    the receiver is ahead         UP        Persist
-    UP        Answered    a gap                         UP        Emit
-    UP        Answered    unavailable                   UP        Report
-    UP        Answered    fenced or invalid             DOWN      Disconnect Report
-    UP        Answered    stopping                      UP        Persist Exit
-    UP        TimePassed  stopping, no answer in time   UP        Persist Exit
-    UP        Lost        -                             DOWN      Disconnect Report
-    UP        StopAsked   in flight                     UP        -
-    any       StopAsked   nothing in flight             any       Persist Exit
+    state     event       condition                  next      commands
+    DOWN      Started     -                          OPENING   Persist Ready Connect
+    DOWN      Started     a count is due             OPENING   Persist Ready Connect Persist
+    DOWN      TimePassed  a retry is due             OPENING   Connect
+    DOWN      TimePassed  retry and count are due    OPENING   Connect Persist
+    DOWN      TimePassed  a count is due             DOWN      Persist
+    DOWN      TimePassed  stopping                   DOWN      Persist Exit
+    OPENING   TimePassed  a count is due             OPENING   Persist
+    OPENING   TimePassed  no answer in time          DOWN      Disconnect Report
+    OPENING   Connected   -                          RESUMING  Resume
+    OPENING   Refused     stale, our epoch or above  OPENING   Disconnect VerifyLock Persist Connect
+    OPENING   Refused     stale, below our epoch     DOWN      Disconnect
+    OPENING   Refused     for another reason         DOWN      Disconnect Report
+    OPENING   Lost        -                          DOWN      Disconnect Report
+    RESUMING  TimePassed  a count is due             RESUMING  Persist
+    RESUMING  TimePassed  no answer in time          DOWN      Disconnect Report
+    RESUMING  Resumed     nothing to send            UP        VerifyLock
+    RESUMING  Resumed     counts to send             UP        VerifyLock Emit
+    RESUMING  Resumed     the receiver is ahead      UP        VerifyLock Persist
+    RESUMING  Resumed     a count is due             UP        VerifyLock Persist Emit
+    RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
+    RESUMING  Lost        -                          DOWN      Disconnect Report
+    UP        TimePassed  a count is due             UP        Persist Emit
+    UP        TimePassed  a count is due, in flight  UP        Persist
+    UP        TimePassed  no answer in time          DOWN      Disconnect Report
+    UP        TimePassed  ledger may be writable     UP        Emit
+    UP        Answered    nothing more to send       UP        -
+    UP        Answered    counts to send             UP        Emit
+    UP        Answered    the receiver is ahead      UP        Persist
+    UP        Answered    a gap                      UP        Emit
+    UP        Answered    unavailable                UP        Report
+    UP        Answered    fenced or invalid          DOWN      Disconnect Report
+    UP        Answered    stopping                   UP        Persist Exit
+    UP        TimePassed  stopping, no answer        UP        Persist Exit
+    UP        Lost        -                          DOWN      Disconnect Report
+    UP        StopAsked   in flight                  UP        -
+    any       StopAsked   nothing in flight          any       Persist Exit
 
 Times are nanoseconds of the monotonic clock.
 """
@@ -163,7 +163,7 @@ class SenderMachine:
                 return self._handle_news(event, now)
 
     def deadline(self) -> int | None:
-        """When TimePassed must be handled at the latest, if no other event comes before; or None."""
+        """When TimePassed must be handled at the latest, if nothing else comes before; or None."""
         times = [self._deadline, self._stop_deadline]
         if self._may_count() and self.app.interval:
             times.append(self._due)

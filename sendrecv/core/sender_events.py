@@ -1,7 +1,7 @@
 """The sender's machine as seen from outside: the events that go in, the commands that come out.
 
-The loop in sender/loop.py makes the events, and carries the commands out in order. A `connection` is
-a number: 1 for the first that the machine asked for, 2 for the next.
+The loop in sender/loop.py makes the events, and carries the commands out in order. A `connection`
+is a number: 1 for the first that the machine asked for, 2 for the next.
 """
 
 from __future__ import annotations

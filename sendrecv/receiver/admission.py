@@ -23,7 +23,7 @@ Rules
        above MAX_MESSAGE ends the connection before it is stored (aiohttp looks at the size of a
        message when it has all of it).
 
-aiohttp has no such limits: a TcpConnection stands between the event loop and aiohttp's own protocol.
+aiohttp has no such limits: a TcpConnection stands between the event loop and aiohttp's protocol.
 """
 
 from __future__ import annotations
@@ -207,8 +207,8 @@ class TcpConnection(asyncio.BufferedProtocol):
 class Admission:
     """All connections of one listening socket.
 
-    authenticated: the claims of the admitted sessions. make_protocol: makes aiohttp's protocol for one
-    connection. complain: is told of a session, and what it did wrong.
+    authenticated: the claims of the admitted sessions. make_protocol: makes aiohttp's protocol for
+    one connection. complain: is told of a session, and what it did wrong.
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class Admission:
         self.authenticated.pop(session, None)
 
     def sweep(self) -> None:
-        """Cut the connections that are not authenticated in time. To be called each second or so."""
+        """Cut the connections that are not authenticated in time. To be called each second."""
         limit = self.now() - AUTHENTICATION_TIMEOUT
         for tcp in list(self._connections):
             if tcp.arrived < limit and tcp.is_unauthenticated:

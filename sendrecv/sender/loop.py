@@ -37,45 +37,12 @@ from sendrecv.sender.backoff import ENOUGH
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Protocol
+    from collections.abc import Iterable
 
-    from sendrecv.core.wire import Claim
     from sendrecv.sender.backoff import Backoff
+    from sendrecv.sender.ports import Clock, Link, OpenLink, Queue
     from sendrecv.sender.store import Store
     from sendrecv.systemd import Notifier
-
-    class Clock(Protocol):
-        """A monotonic clock."""
-
-        def now(self) -> int:
-            """Nanoseconds."""
-
-        def sleep(self, seconds: float) -> None:
-            """See time.sleep()."""
-
-    class Queue(Protocol):
-        """The events: put by any thread or signal handler, got by the loop."""
-
-        def put(self, event: SenderEvent) -> None:
-            """See queue.SimpleQueue."""
-
-        def get(self, *, timeout: float) -> SenderEvent:
-            """See queue.SimpleQueue. Raises queue.Empty."""
-
-    class Link(Protocol):
-        """A connection; its events come by way of the queue, and none after close()."""
-
-        def resume(self) -> None:
-            """Ask for the last count: Resumed."""
-
-        def emit(self, first: int, last: int) -> None:
-            """Send counts: Answered."""
-
-        def close(self) -> None:
-            """Do not wait for anything."""
-
-    OpenLink = Callable[[int, Claim, Callable[[SenderEvent], None]], Link]
 
 SPACE_RETRY = 1.0
 LOCK_PATIENCE = 10.0
@@ -112,12 +79,10 @@ class Sender:
     ) -> None:
         self._app = app
         self._make_machine = make_machine
+        self._ports = ports
         self._store = ports.store
-        self._connect = ports.connect
         self._notifier = ports.notifier
-        self._backoff = ports.backoff
         self._clock = ports.clock
-        self._events = ports.events
         self._connection: Link | None = None
         self._streak_ends: int | None = self._clock.now() + int(ENOUGH * SECOND)
         self._stop_asked = self._done = False
@@ -145,7 +110,7 @@ class Sender:
     def stop(self) -> None:
         """End cleanly, soon. For signal handlers."""
         self._stop_asked = True
-        self._events.put(StopAsked())
+        self._ports.events.put(StopAsked())
 
     def _handle(self, event: SenderEvent) -> None:
         self._carry_out(self._machine.handle(event, self._clock.now()))
@@ -154,7 +119,7 @@ class Sender:
         """Wait for an event, a deadline, or the time of the next ping."""
         event: SenderEvent
         try:
-            event = self._events.get(timeout=self._timeout())
+            event = self._ports.events.get(timeout=self._timeout())
         except Empty:
             event = TimePassed()
         self._end_streak(event)
@@ -173,7 +138,7 @@ class Sender:
             isinstance(event, Answered) or self._clock.now() >= self._streak_ends
         ):
             self._streak_ends = None
-            self._backoff.end()
+            self._ports.backoff.end()
 
     def _carry_out(self, commands: Iterable[SenderCommand]) -> None:
         for command in commands:
@@ -189,7 +154,7 @@ class Sender:
                 self._notifier.ready()
             case Connect(number, claim):
                 self._close_connection()
-                self._connection = self._connect(number, claim, self._events.put)
+                self._connection = self._ports.connect(number, claim, self._ports.events.put)
             case Disconnect():
                 self._close_connection()
             case Resume() if self._connection:

@@ -20,8 +20,8 @@ from tests.lab.nspawn import NspawnError
 
 BATCH = 60
 RECOVERY_LIMIT = 5.0
-"""Seconds after the last fault in which an App must count again, unless the host is overloaded: on an
-idle machine of today. `make test` asks for less, since it has to pass on any."""
+"""Seconds after the last fault in which an App must count again, unless the host is overloaded: on
+an idle machine of today. `make test` asks for less, since it has to pass on any."""
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ PACKAGES = {
     "build": (
         "build-essential debhelper dh-python pybuild-plugin-pyproject python3-all"
         f" python3-setuptools lintian systemd {RUNTIME} python3-pytest python3-hypothesis mypy"
-        " python3-typeshed black flake8 pylint python3-coverage python3-greenlet codespell shellcheck"
-        " mandoc groff man-db spin"
+        " python3-typeshed black flake8 pylint python3-coverage python3-greenlet codespell"
+        " shellcheck mandoc groff man-db spin"
     ),
     # Apart, because npm brings 350 packages that nothing else needs.
     "npm": "systemd npm",

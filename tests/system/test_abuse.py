@@ -42,8 +42,8 @@ finally:
 """
 PIECES = 100
 """By how many such pieces of work, in the senders' slice, a count may be late: a piece takes 10 ms
-on a machine of today that is idle, more on one that is slow or busy. That is for 19 of 20 counts; the
-worst may be thrice as late."""
+on a machine of today that is idle, more on one that is slow or busy. That is for 19 of 20 counts;
+the worst may be thrice as late."""
 
 # Of each storm, what there must have been of it, at the least: it lasts for so long.
 STORMS = {

@@ -30,7 +30,7 @@ def host(release: str, installed_disk: Path) -> Iterator[Machine]:
 
 
 @pytest.fixture(autouse=True)
-def mended(host: Machine) -> Iterator[None]:
+def fixed(host: Machine) -> Iterator[None]:
     """A test that fails leaves nothing to the next one but its journal."""
     host.run(["cp", "-p", TOKEN, "/root/token"])
     yield
@@ -93,7 +93,7 @@ def test_a_wrong_setting_ends_the_command(host: Machine, setting: str) -> None:
     assert WRONG_SETTINGS[setting] in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_wrong_setting_is_mended(host: Machine) -> None:
+def test_a_wrong_setting_is_fixed(host: Machine) -> None:
     said = Said(host)
     with app_on(host, "SENDRECV_INTERVAL=often", start=False) as app:
         assert app.systemctl("start", app.main, check=False) != 0
@@ -114,7 +114,7 @@ def test_a_wrong_setting_of_the_receiver(host: Machine, value: str) -> None:
     assert done.stderr == f"sendrecv: /etc/sendrecv/receiver.env: {complaint}\n"
 
 
-def test_a_wrong_setting_of_the_receiver_is_mended(host: Machine) -> None:
+def test_a_wrong_setting_of_the_receiver_is_fixed(host: Machine) -> None:
     said = Said(host)
     with app_on(host) as app:
         host.write("/etc/sendrecv/receiver.env", "SENDRECV_COLOUR=red\n")

@@ -1,7 +1,5 @@
 """The sender's machine, by the rules and the table in its header."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

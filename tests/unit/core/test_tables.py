@@ -1,4 +1,4 @@
-"""The tables in the headers of the two machines: each row is walked, and what no row has is ignored.
+"""The tables in the headers of the two machines: each row is walked; what no row has is ignored.
 
 A row that is changed, added or removed without the code, or the code without the row, fails here.
 """
@@ -126,7 +126,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("DOWN", "TimePassed", "a retry is due"): [
         lambda: Case(at(State.DOWN), TimePassed(), NOW + SECOND // 2)
     ],
-    ("DOWN", "TimePassed", "a retry and a count are due"): [
+    ("DOWN", "TimePassed", "retry and count are due"): [
         lambda: Case(at(State.DOWN), TimePassed(), NOW + SECOND)
     ],
     ("DOWN", "TimePassed", "a count is due"): [
@@ -142,7 +142,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
         lambda: Case(idle(State.OPENING), TimePassed(), NOW + ANSWER_TIMEOUT)
     ],
     ("OPENING", "Connected", "-"): [lambda: Case(at(State.OPENING), Connected(1))],
-    ("OPENING", "Refused", "stale, the epoch is not ours"): [
+    ("OPENING", "Refused", "stale, our epoch or above"): [
         lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 7)),
         lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 99)),
     ],
@@ -183,7 +183,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("UP", "TimePassed", "no answer in time"): [
         lambda: Case(sending(app=NO_BEAT), TimePassed(), NOW + ANSWER_TIMEOUT)
     ],
-    ("UP", "TimePassed", "the ledger may be writable"): [
+    ("UP", "TimePassed", "ledger may be writable"): [
         lambda: Case(
             after(sending(), Answered(1, Status.UNAVAILABLE, -1)),
             TimePassed(),
@@ -211,7 +211,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("UP", "Answered", "stopping"): [
         lambda: Case(after(sending(), StopAsked()), Answered(1, Status.ACCEPTED, 45))
     ],
-    ("UP", "TimePassed", "stopping, no answer in time"): [
+    ("UP", "TimePassed", "stopping, no answer"): [
         lambda: Case(after(sending(), StopAsked()), TimePassed(), NOW + STOP_TIMEOUT)
     ],
     ("UP", "Lost", "-"): [lambda: Case(at(State.UP), Lost(1, "gone"))],
@@ -306,9 +306,9 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         claimed(OURS.replace(epoch=6, run=OTHER, node_id="failover"), AWAY),
         claimed(OURS.replace(epoch=2**63 - 1), AWAY),
     ],
-    ("AdmissionAsked", "epoch above the row's, connected"): [claimed(OURS.replace(epoch=6), HERE)],
+    ("AdmissionAsked", "epoch above row's, connected"): [claimed(OURS.replace(epoch=6), HERE)],
     ("AdmissionAsked", "epoch, run, node of the row"): [claimed(OURS, AWAY)],
-    ("AdmissionAsked", "epoch, run, node, still connected"): [claimed(OURS, HERE)],
+    ("AdmissionAsked", "epoch, run, node, connected"): [claimed(OURS, HERE)],
     ("AdmissionAsked", "epoch of the row, another run"): [
         claimed(OURS.replace(run=OTHER), AWAY),
         claimed(OURS.replace(run=OTHER), HERE),

@@ -1,0 +1,47 @@
+"""What the sender's loop needs of a clock, a queue and a connection: for type checkers. A start does
+not import this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sendrecv.core.sender_events import SenderEvent
+from sendrecv.core.wire import Claim
+
+
+class Clock(Protocol):
+    """A monotonic clock."""
+
+    def now(self) -> int:
+        """Nanoseconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """See time.sleep()."""
+
+
+class Queue(Protocol):
+    """The events: put by any thread or signal handler, got by the loop."""
+
+    def put(self, event: SenderEvent) -> None:
+        """See queue.SimpleQueue."""
+
+    def get(self, *, timeout: float) -> SenderEvent:
+        """See queue.SimpleQueue. Raises queue.Empty."""
+
+
+class Link(Protocol):
+    """A connection; its events come by way of the queue, and none after close()."""
+
+    def resume(self) -> None:
+        """Ask for the last count: Resumed."""
+
+    def emit(self, first: int, last: int) -> None:
+        """Send counts: Answered."""
+
+    def close(self) -> None:
+        """Do not wait for anything."""
+
+
+OpenLink = Callable[[int, Claim, Callable[[SenderEvent], None]], Link]
