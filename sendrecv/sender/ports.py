@@ -1,5 +1,6 @@
-"""What the sender's loop needs of a clock, a queue and a connection: for type checkers. A start does
-not import this.
+"""What the sender's loop needs of a clock, a queue and a connection.
+
+For type checkers: a start does not import this.
 """
 
 from __future__ import annotations

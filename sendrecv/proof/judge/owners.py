@@ -149,7 +149,7 @@ class Owners:
         if unclaimed := self._unclaimed(said, alive=False):
             return self._assume(said, unclaimed)
         self._judge_unknown(said, losses)
-        return self._new_session(said.node, "")  # a stranger: the current session goes on
+        return self._new_session(said.node, "")  # an unknown process: the current session goes on
 
     def _judge_older(self, said: Counted, older: Session) -> None:
         newer = self.sessions[older.number + 1 :]
