@@ -71,9 +71,10 @@ def stop_processes(pids: list[int]) -> None:
             pass
 
 
-def systemctl(*words: str) -> None:
-    """Queues the job; what systemd refuses is none of our business here."""
-    subprocess.run(["systemctl", "--no-block", *words], stderr=subprocess.DEVNULL, check=False)
+def systemctl(*words: str) -> bool:
+    """Queues the job; False if systemd refuses it, which mostly is none of our business here."""
+    command = ["systemctl", "--no-block", *words]
+    return not subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode
 
 
 def signal_app(number: int) -> Callable[[Fault], None]:
@@ -173,13 +174,20 @@ def try_restart(fault: Fault) -> None:
 
 def on_app(*words: str) -> Callable[[Fault], None]:
     """systemctl with these words, in which % is the App."""
-    return lambda fault: systemctl(*(word.replace("%", fault["app"]) for word in words))
+
+    def action(fault: Fault) -> None:
+        systemctl(*(word.replace("%", fault["app"]) for word in words))
+
+    return action
 
 
 def pair_stop(fault: Fault) -> None:
     systemctl("stop", f"sendrecv@{fault['app']}.target")
     time.sleep(fault["hold"])
-    systemctl("start", f"sender@{fault['app']}")
+    # Nobody else would start it again: and PID 1 does not answer while it re-executes.
+    until = time.monotonic() + 60
+    while not systemctl("start", f"sender@{fault['app']}") and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def record(fault: Fault) -> Path:
