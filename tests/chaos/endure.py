@@ -32,11 +32,11 @@ LINES_A_MINUTE = 10.0
 they are not."""
 LINES_MORE = 4
 TIMES_QUIET = 3.0
-"""How many times as many wake-ups and processes a trouble may take as the quiet App. One thread
-that polls every 10 ms is woken 6,000 times a minute, the whole of the quiet machine about 2,000
-times."""
+"""How many times as many wake-ups and processes a trouble may take as the quiet App. A thread that
+polls every 10 ms is woken 6,000 times a minute, the whole of the quiet machine 2,000 times."""
 TIMES_QUIET_CPU = 5.0
-"""The same of CPU, which depends on what else the host does. A loop with no pause takes a core."""
+"""The same of CPU, which depends on what else the host does. A loop without a pause takes a core:
+fifty times as much."""
 STARTS_TO_RESUME = 2
 """Of each unit, once the trouble is over: a start that waits may have read what was wrong."""
 HANG = 300.0
