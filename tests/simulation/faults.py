@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from sendrecv.core.sender import SECOND
 from sendrecv.core.sender_events import Connect, Emit, Persist, Resume, SenderCommand, VerifyLock
-from tests.simulation.network import Connection, Seat
+from tests.simulation.network import Admission, Connection
 from tests.simulation.receiver import Phase
 from tests.simulation.sender import SenderProcess
 from tests.simulation.world import Parts, World
@@ -26,18 +26,17 @@ from tests.simulation.world import Parts, World
 RULES = 40
 """At most so many in one run."""
 RUNS = 100
-"""Between two looks at the number of steps."""
+"""Between two looks at whether it is enough."""
 
-CALM = 120
+CALM = 140
 """Steps at most without a fault in between."""
-SOON = 60
+SOON = 80
 """Steps in which something that is waited for mostly comes."""
 
 indexes = st.integers(0, 7)
 # Of a fixed size: that is one decision for Hypothesis, not one for each byte.
 choices = st.binary(min_size=10, max_size=10) | st.binary(min_size=50, max_size=50)
-more = st.integers(0, 2)
-calls = st.integers(0, 14)
+more = st.integers(0, 14)
 Kind = type[SenderCommand] | None
 commands = st.sampled_from((None, Persist, Connect, Resume, VerifyLock, Emit))
 sent = st.sampled_from((Emit, Connect, Resume))
@@ -90,19 +89,20 @@ class Faults(RuleBasedStateMachine):
 
     @rule(duration=durations)
     def calm(self, duration: int) -> None:
-        self._mend()
+        self._repair()
         self.world.calm(duration, CALM)
 
     @rule(seconds=st.sampled_from((1, 6, 45, 150, 299, 361, 3600)))
     def sleep(self, seconds: int) -> None:
         self.world.stall(seconds * SECOND)
 
-    # Senders. `before`: the command that one is about to carry out, then; or has, with some `more`.
+    # Senders. `before`: the command that one is about to carry out, then; or is about to finish, or
+    # has, with some `more` calls of it to the outside.
 
-    @rule(index=indexes, before=commands, more=more, calls=calls)
-    def kill(self, index: int, before: Kind, more: int, calls: int) -> None:
+    @rule(index=indexes, before=commands, more=more)
+    def kill(self, index: int, before: Kind, more: int) -> None:
         if sender := self._sender(index, before, more):
-            self.world.kill(sender, calls)
+            self.world.kill(sender)
 
     @rule(index=indexes, before=commands, more=more)
     def hang(self, index: int, before: Kind, more: int) -> None:
@@ -115,18 +115,21 @@ class Faults(RuleBasedStateMachine):
         if hung:
             self.world.hang(hung[index % len(hung)], False)
 
-    @rule(index=indexes, before=commands, calls=calls, choices=choices, remove=st.booleans())
+    @rule(index=indexes, before=commands, more=more, choices=choices, remove=st.booleans())
     def pause(
         self,
         index: int,
         before: Kind,
-        calls: int,
+        more: int,
         choices: bytes,
         remove: bool,
     ) -> None:
-        """In the middle of a system call; the world goes on, perhaps with a second process."""
-        if sender := self._sender(index, before):
-            self.world.pause(sender, calls, lambda: self._meanwhile(sender, choices, remove))
+        """In the middle of something; the world goes on, perhaps with a second process."""
+        if sender := self._sender(index, before, more):
+            hung = sender.hung
+            self.world.hang(sender, True)
+            self._meanwhile(sender, choices, remove)
+            self.world.hang(sender, hung)
 
     @rule(index=indexes)
     def start_beside(self, index: int) -> None:
@@ -180,12 +183,12 @@ class Faults(RuleBasedStateMachine):
         if sender and sender.connection:
             self.world.freeze(sender.connection, True)
             if kill:
-                self.world.kill(sender, 0)
+                self.world.kill(sender)
 
     @rule(index=indexes, before=sent, kill=st.booleans(), choices=choices)
     def overtake(self, index: int, before: Kind, kill: bool, choices: bytes) -> None:
         """What a sender has just sent arrives after a successor was let in; perhaps it lives on."""
-        self._mend()
+        self._repair()
         sender = self._sender(index, before, 1)
         if sender and (connection := sender.connection):
             self.world.freeze(connection, True)
@@ -202,7 +205,7 @@ class Faults(RuleBasedStateMachine):
             self.world.freeze(frozen[index % len(frozen)], False)
             self.world.run(choices)
 
-    # The receiver. `phase`: what it is about to do, then.
+    # The receiver. `phase`: what it is about to do, then; another one, for what is done at a start.
 
     @rule(phase=phases, written=st.integers(0, 3))
     def kill_receiver(self, phase: Phase, written: int) -> None:
@@ -213,6 +216,11 @@ class Faults(RuleBasedStateMachine):
     def wedge_receiver(self, phase: Phase) -> None:
         self._until_receiver(phase)
         self.world.wedge_receiver()
+
+    @rule(phase=phases)
+    def stop_receiver(self, phase: Phase) -> None:
+        self._until_receiver(phase)
+        self.world.stop_receiver()
 
     @rule(written=st.integers(0, 3))
     def free_receivers(self, written: int) -> None:
@@ -230,14 +238,14 @@ class Faults(RuleBasedStateMachine):
     # Everything.
 
     @rule(
-        rest=st.sampled_from((0, 150, 250)),
+        waited=st.sampled_from((0, 150, 250)),
         phase=phases,
         kept=st.integers(0, 5) | st.just(1000),
         choices=st.binary(min_size=12, max_size=12),
     )
-    def power_cut(self, rest: int, phase: Phase, kept: int, choices: bytes) -> None:
+    def power_cut(self, waited: int, phase: Phase, kept: int, choices: bytes) -> None:
         """Perhaps when the journal was last synced long ago."""
-        self.world.stall(rest * SECOND)
+        self.world.stall(waited * SECOND)
         self._until_receiver(phase)
         self.world.power_cut(kept, choices)
 
@@ -254,15 +262,15 @@ class Faults(RuleBasedStateMachine):
             self.world.start(sender.app.app_id)
         self.world.run(choices)
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """What keeps everything from going on ends."""
-        self.world.mend_disks()
+        self.world.repair_disks()
         self.world.free_receivers(1000)
 
     def _replace(self, sender: SenderProcess, kill: bool) -> None:
         """Another process takes its place: because it is dead, or hangs and has lost its lock."""
         if kill:
-            self.world.kill(sender, 0)
+            self.world.kill(sender)
         else:
             self.world.hang(sender, True)
             self.world.remove_record(sender.app.app_id)
@@ -270,7 +278,7 @@ class Faults(RuleBasedStateMachine):
 
     def _other_is_admitted(self, sender: SenderProcess) -> bool:
         return any(
-            connection.seat is Seat.ADMITTED
+            connection.admission is Admission.ADMITTED
             and connection.sender is not sender
             and connection.claim.app_id == sender.app.app_id
             for connection in self.world.connections.values()
@@ -288,7 +296,7 @@ class Faults(RuleBasedStateMachine):
         if before:
             self.world.until(lambda: sender.dead or sender.about_to(before), SOON)
         for _ in range(more):
-            sender.step_alone()
+            sender.step()
         return sender
 
     def _alive(self) -> list[SenderProcess]:
@@ -299,6 +307,8 @@ class Faults(RuleBasedStateMachine):
             receiver = self.world.receiver()
             return receiver is not None and receiver.phase is phase
 
+        if phase in (Phase.STARTING, Phase.PREPARING) and not reached():
+            self.world.kill_receiver(0)  # or it would be waited for in vain
         self.world.until(reached, SOON)
 
     def _connection(self, index: int) -> Connection | None:

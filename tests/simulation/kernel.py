@@ -9,19 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tests.simulation.process import Thread
+
 DIRECTORY = "/state"
-
-
-class Killed(BaseException):
-    """The process that made this system call is no more."""
-
-
-class Blocked(BaseException):
-    """The process waits in this system call; it will make it again."""
 
 
 class Choices(Protocol):
@@ -107,8 +100,8 @@ class Disk:
     def replace(self, path: str, content: bytes, new_file: bool) -> None:
         """Somebody puts other bytes there, durably."""
         inode = self.create(path) if new_file or path not in self.names else self.names[path]
+        inode.sync()  # a write under way was in vain, but its writer has kept its promise
         inode.data, inode.durable = bytearray(content), bytearray(content)
-        inode.unsynced.clear()
         inode.named = True
 
     def lose_power(self, choices: Choices) -> None:
@@ -120,9 +113,9 @@ class Disk:
 
 
 class System:
-    """The system calls of one process: stands in for the modules os and fcntl of store_file.py.
+    """The system calls of one thread: stands in for the modules os and fcntl of store_file.py.
 
-    `before_call` runs before each of them, and may kill the process or let the world go on.
+    Each of them begins with a pause, in which the process may end.
     """
 
     O_RDWR, O_CREAT, O_CLOEXEC = os.O_RDWR, os.O_CREAT, os.O_CLOEXEC
@@ -132,17 +125,14 @@ class System:
     strerror = staticmethod(os.strerror)
     fspath = staticmethod(os.fspath)
 
-    def __init__(self, disk: Disk, before_call: Callable[[], None]) -> None:
+    def __init__(self, disk: Disk, thread: Thread) -> None:
         self._disk = disk
-        self._before_call = before_call
+        self._thread = thread
         self._files: dict[int, Inode | None] = {}  # None: the directory
         self._next = 3
-        self._waiting: int | None = None
-        self.dead = False
 
-    def kill(self) -> None:
-        """The process ends: its files are closed, its lock is free."""
-        self.dead = True
+    def end(self) -> None:
+        """The process has ended: its files are closed, its lock is free."""
         for inode in self._files.values():
             self._unlock(inode)
         self._files.clear()
@@ -152,15 +142,9 @@ class System:
         held = (inode for inode in self._files.values() if inode and inode.holder is self)
         return next(held, None)
 
-    def waits_for(self) -> Inode | None:
-        """The file whose lock this process waits for."""
-        return None if self._waiting is None else self._files[self._waiting]
-
     def open(self, path: str, _flags: int, _mode: int = 0) -> int:
-        """open(2); one that goes on to wait in flock(2) is not made twice."""
-        self._enter()
-        if self._waiting is not None:
-            return self._waiting
+        """open(2)."""
+        self._thread.pause()
         inode = None
         if path != DIRECTORY:
             inode = self._disk.names.get(path) or self._create(path)
@@ -170,39 +154,35 @@ class System:
 
     def close(self, number: int) -> None:
         """close(2)."""
-        self._enter()
+        self._thread.pause()
         self._unlock(self._files.pop(number))
 
     def stat(self, path: str) -> Stat:
         """stat(2)."""
-        self._enter()
+        self._thread.pause()
         if path not in self._disk.names:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return Stat(self._disk.names[path].number)
 
     def fstat(self, number: int) -> Stat:
         """fstat(2)."""
-        self._enter()
+        self._thread.pause()
         return Stat(self._file(number).number)
 
     def flock(self, number: int, _operation: int) -> None:
         """flock(2), exclusive."""
-        self._enter()
         inode = self._file(number)
-        if inode.holder not in (None, self):
-            self._waiting = number
-            raise Blocked
+        self._thread.pause(until=lambda: inode.holder is None)
         inode.holder = self
-        self._waiting = None
 
     def pread(self, number: int, length: int, offset: int) -> bytes:
         """pread(2)."""
-        self._enter()
+        self._thread.pause()
         return bytes(self._file(number).data[offset : offset + length])
 
     def pwrite(self, number: int, data: bytes, offset: int) -> int:
         """pwrite(2), which leaves a torn write if the disk is broken."""
-        self._enter()
+        self._thread.pause()
         inode = self._file(number)
         if self._disk.broken is not None:
             inode.write(offset, data[: self._disk.broken])
@@ -214,14 +194,14 @@ class System:
 
     def fdatasync(self, number: int) -> None:
         """fdatasync(2)."""
-        self._enter()
+        self._thread.pause()
         if self._disk.broken is not None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self._file(number).sync()
 
     def fsync(self, number: int) -> None:
         """fsync(2), of a file or the directory."""
-        self._enter()
+        self._thread.pause()
         inode = self._files[number]
         if inode:
             inode.sync()
@@ -231,12 +211,12 @@ class System:
 
     def ftruncate(self, number: int, _length: int) -> None:
         """ftruncate(2), to nothing."""
-        self._enter()
+        self._thread.pause()
         self._file(number).write(-1, b"")
 
     def posix_fallocate(self, number: int, _offset: int, length: int) -> None:
         """posix_fallocate(3)."""
-        self._enter()
+        self._thread.pause()
         if self._disk.full or self._disk.broken is not None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._file(number).write(0, bytes(length))
@@ -245,12 +225,6 @@ class System:
         if self._disk.broken is not None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return self._disk.create(path)
-
-    def _enter(self) -> None:
-        if not self.dead:
-            self._before_call()
-        if self.dead:
-            raise Killed
 
     def _file(self, number: int) -> Inode:
         inode = self._files[number]

@@ -8,10 +8,12 @@ one that has not been accepted yet waits for the next receiver (socket activatio
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from sendrecv.core.sender_events import SenderEvent
 from sendrecv.core.wire import Claim
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ Message = tuple[object, ...]
 END: Message = ("end",)
 
 
-class Seat(Enum):
+class Admission(Enum):
     """What the receiver makes of the connection."""
 
     NONE = "not accepted yet"
@@ -33,16 +35,19 @@ class Seat(Enum):
 
 @dataclass(eq=False)
 class Connection:
-    """One connection. `name`: the receiver's name for it; `number`: the sender's."""
+    """One connection. `name`: the receiver's name for it; `number`: the sender's. `post`: where
+    the sender's events of it go.
+    """
 
     name: str
     number: int
     sender: SenderProcess
     claim: Claim
+    post: Callable[[SenderEvent], None]
     to_receiver: deque[Message] = field(default_factory=deque)
     to_sender: deque[Message] = field(default_factory=deque)
     receiver: ReceiverProcess | None = None
-    seat: Seat = Seat.NONE
+    admission: Admission = Admission.NONE
     busy: bool = False  # the receiver has not answered its last event
     frozen: bool = False  # nothing gets through
     unwanted: bool = False  # the receiver is about to close it
@@ -57,7 +62,7 @@ class Connection:
 
     def end(self, arriving: int) -> None:
         """The receiver closes it, or is dead; `arriving` of its last messages still arrive."""
-        self.seat = Seat.CLOSED
+        self.admission = Admission.CLOSED
         self.to_receiver.clear()
         _shorten(self.to_sender, arriving)
 
@@ -69,7 +74,7 @@ class Connection:
 
     def over(self) -> bool:
         """Nothing will happen on it any more."""
-        receiver_done = self.seat is Seat.CLOSED and not self.busy and not self.unwanted
+        receiver_done = self.admission is Admission.CLOSED and not self.busy and not self.unwanted
         return receiver_done and (self.closed or not self.to_sender)
 
 

@@ -1,41 +1,72 @@
-"""Planted violations: for each rule of the protocol, a machine that does not keep it.
+"""Planted violations: for each rule of the protocol a machine that does not keep it; and loops, a
+start, a ledger and a store that do not do what they should.
 
 The simulation must find each of them; what it would not find, it would not find in ours either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from unittest import mock
 
-from sendrecv.core.receiver import ReceiverProtocol
-from sendrecv.core.receiver_events import Answer, Print, ReceiverCommand, Row
-from sendrecv.core.sender import Link, SenderProtocol
-from sendrecv.core.sender_events import Emit, Persist, SenderCommand, VerifyLock
-from sendrecv.core.wire import Claim, Refusal, Status
-from sendrecv.receiver import ledger
+from sendrecv.core.receiver import ReceiverMachine
+from sendrecv.core.receiver_events import (
+    AdmissionAsked,
+    Answer,
+    CountsSent,
+    CutOff,
+    Print,
+    ReceiverCommand,
+    ReceiverEvent,
+    Row,
+    StoreRow,
+)
+from sendrecv.core.record import Record
+from sendrecv.core.sender import SenderMachine, State
+from sendrecv.core.sender_events import (
+    Emit,
+    Exit,
+    Lost,
+    Persist,
+    Refused,
+    Resumed,
+    SenderCommand,
+    SenderEvent,
+    Started,
+    TimePassed,
+    VerifyLock,
+)
+from sendrecv.core.wire import Status
+from sendrecv.errors import LockLost
+from sendrecv.receiver import ledger, start
 from sendrecv.receiver.ledger import Ledger
+from sendrecv.receiver.loop import Connections, Pending, Receiver
+from sendrecv.sender.loop import Sender
 from sendrecv.sender.store_file import StateFile
-from tests.simulation.receiver import Event, ReceiverProcess
+from tests.simulation.receiver import ReceiverProcess
 from tests.simulation.world import Parts
 
+# The sender's machine.
 
-class EmitsBeforePersist(SenderProtocol):
+
+class EmitsBeforePersist(SenderMachine):
     """Sends, then writes."""
 
-    def wake(self, now: int) -> list[SenderCommand]:
-        return sorted(super().wake(now), key=lambda command: isinstance(command, Persist))
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        commands = super().handle(event, now)
+        return persist_last(commands) if isinstance(event, TimePassed) else commands
 
 
-class ConnectsBeforePersist(SenderProtocol):
+class ConnectsBeforePersist(SenderMachine):
     """Uses its epoch, then writes it."""
 
-    def start(self, now: int) -> list[SenderCommand]:
-        return sorted(super().start(now), key=lambda command: isinstance(command, Persist))
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        commands = super().handle(event, now)
+        return persist_last(commands) if isinstance(event, Started) else commands
 
 
-class SkipsTheRange(SenderProtocol):
+class SkipsTheRange(SenderMachine):
     """Sends the newest count only."""
 
     def _emit(self, now: int) -> list[SenderCommand]:
@@ -45,143 +76,262 @@ class SkipsTheRange(SenderProtocol):
         ]
 
 
-class ForgetsTheRange(SenderProtocol):
+class ForgetsTheRange(SenderMachine):
     """Thinks that what it has sent has arrived."""
 
-    def lost(self, link: int, reason: str, now: int) -> list[SenderCommand]:
-        if self._flight is not None:
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        if isinstance(event, Lost) and self._flight is not None:
             self.acknowledged = self._flight
-        return super().lost(link, reason, now)
+        return super().handle(event, now)
 
 
-class DoesNotAdopt(SenderProtocol):
+class DoesNotAdopt(SenderMachine):
     """Knows better than the receiver what the last count is."""
 
     def _adopt(self, last: int) -> list[SenderCommand]:
         return super()._adopt(last if last <= self.count else -1)
 
 
-class ResumesWithoutLock(SenderProtocol):
+class ResumesWithoutLock(SenderMachine):
     """What was not acknowledged is sent at once, whoever has the lock."""
 
-    def resumed(self, link: int, last: int, now: int) -> list[SenderCommand]:
-        return _without_lock(super().resumed(link, last, now))
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        commands = super().handle(event, now)
+        if not isinstance(event, Resumed):
+            return commands
+        return [command for command in commands if not isinstance(command, VerifyLock)]
 
 
-class IgnoresResumed(SenderProtocol):
+class IgnoresResumed(SenderMachine):
     """Sends again what may have arrived."""
 
-    def resumed(self, link: int, last: int, now: int) -> list[SenderCommand]:
-        return super().resumed(link, min(last, self.acknowledged), now)
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        if isinstance(event, Resumed):
+            event = event.replace(last=min(event.last, self.acknowledged))
+        return super().handle(event, now)
 
 
-class NeverRaises(SenderProtocol):
+class NeverRaises(SenderMachine):
     """A stale epoch stays stale."""
 
-    def refused(self, link: int, reason: Refusal, epoch: int, now: int) -> list[SenderCommand]:
-        return super().refused(link, reason, 0, now)
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        return super().handle(event.replace(epoch=0) if isinstance(event, Refused) else event, now)
 
 
-class WaitsForEver(SenderProtocol):
+class WaitsForEver(SenderMachine):
     """An answer that does not come is waited for."""
 
     def _retry(self, now: int) -> list[SenderCommand]:
-        self._link_deadline = None
-        return [] if self.link is not Link.DOWN else super()._retry(now)
+        self._deadline = None
+        return [] if self.state is not State.DOWN else super()._retry(now)
 
 
-class IgnoresEpochs(ReceiverProtocol):
+# The sender's loop.
+
+
+class EmitsFirst(Sender):
+    """Carries out what is short first."""
+
+    def _carry_out(self, commands: Iterable[SenderCommand]) -> None:
+        super()._carry_out(persist_last(commands))
+
+
+class IgnoresFailedCommit(Sender):
+    """Goes on when the record could not be written."""
+
+    def _persist(self, record: Record) -> None:
+        self._try_commit(record, reported=False)
+
+
+class GoesOnWithoutLock(Sender):
+    """Survives that its lock is lost."""
+
+    def _carry_out_one(self, command: SenderCommand) -> None:
+        try:
+            super()._carry_out_one(command)
+        except LockLost:
+            pass
+
+
+class GoesOnAfterStop(Sender):
+    """Carries out what is left, also when it was stopped while the record could not be written."""
+
+    def _carry_out(self, commands: Iterable[SenderCommand]) -> None:
+        for command in commands:
+            self._carry_out_one(command)
+
+
+class DoesNotExit(Sender):
+    """Is told to stop, and counts on."""
+
+    def _carry_out_one(self, command: SenderCommand) -> None:
+        if not isinstance(command, Exit):
+            super()._carry_out_one(command)
+
+
+class DoesNotPing(Sender):
+    """Waits for a disk that is full as if nobody watched it."""
+
+    def _persist(self, record: Record) -> None:
+        while not self._try_commit(record, reported=True):
+            if self._stop_asked:
+                self._done = True
+                return
+            self._clock.sleep(1)
+
+
+# The receiver's machine.
+
+
+class IgnoresEpochs(ReceiverMachine):
     """Whoever comes last is let in."""
 
-    def claim(self, ticket: int, connection: str, claim: Claim) -> list[ReceiverCommand]:
-        app = self.apps.get(claim.app_id)
-        if app and claim.epoch <= app.row.epoch:
-            claim = claim.replace(epoch=app.row.epoch + 1)
-        return super().claim(ticket, connection, claim)
+    def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
+        if isinstance(event, AdmissionAsked):
+            app = self.apps.get(event.claim.app_id)
+            if app and event.claim.epoch <= app.row.epoch:
+                event = event.replace(claim=event.claim.replace(epoch=app.row.epoch + 1))
+        return super().handle(event)
 
 
-class IgnoresRuns(ReceiverProtocol):
+class IgnoresRuns(ReceiverMachine):
     """An epoch can be shared."""
 
-    def claim(self, ticket: int, connection: str, claim: Claim) -> list[ReceiverCommand]:
-        app = self.apps.get(claim.app_id)
-        if app and claim.epoch == app.row.epoch:
-            claim = claim.replace(run=app.row.run, node_id=app.row.node_id)
-        return super().claim(ticket, connection, claim)
+    def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
+        if isinstance(event, AdmissionAsked):
+            claim, app = event.claim, self.apps.get(event.claim.app_id)
+            if app and claim.epoch == app.row.epoch:
+                claim = claim.replace(run=app.row.run, node_id=app.row.node_id)
+                event = event.replace(claim=claim)
+        return super().handle(event)
 
 
-class DoesNotFence(ReceiverProtocol):
+class DoesNotFence(ReceiverMachine):
     """Whoever was let in once is listened to for ever."""
 
-    def counts(
-        self, ticket: int, connection: str, app_id: str, first: int, last: int
-    ) -> list[ReceiverCommand]:
-        now = self.apps[app_id].connection
-        return super().counts(ticket, now or connection, app_id, first, last)
+    def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
+        if isinstance(event, CountsSent):
+            now = self.apps[event.app_id].connection
+            event = event.replace(connection=now or event.connection)
+        return super().handle(event)
 
 
-class TakesGaps(ReceiverProtocol):
+class TakesGaps(ReceiverMachine):
     """Any higher count will do."""
 
-    def counts(
-        self, ticket: int, connection: str, app_id: str, first: int, last: int
-    ) -> list[ReceiverCommand]:
-        commands = super().counts(ticket, connection, app_id, first, last)
-        have = self.apps[app_id].row.last
-        if Answer(ticket, Status.GAP, have) in commands:
-            app = self.apps[app_id]
-            self._set(app_id, app.replace(row=app.row.replace(last=first - 1)))
-            return super().counts(ticket, connection, app_id, first, last)
+    def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
+        commands = super().handle(event)
+        match event, commands:
+            case CountsSent(_, app_id, first, _), [Answer(Status.GAP)]:
+                app = self.apps[app_id]
+                self._set(app_id, app.replace(row=app.row.replace(last=first - 1)))
+                return super().handle(event)
         return commands
 
 
-class TakesDuplicates(ReceiverProtocol):
+class TakesDuplicates(ReceiverMachine):
     """A batch of which something is new is printed whole."""
 
-    def counts(
-        self, ticket: int, connection: str, app_id: str, first: int, last: int
-    ) -> list[ReceiverCommand]:
-        commands = super().counts(ticket, connection, app_id, first, last)
+    def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
         return [
-            command.replace(first=first) if isinstance(command, Print) else command
-            for command in commands
+            (
+                command.replace(first=event.first)
+                if isinstance(command, Print) and isinstance(event, CountsSent)
+                else command
+            )
+            for command in super().handle(event)
         ]
 
 
-class DoesNotRollBack(ReceiverProtocol):
+class DoesNotRollBack(ReceiverMachine):
     """What could not be stored is remembered as if it had been."""
 
     def rolled_back(self) -> None:
         self.committed()
 
 
-class PrintsBeforeStore(ReceiverProcess):
-    """Prints, then commits."""
-
-    def _carry_out(
-        self, ledger: Ledger, commands: list[ReceiverCommand], group: Sequence[Event]
-    ) -> Iterator[None]:
-        orders = [order for order in commands if isinstance(order, Print)]
-        yield from self._print(orders)
-        durable = self._store(ledger, commands, group)
-        yield
-        if durable:
-            self.machine.committed()
-        else:
-            self.machine.rolled_back()
-        yield from self._answer(commands if durable else [], group)
+# The receiver's loop.
 
 
-class AnswersBeforeStore(ReceiverProcess):
+class AnswersBeforeCommit(Receiver):
     """Answers, then commits."""
 
-    def _carry_out(
-        self, ledger: Ledger, commands: list[ReceiverCommand], group: Sequence[Event]
-    ) -> Iterator[None]:
-        yield from self._answer(commands, group)
-        self._store(ledger, commands, group)
-        self.machine.committed()
-        yield from self._print([order for order in commands if isinstance(order, Print)])
+    async def _process(self, group: Sequence[Pending], connections: Connections) -> None:
+        answers = [(pending, self._machine.handle(pending.event)) for pending in group]
+        for pending, commands in answers:
+            self._deliver(pending, commands, connections)
+        await self._make_durable([command for _, commands in answers for command in commands])
+        self._machine.committed()
+
+
+class AnswersBeforePrint(Receiver):
+    """Commits and answers, then prints."""
+
+    _left: Sequence[Print] = ()
+
+    def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
+        self._ledger.commit(rows, orders, now)
+        self._left = orders
+
+    async def _process(self, group: Sequence[Pending], connections: Connections) -> None:
+        await super()._process(group, connections)
+        self._writer.submit(self._print_orders, self._left)
+
+
+class PrintsBeforeCommit(Receiver):
+    """Prints, then commits."""
+
+    def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
+        self._print_orders(orders)
+        self._ledger.commit(rows, orders, now)
+
+
+class DeliversAfterRollback(Receiver):
+    """Answers as if the group were durable."""
+
+    async def _process(self, group: Sequence[Pending], connections: Connections) -> None:
+        answers = [(pending, self._machine.handle(pending.event)) for pending in group]
+        if await self._make_durable([command for _, commands in answers for command in commands]):
+            self._machine.committed()
+        else:
+            self._machine.rolled_back()
+        for pending, commands in answers:
+            self._deliver(pending, commands, connections)
+
+
+class DropsCutOff(Receiver):
+    """Leaves a connection alone whose place another one has taken."""
+
+    def _deliver(
+        self, pending: Pending, commands: Iterable[ReceiverCommand], connections: Connections
+    ) -> None:
+        left = [command for command in commands if not isinstance(command, CutOff)]
+        super()._deliver(pending, left, connections)
+
+
+class LosesTheFirstRow(Receiver):
+    """Stores one App's row of each group."""
+
+    async def _make_durable(self, commands: Sequence[ReceiverCommand]) -> bool:
+        rows = [command for command in commands if isinstance(command, StoreRow)]
+        left = [it for it in commands if not isinstance(it, StoreRow) or it is rows[-1]]
+        return await super()._make_durable(left)
+
+
+# The receiver's start, and its unit.
+
+
+def knows_nothing(ports: start.Ports) -> Ledger:
+    """A ledger that was lost is begun from nothing."""
+
+    def opened() -> Ledger:
+        found = ports.open_ledger()
+        if found.is_new:
+            found.commit([], [], ports.clock.monotonic())
+            found.is_new = False
+        return found
+
+    return start.open_ledger(ports._replace(open_ledger=opened))
 
 
 class PrintsTheOutboxAgain(ReceiverProcess):
@@ -192,20 +342,21 @@ class PrintsTheOutboxAgain(ReceiverProcess):
         return []
 
 
-class ForgetsTheOutbox(ReceiverProcess):
-    """Does not look at what was left to print."""
-
-    def _empty_outbox(
-        self, ledger: Ledger, outbox: Sequence[Print], printed: Sequence[str]
-    ) -> Iterator[None]:
-        return iter(())
-
-
 class DoesNotWaitForPredecessor(ReceiverProcess):
     """Reads the journal before its predecessor is gone."""
 
     def _lock_is_free(self) -> bool:
         return True
+
+
+# The ledger.
+
+
+class ForgetsTheOutbox(Ledger):
+    """Does not look at what was left to print."""
+
+    def outbox(self) -> list[Print]:
+        return []
 
 
 class KeepsNoOutbox(Ledger):
@@ -246,6 +397,9 @@ class StampsTooSoon(Ledger):
         self._stamp()
 
 
+# The store.
+
+
 class DoesNotLook(StateFile):
     """Does not see that the file at the path is another one."""
 
@@ -253,13 +407,9 @@ class DoesNotLook(StateFile):
         pass
 
 
-def _without_lock(commands: Iterable[SenderCommand]) -> list[SenderCommand]:
-    return [command for command in commands if not isinstance(command, VerifyLock)]
-
-
-def knows_nothing(_printed: Iterable[str]) -> list[Row]:
-    """A ledger that was lost is begun from nothing."""
-    return []
+def persist_last(commands: Iterable[SenderCommand]) -> list[SenderCommand]:
+    """The same, but in an order that loses counts."""
+    return sorted(commands, key=lambda command: isinstance(command, Persist))
 
 
 PLANTED = (
@@ -270,18 +420,21 @@ PLANTED = (
     Parts(sender=ForgetsTheRange),
     Parts(sender=DoesNotAdopt),
     Parts(sender=NeverRaises),
-    Parts(sender=WaitsForEver),
+    Parts(sender_loop=EmitsFirst),
+    Parts(sender_loop=IgnoresFailedCommit),
+    Parts(sender_loop=GoesOnWithoutLock),
+    Parts(store=DoesNotLook),
     Parts(receiver=IgnoresEpochs),
     Parts(receiver=IgnoresRuns),
     Parts(receiver=DoesNotFence),
     Parts(sender=IgnoresResumed, receiver=TakesDuplicates),
     Parts(receiver=DoesNotRollBack),
-    Parts(receiver_process=PrintsBeforeStore),
-    Parts(receiver_process=AnswersBeforeStore),
+    Parts(receiver_loop=AnswersBeforeCommit),
+    Parts(receiver_loop=AnswersBeforePrint),
+    Parts(receiver_loop=PrintsBeforeCommit),
+    Parts(receiver_loop=DeliversAfterRollback),
+    Parts(receiver_loop=LosesTheFirstRow),
     Parts(receiver_process=PrintsTheOutboxAgain),
-    Parts(receiver_process=ForgetsTheOutbox),
+    Parts(ledger=ForgetsTheOutbox),
     Parts(ledger=KeepsNoOutbox),
-    Parts(ledger=BoundsTooLittle),
-    Parts(ledger=HasNoReceiverLock),
-    Parts(store=DoesNotLook),
 )

@@ -1,42 +1,54 @@
-"""A simulated receiver process: carries out what ReceiverProtocol says, one step at a time.
+"""A simulated receiver process: the real start, loop, machine and ledger (SQLite, its lock, its
+outbox), and what they need from outside.
 
-It stands for receiver/main.py, gateway.py and the unit's journal-tail, whose steps it follows; the
-machine and the ledger (SQLite, its lock, its outbox) are the real ones.
+Stands for receiver/main.py, gateway.py, printing.py, and the unit's journal-tail. Where the unit
+starts anew, a new process is made. asyncio's event loop is the real one too, but for its selector.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-import sqlite3
+from asyncio import events
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from sendrecv.core.lines import lines_of
-from sendrecv.core.receiver import ReceiverProtocol
+from sendrecv.core.receiver import ReceiverMachine
 from sendrecv.core.receiver_events import (
+    AdmissionAsked,
     Admit,
     Answer,
-    CutOff,
+    ConnectionClosed,
+    CountsSent,
     Print,
     ReceiverCommand,
+    ReceiverEvent,
     Refuse,
+    Reply,
+    ResumeAsked,
     Row,
-    Store,
+    StoreRow,
 )
 from sendrecv.core.sender import SECOND
-from sendrecv.core.wire import Refusal, Status
+from sendrecv.core.wire import Claim, Refusal, Status
 from sendrecv.errors import LedgerBroken
-from sendrecv.receiver.ledger import Ledger
-from tests.simulation.network import Connection, Message, Seat
+from sendrecv.receiver import loop, start
+from sendrecv.receiver.ledger import REBUILT_FROM, Ledger
+from tests.simulation.network import END, Admission, Connection, Message
+from tests.simulation.process import Killed, Notifier, Thread
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-OPEN_RETRY = SECOND
-Event = tuple[str, Connection, tuple[Any, ...]]
+MAX_APPS = 100
+LOCK_RETRY = 1.0
+Step = Callable[[], None]
 
 
 class Phase(Enum):
@@ -53,136 +65,96 @@ class Phase(Enum):
 class ReceiverProcess:
     """One process of the receiver.
 
-    Each `yield` of its life is a point where it can be killed, and where the world may go on.
-    `phase`: what it is about to do. `writing`: what it is about to write, or writing.
+    `writing`: what it is about to write, or writing. serving: it accepts connections.
     """
-
-    machine: ReceiverProtocol
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.ledger: Ledger | None = None
         self.writing: list[str] = []
-        self.phase = Phase.STARTING
         self.serving = False
         self.dead = False
-        self._again = 0
-        self._group: deque[Event] = deque()
-        self._life = self._live()
+        self.ledger: WatchedLedger | None = None
+        self.group: list[tuple[ReceiverEvent, list[ReceiverCommand]]] = []
+        self._main_thread = self._running = Thread(world.time, self._main)
+        self._main_thread.about = Phase.STARTING
+        self._writer = Writer(world.time)
+        self._events = EventLoop(self._main_thread, world.time)
+        self._notifier = Notifier(self._main_thread)
+        self._loop: loop.Receiver
+        self._claims: dict[str, Claim] = {}  # by the connection's name
+        self._unprinted: Sequence[Print] = ()  # durable, and not yet printed
 
-    def ready(self) -> bool:
-        """Whether it would do something now."""
-        waits = self.phase is Phase.IDLE and not self._group
-        return not self.dead and not waits and self.world.now >= self._again
+    @property
+    def phase(self) -> Phase:
+        """What it does next."""
+        about = self._writer.about() or self._main_thread.about
+        return about if isinstance(about, Phase) else Phase.IDLE
+
+    def steps(self) -> list[Step]:
+        """What it can do now, one thing for each thread."""
+        threads = [] if self.dead else [self._main_thread, self._writer.thread]
+        return [partial(self._step, thread) for thread in threads if thread.ready()]
 
     def deadline(self) -> int | None:
-        """When it will be ready, if nothing comes before."""
-        return self._again if self.world.now < self._again else None
+        """When it will do something, if nothing comes before."""
+        return self._main_thread.deadline()
 
-    def step(self) -> None:
-        """The next thing that it does."""
-        try:
-            ended = next(self._life, "ended") == "ended"
-        except LedgerBroken:
-            ended = True
-        if ended:
-            self.world.kill_receiver(0)  # what it leaves is the same
+    def stop(self) -> None:
+        """SIGTERM, which is handled only while it serves, see receiver/main.py."""
+        if self.serving:
+            self._events.bring(self._loop.stop)
+        else:
+            self.world.end_receiver(self, 0)
+
+    def wedge(self) -> None:
+        """SIGKILL in mid-write: it stays, locks and all, until kill()."""
+        self.dead = True
 
     def kill(self, written: int) -> None:
         """SIGKILL; of what it is about to write, so many lines have gone out."""
-        if not self.dead:
-            self.dead = True
-            self._life.close()
-            self.release(written)
-
-    def wedge(self) -> None:
-        """SIGKILL in mid-write: it stays, locks and all, until release()."""
         self.dead = True
-
-    def release(self, written: int) -> None:
-        """It is gone at last, and has written so many lines."""
         self.world.journal.write(self.writing[:written], self.world.now)
         self.writing = []
+        for thread in (self._main_thread, self._writer.thread):
+            self._on_cpu(thread, thread.kill)
+        self._events.close()
         if self.ledger:
             self.ledger.close()
-            self.ledger = None
 
-    # gateway.py's part.
+    def pause(self, phase: Phase) -> None:
+        """Something is about to happen, in whatever thread runs now."""
+        self._running.pause(phase)
 
-    def arrived(self, connection: Connection, message: Message) -> None:
-        """A message of a sender has arrived."""
-        connection.receiver = self
-        match message:
-            case ("claim",):
-                connection.seat = Seat.ASKED
-                self._submit("claim", connection, connection.name, connection.claim)
-            case ("resume",) if connection.seat is Seat.ADMITTED:
-                self._submit("resume", connection, connection.name, connection.claim.app_id)
-            case ("count", first, last) if connection.seat is Seat.ADMITTED:
-                app_id = connection.claim.app_id
-                self._submit("counts", connection, connection.name, app_id, first, last)
-            case ("end",):
-                self.closed(connection)
+    # The clock.
 
-    def closed(self, connection: Connection) -> None:
-        """A connection has ended, whoever ended it."""
-        if connection.seat is Seat.ADMITTED:
-            self._group.append(("closed", connection, (connection.name, connection.claim.app_id)))
-        connection.seat = Seat.CLOSED
+    def monotonic(self) -> float:
+        """See start.Clock."""
+        return self.world.now / SECOND
 
-    def _submit(self, event: str, connection: Connection, *arguments: object) -> None:
-        connection.busy = True
-        self._group.append((event, connection, arguments))
+    def sleep(self, seconds: float) -> None:
+        """See start.Clock."""
+        self._main_thread.pause(Phase.STARTING, due=self._main_thread.after(seconds))
 
-    def _reply(self, event: Event, command: ReceiverCommand | None) -> None:
-        kind, connection, _ = event
-        if kind == "closed":
-            return
-        connection.busy = False
-        if connection.seat is Seat.CLOSED:
-            return
-        if kind == "claim":
-            connection.seat = Seat.ADMITTED if isinstance(command, Admit) else Seat.CLOSED
-            verdict = _verdict(command)
-            self.world.witness.saw(*verdict[:2])
-            connection.to_sender.append(verdict)
-        else:
-            status, last = Status.UNAVAILABLE, None
-            if isinstance(command, Answer):
-                status, last = command.status, command.last
-                self.world.witness.answered(self.ledger, connection.claim.app_id, last)
-            self.world.witness.saw(kind, status)
-            name = "resumed" if kind == "resume" else "answered"
-            connection.to_sender.append((name, {"status": status.value, "last": last}))
+    # main.py's and printing.py's part.
 
-    # receiver/main.py's part.
-
-    def _live(self) -> Generator[None, None, None]:
+    def _main(self) -> None:
         while not self._lock_is_free():
-            yield from self._wait()
-        printed = self._journal_tail()
-        yield
-        waited = False
-        while (ledger := self._open()) is None:
-            waited = True
-            yield from self._wait()
-        self.ledger = ledger
-        self.phase = Phase.PREPARING
-        yield
-        if waited:
-            return
-        yield from self._prepare(ledger, printed)
-        self.machine = self.world.parts.receiver(ledger.rows(), 100)
+            self.sleep(LOCK_RETRY)
+        ports = start.Ports(
+            self._open_ledger,
+            partial(self._printed_lines, self._journal_tail()),
+            self._print_orders,
+            self._notifier,
+            self,
+        )
+        self.pause(Phase.STARTING)
+        ledger = self.world.parts.open_ledger(ports)
+        machine = type("Watched", (WatchedMachine, self.world.parts.receiver), {"process": self})
+        self._loop = self.world.parts.receiver_loop(
+            loop.Ports(ledger, self._notifier, self._writer, self._print_orders), machine
+        )
         self.serving = True
-        while True:
-            self.phase = Phase.IDLE
-            yield
-            group, self._group = list(self._group), deque()
-            yield from self._process(ledger, group)
-
-    def _wait(self) -> Iterator[None]:
-        self._again = self.world.now + OPEN_RETRY
-        yield
+        self._events.run(self._loop.run(self))
 
     def _lock_is_free(self) -> bool:
         lock = os.open(self.world.ledger_directory / "lock", os.O_RDWR | os.O_CREAT)
@@ -199,107 +171,291 @@ class ReceiverProcess:
         wanted = self.world.ledger_directory / "journal-lines"
         count = int(wanted.read_text(encoding="ascii")) if wanted.exists() else 0
         if not (self.world.ledger_directory / "ledger.db").exists():
-            count = 100_000
+            count = REBUILT_FROM
         return self.world.journal.lines[-count:] if count else []
 
-    def _open(self) -> Ledger | None:
-        try:
-            return self.world.parts.ledger(self.world.ledger_directory)
-        except BlockingIOError:
-            return None
+    def _printed_lines(self, lines: Sequence[str]) -> Iterable[str]:
+        self.pause(Phase.PREPARING)
+        return lines
 
-    def _prepare(self, ledger: Ledger, printed: Sequence[str]) -> Iterator[None]:
-        if ledger.is_new:
-            ledger.commit(self.world.parts.rows_of(printed), [], self.world.now / SECOND)
-            yield
-        elif outbox := ledger.outbox():
-            yield from self._empty_outbox(ledger, outbox, printed)
+    def _open_ledger(self) -> Ledger:
+        opened = type("Watched", (WatchedLedger, self.world.parts.ledger), {})
+        self.ledger = cast(WatchedLedger, opened(self))
+        return self.ledger
 
-    def _empty_outbox(
-        self, ledger: Ledger, outbox: Sequence[Print], printed: Sequence[str]
-    ) -> Iterator[None]:
-        orders = self.world.parts.missing(outbox, printed)
-        yield
-        ledger.replace_outbox(orders, self.world.now / SECOND)
-        yield
-        yield from self._print(orders)
-
-    def _process(self, ledger: Ledger, group: Sequence[Event]) -> Iterator[None]:
-        commands: list[ReceiverCommand] = []
-        for ticket, (event, _, arguments) in enumerate(group):
-            if event == "closed":
-                self.machine.closed(*arguments)
-            else:
-                commands += getattr(self.machine, event)(ticket, *arguments)
-        self.phase = Phase.STORING
-        yield
-        yield from self._carry_out(ledger, commands, group)
-
-    def _carry_out(
-        self, ledger: Ledger, commands: list[ReceiverCommand], group: Sequence[Event]
-    ) -> Iterator[None]:
-        durable = self._store(ledger, commands, group)
-        yield
-        if durable:
-            yield from self._print([order for order in commands if isinstance(order, Print)])
-            self.machine.committed()
-        else:
-            self.machine.rolled_back()
-        yield from self._answer(commands if durable else [], group)
-
-    def _store(
-        self, ledger: Ledger, commands: Sequence[ReceiverCommand], group: Sequence[Event]
-    ) -> bool:
-        stores = [command for command in commands if isinstance(command, Store)]
-        rows = {store.row.app_id: store.row for store in stores}
-        orders = [command for command in commands if isinstance(command, Print)]
-        if rows and not self._commit(ledger, list(rows.values()), orders):
-            return False
-        for command, following in zip(commands, commands[1:]):
-            if isinstance(command, Print) and isinstance(following, Answer):
-                self.world.witness.stored(command, group[following.ticket][1].claim)
-        for command in commands:
-            if isinstance(command, Admit):
-                self.world.witness.admitted(command, group[command.ticket][1].claim)
-        return True
-
-    def _commit(self, ledger: Ledger, rows: Sequence[Row], orders: Sequence[Print]) -> bool:
-        # An error of SQLite's own, as that of a full disk is.
-        switch = "ON" if self.world.ledger_fails else "OFF"
-        ledger._database.execute(f"PRAGMA query_only={switch}")
-        try:
-            ledger.commit(rows, orders, self.world.now / SECOND)
-        except sqlite3.OperationalError:
-            return False
-        return True
-
-    def _print(self, orders: Sequence[Print]) -> Iterator[None]:
+    def _print_orders(self, orders: Sequence[Print]) -> None:
         self.writing = "".join(map(lines_of, orders)).splitlines()
-        self.phase = Phase.WRITING
-        yield
+        self.pause(Phase.WRITING)
         self.world.journal.write(self.writing, self.world.now)
         self.writing = []
-        self.phase = Phase.ANSWERING
-        yield
+        self._unprinted = ()
 
-    def _answer(
-        self, commands: Sequence[ReceiverCommand], group: Sequence[Event]
-    ) -> Iterator[None]:
-        left = dict(enumerate(group))
-        self.phase = Phase.ANSWERING
-        for command in commands:
-            if isinstance(command, Admit | Answer | Refuse):
-                self._reply(left.pop(command.ticket), command)
-                yield
-            elif isinstance(command, CutOff):
-                self.world.cut_off(command.connection)
-        for event in left.values():
-            self._reply(event, None)
+    # gateway.py's part.
+
+    def connections(self) -> int:
+        """See loop.Connections."""
+        return len(self._claims)
+
+    def cut_off(self, connection: str) -> None:
+        """See loop.Connections."""
+        self.world.cut_off(connection)
+
+    def arrived(self, connection: Connection, message: Message) -> None:
+        """A message of a sender has arrived."""
+        connection.receiver = self
+        connection.busy = True
+        self._events.bring(partial(self._read, connection, message))
+
+    def close(self, connection: Connection) -> None:
+        """The receiver closes a connection, soon."""
+        self._events.bring(partial(self._close, connection))
+
+    def _read(self, connection: Connection, message: Message) -> None:
+        app_id, name = connection.claim.app_id, connection.name
+        match message:
+            case ("claim",):
+                connection.admission = Admission.ASKED
+                self._claims[name] = connection.claim
+                return self._submit(connection, AdmissionAsked(name, connection.claim))
+            case ("resume",) if connection.admission is Admission.ADMITTED:
+                return self._submit(connection, ResumeAsked(name, app_id))
+            case ("count", int(first), int(last)) if connection.admission is Admission.ADMITTED:
+                return self._submit(connection, CountsSent(name, app_id, first, last))
+        if message == END:
+            self._closed(connection)
+        connection.busy = False
+        return None
+
+    def _close(self, connection: Connection) -> None:
+        if connection.admission is not Admission.CLOSED:
+            self._closed(connection)
+            connection.end(len(connection.to_sender))
+
+    def _closed(self, connection: Connection) -> None:
+        """A connection has ended, whoever ended it."""
+        if connection.admission is Admission.ADMITTED:
+            self._loop.submit(ConnectionClosed(connection.name, connection.claim.app_id))
+        connection.admission = Admission.CLOSED
+
+    def _submit(self, connection: Connection, event: ReceiverEvent) -> None:
+        reply = self._loop.submit(event)
+        reply.add_done_callback(partial(self._reply, connection, event))
+
+    def _reply(
+        self, connection: Connection, event: ReceiverEvent, reply: asyncio.Future[Reply | None]
+    ) -> None:
+        self.pause(Phase.ANSWERING)
+        connection.busy = False
+        if connection.admission is Admission.CLOSED:
+            return
+        if isinstance(event, AdmissionAsked):
+            self._decide(connection, reply.result())
+        else:
+            self._answer(connection, event, reply.result())
+
+    def _decide(self, connection: Connection, reply: Reply | None) -> None:
+        if isinstance(reply, Admit):
+            connection.admission = Admission.ADMITTED
+            self.world.witness.saw("connected")
+            connection.to_sender.append(("connected",))
+            return
+        connection.admission = Admission.CLOSED
+        refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
+        self.world.witness.saw("refused", refusal.reason)
+        data: dict[str, object] = {"reason": refusal.reason.value}
+        if refusal.epoch is not None:
+            data["epoch"] = refusal.epoch
+        connection.to_sender.append(("refused", {"message": "refused", "data": data}))
+
+    def _answer(self, connection: Connection, event: ReceiverEvent, reply: Reply | None) -> None:
+        status, last = Status.UNAVAILABLE, None
+        if isinstance(reply, Answer):
+            status, last = reply.status, reply.last
+            app_id = connection.claim.app_id
+            self.world.witness.answered(self.ledger, app_id, last, self._unprinted)
+        name = "resumed" if isinstance(event, ResumeAsked) else "answered"
+        self.world.witness.saw(name, status)
+        connection.to_sender.append((name, {"status": status.value, "last": last}))
+
+    # What the witness is told.
+
+    def stored(self, orders: Sequence[Print]) -> None:
+        """The ledger has stored a group, with these lines to print."""
+        self._unprinted = orders
+        self.tell()
+
+    def tell(self) -> None:
+        """The group is durable."""
+        for event, commands in self.group:
+            for command in commands:
+                if isinstance(command, Print) and isinstance(event, CountsSent):
+                    self.world.witness.stored(command, self._claims[event.connection])
+                if isinstance(command, Admit) and isinstance(event, AdmissionAsked):
+                    self.world.witness.admitted(command, event.claim)
+        self.group = []
+
+    # The scheduler's part.
+
+    def _step(self, thread: Thread) -> None:
+        if self.dead or not thread.ready():
+            return
+        self._running = thread
+        try:
+            self._on_cpu(thread, thread.step)
+        except LedgerBroken:
+            pass
+        if self._main_thread.ended:
+            self.world.end_receiver(self, 0)
+
+    def _on_cpu(self, thread: Thread, act: Callable[[], None]) -> None:
+        """asyncio is told which event loop runs: to it, all is one thread."""
+        events._set_running_loop(self._events if thread is self._main_thread else None)
+        try:
+            act()
+        finally:
+            events._set_running_loop(None)
 
 
-def _verdict(command: ReceiverCommand | None) -> Message:
-    if isinstance(command, Admit):
-        return ("connected",)
-    if isinstance(command, Refuse):
-        return ("refused", command.reason, command.epoch or 0)
-    return ("refused", Refusal.UNAVAILABLE, 0)
+# It has no sockets, and starts no processes.
+class EventLoop(asyncio.BaseEventLoop):  # pylint: disable=abstract-method
+    """asyncio's event loop, where what a selector would find is brought by the world."""
+
+    def __init__(self, thread: Thread, now: Callable[[], int]) -> None:
+        super().__init__()
+        self._selector = self  # whom the event loop asks for events
+        self._thread = thread
+        self._now = now
+        self._brought: deque[Callable[[], None]] = deque()
+        self._woken = False
+        self._error: BaseException | None = None
+
+    def run(self, work: Any) -> None:
+        """Until `work` is done. Not run_forever(): many event loops take turns in one thread."""
+        task = self.create_task(work)
+        try:
+            while not task.done():
+                self._run_once()  # type: ignore[attr-defined]  # its only method that does no more
+            task.result()
+        finally:
+            self.close()
+
+    def bring(self, event: Callable[[], None]) -> None:
+        """Something has come from outside, to be handled by `event`."""
+        self._brought.append(event)
+
+    def time(self) -> float:
+        """See asyncio."""
+        return self._now() / SECOND
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """A callback has failed: so has the process."""
+        error = context.get("exception")
+        if not isinstance(error, Killed):
+            self._error = self._error or error
+
+    def select(self, timeout: float | None) -> list[Callable[[], None]]:
+        """See selectors."""
+        if self._error:
+            raise self._error
+        if timeout != 0:
+            due = None if timeout is None else self._thread.after(timeout)
+            self._thread.pause(Phase.IDLE, lambda: self._woken or self._brought, due)
+        self._woken = False
+        brought = list(self._brought)
+        self._brought.clear()
+        return brought
+
+    def _process_events(self, event_list: list[Callable[[], None]]) -> None:
+        for event in event_list:
+            self.call_soon(event)
+
+    def _write_to_self(self) -> None:
+        """Another thread wakes it."""
+        self._woken = True
+
+
+class Writer(Executor):
+    """One thread, which runs one call at a time, in order."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self.thread = Thread(now, self._main)
+        self._calls: deque[Callable[[], None]] = deque()
+
+    def about(self) -> object:
+        """What it does next, None for nothing."""
+        return Phase.STORING if self._calls else self.thread.about
+
+    def submit(self, fn: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """See Executor."""
+        future: Future[Any] = Future()
+        self._calls.append(partial(_fulfil, future, partial(fn, *arguments, **named)))
+        return future
+
+    def _main(self) -> None:
+        while True:
+            self.thread.pause(until=self._calls.__len__)
+            self._calls.popleft()()
+
+
+def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:
+    try:
+        result = call()
+    # As a real executor does, but for the end of the process.
+    except Exception as error:  # pylint: disable=broad-exception-caught
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class WatchedLedger(Ledger):
+    """The real ledger. What it is asked for is seen, and can fail."""
+
+    def __init__(self, process: ReceiverProcess) -> None:
+        super().__init__(process.world.ledger_directory)
+        self._process = process
+        self._closed = False
+        self._is_first = process.ledger is None  # a start may fail once, or it would take too long
+
+    def replace_outbox(self, orders: Sequence[Print], now: float) -> None:
+        self._pause()
+        super().replace_outbox(orders, now)
+
+    def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> None:
+        self._pause()
+        super().commit(rows, orders, now)
+        self._process.stored(orders)
+
+    def close(self) -> None:
+        """A process that ends closes it too."""
+        if not self._closed:
+            self._closed = True
+            super().close()
+
+    def _pause(self) -> None:
+        """What follows may fail, with an error of SQLite's own, as that of a full disk is."""
+        serving = self._process.serving
+        self._process.pause(Phase.STORING if serving else Phase.PREPARING)
+        fails = self._process.world.ledger_fails and (serving or self._is_first)
+        self._database.execute(f"PRAGMA query_only={'ON' if fails else 'OFF'}")
+
+
+class WatchedMachine(ReceiverMachine):
+    """The real machine. What it says is seen."""
+
+    process: ReceiverProcess
+
+    def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
+        commands = super().handle(event)
+        self.process.group.append((event, commands))
+        return commands
+
+    def committed(self) -> None:
+        if not any(
+            isinstance(it, StoreRow) for _, commands in self.process.group for it in commands
+        ):
+            self.process.tell()
+        super().committed()
+
+    def rolled_back(self) -> None:
+        self.process.group = []
+        super().rolled_back()

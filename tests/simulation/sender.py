@@ -1,7 +1,6 @@
-"""A simulated sender process: carries out what SenderProtocol says, one command at a time.
+"""A simulated sender process: the real loop, machine and store, and what they need from outside.
 
-It stands for sender/main.py, whose loop it follows; the machine and the store are the real ones,
-the store's system calls are those of kernel.py.
+Stands for sender/main.py and sender/connection.py. The store's system calls are those of kernel.py.
 """
 
 from __future__ import annotations
@@ -9,204 +8,244 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from queue import Empty
 from typing import TYPE_CHECKING
 
-from sendrecv.core.errors import PeerError
 from sendrecv.core.record import Record
-from sendrecv.core.sender import SECOND, App, SenderProtocol
+from sendrecv.core.sender import App
 from sendrecv.core.sender_events import (
     Connect,
-    Disconnect,
+    Connected,
     Emit,
-    Exit,
+    Lost,
     Persist,
     Resume,
     SenderCommand,
+    SenderEvent,
     VerifyLock,
+    answered_by,
+    refused_by,
+    resumed_by,
 )
-from sendrecv.core.wire import parse_answer, parse_resumed
-from sendrecv.errors import LockLost
+from sendrecv.core.wire import Claim
+from sendrecv.errors import LockLost, SendrecvError
 from sendrecv.sender import store_file
-from tests.simulation.kernel import Blocked, Killed, System
+from sendrecv.sender.backoff import Backoff
+from sendrecv.sender.loop import Ports
+from sendrecv.sender.store_file import StateFile
+from tests.simulation.kernel import System
 from tests.simulation.network import Connection, Message
+from tests.simulation.process import Notifier, Thread
+from tests.simulation.verdict import require
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-DISK_RETRY = SECOND
-
-
-@contextlib.contextmanager
-def _on_cpu(system: System) -> Iterator[None]:
-    """The system calls that store_file.py makes now are made by this process."""
-    before = store_file.os, store_file.fcntl
-    store_file.os = store_file.fcntl = system  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        store_file.os, store_file.fcntl = before
-
 
 class SenderProcess:
-    """One process of one half of an App. `trap`: what happens before its n-th next system call."""
+    """One process of one half of an App.
+
+    acquired: it holds the lock, or has. stopped: SIGTERM has reached it.
+    hung: it gets no processor.
+    """
 
     def __init__(self, world: World, app_id: str, node_id: str, number: int) -> None:
         self.world = world
         self.number = number
         self.app = App(app_id, node_id, f"{number:032x}", world.boot, world.interval)
-        self.system = System(world.disk, self._before_call)
-        self.store = world.parts.store(f"/state/{app_id}.record")
-        self.machine: SenderProtocol | None = None
-        self.events: deque[tuple[object, ...]] = deque()
-        self.commands: deque[SenderCommand] = deque()
+        self.thread = Thread(world.time, self._main)
+        self.system = System(world.disk, self.thread)
+        self.events: deque[SenderEvent] = deque()
         self.connection: Connection | None = None
-        self.hung = False
-        self.suspended = False  # in mid-call, while the world goes on
-        self.trap: tuple[int, Callable[[], None]] | None = None
-        self._again = 0  # when to make a failed write again
-
-    @property
-    def dead(self) -> bool:
-        """Whether the process has ended."""
-        return self.system.dead
+        self.acquired = self.stopped = self.hung = self.dead = False
+        self._lock_lost = False
+        self._notifier = Notifier(self.thread)
+        ports = Ports(
+            store=WatchedStore(self, world.parts.store(world.path(app_id))),
+            connect=self._open_link,
+            notifier=self._notifier,
+            backoff=Backoff(""),
+            clock=self,
+            events=self,
+        )
+        self._loop = world.parts.sender_loop(self.app, ports, world.parts.sender)
 
     def ready(self) -> bool:
         """Whether it would do something now, if it got the processor."""
-        if self.dead or self.hung or self.suspended or self.world.now < self._again:
-            return False
-        if self.machine is None or self.commands or self.events:
-            return self.machine is not None or not self._must_wait()
-        deadline = self.machine.deadline()
-        return deadline is not None and deadline <= self.world.now
+        return not self.dead and not self.hung and self.thread.ready()
 
     def deadline(self) -> int | None:
         """When it will be ready, if nothing comes before."""
-        if self.dead or self.hung or self.suspended:
-            return None
-        if self.world.now < self._again:
-            return self._again
-        return self.machine.deadline() if self.machine else None
+        return None if self.dead or self.hung else self.thread.deadline()
 
     def about_to(self, command: type[SenderCommand]) -> bool:
         """Whether such a command is the next thing that it does."""
-        return bool(self.commands) and isinstance(self.commands[0], command)
+        return self.thread.about is command
 
     def step(self) -> None:
-        """The next thing that it does."""
-        try:
-            with _on_cpu(self.system):
-                self._step()
-        except (Killed, Blocked):
-            pass
-        except LockLost:
-            self.kill()
-
-    def step_alone(self) -> None:
         """The next thing that it does, if it would do any."""
-        if self.ready():
-            self.step()
+        if not self.ready():
+            return
+        try:
+            self._on_cpu(self.thread.step)
+        except SendrecvError:  # the lock is lost, or another one has it for too long
+            pass
+        if self.thread.ended:
+            self.kill()
 
     def kill(self) -> None:
         """SIGKILL, or an end that is as sudden."""
-        self.system.kill()
+        self.dead = True
+        self._on_cpu(self.thread.kill)
+        self.system.end()
         if self.connection:
             self.connection.close()
 
-    def arrived(self, connection: Connection, message: Message) -> None:
-        """A message of the receiver has arrived: connection.py's part."""
-        kind, *values = message
-        event: tuple[object, ...]
-        try:
-            if kind == "resumed":
-                event = ("resumed", connection.number, parse_resumed(values[0]))
-            elif kind == "answered":
-                event = ("answered", connection.number, *parse_answer(values[0]))
-            elif kind == "end":
-                event = ("lost", connection.number, "connection lost")
-            else:
-                event = (str(kind), connection.number, *values)
-        except PeerError as error:
-            event = ("lost", connection.number, str(error))
+    def stop(self) -> None:
+        """SIGTERM. It is handled only once the lock is held, see sender/main.py."""
+        if not self.acquired:
+            self.kill()
+        elif not self.stopped:
+            self.stopped = True
+            self._loop.stop()
+
+    def pause(self, command: type[SenderCommand]) -> None:
+        """Something that the loop does to the world is about to happen."""
+        self.thread.pause(command)
+        require(not self._lock_lost, f"{self.app}: {command.__name__} after its lock was lost")
+
+    def lose_lock(self) -> None:
+        """The store has said that the lock is lost: nothing may follow."""
+        self._lock_lost = True
+
+    # The clock and the queue.
+
+    def now(self) -> int:
+        """See loop.Clock."""
+        return self.world.now
+
+    def sleep(self, seconds: float) -> None:
+        """See loop.Clock."""
+        self._wait(seconds)
+
+    def put(self, event: SenderEvent) -> None:
+        """See loop.Queue."""
         self.events.append(event)
 
-    def _must_wait(self) -> bool:
-        inode = self.world.disk.names.get(self.store.path)
-        waits_for = self.system.waits_for() or inode
-        return bool(waits_for and waits_for.holder not in (None, self.system))
+    def get(self, *, timeout: float) -> SenderEvent:
+        """See loop.Queue."""
+        self._wait(timeout, self.events.__len__)
+        if not self.events:
+            raise Empty
+        return self.events.popleft()
 
-    def _step(self) -> None:
-        if self.machine is None:
-            self._acquire()
-        elif self.commands:
-            self._carry_out(self.commands[0])
-        elif self.events:
-            event, *values = self.events.popleft()
-            self.commands += getattr(self.machine, str(event))(*values, self.world.now)
-        else:
-            self.commands += self.machine.wake(self.world.now)
+    def _wait(self, seconds: float, until: Callable[[], object] | None = None) -> None:
+        """A wait begins with a ping, and is no longer than the time to the next one."""
+        if self._notifier.is_ready:
+            pinged, self._notifier.pinged = self._notifier.pinged, False
+            held = pinged and seconds <= self._notifier.ping_interval
+            require(held, f"{self.app}: waits {seconds} s for the watchdog to end it")
+        self.thread.sleep(seconds, until)
 
-    def _acquire(self) -> None:
+    # The process.
+
+    def _main(self) -> None:
+        self._loop.acquire()
+        self.acquired = True
+        self._loop.run()
+
+    def _on_cpu(self, act: Callable[[], None]) -> None:
+        """The system calls that store_file.py makes now are made by this process."""
+        before = store_file.os, store_file.fcntl
+        store_file.os = store_file.fcntl = self.system  # type: ignore[assignment]
         try:
-            record, epoch = self.store.acquire()
-        except OSError:
-            self._again = self.world.now + DISK_RETRY
-            return
-        self.machine = self.world.parts.sender(self.app, record, epoch, self.world.now)
-        self.commands += self.machine.start(self.world.now)
+            act()
+        finally:
+            store_file.os, store_file.fcntl = before
 
-    def _carry_out(self, command: SenderCommand) -> None:
-        match command:
-            case Persist(record) if not self._persist(record):
-                return
-            case VerifyLock():
-                self.store.verify()
-            case Exit():
-                self.store.release()
-                self.kill()
-            case _:
-                self._speak(command)
-        self.commands.popleft()
+    # The connections.
 
-    def _persist(self, record: Record) -> bool:
-        """It is tried until it can be written, or until the process is to stop."""
+    def _open_link(self, number: int, claim: Claim, post: Callable[[SenderEvent], None]) -> Link:
+        self.pause(Connect)
+        self.world.witness.claimed(self.system.holds(), claim)
+        self.connection = self.world.connect(self, number, claim, post)
+        return Link(self, self.connection)
+
+
+class WatchedStore:
+    """The real store. What it is asked for is seen, and so is that the lock is lost."""
+
+    def __init__(self, process: SenderProcess, store: StateFile) -> None:
+        self._process = process
+        self._store = store
+        self.path = store.path
+        self.notices = store.notices
+
+    def acquire(self) -> tuple[Record | None, int]:
+        """See store.Store."""
+        return self._store.acquire()
+
+    def verify(self) -> None:
+        """See store.Store."""
+        self._process.pause(VerifyLock)
+        with self._watched():
+            self._store.verify()
+
+    def commit(self, record: Record) -> None:
+        """See store.Store."""
+        self._process.pause(Persist)
+        with self._watched():
+            self._store.commit(record)
+
+    def release(self) -> None:
+        """See store.Store."""
+        self._store.release()
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
         try:
-            self.store.commit(record)
-        except OSError:
-            self._again = self.world.now + DISK_RETRY
-            if ("stop",) in self.events:
-                self.kill()
-            return False
-        return True
+            yield
+        except LockLost:
+            self._process.lose_lock()
+            raise
 
-    def _speak(self, command: SenderCommand) -> None:
-        match command:
-            case Connect(number, claim):
-                self._close()
-                self.world.witness.claimed(self.system.holds(), claim)
-                self.connection = self.world.connect(self, number, claim)
-            case Disconnect():
-                self._close()
-            case Resume():
-                self._send(("resume",))
-            case Emit(_, first, last):
-                self.world.witness.emitted(self.system.holds(), last)
-                self._send(("count", first, last))
+
+class Link:
+    """The sender's end of a connection."""
+
+    def __init__(self, process: SenderProcess, connection: Connection) -> None:
+        self._process = process
+        self._connection = connection
+
+    def resume(self) -> None:
+        """See loop.Link."""
+        self._process.pause(Resume)
+        self._send(("resume",))
+
+    def emit(self, first: int, last: int) -> None:
+        """See loop.Link."""
+        self._process.pause(Emit)
+        self._process.world.witness.emitted(self._process.system.holds(), last)
+        self._send(("count", first, last))
+
+    def close(self) -> None:
+        """See loop.Link."""
+        self._connection.close()
 
     def _send(self, message: Message) -> None:
-        if self.connection and not self.connection.broken:
-            self.connection.to_receiver.append(message)
+        if not self._connection.broken:
+            self._connection.to_receiver.append(message)
 
-    def _close(self) -> None:
-        if self.connection:
-            self.connection.close()
-            self.connection = None
 
-    def _before_call(self) -> None:
-        if self.trap is None:
-            return
-        left, action = self.trap
-        self.trap = (left - 1, action) if left else None
-        if not left:
-            self.suspended = True
-            action()
-            self.suspended = False
+def arrived(number: int, message: Message) -> SenderEvent:
+    """What a message of the receiver is to the sender's connection `number`."""
+    match message:
+        case ("connected",):
+            return Connected(number)
+        case ("refused", reply):
+            return refused_by(number, reply)
+        case ("resumed", reply):
+            return resumed_by(number, reply)
+        case ("answered", reply):
+            return answered_by(number, reply)
+    return Lost(number, "connection lost")

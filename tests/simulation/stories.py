@@ -5,13 +5,20 @@ a planted violation that it shows.
 from __future__ import annotations
 
 from sendrecv.core.sender import SECOND
-from sendrecv.core.sender_events import Connect
+from sendrecv.core.sender_events import Connect, Emit
 from tests.simulation.faults import SOON, Faults
 from tests.simulation.planted import (
+    BoundsTooLittle,
+    DoesNotExit,
+    DoesNotPing,
     DoesNotWaitForPredecessor,
+    DropsCutOff,
+    GoesOnAfterStop,
+    HasNoReceiverLock,
     KeepsOutboxOnlyBriefly,
     ResumesWithoutLock,
     StampsTooSoon,
+    WaitsForEver,
     knows_nothing,
 )
 from tests.simulation.receiver import Phase
@@ -22,8 +29,8 @@ def older_run_with_a_backlog(faults: Faults) -> None:
     """A run with an epoch that no other can reach comes back, its lock gone, its range unsent."""
     faults.begin(apps=1, interval=SECOND)
     faults.calm(duration=3 * SECOND)
-    faults.kill(index=0, before=None, more=0, calls=0)
-    faults.kill(index=0, before=Connect, more=0, calls=0)  # the receiver never hears of its epoch
+    faults.kill(index=0, before=None, more=0)
+    faults.kill(index=0, before=Connect, more=0)  # the receiver never hears of its epoch
     faults.freeze(index=0, before=Connect, kill=False)
     faults.calm(duration=3 * SECOND)
     faults.calm(duration=SECOND // 10)  # its last count is on disk
@@ -61,7 +68,7 @@ def write_that_ends_after_the_journal_was_read(faults: Faults) -> None:
     faults.wedge_receiver(phase=Phase.WRITING)
     faults.world.until(lambda: faults.world.receiver() is not None, SOON)
     if successor := faults.world.receiver():
-        successor.step()
+        successor.steps()[0]()
     faults.free_receivers(written=1)
     faults.teardown()
 
@@ -72,17 +79,61 @@ def power_cut_minutes_later(faults: Faults) -> None:
     faults.calm(duration=3 * SECOND)
     faults.sleep(seconds=150)
     faults.calm(duration=3 * SECOND)
-    faults.power_cut(rest=0, phase=Phase.IDLE, kept=0, choices=b"")
+    faults.power_cut(waited=0, phase=Phase.IDLE, kept=0, choices=b"")
+    faults.teardown()
+
+
+def stopped(faults: Faults) -> None:
+    """A sender is told to end."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.stop(index=0, before=None, more=0)
+    faults.teardown()
+
+
+def stopped_while_the_disk_is_broken(faults: Faults) -> None:
+    """A sender is told to end when it has a count to send that it could not write."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.spoil_disk(broken=0)
+    faults.world.calm(2 * SECOND)
+    faults.stop(index=0, before=None, more=0)
+    faults.world.calm(2 * SECOND)
+    faults.teardown()
+
+
+def silent_connection(faults: Faults) -> None:
+    """Of a connection nothing more is heard, and its sender opens another one."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.freeze(index=0, before=Emit, kill=False)
+    faults.teardown()
+
+
+def one_app_counts_and_the_other_has(faults: Faults) -> None:
+    """The last lines are all of one App when the receiver is killed."""
+    faults.begin(apps=2, interval=0)
+    faults.world.calm(SECOND // 2)
+    faults.hang(index=0, before=None, more=0)
+    faults.world.calm(SECOND // 2)
+    faults.kill_receiver(phase=Phase.IDLE, written=0)
     faults.teardown()
 
 
 STORIES = (
+    (stopped, Parts(sender_loop=DoesNotExit)),
+    (stopped_while_the_disk_is_broken, Parts(sender_loop=GoesOnAfterStop)),
+    (stopped_while_the_disk_is_broken, Parts(sender_loop=DoesNotPing)),
+    (silent_connection, Parts(sender=WaitsForEver)),
+    (silent_connection, Parts(receiver_loop=DropsCutOff)),
     (older_run_with_a_backlog, Parts(sender=ResumesWithoutLock)),
     (
         write_that_ends_after_the_journal_was_read,
         Parts(receiver_process=DoesNotWaitForPredecessor),
     ),
+    (write_that_ends_after_the_journal_was_read, Parts(ledger=HasNoReceiverLock)),
+    (one_app_counts_and_the_other_has, Parts(ledger=BoundsTooLittle)),
     (power_cut_minutes_later, Parts(ledger=KeepsOutboxOnlyBriefly)),
-    (ledger_lost_before_the_answer, Parts(rows_of=knows_nothing)),
+    (ledger_lost_before_the_answer, Parts(open_ledger=knows_nothing)),
     (ledger_lost_and_killed_while_it_is_made_anew, Parts(ledger=StampsTooSoon)),
 )

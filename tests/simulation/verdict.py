@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING
 
 from sendrecv.core import record as slots
 from sendrecv.core.receiver_events import Admit, Print
@@ -15,7 +16,9 @@ from sendrecv.core.record import Record
 from sendrecv.core.wire import Claim
 from sendrecv.errors import RecordFromFuture
 from sendrecv.receiver.ledger import Ledger
-from tests.simulation.kernel import Inode
+
+if TYPE_CHECKING:
+    from tests.simulation.kernel import Inode
 
 
 class Violation(AssertionError):
@@ -104,8 +107,13 @@ class Witness:
         self.last[order.app_id] = order.last
         require(order.node_id == claim.node_id, f"{order} was sent by {claim}")
 
-    def answered(self, ledger: Ledger | None, app_id: str, last: int | None) -> None:
-        """The receiver says what it has: that is durable."""
+    def answered(
+        self, ledger: Ledger | None, app_id: str, last: int | None, unprinted: Iterable[Print]
+    ) -> None:
+        """The receiver says what it has: that is durable, and printed."""
+        for order in unprinted:
+            early = order.app_id == app_id and last is not None and order.first <= last
+            require(not early, f"{app_id}: the answer says {last}, {order} is still to be printed")
         rows = ledger.rows() if ledger else []
         stored = next((row.last for row in rows if row.app_id == app_id), None)
         durable = last is None or (stored is not None and stored >= last)

@@ -10,32 +10,34 @@ nothing else is chosen, so anything can happen late.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 from sendrecv.core import sender as sender_machine
-from sendrecv.core.receiver import ReceiverProtocol
-from sendrecv.core.receiver_events import Print, Row
-from sendrecv.core.recovery import missing, rows_of
-from sendrecv.core.sender import MILLISECOND, SECOND, SenderProtocol
+from sendrecv.core.receiver import ReceiverMachine
+from sendrecv.core.sender import MILLISECOND, SECOND, SenderMachine
+from sendrecv.core.sender_events import SenderEvent
 from sendrecv.core.wire import Claim
+from sendrecv.receiver import start
 from sendrecv.receiver.ledger import Ledger
+from sendrecv.receiver.loop import Receiver
+from sendrecv.sender.loop import Sender
 from sendrecv.sender.store_file import StateFile
 from tests.simulation.journal import Journal
-from tests.simulation.kernel import Disk
-from tests.simulation.network import Connection, Seat
+from tests.simulation.kernel import DIRECTORY, Disk
+from tests.simulation.network import Admission, Connection
 from tests.simulation.receiver import Phase, ReceiverProcess
-from tests.simulation.sender import SenderProcess
+from tests.simulation.sender import SenderProcess, arrived
 from tests.simulation.verdict import Lines, Violation, Witness
 
 SETTLED_WITHIN = 10 * SECOND
 """Of simulated time after the last fault, every App has counted three more."""
 WATCHDOG = 15 * SECOND
 """A receiver that hangs is killed by then."""
-ROUND = 5 * MILLISECOND
+ROUND = 2 * MILLISECOND
 """What it takes to do everything that can be done, once."""
 SMALL_BATCH, LARGE_BATCH = 3, 60
 """Counts in one event: fewer than a range may have; enough to fill a journal."""
@@ -46,12 +48,13 @@ Action = Callable[[], None]
 class Parts:
     """What is tested. A planted violation replaces one of them."""
 
-    sender: Callable[..., SenderProtocol] = SenderProtocol
-    receiver: Callable[..., ReceiverProtocol] = ReceiverProtocol
+    sender: type[SenderMachine] = SenderMachine
+    sender_loop: type[Sender] = Sender
     store: Callable[[str], StateFile] = StateFile
-    ledger: Callable[[Path], Ledger] = Ledger
-    missing: Callable[[Sequence[Print], Iterable[str]], list[Print]] = missing
-    rows_of: Callable[[Iterable[str]], list[Row]] = rows_of
+    receiver: type[ReceiverMachine] = ReceiverMachine
+    receiver_loop: type[Receiver] = Receiver
+    open_ledger: Callable[[start.Ports], Ledger] = start.open_ledger
+    ledger: type[Ledger] = Ledger
     receiver_process: Callable[[World], ReceiverProcess] = ReceiverProcess
 
 
@@ -96,9 +99,10 @@ class World:
 
     def __exit__(self, *_: object) -> None:
         sender_machine.MAX_BATCH = self._batch
+        for sender in self.senders:
+            sender.kill()
         for receiver in self.receivers:
             receiver.kill(0)
-            receiver.release(0)
         self._directory.cleanup()
 
     # What happens by itself.
@@ -128,11 +132,21 @@ class World:
                     return
             self.sleep(ROUND if actions else 0)
 
-    def connect(self, sender: SenderProcess, number: int, claim: Claim) -> Connection:
+    def time(self) -> int:
+        """It is now."""
+        return self.now
+
+    def path(self, app_id: str) -> str:
+        """Where an App's record is."""
+        return f"{DIRECTORY}/{app_id}.record"
+
+    def connect(
+        self, sender: SenderProcess, number: int, claim: Claim, post: Callable[[SenderEvent], None]
+    ) -> Connection:
         """A sender opens a connection."""
         self._opened += 1
         name = f"connection {self._opened}"
-        connection = Connection(name, number, sender, claim)
+        connection = Connection(name, number, sender, claim, post)
         connection.to_receiver.append(("claim",))
         self.connections[name] = connection
         return connection
@@ -160,41 +174,31 @@ class World:
         if len(alive) < 3:
             self.senders.append(SenderProcess(self, app_id, node_id, self._runs))
 
-    def kill(self, sender: SenderProcess, calls: int) -> None:
-        """SIGKILL, before its system call number `calls` from now; at once for 0."""
-        if calls:
-            sender.trap = (calls - 1, sender.kill)
-        else:
-            sender.kill()
+    def kill(self, sender: SenderProcess) -> None:
+        """SIGKILL."""
+        sender.kill()
 
     def hang(self, sender: SenderProcess, hung: bool) -> None:
         """SIGSTOP, or SIGCONT."""
         sender.hung = hung
 
-    def pause(self, sender: SenderProcess, calls: int, act: Action) -> None:
-        """It gets no processor before its system call number `calls` from now, while `act`."""
-        sender.trap = (calls, act)
-
     def stop(self, sender: SenderProcess) -> None:
         """SIGTERM."""
-        if sender.machine is None:
-            sender.kill()
-        elif ("stop",) not in sender.events:
-            sender.events.append(("stop",))
+        sender.stop()
 
     # Faults of the record.
 
     def remove_record(self, app_id: str) -> None:
         """Somebody deletes the file."""
-        self.disk.remove(self._path(app_id))
+        self.disk.remove(self.path(app_id))
 
     def replace_record(self, app_id: str, content: bytes, new_file: bool) -> None:
         """Somebody puts these bytes there, in a new file or over the old one."""
-        self.disk.replace(self._path(app_id), content, new_file)
+        self.disk.replace(self.path(app_id), content, new_file)
 
     def read_record(self, app_id: str) -> bytes:
         """What is in the file now."""
-        inode = self.disk.names.get(self._path(app_id))
+        inode = self.disk.names.get(self.path(app_id))
         return bytes(inode.data) if inode else b""
 
     # Faults of the network and of the receiver.
@@ -210,8 +214,18 @@ class World:
     def kill_receiver(self, written: int) -> None:
         """SIGKILL; of what it is about to write, so many lines have gone out."""
         if receiver := self.receiver():
-            receiver.kill(written)
-            self._end_connections(receiver, written)
+            self.end_receiver(receiver, written)
+
+    def end_receiver(self, receiver: ReceiverProcess, written: int) -> None:
+        """Whatever has ended it, its connections end too."""
+        receiver.kill(written)
+        self.receivers.remove(receiver)
+        self._end_connections(receiver, written)
+
+    def stop_receiver(self) -> None:
+        """SIGTERM."""
+        if receiver := self.receiver():
+            receiver.stop()
 
     def wedge_receiver(self) -> None:
         """SIGKILL in a write that the kernel does not end: it keeps its locks until it does."""
@@ -220,10 +234,8 @@ class World:
 
     def free_receivers(self, written: int) -> None:
         """Every such write ends, after so many lines."""
-        for receiver in self.receivers:
-            if receiver.dead:
-                receiver.release(written)
-                self._end_connections(receiver, written)
+        for receiver in [receiver for receiver in self.receivers if receiver.dead]:
+            self.end_receiver(receiver, written)
 
     def remove_ledger(self) -> None:
         """Somebody deletes the database, and all that belongs to it."""
@@ -240,9 +252,8 @@ class World:
         for sender in self.senders:
             sender.kill()
         for receiver in self.receivers:
-            receiver.kill(0)
             receiver.writing = []
-            receiver.release(0)
+            receiver.kill(0)
         self.senders.clear()
         self.connections.clear()
         self.receivers.clear()
@@ -267,7 +278,7 @@ class World:
         self.now += duration
         self.journal.pass_time(self.now)
 
-    def mend_disks(self) -> None:
+    def repair_disks(self) -> None:
         """The record and the ledger can be written again."""
         self.disk.full, self.disk.broken, self.ledger_fails = False, None, False
 
@@ -275,10 +286,10 @@ class World:
 
     def settle(self) -> int:
         """No more faults: how long until every App has one process, which counts three more."""
-        self.mend_disks()
+        self.repair_disks()
         self.free_receivers(self.steps % 2 * 10_000)  # of what they were writing, nothing or all
         for sender in self.senders:
-            sender.hung, sender.trap = False, None
+            sender.hung = False
         # Where nobody can know how far the counts were, they may begin anew.
         began, before = self.now, self.verdict() if self.erased else dict(self.witness.last)
         while not self._goes_on(before):
@@ -299,12 +310,19 @@ class World:
         # The verdict comes last, because it reads the whole journal.
         return (
             all(self._active(app_id) == 1 for app_id in self.app_ids)
+            and not any(sender.stopped for sender in self.senders if not sender.dead)
+            and all(self._admitted(app_id) <= 1 for app_id in self.app_ids)
             and all(self.witness.last.get(app_id, -1) >= goal[app_id] for app_id in self.app_ids)
             and all(self.verdict().get(app_id, -1) >= goal[app_id] for app_id in self.app_ids)
         )
 
     def _active(self, app_id: str) -> int:
-        return sum(sender.machine is not None for sender in self.alive(app_id))
+        return sum(sender.acquired for sender in self.alive(app_id) if not sender.dead)
+
+    def _admitted(self, app_id: str) -> int:
+        """How many connections of the App the receiver wants to keep: the newest."""
+        kept = (it for it in self.connections.values() if not it.unwanted)
+        return sum(it.admission is Admission.ADMITTED and it.claim.app_id == app_id for it in kept)
 
     def _erase(self) -> None:
         """There is no ledger: what the journal has lost and not got back, nobody knows."""
@@ -320,11 +338,11 @@ class World:
         """What can happen now."""
         self.senders = [sender for sender in self.senders if not sender.dead]
         actions: list[Action] = [sender.step for sender in self.senders if sender.ready()]
-        receiver = self.receiver()
-        if receiver and receiver.ready():
-            actions.append(receiver.step)
-        self._forget_connections()
-        for connection in self.connections.values():
+        if receiver := self.receiver():
+            actions += receiver.steps()
+        for connection in list(self.connections.values()):
+            if connection.over():
+                del self.connections[connection.name]
             if connection.frozen:
                 continue
             if connection.to_sender:
@@ -357,20 +375,17 @@ class World:
         due = [deadline for deadline in deadlines if deadline is not None and deadline > self.now]
         self.sleep(min(due, default=self.now + SECOND) - self.now)
 
-    def _forget_connections(self) -> None:
-        for name in [name for name, connection in self.connections.items() if connection.over()]:
-            del self.connections[name]
-
     def _to_sender(self, connection: Connection) -> None:
         if connection.to_sender:
             message = connection.to_sender.popleft()
             if not connection.closed and not connection.sender.dead:
-                connection.sender.arrived(connection, message)
+                connection.post(arrived(connection.number, message))
 
     def _can_deliver(self, connection: Connection) -> bool:
+        if connection.busy or not connection.to_receiver:
+            return False
         receiver = self.receiver()
-        there = receiver and receiver.serving and connection.receiver in (None, receiver)
-        return bool(there and connection.to_receiver and not connection.busy)
+        return bool(receiver and receiver.serving and connection.receiver in (None, receiver))
 
     def _to_receiver(self, connection: Connection) -> None:
         receiver = self.receiver()
@@ -379,18 +394,14 @@ class World:
 
     def _cut_off(self, connection: Connection) -> None:
         connection.unwanted = False
-        if connection.receiver and connection.seat is not Seat.CLOSED:
-            connection.receiver.closed(connection)
-            connection.end(len(connection.to_sender))
+        if connection.receiver:
+            connection.receiver.close(connection)
 
     def _end_connections(self, receiver: ReceiverProcess, arriving: int) -> None:
         for connection in self.connections.values():
             if connection.receiver is receiver:
                 connection.busy = connection.unwanted = False
                 connection.end(arriving % 3)
-
-    def _path(self, app_id: str) -> str:
-        return f"/state/{app_id}.record"
 
 
 def _memory() -> str | None:
