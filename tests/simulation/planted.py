@@ -184,7 +184,7 @@ class DoesNotPing(Sender):
 
 
 class IgnoresEpochs(ReceiverMachine):
-    """Whoever comes last is let in."""
+    """Whoever comes last is admitted."""
 
     def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
         if isinstance(event, AdmissionAsked):
@@ -207,7 +207,7 @@ class IgnoresRuns(ReceiverMachine):
 
 
 class DoesNotFence(ReceiverMachine):
-    """Whoever was let in once is listened to for ever."""
+    """Whoever was admitted once is listened to for ever."""
 
     def handle(self, event: ReceiverEvent) -> list[ReceiverCommand]:
         if isinstance(event, CountsSent):

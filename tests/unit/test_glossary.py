@@ -13,13 +13,6 @@ SAYS_THEM = {"docs/glossary.md", "tests/unit/test_glossary.py"}
 # What has happened stays as it was said; and the names of others are theirs.
 NOT_OURS = {"debian/changelog", "tests/bench/js/package-lock.json"}
 # Files that still have some. One that has none any more must leave this list.
-NOT_YET = {
-    "tests/simulation/faults.py",
-    "tests/simulation/network.py",
-    "tests/simulation/planted.py",
-    "tests/simulation/receiver.py",
-    "tests/simulation/world.py",
-}
 MADE = {".git", ".build", ".hypothesis", "__pycache__"}
 """Folders of what is not the project's source."""
 
@@ -68,8 +61,7 @@ def test_no_file_has_them() -> None:
     has: Mapping[str, set[str]] = {
         name: words_of for name, text in texts.items() if (words_of := found(words, text))
     }
-    assert {name: has[name] for name in has.keys() - NOT_YET} == {}
-    assert NOT_YET <= has.keys()
+    assert has == {}
 
 
 def test_the_page_is_read() -> None:
