@@ -187,7 +187,7 @@ class Faults(RuleBasedStateMachine):
 
     @rule(index=indexes, before=sent, kill=st.booleans(), choices=choices)
     def overtake(self, index: int, before: Kind, kill: bool, choices: bytes) -> None:
-        """What a sender has just sent arrives after a successor was admitted; perhaps it lives on."""
+        """What a sender has just sent arrives after a successor was admitted; it may live on."""
         self._repair()
         sender = self._sender(index, before, 1)
         if sender and (connection := sender.connection):

@@ -12,7 +12,6 @@ GLOSSARY = TOP / "docs/glossary.md"
 SAYS_THEM = {"docs/glossary.md", "tests/unit/test_glossary.py"}
 # What has happened stays as it was said; and the names of others are theirs.
 NOT_OURS = {"debian/changelog", "tests/bench/js/package-lock.json"}
-# Files that still have some. One that has none any more must leave this list.
 MADE = {".git", ".build", ".hypothesis", "__pycache__"}
 """Folders of what is not the project's source."""
 
