@@ -296,11 +296,12 @@ class Machine:
 
         For what no event tells of; else follow() and wait_entry() know sooner.
         """
-        deadline = time.monotonic() + timeout
+        deadline, pause = time.monotonic() + timeout, 0.02
         while not (value := predicate()):
             if time.monotonic() > deadline:
                 raise MachineError(f"not in {timeout} s: {what}{self._excerpt()}")
-            time.sleep(0.02)
+            time.sleep(pause)
+            pause = min(1.5 * pause, 0.5)  # a look starts processes, on a machine that is busy
         return value
 
     # Inside

@@ -81,7 +81,10 @@ class App:
 
     def verdict(self) -> Verdict:
         """What the journal says about this App since it was made; it must have something to say."""
-        whole = check(self._entries())
+        return self._judge(self._entries())
+
+    def _judge(self, entries: list[Entry]) -> Verdict:
+        whole = check(entries)
         lines, runs = whole.lines.get(self.name, ()), whole.runs.get(self.name, ())
         assert lines and runs, f"nothing in the journal about {self.name}"
         faults = tuple(fault for fault in whole.faults if fault.app == self.name)
@@ -98,19 +101,23 @@ class App:
         A takeover needs neither: these are for what ends a chain of takeovers, and come seconds
         later. So this tells of one that should not have waited for them, on a machine of any speed.
         """
+        return self._rescues(self._entries())
+
+    def _rescues(self, entries: list[Entry]) -> list[str]:
         ours = {self.main, self.failover, "receiver.service"}
         return [
             str(entry["MESSAGE"])
-            for entry in self._entries()
+            for entry in entries
             if _is_from_guard(entry, self.name)
             or (entry.get("UNIT") in ours and " timed out" in str(entry.get("MESSAGE")))
         ]
 
     def assert_sound(self, *, rescued: bool = False) -> None:
         """Each count once, in order, one sender at a time; rescued only if that is said."""
-        verdict = self.verdict()
+        entries = self._entries()
+        verdict = self._judge(entries)
         assert not verdict.faults, verdict
-        assert rescued or not self.rescues()
+        assert rescued or not self._rescues(entries)
 
     def _entries(self) -> Sequence[Entry]:
         since = [f"--after-cursor={self._since}"] if self._since else []
