@@ -80,4 +80,13 @@ def test_nothing_else_runs_without_the_package(
         "lint": lambda log: Outcome(passed=1),
     }
     monkeypatch.setattr(steps, "STEPS", planted)
-    assert steps.run_all(["deb", "lint"]) == FAILED
+    assert steps.run_all(["deb", "lint"]) == {"deb": FAILED}
+
+
+def test_the_table_has_each_step_with_its_seconds_and_tests() -> None:
+    outcomes = {"lint": Outcome(passed=7, seconds=70.4), "unit": Outcome(passed=1, failed=2)}
+    assert [line.split() for line in steps.table(outcomes, 71.0).splitlines()] == [
+        ["lint", "70", "s", "7", "passed,", "0", "failed"],
+        ["unit", "0", "s", "1", "passed,", "2", "failed"],
+        ["all", "71", "s", "8", "passed,", "2", "failed"],
+    ]
