@@ -56,7 +56,7 @@ endure: host sendrecv.deb ## broken tokens and full disks, ten minutes each, SUI
 starve: host sendrecv.deb ## five minutes of four busy loops a core, SUITE=trixie or bookworm
 	@$(PYTHON) -m tests.chaos.starve --suite $(SUITE)
 
-faults: host sendrecv.deb ## the part of `make test` at random: 200 faults, troubles that last, starvation
+faults: host sendrecv.deb ## the part of `make test` at random: 120 faults, troubles that last, starvation
 	@$(PYTHON) -m tests.steps chaos-bookworm chaos-trixie
 
 shell: host ## a shell in a throw-away machine, RELEASE=trixie or bookworm, with the package if built
