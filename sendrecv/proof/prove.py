@@ -8,13 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
 from sendrecv.proof.evidence import Booted, Missing, statements
-from sendrecv.proof.judge.verdict import EXIT_STATUS, Judge, Verdict
+from sendrecv.proof.judge.verdict import EXIT_STATUS, VIOLATED, Judge, Verdict
 from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.journalctl import sync
@@ -69,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class Damaged(Exception):
+    """The verdict may be due to entries that journalctl has left out: judge once more."""
+
+    def __init__(self, missing: list[Missing]) -> None:
+        super().__init__()
+        self.missing = missing
+
+
 def main(argv: Sequence[str]) -> int:
     """Run with these arguments; returns the exit status. Raises SendrecvError."""
     arguments = _parser().parse_args(_with_times_attached(argv))
@@ -78,20 +86,27 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
-    """The verdict and notes, of the first reading for which the journal kept its files."""
+    """The verdict and notes, of the first reading that the journal's files stayed for."""
     source = _source(arguments)
     notes = [sync()] if source.live and os.geteuid() == 0 else []
+    damages: list[Missing] = []
     for _ in range(READINGS):
-        with suppress(Vanished):
-            verdict, more = _judged_once(arguments, _source(arguments))
+        try:
+            verdict, more = _judged_once(arguments, _source(arguments), damages)
             return verdict, [note for note in [*notes, *more] if note]
+        except Vanished:
+            continue
+        except Damaged as found:
+            damages = found.missing
     judge = Judge()
     text = f"files of the journal were removed while it was read, {READINGS} times"
     judge.limit([Missing(text, somewhere=True)])
     return judge.verdict(arguments.names), notes
 
 
-def _judged_once(arguments: argparse.Namespace, source: Source) -> tuple[Verdict, list[str]]:
+def _judged_once(
+    arguments: argparse.Namespace, source: Source, damages: list[Missing]
+) -> tuple[Verdict, list[str]]:
     with ExitStack() as held:
         source.hold()
         held.callback(source.held.close)
@@ -99,10 +114,12 @@ def _judged_once(arguments: argparse.Namespace, source: Source) -> tuple[Verdict
         scope = bundle.Scope(tuple(arguments.names), source.scoped)
         judge = Judge(DOTS if arguments.svg else 0)
         notes = _inspect(source, arguments.verify_key)
-        scope.missing += source.missing
+        scope.missing += [*source.missing, *damages]
         writer = held.enter_context(bundle.Writer(arguments.bundle)) if arguments.bundle else None
         _feed(judge, source, scope, writer)
         verdict = judge.verdict(scope.names)
+        if verdict.status == VIOLATED and not damages and (found := holes.damaged(source)):
+            raise Damaged(found)
         if writer:
             digest = writer.finish([f"sendrecv proof: {verdict.status}"])
             notes.append(f"{arguments.bundle}: SHA-256 {digest}")

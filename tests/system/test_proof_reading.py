@@ -24,6 +24,13 @@ while True:
     os.kill(int(sys.argv[1]), 12)
     time.sleep(0.02)
 """
+DAMAGE = """
+import sys
+with open(sys.argv[1], "r+b") as file:
+    place = file.read().index(b'"count": 200, ')
+    file.seek(place - 2000)
+    file.write(bytes(16000))
+"""
 FLOOD = """
 import socket
 stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -133,6 +140,26 @@ def test_a_journal_whose_files_vanish_while_it_is_read_is_no_violation(app: App)
         machine.run("sleep 1")
         for _ in range(6):
             assert proof(machine, as_user="nobody")["verdict"] == "INCONCLUSIVE"
+
+
+def test_a_damaged_file_whose_entries_journalctl_leaves_out_is_no_violation(
+    machine: Machine,
+) -> None:
+    app = App(machine, "x", "SENDRECV_INTERVAL=0.02")
+    app.start()
+    machine.wait_entry(lambda entry: '"count": 300, ' in entry["MESSAGE"], "-u", "receiver")
+    machine.run("journalctl --rotate")
+    with app.counts_from():
+        pass
+    app.stop()
+    assert_proven(proof(machine))
+    (path,) = machine.run("ls /var/log/journal/*/system@*").stdout.split()
+    machine.run(["python3", "-c", DAMAGE, path])
+    assert machine.run("journalctl -u receiver").returncode == 0, "it says nothing"
+    verdict = proof(machine)
+    assert verdict["verdict"] == "INCONCLUSIVE"
+    assert unproven(verdict)["no count missing"] == "INCONCLUSIVE"
+    assert "is damaged" in machine.run("sendrecv proof", check=False).stdout
 
 
 def test_a_flood_of_streams_does_not_hold_it_up(app: App) -> None:

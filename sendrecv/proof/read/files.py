@@ -17,7 +17,7 @@ import contextlib
 import os
 import re
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,10 +66,9 @@ class Held:
             return None
         return _inode(os.fstat(self.descriptors[path]))
 
-    def only(self, prefix: str) -> Held:
-        """Those files whose names begin so. They stay this one's to close."""
-        its = {path: at for path, at in self.descriptors.items() if path.name.startswith(prefix)}
-        return Held(its)
+    def of(self, paths: Iterable[Path]) -> Held:
+        """Only these files. They stay this one's to close."""
+        return Held({path: self.descriptors[path] for path in paths if path in self.descriptors})
 
     def close(self) -> None:
         """Close all of them."""

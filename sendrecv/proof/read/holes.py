@@ -32,11 +32,17 @@ class Header:
     tail: int
     head_time: int
     tail_time: int
+    closed: bool = True
+    """Whether journald has done with it. Of one that it writes, or was killed over, less is true."""
 
     @property
     def of_user(self) -> bool:
         """Whether it is a user's. What is evidence is in the system's."""
-        return Path(self.path).name.startswith("user-")
+        return _is_user(Path(self.path))
+
+
+def _is_user(path: Path) -> bool:
+    return path.name.startswith("user-")
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,12 @@ def headers(source: Source) -> list[Header]:
 def _header(text: str) -> Header | None:
     values = {name: re.search(pattern, text, re.M) for name, pattern in _PATTERNS.items()}
     machine, series, head, tail, head_time, tail_time = values.values()
+    closed = "\nState: ONLINE\n" not in text
     if not (machine and series and head and tail and head_time and tail_time) or head[1] == "0":
         return None
     times = (int(head_time[1], 16), int(tail_time[1], 16))
     path = text.split("\n", 1)[0]
-    return Header(path, machine[1], series[1], int(head[1]), int(tail[1]), *times)
+    return Header(path, machine[1], series[1], int(head[1]), int(tail[1]), *times, closed)
 
 
 def missing(source: Source, found: Iterable[Header]) -> Iterator[Missing]:
@@ -119,7 +126,7 @@ def _holes(source: Source, files: list[Header]) -> Iterator[Missing]:
 
 def _are_of_users(source: Source, numbers: range, since: int, until: int) -> bool:
     """Whether these entries, between two of the system's files, are all in files of users."""
-    users = source.held.only("user-")
+    users = source.held.of(path for path in source.held.descriptors if _is_user(path))
     if not users.descriptors:
         return False
     times = (f"--since={seconds(since)}", f"--until={seconds(until)}")
@@ -169,7 +176,18 @@ def is_volatile(source: Source, found: Iterable[Header]) -> bool:
     return source.live and bool(paths) and all(Path(path).is_relative_to(LIVE[1]) for path in paths)
 
 
+def damaged(source: Source) -> list[Missing]:
+    """Files from which journalctl may have left entries out: of those it says not a word."""
+    closed = [Path(header.path) for header in headers(source) if header.closed]
+    output = replace(source.journalctl, held=source.held.of(closed)).verify()
+    failed = [path for verdict, path, _ in _SEAL.findall(output) if verdict == "FAIL"]
+    return [Missing(f"{path} is damaged (journalctl --verify)", somewhere=True) for path in failed]
+
+
 # Seals
+
+
+_SEAL = re.compile(r"^(PASS|FAIL): (.*)\n(?:=> Validated from .* to (.*), .*\n)?", re.M)
 
 
 def verify(source: Source, key: str) -> list[Seal]:
@@ -183,8 +201,7 @@ def verify(source: Source, key: str) -> list[Seal]:
 
 
 def _seals(output: str) -> Iterator[Seal]:
-    pattern = r"^(PASS|FAIL): (.*)\n(?:=> Validated from .* to (.*), .*\n)?"
-    for verdict, path, until in re.findall(pattern, output, re.M):
+    for verdict, path, until in _SEAL.findall(output):
         if verdict == "FAIL":
             yield Seal(path, f"{path}: its seal is broken or cannot be checked", 0)
         else:

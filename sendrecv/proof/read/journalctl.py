@@ -63,9 +63,10 @@ class Journalctl:
         with self._started([*options, "--output=export"], killed=True) as process:
             return next(checked(cast(Stream, process.stdout), "journalctl", self.missing), None)
 
-    def verify(self, key: str) -> str:
-        """What `--verify` says of each file."""
-        command = ["journalctl", *self.held.options(), "--verify", f"--verify-key={key}"]
+    def verify(self, key: str = "") -> str:
+        """What `--verify` says of each file, and of its seals if there is a key."""
+        with_key = [f"--verify-key={key}"] if key else []
+        command = ["journalctl", *self.held.options(), "--verify", *with_key]
         descriptors = tuple(self.held.descriptors.values())
         if not descriptors:
             return ""
