@@ -33,7 +33,7 @@ class Header:
     head_time: int
     tail_time: int
     closed: bool = True
-    """Whether journald has done with it. Of one that it writes, or was killed over, less is true."""
+    """Whether journald has done with it: not one that it writes, or was killed over."""
 
     @property
     def of_user(self) -> bool:
