@@ -83,7 +83,7 @@ class App:
         """What the journal says about this App since it was made; it must have something to say."""
         return self._judge(self._entries())
 
-    def _judge(self, entries: list[Entry]) -> Verdict:
+    def _judge(self, entries: Sequence[Entry]) -> Verdict:
         whole = check(entries)
         lines, runs = whole.lines.get(self.name, ()), whole.runs.get(self.name, ())
         assert lines and runs, f"nothing in the journal about {self.name}"
@@ -103,7 +103,7 @@ class App:
         """
         return self._rescues(self._entries())
 
-    def _rescues(self, entries: list[Entry]) -> list[str]:
+    def _rescues(self, entries: Sequence[Entry]) -> list[str]:
         ours = {self.main, self.failover, "receiver.service"}
         return [
             str(entry["MESSAGE"])
