@@ -19,10 +19,8 @@ from sendrecv.core.severity import ERROR
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.receiver import loop, start
 from sendrecv.receiver.gateway import Gateway
-from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
-from sendrecv.receiver.mark import Mark
-from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
+from sendrecv.receiver.printing import print_orders
 
 
 def main(notifier: systemd.Notifier) -> NoReturn:
@@ -30,15 +28,14 @@ def main(notifier: systemd.Notifier) -> NoReturn:
     imports.end()
     config = receiver_config(os.environ)
     listener = systemd.listening_socket("receiver")
-    boot = systemd.boot_id()
-    mark = Mark(Path(systemd.runtime_directory()) / "mark", boot)
-    printer = Printer(mark, write_to_stdout, wait_for_stdout)
-    open_ledger = partial(Ledger, Path(systemd.state_directory()), boot)
+    directory = Path(systemd.state_directory())
+    open_ledger = partial(Ledger, directory, systemd.boot_id())
     ledger = start.open_ledger(
-        start.Ports(open_ledger, mark, JournalReader(), printer, notifier, time)
+        start.Ports(open_ledger, start.printed_lines, print_orders, notifier, time)
     )
-    writer = ThreadPoolExecutor(1, "writer")
-    receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer))
+    receiver = loop.Receiver(
+        loop.Ports(ledger, notifier, ThreadPoolExecutor(1, "writer"), print_orders)
+    )
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:
