@@ -131,6 +131,14 @@ def state_directory() -> str:
     return given
 
 
+def runtime_directory() -> str:
+    """The unit's RuntimeDirectory=. Raises StoreUnusable if there is none."""
+    given = os.environ.get("RUNTIME_DIRECTORY")
+    if not given:
+        raise StoreUnusable("RUNTIME_DIRECTORY is not set", "start the unit, or set it by hand")
+    return given
+
+
 def token() -> str:
     """The token: a credential of the unit (the receiver's), or else its standard input.
 

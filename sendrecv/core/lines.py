@@ -44,3 +44,11 @@ def parse_session(line: str) -> Claim | None:
     """Whom such a line is about; None if it is none."""
     match = _SESSION.fullmatch(line.rstrip("\n"))
     return Claim(match[1], match[2], int(match[3]), match[4]) if match else None
+
+
+def unproven_line(order: Print) -> str:
+    """What is said of counts of which nobody can tell whether they were printed."""
+    return (
+        f'unproven {{"appID": "{order.app_id}", "nodeID": "{order.node_id}",'
+        f' "first": {order.first}, "last": {order.last}}}'
+    )

@@ -23,6 +23,8 @@ taken from; "the row" is what is durable of the App. A test walks the table.
     AdmissionAsked    no such App, no room             Refuse(full)                     unchanged
     AdmissionAsked    epoch above the row's            StoreRow Admit(new)              claimed
     AdmissionAsked    epoch above row's, connected     StoreRow Admit(new) CutOff       claimed
+    AdmissionAsked    no such App, epoch too large     Refuse(invalid)                  unchanged
+    AdmissionAsked    epoch too far above the row's    Refuse(invalid)                  unchanged
     AdmissionAsked    epoch, run, node of the row      Admit(same)                      reconnected
     AdmissionAsked    epoch, run, node, connected      Admit(same) CutOff               reconnected
     AdmissionAsked    epoch of the row, another run    Refuse(stale)                    unchanged
@@ -32,6 +34,7 @@ taken from; "the row" is what is durable of the App. A test walks the table.
     ResumeAsked       another connection               Answer(fenced)                   unchanged
     CountsSent        its connection, the next         StoreRow Print Answer(accepted)  counted
     CountsSent        its connection, the first ever   StoreRow Print Answer(accepted)  counted
+    CountsSent        its connection, first too large  Answer(invalid)                  unchanged
     CountsSent        its connection, partly known     StoreRow Print Answer(accepted)  counted
     CountsSent        its connection, all known        Answer(duplicate)                unchanged
     CountsSent        its connection, not the next     Answer(gap)                      unchanged
@@ -58,11 +61,14 @@ from sendrecv.core.receiver_events import (
     StoreRow,
 )
 from sendrecv.core.values import Value
-from sendrecv.core.wire import Refusal, Status
+from sendrecv.core.wire import MAX_EPOCH_STEP, MAX_FIRST, Refusal, Status
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_INVALID = Refuse(Refusal.INVALID)
 
 
 class AppState(Value):
@@ -116,7 +122,9 @@ class ReceiverMachine:
         if app is None:
             if len(self.apps) >= self._max_apps:
                 return [Refuse(Refusal.FULL)]
-            return self._admit(event, None, "")
+            return self._admit(event, None, "") if claim.epoch <= MAX_FIRST else [_INVALID]
+        if claim.epoch > app.row.epoch + MAX_EPOCH_STEP:
+            return [_INVALID]
         if claim.epoch > app.row.epoch:
             return self._admit(event, app.row.last, app.connection)
         ours = (app.row.epoch, app.row.run, app.row.node_id)
@@ -140,6 +148,8 @@ class ReceiverMachine:
             return [Answer(Status.DUPLICATE, have)]
         if have is not None and event.first > have + 1:
             return [Answer(Status.GAP, have)]
+        if have is None and event.first > MAX_FIRST:
+            return [Answer(Status.INVALID, None)]
         row = app.row.replace(last=event.last)
         self._set(event.app_id, app.replace(row=row))
         first = event.first if have is None else have + 1

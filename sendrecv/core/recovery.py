@@ -1,52 +1,159 @@
-"""What the journal's lines tell a receiver that starts: which counts are not printed yet, and, for
-a ledger that was lost, how far each App was.
+"""What the journal tells a receiver that cannot know by itself what was printed.
+
+A receiver that follows another one in the same boot needs none of this: see receiver/mark.py.
+It is for what a power cut leaves, and for a ledger that is new, or older than what was printed.
+
+"Not found in the journal" is not "not printed". A count is printed again only on a positive
+finding: the journal that could hold its line was read completely, and is where lines of that time
+are. Without one, it is not printed again, and the App is named as unproven.
+
+    what the journal has of the App        of the boot                       the span is
+    counts up to the one before it         -                                 printed above those
+    counts up to an earlier one, or none   none, though it has older boots   lost: printed again
+    the same                               ends before the span was opened,  lost: printed again
+                                           and is an earlier boot
+    the same                               reaches over the span's opening,  lost: printed again
+                                           and has other payloads of it
+    the same                               anything else                     unproven
 """
 
 from __future__ import annotations
 
 from sendrecv.core.lines import parse_line, parse_session
 from sendrecv.core.receiver_events import Print, Row
+from sendrecv.core.values import Value
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
+
+MARGIN = 1.0
+"""Seconds by which the journal must reach over the opening of a span: its first line was printed
+within them."""
 
 
-def missing(outbox: Sequence[Print], printed: Iterable[str]) -> list[Print]:
-    """What of `outbox` is not among the lines `printed`: of each App all above its highest count.
-
-    Each App's lines are printed in order, so a receiver that was killed, and a power cut, leave out
-    the last ones. What is not there below them was printed, and has been lost or removed since
-    (journalctl --vacuum-time=): printed again now, it would come after higher counts.
+class Span(Value):
+    """Counts of one App that were accepted one after another, from `opened` on: seconds of the
+    monotonic clock of the boot `boot`; of a ledger of format 1, both are unknown ("" and 0).
     """
-    highest = {order.app_id: -1 for order in outbox}
-    for line in printed:
-        payload = parse_line(line)
-        if payload and payload[2] > highest.get(payload[0], payload[2]):
-            highest[payload[0]] = payload[2]
-    return [
-        order.replace(first=max(order.first, highest[order.app_id] + 1))
-        for order in outbox
-        if order.last > highest[order.app_id]
-    ]
+
+    order: Print
+    boot: str
+    opened: float
 
 
-def rows_of(printed: Iterable[str]) -> list[Row]:
-    """What the lines `printed` tell of each App, for a ledger that was lost: its last count, and
-    the newest run that was admitted. If no line names one, the epoch is 0, below every sender's.
+class Bounds(Value):
+    """The first and last entry that the journal has of a boot: seconds of its monotonic clock."""
+
+    first: float
+    last: float
+
+
+class Known:
+    """What receivers' lines tell of each App: its last count, and the newest run that was admitted.
+
+    Attribute rows: by appID. Of a run that is not told the epoch is 0, below every sender's.
+    Attribute boots: in which payloads were printed.
     """
-    rows: dict[str, Row] = {}
-    for line in printed:
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.boots: set[str] = set()
+
+    def add(self, boot: str, line: str) -> str:
+        """One line, in any order. The App whose payload it is; "" for none."""
         if payload := parse_line(line):
             app_id, node_id, count = payload
-            row = rows.setdefault(app_id, Row(app_id, 0, "0" * 32, node_id, None))
+            row = self.rows.get(app_id) or Row(app_id, 0, "0" * 32, node_id, None)
             if row.last is None or count > row.last:
                 node_id = row.node_id if row.epoch else node_id
-                rows[app_id] = row.replace(node_id=node_id, last=count)
-        elif claim := parse_session(line):
-            row = rows.setdefault(claim.app_id, Row(claim.app_id, 0, "0" * 32, "", None))
+                self.rows[app_id] = row.replace(node_id=node_id, last=count)
+            self.boots.add(boot)
+            return app_id
+        if claim := parse_session(line):
+            row = self.rows.get(claim.app_id) or Row(claim.app_id, 0, "0" * 32, "", None)
             if claim.epoch > row.epoch:
-                rows[claim.app_id] = Row(
+                self.rows[claim.app_id] = Row(
                     claim.app_id, claim.epoch, claim.run, claim.node_id, row.last
                 )
-    return list(rows.values())
+        return ""
+
+
+class Reading(Value):
+    """What was read of the journal: no file of it was renamed, removed or skipped meanwhile.
+
+    known: what the lines tell, the newest ones. since: for each boot, in seconds of its clock, from
+    when on all lines are in it. bounds: of those boots, without those of which the journal has
+    nothing. has_older: whether it has entries of any boot before the one at hand.
+    """
+
+    known: Known
+    since: Mapping[str, float]
+    bounds: Mapping[str, Bounds]
+    has_older: bool
+
+
+class Finding(Value):
+    """orders: what was not printed. unproven: counts of which nobody can tell."""
+
+    orders: list[Print]
+    unproven: list[Print]
+
+
+def unprinted(spans: Iterable[Span], reading: Reading, here: str) -> Finding:
+    """What of the spans was not printed, by the table above. The spans are in order of time.
+    `here`: the boot at hand, whose journal ends only now.
+    """
+    highest = {row.app_id: row.last for row in reading.known.rows.values()}
+    orders: list[Print] = []
+    unproven: list[Print] = []
+    for span in spans:
+        app_id, first = span.order.app_id, span.order.first
+        known = highest.get(app_id)
+        if known is not None and span.order.last <= known:
+            continue
+        is_lost = (known is not None and known >= first - 1) or _is_lost(span, reading, here)
+        start = first if known is None else max(first, known + 1)
+        (orders if is_lost else unproven).append(span.order.replace(first=start))
+        highest[app_id] = span.order.last
+    return Finding(orders, unproven)
+
+
+def above(spans: Iterable[Span], known: Iterable[Row]) -> list[Span]:
+    """What of the spans is above the last count that is known to be printed of its App."""
+    lasts = {row.app_id: row.last for row in known if row.last is not None}
+    found = []
+    for span in spans:
+        first = max(span.order.first, lasts.get(span.order.app_id, -1) + 1)
+        if first <= span.order.last:
+            found.append(span.replace(order=span.order.replace(first=first)))
+    return found
+
+
+def raised(rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:
+    """Those of `known` that are above the ledger's `rows`, in epoch or last count, with the greater
+    of both. Empty: the ledger is not older than what is known.
+    """
+    ours = {row.app_id: row for row in rows}
+    found = []
+    for row in known:
+        mine = ours.get(row.app_id)
+        newest = row if mine is None or row.epoch > mine.epoch else mine
+        lasts = [r.last for r in (row, mine) if r is not None and r.last is not None]
+        merged = newest.replace(last=max(lasts, default=None))
+        if merged != mine:
+            found.append(merged)
+    return found
+
+
+def _is_lost(span: Span, reading: Reading, here: str) -> bool:
+    """Whether the journal would have the span's lines, if a power cut had not taken them."""
+    if not span.boot:
+        return False
+    bounds = reading.bounds.get(span.boot)
+    if bounds is None:
+        return reading.has_older
+    if bounds.first > span.opened or reading.since.get(span.boot, 0.0) > span.opened:
+        return False
+    ends_before = bounds.last < span.opened + MARGIN and span.boot != here
+    return ends_before or span.boot in reading.known.boots

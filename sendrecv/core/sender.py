@@ -30,6 +30,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     OPENING   Connected   -                          RESUMING  Resume
     OPENING   Refused     stale, our epoch or above  OPENING   Disconnect VerifyLock Persist Connect
     OPENING   Refused     stale, below our epoch     DOWN      Disconnect
+    OPENING   Refused     stale, no epoch is left    DOWN      Disconnect Report
     OPENING   Refused     for another reason         DOWN      Disconnect Report
     OPENING   Lost        -                          DOWN      Disconnect Report
     RESUMING  TimePassed  a count is due             RESUMING  Persist
@@ -85,9 +86,9 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.severity import NOTICE, WARNING
+from sendrecv.core.severity import ERROR, NOTICE, WARNING
 from sendrecv.core.values import Value
-from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, Claim, Refusal, Status
+from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 
 MILLISECOND = 1_000_000
 SECOND = 1000 * MILLISECOND
@@ -237,6 +238,8 @@ class SenderMachine:
             return commands + self._report(
                 f"the receiver refuses this sender: {event.reason.value}"
             )
+        if event.epoch >= MAX_EPOCH:
+            return commands + self._report("the receiver has no epoch left for this App")
         if event.epoch >= self.epoch:
             self.epoch = event.epoch + 1
             return [*commands, VerifyLock(), self._persist(), *self._pass_time(now)]
@@ -251,6 +254,8 @@ class SenderMachine:
         if self._trouble:
             self._trouble = ""
             commands.append(Report(NOTICE, f"connected again, count {self.count}"))
+        if self.count >= MAX_COUNT:
+            commands.append(Report(ERROR, "the largest count is reached, counting no more"))
         return [*commands, *self._take_count(now), *self._emit(now)]
 
     def _answered(self, event: Answered, now: int) -> list[SenderCommand]:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 MAX_COUNT = 2**63 - 1
 """The largest count: the largest integer that SQLite, and a journal reader in C, can hold."""
 MAX_EPOCH = 2**63 - 1
+MAX_FIRST = 2**53
+"""The largest first count, and first epoch, of an App that the receiver does not know. One claim
+must not use up what an App can ever have: at one a second it never gets there."""
+MAX_EPOCH_STEP = 2**44
+"""By so much at most a claim may be above the App's epoch: more starts than an App can ever have,
+and more milliseconds than 500 years, for a client whose epoch is the time."""
 MAX_BATCH = 512
 """Payloads in one `count` event: 512 of the longest possible stay below MAX_MESSAGE."""
 MAX_MESSAGE = 131_072

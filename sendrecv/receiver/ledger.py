@@ -1,41 +1,40 @@
-"""The receiver's durable ledger: a row for each App, and the outbox of lines being printed.
+"""The receiver's durable ledger: a row for each App, and the outbox of counts being printed.
 
 SQLite, in WAL mode with synchronous=FULL: one fsync for each group, and a commit that has
 returned survives a power cut (https://www.sqlite.org/wal.html, pragma.html#pragma_synchronous).
 
-The outbox holds spans of counts, in the same transaction as the rows. journald syncs its files to
-disk only every five minutes (journald.conf(5), SyncIntervalSec=), so a span is kept for longer
-than that after it was printed. At the next start, whatever of the spans is not in the journal is
-printed then: see missing().
+Groups are numbered (`serial`), and the orders of the last one are kept (`pending`): a receiver that
+was killed had printed all groups before. How much of the last one it had printed is in mark.py's
+file, which a reboot loses.
 
-How much of the journal must be read for that is in the file `journal-lines` beside the ledger: an
-upper bound of the lines printed since the oldest span was opened, and the boots in which they were,
-written before they are. The boots, since journalctl knows their order by the wall clock at worst.
+The outbox holds spans of counts, in the same transaction as the rows. journald syncs its files to
+disk only every five minutes (journald.conf(5), SyncIntervalSec=), so a span is kept for longer than
+that. After a power cut, what of the spans is not in the journal is printed again: see recovery.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
-from itertools import islice, takewhile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from sendrecv.core.receiver_events import Print, Row
+from sendrecv.core.recovery import Span
 from sendrecv.core.values import Value
 from sendrecv.errors import LedgerBroken, RecordFromFuture
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no state and no pending table; its spans knew neither boot nor time."""
 LOCK_TIMEOUT = 0.2
 """Seconds to wait for a database that another process has locked."""
 SPAN_OPEN = 30.0
 """Seconds for which one span is extended before a new one is begun."""
 SPAN_KEPT = 360.0
 """Seconds for which a span is kept: journald's sync interval and some slack."""
-REBUILT_FROM = 100_000
-"""Lines of the journal from which a lost ledger is made anew, as in journal-tail."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS app (
@@ -44,18 +43,28 @@ CREATE TABLE IF NOT EXISTS app (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
     span INTEGER PRIMARY KEY, app_id TEXT NOT NULL, node_id TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    boot TEXT NOT NULL DEFAULT '', opened REAL NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS pending (
+    place INTEGER PRIMARY KEY, app_id TEXT NOT NULL, node_id TEXT NOT NULL,
     first INTEGER NOT NULL, last INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS state (
+    only INTEGER PRIMARY KEY CHECK (only = 1), identity TEXT NOT NULL, serial INTEGER NOT NULL
+) STRICT;
 """
+_FROM_FORMAT_1 = (
+    "ALTER TABLE outbox ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE outbox ADD COLUMN opened REAL NOT NULL DEFAULT 0",
+)
 
 
-class _Span(Value):
-    """Counts being printed. lines_before: lines ever printed when it was opened."""
+class _Open(Value):
+    """A span of this boot that may still be extended or has to be kept."""
 
     number: int
-    order: Print
-    opened: float
-    lines_before: int
+    span: Span
 
 
 class Ledger:
@@ -64,87 +73,75 @@ class Ledger:
     The lock is what keeps a predecessor that systemd could not kill (state D) from printing the
     lines that its successor has found missing.
 
-    Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock.
-    Attribute is_new: whether there was no ledger.
+    Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock of this boot.
+    Attribute is_new: whether there was no ledger. identity: 32 hexadecimal digits that no other
+    ledger has. serial: the number of the last group. boot: as given.
     """
 
     def __init__(self, directory: Path, boot: str = "") -> None:
-        """`boot`: the ID of this boot, if it is known.
+        """`boot`: the ID of this boot.
 
-        Raises RecordFromFuture; LedgerBroken if it is damaged, and now kept aside: for a new one
-        more of the journal must be read first; BlockingIOError if another process has the lock;
-        sqlite3.Error or OSError if it cannot be opened now.
+        Raises RecordFromFuture; LedgerBroken if it is damaged, and now kept aside; BlockingIOError
+        if another process has the lock; sqlite3.Error or OSError if it cannot be opened now.
         """
         self.path = directory / "ledger.db"
         self.is_new = False
+        self.boot = boot
         self._lock = _locked(directory / "lock")
-        self._bound = LineBound(directory / "journal-lines", boot)
         try:
-            self._bound.add_boot()
-            if not self.path.exists():
-                self._bound.widen()
             self._database = self._open_or_set_aside()
         except BaseException:
             os.close(self._lock)
             raise
+        self.identity, self.serial = self._read_state()
         self._stamped = not self.is_new
-        self._inode = os.stat(self.path).st_ino
-        self._spans: dict[int, _Span] = {}  # by number, which is their order in time
-        self._newest: dict[str, _Span] = {}  # of each App
+        self._files = self._inodes()
+        self._spans: dict[int, _Open] = {}  # by number, which is their order in time
+        self._newest: dict[str, _Open] = {}  # of each App
         self._number = 0
-        self._lines = 0  # printed by this process
+        self._load()
 
     def rows(self) -> list[Row]:
         """The rows of all Apps."""
         query = "SELECT app_id, epoch, run, node_id, last FROM app"
         return [Row(*values) for values in self._database.execute(query)]
 
-    def outbox(self) -> list[Print]:
-        """The spans that an earlier process has left, oldest first."""
-        query = "SELECT app_id, node_id, first, last FROM outbox ORDER BY span"
+    def outbox(self) -> list[Span]:
+        """All spans, oldest first."""
+        query = "SELECT app_id, node_id, first, last, boot, opened FROM outbox ORDER BY span"
+        return [Span(Print(*order), *at) for *order, at in self._rows_of(query, 4)]
+
+    def span_of(self, order: Print) -> Span:
+        """The same counts, as the span that they are in has them."""
+        spans = [span for span in self.outbox() if span.order.app_id == order.app_id]
+        return spans[-1].replace(order=order) if spans else Span(order, self.boot, 0.0)
+
+    def has_older_spans(self) -> bool:
+        """Whether there are spans of other boots."""
+        (number,) = self._database.execute("SELECT count(*) FROM outbox").fetchone()
+        return int(number) > len(self._spans)
+
+    def pending(self) -> list[Print]:
+        """The orders of the last group."""
+        query = "SELECT app_id, node_id, first, last FROM pending ORDER BY place"
         return [Print(*values) for values in self._database.execute(query)]
 
-    def replace_outbox(self, orders: Sequence[Print], now: float) -> None:
-        """Keep only `orders`, which are about to be printed again. Call once, before any more."""
-        lines = _lines_in(orders)
-        spans = self._plan(orders, now)
-        self._bound.grow(lines)
-        if self.outbox():
-            with self._database:
-                self._database.execute("DELETE FROM outbox")
-                self._write_spans(spans)
-        # Whatever is in the outbox from now on is printed in this boot.
-        self._bound.drop_other_boots()
-        self._bound.shrink(lines)
-        self._remember(spans, lines)
-
-    def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> None:
-        """Make a group durable. After sqlite3.Error or OSError nothing of it has happened.
+    def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
+        """Make a group durable: its number. After sqlite3.Error or OSError nothing of it has
+        happened.
 
         Raises LedgerBroken if the database is damaged, or no longer the file at its path.
         """
-        self._verify()
-        lines = _lines_in(orders)
-        spans = self._plan(orders, now)
-        expired = self._expired(now)
-        unconfirmed = self._lines + lines - self._lines_before_oldest(len(expired))
-        self._bound.grow(unconfirmed)
-        try:
-            with self._database:
-                self._write_rows(rows)
-                if expired:
-                    self._database.execute("DELETE FROM outbox WHERE span <= ?", (expired[-1],))
-                self._write_spans(spans)
-                self._stamp()
-        except sqlite3.OperationalError:
-            raise  # disk full, or locked: it may go better next time
-        except sqlite3.DatabaseError as error:
-            raise LedgerBroken(f"{self.path}: {error}") from None
-        self._stamped = True
-        for number in expired:
-            del self._spans[number]
-        self._bound.shrink(unconfirmed)
-        self._remember(spans, lines)
+        return self._commit(rows, orders, now, self._expired(now))
+
+    def settle(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
+        """The same, as the first group of a process: of the spans of other boots, only `orders` are
+        not printed yet. They become spans of this boot.
+        """
+        mine = set(self._spans)
+        query = "SELECT span FROM outbox"
+        others = [number for (number,) in self._database.execute(query) if number not in mine]
+        return self._commit(rows, orders, now, [*others, *self._expired(now)])
 
     def close(self) -> None:
         """Close the database: its write-ahead log is merged into it."""
@@ -153,37 +150,66 @@ class Ledger:
 
     # The outbox.
 
-    def _plan(self, orders: Sequence[Print], now: float) -> list[_Span]:
+    def _rows_of(self, query: str, size: int) -> Iterator[tuple[Any, ...]]:
+        for values in self._database.execute(query):
+            yield (*values[:size], values[size:])
+
+    def _load(self) -> None:
+        """The spans of this boot stay as they are; the clock is the same."""
+        query = "SELECT app_id, node_id, first, last, boot, opened, span FROM outbox ORDER BY span"
+        for *order, (boot, opened, number) in self._rows_of(query, 4):
+            self._number = max(self._number, number)
+            if boot == self.boot and boot:
+                self._remember([_Open(number, Span(Print(*order), boot, opened))])
+
+    def _plan(self, orders: Sequence[Print], now: float) -> list[_Open]:
         """The spans that `orders` extend or open."""
-        spans: dict[str, _Span] = {}
-        closed: list[_Span] = []
+        spans: dict[str, _Open] = {}
+        closed: list[_Open] = []
         number = self._number
         for order in orders:
-            span = spans.get(order.app_id) or self._newest.get(order.app_id)
-            if span and _extends(span, order, now):
-                grown = span.order.replace(last=order.last)
-                spans[order.app_id] = span.replace(order=grown)
+            there = spans.get(order.app_id) or self._newest.get(order.app_id)
+            if there and _extends(there.span, order, now):
+                grown = there.span.order.replace(last=order.last)
+                spans[order.app_id] = there.replace(span=there.span.replace(order=grown))
                 continue
             if order.app_id in spans:
                 closed.append(spans[order.app_id])
             number += 1
-            spans[order.app_id] = _Span(number, order, now, self._lines)
+            spans[order.app_id] = _Open(number, Span(order, self.boot, now))
         return sorted([*closed, *spans.values()], key=lambda span: span.number)
 
-    def _remember(self, spans: Sequence[_Span], lines: int) -> None:
-        for span in spans:
-            self._spans[span.number] = self._newest[span.order.app_id] = span
-            self._number = max(self._number, span.number)
-        self._lines += lines
+    def _remember(self, spans: Iterable[_Open]) -> None:
+        for there in spans:
+            self._spans[there.number] = self._newest[there.span.order.app_id] = there
+            self._number = max(self._number, there.number)
 
     def _expired(self, now: float) -> list[int]:
         limit = now - SPAN_OPEN - SPAN_KEPT
-        old = takewhile(lambda span: span.opened <= limit, self._spans.values())
-        return [span.number for span in old]
+        old = takewhile(lambda there: there.span.opened <= limit, self._spans.values())
+        return [there.number for there in old]
 
-    def _lines_before_oldest(self, expired: int) -> int:
-        oldest = next(islice(self._spans.values(), expired, None), None)
-        return oldest.lines_before if oldest else self._lines
+    def _commit(
+        self, rows: Iterable[Row], orders: Sequence[Print], now: float, gone: Sequence[int]
+    ) -> int:
+        self._verify()
+        spans = self._plan(orders, now)
+        try:
+            with self._database:
+                self._write_rows(rows)
+                self._write_spans(spans, gone)
+                self._write_pending(orders)
+                self._stamp()
+        except sqlite3.OperationalError:
+            raise  # disk full, or locked: it may go better next time
+        except sqlite3.DatabaseError as error:
+            raise LedgerBroken(f"{self.path}: {error}") from None
+        self._stamped = True
+        self.serial += 1
+        for number in gone:
+            self._spans.pop(number, None)
+        self._remember(spans)
+        return self.serial
 
     # The database.
 
@@ -193,26 +219,48 @@ class Ledger:
             [(row.app_id, row.epoch, row.run, row.node_id, row.last) for row in rows],
         )
 
-    def _write_spans(self, spans: Iterable[_Span]) -> None:
+    def _write_spans(self, spans: Iterable[_Open], gone: Iterable[int]) -> None:
         self._database.executemany(
-            "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)",
+            "DELETE FROM outbox WHERE span = ?", [(number,) for number in gone]
+        )
+        self._database.executemany(
+            "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (span.number, span.order.app_id, span.order.node_id, *_bounds(span.order))
-                for span in spans
+                (there.number, *_values(there.span.order), there.span.boot, there.span.opened)
+                for there in spans
             ],
         )
 
+    def _write_pending(self, orders: Iterable[Print]) -> None:
+        self._database.execute("DELETE FROM pending")
+        self._database.executemany(
+            "INSERT INTO pending VALUES (?, ?, ?, ?, ?)",
+            [(place, *_values(order)) for place, order in enumerate(orders)],
+        )
+
     def _stamp(self) -> None:
-        """A ledger is new until its first rows, those of rows_of(), are in it: not before."""
+        """A ledger is new until its first rows are in it: not before."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (self.identity, self.serial + 1)
+        )
         if not self._stamped:
             self._database.execute(f"PRAGMA user_version = {FORMAT}")
 
+    def _read_state(self) -> tuple[str, int]:
+        found = self._database.execute("SELECT identity, serial FROM state").fetchone()
+        return (str(found[0]), int(found[1])) if found else (os.urandom(16).hex(), 0)
+
+    def _inodes(self) -> tuple[int, ...]:
+        """Of the database and its write-ahead log, without which it is an older one."""
+        paths = (self.path, self.path.with_name("ledger.db-wal"))
+        return tuple(os.stat(path).st_ino for path in paths)
+
     def _verify(self) -> None:
         try:
-            inode = os.stat(self.path).st_ino
+            inodes = self._inodes()
         except OSError as error:
-            raise LedgerBroken(f"{self.path}: {error.strerror} while in use") from None
-        if inode != self._inode:
+            raise LedgerBroken(f"{error.filename}: {error.strerror} while in use") from None
+        if inodes != self._files:
             raise LedgerBroken(f"{self.path}: replaced by another file while in use")
 
     def _open_or_set_aside(self) -> sqlite3.Connection:
@@ -235,6 +283,7 @@ class Ledger:
             database.execute("PRAGMA synchronous=FULL")
             self._check(database)
             database.executescript(_SCHEMA)
+            database.execute("SELECT * FROM app").fetchone()  # so the log's file is there
         except BaseException:
             database.close()
             raise
@@ -244,6 +293,8 @@ class Ledger:
         """Raises sqlite3.DatabaseError if the database is damaged."""
         (found,) = database.execute("PRAGMA user_version").fetchone()
         self.is_new = found == 0
+        if found == 1:
+            self._migrate(database)
         if found > FORMAT:
             raise RecordFromFuture(
                 f"{self.path}: ledger has format {found}, this version knows up to {FORMAT}",
@@ -253,77 +304,17 @@ class Ledger:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict.splitlines()[-1])
 
+    @staticmethod
+    def _migrate(database: sqlite3.Connection) -> None:
+        with database:
+            for statement in _FROM_FORMAT_1:
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {FORMAT}")
+
     def _set_aside(self) -> None:
         os.replace(self.path, self.path.with_name("ledger.db.damaged"))
         for suffix in ("-wal", "-shm"):  # they belong to it: a new database must not replay them
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-
-
-class LineBound:
-    """The file that says how many lines of the journal must be read at the next start, and of which
-    boots: "LINES BOOT BOOT...". Without a boot: the last ones of all.
-
-    A bound that is too great costs time, one that is too small would make missing() print lines
-    twice: it grows before the lines are printed, and shrinks after the spans are gone.
-    """
-
-    def __init__(self, path: Path, boot: str = "") -> None:
-        """A file that is missing or unreadable counts as 0."""
-        self._path = path
-        self._boot = boot
-        try:
-            bound, *self._boots = path.read_text(encoding="ascii").split()
-            self._bound = int(bound)
-        except (OSError, ValueError):
-            self._bound, self._boots = 0, []
-
-    def add_boot(self) -> None:
-        """Lines are going to be printed in this boot, too. Raises OSError."""
-        if self._boot and self._boot not in self._boots and self._bound:
-            if self._boots:  # else all boots are read as it is
-                self._boots.append(self._boot)
-                self._write(self._bound)
-
-    def drop_other_boots(self) -> None:
-        """Nothing of any other boot is of interest now. Raises OSError."""
-        if self._boot and self._boots != [self._boot]:
-            self._boots = [self._boot]
-            if self._bound:
-                self._write(self._bound)
-
-    def grow(self, lines: int) -> None:
-        """Make the bound at least `lines`. Raises OSError."""
-        if lines > self._bound:
-            self._write(2 * lines + 100)
-
-    def widen(self) -> None:
-        """The ledger was lost: should this process be killed before a new one is complete, the
-        next one must be told as many lines as this one, of all boots, and with those of sessions.
-        An empty list of boots asks journal-tail for all of that. Raises OSError.
-        """
-        if self._bound:
-            self._boots = []
-            self._write(max(self._bound, REBUILT_FROM))
-
-    def shrink(self, lines: int) -> None:
-        """Make a bound that is far above `lines` smaller. An error is of no consequence."""
-        if self._bound > 8 * lines + 10_000:
-            with contextlib.suppress(OSError):
-                self._write(2 * lines + 100)
-
-    def _write(self, bound: int) -> None:
-        draft = self._path.with_name(self._path.name + ".new")
-        with draft.open("w", encoding="ascii") as file:
-            file.write(" ".join([str(bound), *self._boots]) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-        self._bound = bound
 
 
 def _locked(path: Path) -> int:
@@ -337,14 +328,10 @@ def _locked(path: Path) -> int:
     return lock
 
 
-def _extends(span: _Span, order: Print, now: float) -> bool:
+def _extends(span: Span, order: Print, now: float) -> bool:
     follows = (order.node_id, order.first) == (span.order.node_id, span.order.last + 1)
     return follows and now < span.opened + SPAN_OPEN
 
 
-def _bounds(order: Print) -> tuple[int, int]:
-    return order.first, order.last
-
-
-def _lines_in(orders: Iterable[Print]) -> int:
-    return sum(order.last - order.first + 1 for order in orders)
+def _values(order: Print) -> tuple[str, str, int, int]:
+    return order.app_id, order.node_id, order.first, order.last

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
@@ -29,6 +29,7 @@ from sendrecv.core.receiver_events import (
 )
 from sendrecv.core.severity import ERROR, NOTICE
 from sendrecv.receiver.ledger import Ledger
+from sendrecv.receiver.printing import Printer
 from sendrecv.systemd import Notifier
 
 MAX_APPS = 10_000
@@ -47,15 +48,12 @@ class Connections(Protocol):
 
 
 class Ports(NamedTuple):
-    """All that the loop needs from outside. writer: runs one call at a time, in order.
-
-    print_orders: see printing.py.
-    """
+    """All that the loop needs from outside. writer: runs one call at a time, in order."""
 
     ledger: Ledger
     notifier: Notifier
     writer: Executor
-    print_orders: Callable[[Sequence[Print]], None]
+    printer: Printer
 
 
 class Pending(NamedTuple):
@@ -72,7 +70,7 @@ class Receiver:
         self._ledger = ports.ledger
         self._notifier = ports.notifier
         self._writer = ports.writer
-        self._print_orders = ports.print_orders
+        self._printer = ports.printer
         self._machine = make_machine(ports.ledger.rows(), MAX_APPS)
         self._group: list[Pending] = []
         self._arrived = asyncio.Event()
@@ -149,8 +147,8 @@ class Receiver:
 
     def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
         """In the writer's thread."""
-        self._ledger.commit(rows, orders, now)
-        self._print_orders(orders)
+        serial = self._ledger.commit(rows, orders, now)
+        self._printer.print_group(serial, orders)
 
     def _deliver(
         self, pending: Pending, commands: Iterable[ReceiverCommand], connections: Connections

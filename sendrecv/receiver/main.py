@@ -19,8 +19,10 @@ from sendrecv.core.severity import ERROR
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.receiver import loop, start
 from sendrecv.receiver.gateway import Gateway
+from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
-from sendrecv.receiver.printing import print_orders
+from sendrecv.receiver.mark import Mark
+from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
 
 
 def main(notifier: systemd.Notifier) -> NoReturn:
@@ -28,14 +30,15 @@ def main(notifier: systemd.Notifier) -> NoReturn:
     imports.end()
     config = receiver_config(os.environ)
     listener = systemd.listening_socket("receiver")
-    directory = Path(systemd.state_directory())
-    open_ledger = partial(Ledger, directory, systemd.boot_id())
+    boot = systemd.boot_id()
+    mark = Mark(Path(systemd.runtime_directory()) / "mark", boot)
+    printer = Printer(mark, write_to_stdout, wait_for_stdout)
+    open_ledger = partial(Ledger, Path(systemd.state_directory()), boot)
     ledger = start.open_ledger(
-        start.Ports(open_ledger, start.printed_lines, print_orders, notifier, time)
+        start.Ports(open_ledger, mark, JournalReader(), printer, notifier, time)
     )
-    receiver = loop.Receiver(
-        loop.Ports(ledger, notifier, ThreadPoolExecutor(1, "writer"), print_orders)
-    )
+    writer = ThreadPoolExecutor(1, "writer")
+    receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer))
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:

@@ -1,48 +1,91 @@
-"""The lines of the payloads, to the journal by way of standard output."""
+"""The lines of the payloads, to the journal by way of standard output; and how many are out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import select
+from collections.abc import Callable, Iterator, Sequence
 
 from sendrecv import systemd
 from sendrecv.core.lines import lines_of
 from sendrecv.core.receiver_events import Print
 from sendrecv.core.severity import INFO
 from sendrecv.errors import LedgerBroken
+from sendrecv.receiver.mark import Mark
 
 WHOLE = 16_384
 """Bytes that a stream socket takes in one piece or not at all (one buffer of the kernel's, up to 32
 KiB): a receiver that is killed while it writes leaves no half of a line in the journal."""
 
 
-def print_orders(orders: Iterable[Print]) -> None:
-    """Write the lines of `orders` to standard output, as few whole chunks as it takes.
+class Printer:
+    """Prints groups of the ledger, and keeps the mark: what of the last group is out."""
 
-    Raises LedgerBroken if it does not: they are durable, and the next start will print them.
-    """
-    text = "".join(map(lines_of, orders))
-    # At a severity that nothing else in this unit has: a traceback must not look like payloads.
-    data = text.replace("{", systemd.prefix(INFO, 1) + "{").encode("ascii")
-    try:
-        for chunk in _chunks(data):
-            _write_all(chunk)
-    except OSError as error:
-        raise LedgerBroken(f"standard output: {error.strerror}") from None
+    def __init__(
+        self, mark: Mark, write: Callable[[bytes], None], wait: Callable[[], None]
+    ) -> None:
+        """`write` writes the whole of a chunk, or raises OSError. `wait` returns when it would not
+        block.
+        """
+        self._mark = mark
+        self._write = write
+        self._wait = wait
+
+    def nothing_left(self, serial: int, orders: Sequence[Print]) -> None:
+        """All lines of group number `serial` are out."""
+        self._mark.group(serial, lines_in(orders))
+
+    def print_group(self, serial: int, orders: Sequence[Print]) -> None:
+        """Print the lines of group number `serial`.
+
+        Raises LedgerBroken if it cannot: they are durable, and the next start prints them.
+        """
+        # At a severity that nothing else in this unit has: a traceback must not look like payloads.
+        prefix = systemd.prefix(INFO, 1).encode("ascii")
+        lines = (prefix + line for order in orders for line in _lines(order))
+        written = 0
+        try:
+            self._mark.group(serial, 0)
+            for chunk, count in _chunks(lines):
+                written += count
+                self._wait()  # or a kill while it blocks would leave the chunk in doubt
+                self._mark.intend(written)
+                self._write(chunk)
+                self._mark.done()
+        except OSError as error:
+            raise LedgerBroken(f"standard output: {error.strerror}") from None
 
 
-def _chunks(data: bytes) -> Iterator[bytes]:
-    """`data` in parts of whole lines, each at most WHOLE bytes."""
-    start = 0
-    while start < len(data):
-        end = min(start + WHOLE, len(data))
-        if end < len(data):
-            end = data.rindex(b"\n", start, end) + 1
-        yield data[start:end]
-        start = end
+def lines_in(orders: Sequence[Print]) -> int:
+    """How many lines that are."""
+    return sum(order.last - order.first + 1 for order in orders)
 
 
-def _write_all(chunk: bytes) -> None:
+def _lines(order: Print) -> list[bytes]:
+    return lines_of(order).encode("ascii").splitlines(keepends=True)
+
+
+def _chunks(lines: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Whole lines, together at most WHOLE bytes; and how many they are."""
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if size + len(line) > WHOLE:
+            yield b"".join(chunk), len(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line)
+    if chunk:
+        yield b"".join(chunk), len(chunk)
+
+
+def wait_for_stdout() -> None:
+    """Until standard output takes more."""
+    select.select([], [1], [])
+
+
+def write_to_stdout(chunk: bytes) -> None:
+    """All of it. Raises OSError."""
     left = memoryview(chunk)
     while left:
         left = left[os.write(1, left) :]

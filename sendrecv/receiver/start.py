@@ -1,25 +1,38 @@
-"""The receiver's start: opens the ledger, and prints what an earlier process could not."""
+"""The receiver's start: opens the ledger, and finds out what of its last groups was not printed.
+
+    the ledger ...                          what is printed first
+    goes on where the mark says             the rest of its last group: nobody is asked
+    the same, killed between write and      what the journal does not have of that one chunk
+    mark
+    has no mark: another boot               what the journal does not have of the outbox
+    is older than what was printed          the same; the journal knows its Apps better
+    is new                                  nothing; the journal tells its rows
+
+Where the journal cannot tell, nothing is printed again, and one line says of which Apps.
+"""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from sendrecv.core.lines import unproven_line
 from sendrecv.core.receiver_events import Print, Row
-from sendrecv.core.recovery import missing, rows_of
-from sendrecv.core.severity import ERROR
-from sendrecv.errors import LedgerBroken
+from sendrecv.core.recovery import Finding, Span, above, raised, unprinted
+from sendrecv.core.severity import ERROR, NOTICE, WARNING
+from sendrecv.receiver.journal import Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
+from sendrecv.receiver.mark import Mark, Progress, Standing
+from sendrecv.receiver.printing import Printer, lines_in
 from sendrecv.systemd import Notifier
 
-PRINTED = Path("/run/sendrecv-receiver-journal/printed")
-"""The journal's last lines of this unit, put there by the unit's ExecStartPre=."""
-END = b"end\n"
-"""The last line of a complete file."""
 OPEN_RETRY = 1.0
+NEWEST = 1000
+"""Lines that show whether the ledger is older than what was printed: any newer one would do."""
+REBUILT_FROM = 100_000
+"""Lines of the journal from which a ledger that is lost or old is made anew."""
 
 
 class Clock(Protocol):
@@ -33,75 +46,158 @@ class Clock(Protocol):
 
 
 class Ports(NamedTuple):
-    """All that a start needs from outside. printed: the journal's last lines, see printed_lines().
-
-    open_ledger: see Ledger. print_orders: see printing.py.
-    """
+    """All that a start needs from outside. open_ledger: see Ledger."""
 
     open_ledger: Callable[[], Ledger]
-    printed: Callable[[], Iterable[str]]
-    print_orders: Callable[[Sequence[Print]], None]
+    mark: Mark
+    journal: Journal
+    printer: Printer
     notifier: Notifier
     clock: Clock
 
 
-def open_ledger(ports: Ports) -> Ledger:
-    """The ledger, with nothing left in it that is not printed. Waits while it cannot be used.
-
-    Raises LedgerBroken if another process had it first: what was read of the journal, before this
-    process began, may lack what that one still wrote. The unit starts again and reads it anew.
+class Known(NamedTuple):
+    """What is found out: rows to be raised in the ledger, counts to be printed, and counts of which
+    nobody can tell.
     """
-    waited_for_lock = reported = False
+
+    rows: Sequence[Row] = ()
+    orders: Sequence[Print] = ()
+    unproven: Sequence[Print] = ()
+
+
+def open_ledger(ports: Ports) -> Ledger:
+    """The ledger, with nothing left in it that should be printed. Waits while it cannot be used."""
+    reported = False
     while True:
         try:
             ledger = ports.open_ledger()
-            if waited_for_lock:
-                raise LedgerBroken("ledger: another receiver has just ended", "starting again")
             _prepare(ledger, ports)
         except (sqlite3.OperationalError, OSError) as error:
-            waited_for_lock |= isinstance(error, BlockingIOError)
             if not reported:
-                ports.notifier.log(ERROR, f"ledger: {error}, waiting until it can be used")
+                ports.notifier.log(ERROR, f"ledger: {_words(error)}, waiting until it can be used")
             reported = True
-            ports.notifier.status("waiting for the ledger")
+            ports.notifier.status(f"waiting for the ledger: {_words(error)}")
             ports.clock.sleep(OPEN_RETRY)
         else:
+            if reported:
+                ports.notifier.log(NOTICE, "ledger: it can be used again")
             return ledger
 
 
-def printed_lines() -> Iterator[str]:
-    """The journal's last lines of this unit. Raises FileNotFoundError if nobody has read them,
-    LedgerBroken if not all of them are there: the next start reads them anew.
-    """
-    with PRINTED.open("rb") as printed:
-        printed.seek(max(printed.seek(0, os.SEEK_END) - len(END), 0))
-        if printed.read() != END:
-            raise LedgerBroken(f"{PRINTED}: incomplete", "starting again")
-    with PRINTED.open(encoding="utf-8", errors="replace") as lines:
-        yield from lines
+def _words(error: Exception) -> str:
+    if isinstance(error, BlockingIOError):
+        return "another receiver still has it"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _prepare(ledger: Ledger, ports: Ports) -> None:
     try:
-        _empty_outbox(ledger, ports)
+        _go_on(ledger, _find_out(ledger, ports), ports)
     except BaseException:
         ledger.close()  # or the next attempt would find it locked
         raise
 
 
-def _empty_outbox(ledger: Ledger, ports: Ports) -> None:
-    now = ports.clock.monotonic()
-    if ledger.is_new:
-        ledger.commit(_rows_of_the_journal(ports), [], now)
-    outbox = ledger.outbox()
-    orders = missing(outbox, ports.printed()) if outbox else []
-    ledger.replace_outbox(orders, now)
-    ports.print_orders(orders)
-
-
-def _rows_of_the_journal(ports: Ports) -> list[Row]:
-    """The journal may know more of what was printed than any sender does."""
+def _find_out(ledger: Ledger, ports: Ports) -> Known:
+    standing, progress = ports.mark.compare(ledger.identity, ledger.serial)
     try:
-        return rows_of(ports.printed())
-    except FileNotFoundError:
-        return []  # there never was a receiver here
+        if ledger.is_new:
+            _sync_if_possible(ports)
+            return Known(rows=list(ports.journal.read_all(REBUILT_FROM).known.rows.values()))
+        if standing is Standing.CONTINUES:
+            return _of_the_last_group(ledger, progress, ports)
+        return _of_the_journal(ledger, standing, ports)
+    except Unreadable as error:
+        ports.notifier.log(
+            WARNING, f"the journal cannot be asked what was printed: {error}, ignoring"
+        )
+        return Known(unproven=[] if ledger.is_new else [span.order for span in ledger.outbox()])
+
+
+def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
+    """Make durable what is found out, and print what was not printed."""
+    for order in known.unproven:
+        ports.notifier.log(NOTICE, unproven_line(order))
+    try:
+        ports.mark.open(ledger.identity)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        ports.notifier.log(WARNING, f"{why}, the next start has to ask the journal, ignoring")
+    serial, orders = ledger.serial, list(known.orders)
+    if orders or known.rows or ledger.is_new or ledger.has_older_spans():
+        serial = ledger.settle(known.rows, orders, ports.clock.monotonic())
+        ports.printer.print_group(serial, orders)
+    else:
+        ports.printer.nothing_left(serial, ledger.pending())
+
+
+def _of_the_last_group(ledger: Ledger, progress: Progress, ports: Ports) -> Known:
+    """Its lines up to `written` are out, those above `intended` are not."""
+    pending = ledger.pending()
+    doubtful = _cut(pending, progress.written, progress.intended)
+    rest = _cut(pending, progress.intended, lines_in(pending))
+    if not doubtful:
+        return Known(orders=rest)
+    # All of the chunk, or nothing: its first line tells.
+    first = doubtful[0].replace(last=doubtful[0].first)
+    try:
+        finding = _compare_with_the_journal([ledger.span_of(first)], ledger, ports)
+    except Unreadable as error:
+        ports.notifier.log(WARNING, f"killed while it printed, and {error}, ignoring")
+        finding = Finding([], [first])
+    if finding.orders:
+        return Known(orders=[*doubtful, *rest])
+    return Known(orders=rest, unproven=doubtful if finding.unproven else ())
+
+
+def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
+    """After another boot, or of a ledger that is old."""
+    better: list[Row] = []
+    told = list(ports.journal.read_all(NEWEST).known.rows.values())
+    if standing is Standing.OLD or raised(ledger.rows(), told):
+        _sync_if_possible(ports)
+        told = list(ports.journal.read_all(REBUILT_FROM).known.rows.values())
+        better = raised(ledger.rows(), told)
+        said = f"{len(better)} Apps go on as the journal has them"
+        ports.notifier.log(WARNING, f"ledger: older than what was printed, {said}, ignoring")
+    # What an old ledger has still to print may have been printed since, in another boot.
+    left = above(ledger.outbox(), told)
+    finding = _compare_with_the_journal(left, ledger, ports)
+    return Known(better, finding.orders, finding.unproven)
+
+
+def _sync_if_possible(ports: Ports) -> None:
+    """What the journal is believed about is on disk then: a power cut does not take it away again.
+
+    A journald that is too busy for that can still be read.
+    """
+    with contextlib.suppress(Unreadable):
+        ports.journal.sync()
+
+
+def _compare_with_the_journal(spans: Sequence[Span], ledger: Ledger, ports: Ports) -> Finding:
+    if not spans:
+        return Finding([], [])
+    if any(span.boot == ledger.boot for span in spans):
+        ports.journal.sync()  # what was printed may still be on its way
+    since: dict[str, float] = {}
+    for span in reversed(spans):
+        since[span.boot or "-"] = min(span.opened, since.get(span.boot or "-", span.opened))
+    reading = ports.journal.read_boots(since, {span.order.app_id for span in spans})
+    return unprinted(spans, reading, ledger.boot)
+
+
+def _cut(orders: Sequence[Print], start: int, end: int) -> list[Print]:
+    """The lines number `start` to `end` - 1 of the orders, as orders."""
+    found = []
+    before = 0
+    for order in orders:
+        first = order.first + max(start - before, 0)
+        last = min(order.last, order.first + end - before - 1)
+        if first <= last:
+            found.append(order.replace(first=first, last=last))
+        before += order.last - order.first + 1
+    return found

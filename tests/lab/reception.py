@@ -17,11 +17,13 @@ from typing import IO, Any, ParamSpec, Self, TypeVar
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Ports, Receiver
 from sendrecv.receiver.main import serve
-from sendrecv.receiver.printing import print_orders
+from sendrecv.receiver.mark import Mark
+from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
 from sendrecv.systemd import Notifier
 from tests.peers.peer import Peer
 
 TOKEN = "0123456789abcdef" * 4
+BOOT = "b" * 32
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -55,7 +57,9 @@ class Reception:
             self.address = listener.getsockname()
             self._loop = asyncio.new_event_loop()
             writer = self._held.enter_context(ThreadPoolExecutor(1))
-            ports = Ports(Ledger(self._directory), silent_notifier(), writer, print_orders)
+            mark = Mark(self._directory / "mark", BOOT)
+            printer = Printer(mark, write_to_stdout, wait_for_stdout)
+            ports = Ports(Ledger(self._directory, BOOT), silent_notifier(), writer, printer)
             self.receiver = Receiver(ports)
             work = serve(self.receiver, listener, TOKEN, self._max_connections)
             self._task = self._loop.create_task(work)

@@ -49,11 +49,11 @@
 #ifndef JUDGED /* 0: what is stuck does not matter */
 #define JUDGED 1
 #endif
-#ifndef FORGIVING /* 1: a line may be printed again once the ledger was lost */
-#define FORGIVING 0
+#ifndef NO_MARK
+#define NO_MARK 0
 #endif
-#ifndef MERGED /* 1: the journal is asked for the last counts at each start, not only if the ledger is new */
-#define MERGED 0
+#ifndef BLIND
+#define BLIND 0
 #endif
 
 /* ---- the store ---- */
@@ -182,7 +182,7 @@
 
 #if PRINT_BEFORE_COMMIT
 #define PRINT_AT_ONCE(c) do \
-    :: printed < m_last -> printed++; print(printed) \
+    :: printed < m_last -> printed++; print(printed); mark = printed; intended = printed \
     :: else -> break \
     od
 #define PRINT_LATER(n) skip
@@ -199,6 +199,32 @@
 #define FIRST_UNPRINTED (journal > pruned -> journal : pruned)
 #endif
 
+#if NO_INTENT /* only what is out is marked */
+#define INTEND() intended = printed + 1; mark = printed
+#define INTENDED true
+#define IN_DOUBT_NOTICED 0
+#elif MARKED_TOO_EARLY
+#define INTEND() intended = printed + 1; mark = printed + 1
+#define INTENDED (intended == printed + 1)
+#define IN_DOUBT_NOTICED 1
+#else
+#define INTEND() intended = printed + 1
+#define INTENDED (intended == printed + 1)
+#define IN_DOUBT_NOTICED 1
+#endif
+
+#if NOT_FOUND_IS_NOT_PRINTED
+#define GUESSED(least, most) least
+#else
+#define GUESSED(least, most) most
+#endif
+
+#if OLD_BELIEVED
+#define OLD_NOTICED 0
+#else
+#define OLD_NOTICED 1
+#endif
+
 #if OUTBOX_NOT_KEPT /* until journald has synced */
 #define UNSYNCED 0
 #else
@@ -208,5 +234,6 @@
 #if NOT_REBUILT /* a new ledger knows nothing, though the journal does */
 #define REBUILD() skip
 #else
-#define REBUILD() last = (last < journal -> journal : last)
+#define REBUILD() last = (last < journal -> journal : last); \
+    life = (told > epoch -> told_life : life); epoch = (told > epoch -> told : epoch)
 #endif

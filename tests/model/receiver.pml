@@ -53,8 +53,8 @@ inline decide_any(c) {
 }
 
 inline print(n) {
-    check(printed_twice, n <= journal && !FORGIVEN);
-    check(printed_gap, n > journal + 1);
+    check(printed_twice, n <= journal);
+    check(printed_gap, n > journal + 1 && !unproven);
     journal = n
 }
 
@@ -73,6 +73,11 @@ inline answer(c) {
     :: conn[c].reply == ADMITTED && conn[c].epoch > admitted -> admitted = conn[c].epoch
     :: else
     fi;
+    if
+    :: conn[c].reply == ADMITTED && conn[c].epoch > told ->
+        told = conn[c].epoch; told_life = conn[c].life
+    :: else
+    fi;
     if :: conn[c].state == LEFT -> release(c) :: else -> conn[c].stage = 0 fi;
     if :: !ANY(2) -> phase = GATHERING :: else fi
 }
@@ -89,11 +94,38 @@ inline forget() {
     m_epoch = epoch; m_life = life; m_last = last; m_listened = listened
 }
 
+/* What the mark does not say has to be asked. */
+#define IN_DOUBT (IN_DOUBT_NOTICED && !mark_lost && intended > mark)
+#define IS_OLD   (OLD_NOTICED && (old || (!mark_lost && mark > last)))
+#define ASKS     (is_new || mark_lost || IN_DOUBT || IS_OLD)
+#define READY    (wedged == 0 || NO_LEDGER_LOCK)
+
+/* The journal answers, with all that was written to it. */
+inline ask() {
+    if
+    :: is_new || IS_OLD || (mark_lost && journal > last && OLD_NOTICED) ->
+        REBUILD(); printed = last
+    :: else ->
+        if
+        :: IN_DOUBT -> printed = (journal >= intended -> intended : mark)
+        :: else -> printed = FIRST_UNPRINTED
+        fi
+    fi
+}
+
+/* It does not: nothing is printed again, and that is said. */
+inline guess() {
+    if
+    :: IN_DOUBT && !is_new && !IS_OLD -> unproven = 1; printed = GUESSED(mark, intended)
+    :: else -> unproven = unproven || printed < last; printed = GUESSED(pruned, last)
+    fi
+}
+
 inline start() {
-    if :: is_new || MERGED -> REBUILD() :: else fi;
-    is_new = 0;
+    is_new = 0; old = 0; mark_lost = 0;
     forget();
     if :: printed > last -> printed = last :: else fi;
+    mark = printed; intended = printed;
     phase = PRINTING; up = 1
 }
 
@@ -106,11 +138,13 @@ inline stop_serving() {
 proctype Receiver() {
 end_down:
     if
-    :: d_step { wedged == 0 || NO_LEDGER_LOCK -> printed = FIRST_UNPRINTED; start() }
-#if JOURNAL_READ_BEFORE_LOCK
-    :: d_step { true -> printed = FIRST_UNPRINTED };
+    :: d_step { READY && !ASKS -> printed = mark; start() }
+    :: d_step { READY && ASKS -> ask(); start() }
+    :: d_step { READY && ASKS && BLIND && faults > 0 -> faults--; guess(); start() }
+#if MARK_READ_BEFORE_LOCK
+    :: d_step { !ASKS || IN_DOUBT -> printed = mark };
         if
-        :: d_step { wedged == 0 -> start() }
+        :: d_step { wedged == 0 -> intended = mark; start() }
         :: d_step { wedged > 0 -> printed = 0 }; goto end_down
         fi
 #endif
@@ -118,7 +152,7 @@ end_down:
     :: d_step { is_new && KILL_RECEIVER && faults > 0 -> faults--; is_new = 0 }; goto end_down
 #endif
 #if COMPARE_WITHOUT_SYNC
-    :: d_step { journal > pruned -> printed = journal - 1; start() }
+    :: d_step { READY && ASKS && journal > pruned -> ask(); printed = printed - 1; start() }
 #endif
     fi;
 
@@ -139,9 +173,13 @@ end_serving:
         ROLL_BACK();
         make_unavailable(0); make_unavailable(1); make_unavailable(2);
         phase = ANSWERING }
-    :: d_step { phase == PRINTING && printed < last -> printed++; PRINT_LATER(printed) }
-    :: d_step { phase == PRINTING && printed >= last && ANY(2) -> phase = ANSWERING }
-    :: d_step { phase == PRINTING && printed >= last && !ANY(2) -> phase = GATHERING }
+    :: d_step { phase == PRINTING && printed < last && mark == printed && intended == printed ->
+        INTEND() }
+    :: d_step { phase == PRINTING && printed < last && INTENDED ->
+        printed++; PRINT_LATER(printed) }
+    :: d_step { phase == PRINTING && mark < printed -> mark = printed; intended = printed }
+    :: d_step { phase == PRINTING && printed >= last && mark >= printed && ANY(2) -> phase = ANSWERING }
+    :: d_step { phase == PRINTING && printed >= last && mark >= printed && !ANY(2) -> phase = GATHERING }
     :: d_step { phase == ANSWERING && conn[0].stage == 2 -> answer(0) }
     :: d_step { phase == ANSWERING && conn[1].stage == 2 -> answer(1) }
     :: d_step { phase == ANSWERING && conn[2].stage == 2 -> answer(2) }
@@ -149,7 +187,7 @@ end_serving:
     /* prune: what journald has synced to disk, no sooner */
     :: d_step { POWER && faults > 0 && pruned < journal -> pruned++ }
     :: d_step { KILL_RECEIVER && faults > 0 -> faults--; stop_serving() }; goto end_down
-    :: d_step { WEDGED && faults > 0 && phase == PRINTING && printed < last && wedged == 0 ->
+    :: d_step { WEDGED && faults > 0 && phase == PRINTING && printed < last && INTENDED && wedged == 0 ->
         faults--; wedged = printed + 1; stop_serving() }; goto end_down
     :: atomic { POWER && faults > 0 ->
         faults--;
@@ -157,12 +195,16 @@ end_serving:
         :: journal > UNSYNCED -> journal--
         :: break
         od;
-        d_step { true -> stop_serving() } }; goto end_down
+        d_step { true -> mark_lost = 1; mark = 0; intended = 0; stop_serving() } }; goto end_down
+    :: d_step { NO_MARK && faults > 0 ->
+        faults--; mark_lost = 1; mark = 0; intended = 0; stop_serving() }; goto end_down
     :: d_step { LEDGER && faults > 0 ->
         faults--; ledger_lost = 1; is_new = 1; epoch = 0; life = 0; last = 0; pruned = 0;
         stop_serving() }; goto end_down
-    :: d_step { OLD_LEDGER && faults > 0 && last > 1 ->
-        faults--; ledger_lost = 1; epoch = (epoch > 1 -> epoch - 1 : 1); life = 0; last = last - 1;
+    /* of a group before the last one: it was printed before the next was committed */
+    :: d_step { OLD_LEDGER && faults > 0 && last > 1 && journal >= last - 1 ->
+        faults--; ledger_lost = 1; old = 1;
+        epoch = (epoch > 1 -> epoch - 1 : 1); life = 0; last = last - 1;
         pruned = (pruned < last -> pruned : last);
         stop_serving() }; goto end_down
     od

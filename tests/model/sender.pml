@@ -57,7 +57,7 @@ inline write() {
 inline adopt(n) {
     if
     :: n > 0 ->
-        check(ack_not_durable, n > last && !FORGIVEN);
+        check(ack_not_durable, n > last);
         acked = n;
         count = (count < n -> n : count)
     :: else

@@ -23,16 +23,17 @@
  *   emit                          sendrecv/core/sender.py         SenderMachine._emit
  *   answered                      sendrecv/core/sender.py         SenderMachine._answered
  *   connection ended              sendrecv/core/sender.py         SenderMachine._drop
- *   the journal, once unlocked    systemd/journal-tail            lock_is_free, printed
+ *   the mark                      sendrecv/receiver/mark.py       Mark.compare, Mark.intend, Mark.done
+ *   ask, guess                    sendrecv/receiver/start.py      _find_out
  *   start                         sendrecv/receiver/start.py      open_ledger
- *   FIRST_UNPRINTED               sendrecv/core/recovery.py       missing
- *   REBUILD                       sendrecv/core/recovery.py       rows_of
+ *   FIRST_UNPRINTED               sendrecv/core/recovery.py       unprinted
+ *   REBUILD                       sendrecv/core/recovery.py       raised
  *   decide_claim                  sendrecv/core/receiver.py       ReceiverMachine._decide
  *   decide_resume                 sendrecv/core/receiver.py       ReceiverMachine.handle
  *   decide_counts                 sendrecv/core/receiver.py       ReceiverMachine._accept
  *   commit                        sendrecv/receiver/ledger.py     Ledger.commit
  *   commit fails                  sendrecv/core/receiver.py       ReceiverMachine.rolled_back
- *   print                         sendrecv/receiver/printing.py   print_orders
+ *   print                         sendrecv/receiver/printing.py   Printer.print_group
  *   answer                        sendrecv/receiver/loop.py       Receiver._deliver
  *   prune                         sendrecv/receiver/ledger.py     Ledger._expired
  *
@@ -62,6 +63,8 @@
  *  WEDGED          the receiver is killed inside write(2), which completes later
  *  LEDGER          the receiver dies and its ledger is lost, outbox and all
  *  OLD_LEDGER      the receiver dies and its ledger is replaced by an older copy
+ *  NO_MARK         the receiver dies and its mark, in /run, is lost
+ *  BLIND           a start that asks the journal gets no answer: it is rotated, vacuumed, elsewhere, busy
  *  AGED            no fault: also (2: only) start where two processes came and went unheard by the receiver
  */
 
@@ -113,6 +116,11 @@ bool stored;                    /* the row was changed by this group */
 bool up;
 byte journal;                   /* the last line in it */
 byte wedged;                    /* a line that a killed receiver is still writing */
+byte mark, intended;            /* in /run: the last line that is out, and the one about to be */
+bool mark_lost;
+bool old;                       /* the ledger is older than the mark, or than the journal's last line */
+byte told;                      /* the highest epoch in the journal, of a run that was admitted */
+byte told_life;
 
 /* Not in the system, only for the promises. */
 byte runs;                      /* runs are numbered as they get the lock */
@@ -121,8 +129,7 @@ byte emitted;                   /* the highest count that ever was sent */
 byte admitted;                  /* the highest epoch that ever was told that it is admitted */
 byte listened, m_listened;      /* the last run whose counts were accepted */
 bool record_harmed, ledger_lost;
-/* Not promised to whom lost the ledger: each line once. Still: none left out. */
-#define FORGIVEN (ledger_lost && FORGIVING)
+bool unproven;                  /* a start could not find out what was printed, and has said so */
 
 /* VIOLATIONS. Each has one place where it is checked, except where two ways lead to it. */
 bool accepted_twice;            /* a count accepted again */
@@ -194,7 +201,7 @@ end_world:
 }
 
 active proctype Judge() {
-    atomic { timeout -> check(stuck, journal != N && JUDGED) }
+    atomic { timeout -> check(stuck, journal != N && JUDGED && !unproven) }
 }
 
 init {
@@ -207,6 +214,7 @@ init {
         path = 0; inode[0].slot[0].whole = 1; inode[0].slot[0].epoch = 2;
         inode[0].slot[0].count = 2; inode[0].slot[0].acked = 1;
         epoch = 1; life = 1; last = 1; listened = 1; journal = 1;
+        mark = 1; intended = 1; told = 1; told_life = 1;
         runs = 2; emitted = 1; admitted = 1 }
     fi;
     atomic { run Sender(0); run Sender(1); run Receiver() }

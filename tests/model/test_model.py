@@ -42,10 +42,10 @@ class Case:
         return flags | {"FAULTS": self.faults, "N": self.n, "JUDGED": judged}
 
 
-ALL = "KILL_SENDER KILL_RECEIVER CUT BESIDE UNLINK DAMAGE FULL POWER WEDGED AGED"
+ALL = "KILL_SENDER KILL_RECEIVER CUT BESIDE UNLINK DAMAGE FULL POWER WEDGED AGED NO_MARK BLIND"
 DEATHS = "KILL_SENDER KILL_RECEIVER CUT"
 LOCKS = "KILL_SENDER BESIDE UNLINK AGED"
-RECEIVER = "KILL_RECEIVER CUT FULL POWER WEDGED"
+RECEIVER = "KILL_RECEIVER CUT FULL POWER WEDGED NO_MARK BLIND"
 LEDGER = "KILL_SENDER KILL_RECEIVER CUT BESIDE UNLINK DAMAGE FULL WEDGED AGED"
 
 SUITES = {
@@ -54,7 +54,7 @@ SUITES = {
     "three faults of processes and locks": Case("", LOCKS, 3),
     "three faults of the receiver": Case("", RECEIVER, 3, n=3),
     "a lost ledger": Case("", f"{LEDGER} LEDGER", 2, n=3),
-    "an old ledger": Case("", f"{LEDGER} OLD_LEDGER FORGIVING", 2),
+    "an old ledger": Case("", f"{LEDGER} OLD_LEDGER NO_MARK", 2),
     "no endless execution: any two faults": Case("", ALL, 2, progress=True),
     "no endless execution: a lost ledger": Case("", f"{LEDGER} LEDGER", 2, progress=True),
 }
@@ -105,18 +105,29 @@ CAUGHT = (
     Case("RESUMED_BEFORE_COMMIT", "KILL_RECEIVER CUT", 2, violation="ack_not_durable"),
     Case("NO_ROLL_BACK", "FULL", 1, violation="ack_not_durable"),
     # What is printed.
-    Case("PRINT_BEFORE_COMMIT", "KILL_RECEIVER", 1, violation="printed_twice"),
-    Case("NO_OUTBOX", "KILL_RECEIVER", 1, violation="printed_gap"),
+    Case("PRINT_BEFORE_COMMIT OLD_BELIEVED", "KILL_RECEIVER", 1, violation="printed_twice"),
+    Case("NO_INTENT", "KILL_RECEIVER", 1, violation="printed_twice"),
+    Case("MARKED_TOO_EARLY", "KILL_RECEIVER", 1, violation="printed_gap"),
+    Case("NOT_FOUND_IS_NOT_PRINTED", "KILL_RECEIVER BLIND", 2, violation="printed_twice"),
+    Case("NOT_FOUND_IS_NOT_PRINTED", "NO_MARK BLIND", 2, violation="printed_twice"),
+    Case("OLD_BELIEVED", "OLD_LEDGER", 1, violation="printed_twice"),
+    Case("NO_OUTBOX", "POWER", 1, violation="printed_gap"),
     Case("OUTBOX_NOT_KEPT", "POWER", 1, violation="printed_gap"),
-    Case("NOT_COMPARED", "KILL_RECEIVER", 1, violation="printed_twice"),
-    Case("COMPARE_WITHOUT_SYNC", "KILL_RECEIVER", 1, violation="printed_twice"),
+    Case("NOT_COMPARED", "NO_MARK", 1, violation="printed_twice"),
+    Case("COMPARE_WITHOUT_SYNC", "NO_MARK", 1, violation="printed_twice"),
     Case("NO_LEDGER_LOCK", "WEDGED", 1, violation="printed_twice"),
-    Case("JOURNAL_READ_BEFORE_LOCK", "WEDGED", 1, violation="printed_twice"),
+    Case("MARK_READ_BEFORE_LOCK", "WEDGED", 1, violation="printed_twice"),
     Case("NOT_REBUILT", "LEDGER", 1, violation="printed_twice"),
     Case("REBUILT_LATER", "LEDGER KILL_RECEIVER", 2, n=3, violation="printed_twice"),
 )
 
 REDUNDANT = (
+    Case(
+        "PRINT_BEFORE_COMMIT",
+        "KILL_RECEIVER",
+        2,
+        why="the mark is then above the ledger, and the journal's last count is taken",
+    ),
     Case("NO_VERIFY_AT_COMMIT", LOCKS, 2, why="who lost the lock is fenced, then verifies"),
     Case("NO_VERIFY_AT_RAISE", LOCKS, 2, why="it verifies again before it counts"),
     Case(
@@ -145,8 +156,8 @@ REDUNDANT = (
 )
 
 LIMITS = (
-    # An old copy of the ledger (a backup) is believed: what it does not know is printed again.
-    Case("", "OLD_LEDGER", 1, violation="printed_twice"),
+    # An old copy of the ledger (a backup), and a journal that cannot be asked: nobody knows more.
+    Case("", "OLD_LEDGER BLIND", 2, violation="printed_twice"),
     # The ledger lost, and the journal's newest lines by a power cut: nobody knows them any more.
     Case("", "LEDGER POWER", 2, violation="stuck"),
 )

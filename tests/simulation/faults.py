@@ -230,6 +230,32 @@ class Faults(RuleBasedStateMachine):
     def spoil_ledger(self) -> None:
         self.world.ledger_fails = True
 
+    @rule()
+    def copy_ledger(self) -> None:
+        """A backup of the ledger, as it is now."""
+        self.world.copy_ledger()
+
+    @rule(phase=phases)
+    def put_ledger_back(self, phase: Phase) -> None:
+        """That backup is put back, by somebody who kills the receiver first."""
+        self._until_receiver(phase)
+        self.world.kill_receiver(0)
+        self.world.put_ledger_back()
+
+    @rule(phase=phases, written=st.integers(0, 1), blind=st.booleans())
+    def lose_mark(self, phase: Phase, written: int, blind: bool) -> None:
+        """The receiver is killed, and what it had in /run is lost; perhaps the journal is blind."""
+        self._until_receiver(phase)
+        self.world.kill_receiver(written)
+        self.world.lose_mark()
+        if blind:
+            self.world.blind_journal()
+
+    @rule()
+    def blind_journal(self) -> None:
+        """It is rotated while it is read, vacuumed, elsewhere, or too busy."""
+        self.world.blind_journal()
+
     @rule(phase=phases)
     def remove_ledger(self, phase: Phase) -> None:
         self._until_receiver(phase)

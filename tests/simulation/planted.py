@@ -23,6 +23,7 @@ from sendrecv.core.receiver_events import (
     StoreRow,
 )
 from sendrecv.core.record import Record
+from sendrecv.core.recovery import Finding, Reading, Span
 from sendrecv.core.sender import SenderMachine, State
 from sendrecv.core.sender_events import (
     Emit,
@@ -42,9 +43,9 @@ from sendrecv.errors import LockLost
 from sendrecv.receiver import ledger, start
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Connections, Pending, Receiver
+from sendrecv.receiver.mark import Mark, Progress, Standing
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.store_file import StateFile
-from tests.simulation.receiver import ReceiverProcess
 from tests.simulation.world import Parts
 
 # The sender's machine.
@@ -268,22 +269,15 @@ class AnswersBeforePrint(Receiver):
     """Commits and answers, then prints."""
 
     _left: Sequence[Print] = ()
+    _serial = 0
 
     def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
-        self._ledger.commit(rows, orders, now)
+        self._serial = self._ledger.commit(rows, orders, now)
         self._left = orders
 
     async def _process(self, group: Sequence[Pending], connections: Connections) -> None:
         await super()._process(group, connections)
-        self._writer.submit(self._print_orders, self._left)
-
-
-class PrintsBeforeCommit(Receiver):
-    """Prints, then commits."""
-
-    def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
-        self._print_orders(orders)
-        self._ledger.commit(rows, orders, now)
+        self._writer.submit(self._printer.print_group, self._serial, self._left)
 
 
 class DeliversAfterRollback(Receiver):
@@ -334,35 +328,63 @@ def knows_nothing(ports: start.Ports) -> Ledger:
     return start.open_ledger(ports._replace(open_ledger=opened))
 
 
-class PrintsTheOutboxAgain(ReceiverProcess):
-    """Does not look at the journal."""
-
-    def _journal_tail(self) -> list[str]:
-        super()._journal_tail()
-        return []
+def prints_again(ports: start.Ports) -> Ledger:
+    """Whatever it is not sure of is printed again."""
+    with mock.patch.object(start, "unprinted", all_of_them):
+        return start.open_ledger(ports)
 
 
-class DoesNotWaitForPredecessor(ReceiverProcess):
-    """Reads the journal before its predecessor is gone."""
+def all_of_them(spans: Iterable[Span], _reading: Reading, _here: str) -> Finding:
+    """None of the spans is printed."""
+    return Finding([span.order for span in spans], [])
 
-    def _lock_is_free(self) -> bool:
-        return True
+
+def believes_the_ledger(ports: start.Ports) -> Ledger:
+    """A ledger that is older than what was printed is taken as it is."""
+    with mock.patch.object(start, "raised", lambda *_: []):
+        return start.open_ledger(ports)
+
+
+# The mark, and the printer.
+
+
+class MarksTooEarly(Mark):
+    """Says that a chunk is out before it is."""
+
+    def intend(self, lines: int) -> None:
+        super().intend(lines)
+        self.done()
+
+
+class MarksNoIntent(Mark):
+    """Says only what is out."""
+
+    def intend(self, lines: int) -> None:
+        self._progress = self._progress._replace(intended=lines)
+
+
+class NeverOld(Mark):
+    """Takes each ledger for the one that it was written for."""
+
+    def compare(self, identity: str, serial: int) -> tuple[Standing, Progress]:
+        standing, progress = super().compare(identity, serial)
+        return (Standing.CONTINUES if standing is Standing.OLD else standing), progress
 
 
 # The ledger.
 
 
-class ForgetsTheOutbox(Ledger):
+class ForgetsTheLastGroup(Ledger):
     """Does not look at what was left to print."""
 
-    def outbox(self) -> list[Print]:
+    def pending(self) -> list[Print]:
         return []
 
 
 class KeepsNoOutbox(Ledger):
     """Commits the rows only."""
 
-    def _write_spans(self, spans: object) -> None:
+    def _write_spans(self, spans: object, gone: object) -> None:
         pass
 
 
@@ -373,28 +395,22 @@ class KeepsOutboxOnlyBriefly(Ledger):
         return super()._expired(now + ledger.SPAN_KEPT - 60)
 
 
-class BoundsTooLittle(Ledger):
-    """Has too little of the journal read."""
-
-    def _lines_before_oldest(self, expired: int) -> int:
-        return self._lines
-
-
 class HasNoReceiverLock(Ledger):
     """Does not wait for a predecessor that is still there."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, boot: str) -> None:
         with mock.patch.object(ledger.fcntl, "flock"):
-            super().__init__(directory)
+            super().__init__(directory, boot)
 
 
 class StampsTooSoon(Ledger):
     """Takes itself for complete before the journal's rows are in it."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, boot: str) -> None:
+        super().__init__(directory, boot)
         self._stamped = False
-        self._stamp()
+        with self._database:
+            self._stamp()
 
 
 # The store.
@@ -431,10 +447,12 @@ PLANTED = (
     Parts(receiver=DoesNotRollBack),
     Parts(receiver_loop=AnswersBeforeCommit),
     Parts(receiver_loop=AnswersBeforePrint),
-    Parts(receiver_loop=PrintsBeforeCommit),
     Parts(receiver_loop=DeliversAfterRollback),
     Parts(receiver_loop=LosesTheFirstRow),
-    Parts(receiver_process=PrintsTheOutboxAgain),
-    Parts(ledger=ForgetsTheOutbox),
+    Parts(open_ledger=prints_again),
+    Parts(open_ledger=believes_the_ledger, mark=NeverOld),
+    Parts(mark=MarksTooEarly),
+    Parts(mark=MarksNoIntent),
+    Parts(ledger=ForgetsTheLastGroup),
     Parts(ledger=KeepsNoOutbox),
 )

@@ -115,11 +115,14 @@ class Notifier(systemd.Notifier):
     """A service manager to which nothing needs to be said. pinged: since somebody cleared it."""
 
     # The real one opens a socket.
-    def __init__(self, thread: Thread) -> None:  # pylint: disable=super-init-not-called
+    def __init__(  # pylint: disable=super-init-not-called
+        self, thread: Thread, unproven: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.ping_interval = PING_INTERVAL
         self.pinged = False
         self.is_ready = False
         self._thread = thread
+        self._unproven = unproven
 
     @contextlib.contextmanager
     def at_most(self, seconds: float, error: SendrecvError) -> Iterator[None]:
@@ -137,7 +140,8 @@ class Notifier(systemd.Notifier):
         pass
 
     def log(self, severity: int, text: str) -> None:
-        pass
+        if text.startswith("unproven "):
+            self._unproven(text)
 
     def stopping(self) -> None:
         pass

@@ -1,24 +1,21 @@
 """A simulated receiver process: the real start, loop, machine and ledger (SQLite, its lock, its
 outbox), and what they need from outside.
 
-Stands for receiver/main.py, gateway.py, printing.py, and the unit's journal-tail. Where the unit
-starts anew, a new process is made. asyncio's event loop is the real one too, but for its selector.
+Stands for receiver/main.py and gateway.py. Where the unit starts anew, a new process is made.
+asyncio's event loop is the real one too, but for its selector.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from sendrecv.core.lines import lines_of
 from sendrecv.core.receiver import ReceiverMachine
 from sendrecv.core.receiver_events import (
     AdmissionAsked,
@@ -35,11 +32,14 @@ from sendrecv.core.receiver_events import (
     Row,
     StoreRow,
 )
+from sendrecv.core.recovery import Reading
 from sendrecv.core.sender import SECOND
 from sendrecv.core.wire import Claim, Refusal, Status
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import loop, start
-from sendrecv.receiver.ledger import REBUILT_FROM, Ledger
+from sendrecv.receiver.ledger import Ledger
+from sendrecv.receiver.mark import Mark, Progress
+from tests.simulation.journal import Journal
 from tests.simulation.network import END, Admission, Connection, Message
 from tests.simulation.process import Killed, Notifier, Thread
 
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 MAX_APPS = 100
-LOCK_RETRY = 1.0
 Step = Callable[[], None]
 
 
@@ -59,6 +58,7 @@ class Phase(Enum):
     IDLE = "wait for an event"
     STORING = "commit a group"
     WRITING = "print its lines"
+    MARKING = "mark that they are out"
     ANSWERING = "answer"
 
 
@@ -79,7 +79,7 @@ class ReceiverProcess:
         self._main_thread.about = Phase.STARTING
         self._writer = Writer(world.time)
         self._events = EventLoop(self._main_thread, world.time)
-        self._notifier = Notifier(self._main_thread)
+        self._notifier = Notifier(self._main_thread, self.world.unproven)
         self._loop: loop.Receiver
         self._claims: dict[str, Claim] = {}  # by the connection's name
         self._unprinted: Sequence[Print] = ()  # durable, and not yet printed
@@ -111,9 +111,9 @@ class ReceiverProcess:
         self.dead = True
 
     def kill(self, written: int) -> None:
-        """SIGKILL; of what it is about to write, so many lines have gone out."""
+        """SIGKILL; what it is about to write has gone out, or not (0)."""
         self.dead = True
-        self.world.journal.write(self.writing[:written], self.world.now)
+        self.world.journal.write(self.writing if written else [], self.world.now)
         self.writing = []
         for thread in (self._main_thread, self._writer.thread):
             self._on_cpu(thread, thread.kill)
@@ -138,53 +138,30 @@ class ReceiverProcess:
     # main.py's and printing.py's part.
 
     def _main(self) -> None:
-        while not self._lock_is_free():
-            self.sleep(LOCK_RETRY)
+        mark = type("Watched", (WatchedMark, self.world.parts.mark), {})(self)
+        printer = self.world.parts.printer(mark, self._write, lambda: None)
         ports = start.Ports(
-            self._open_ledger,
-            partial(self._printed_lines, self._journal_tail()),
-            self._print_orders,
-            self._notifier,
-            self,
+            self._open_ledger, mark, WatchedJournal(self), printer, self._notifier, self
         )
         self.pause(Phase.STARTING)
         ledger = self.world.parts.open_ledger(ports)
         machine = type("Watched", (WatchedMachine, self.world.parts.receiver), {"process": self})
         self._loop = self.world.parts.receiver_loop(
-            loop.Ports(ledger, self._notifier, self._writer, self._print_orders), machine
+            loop.Ports(ledger, self._notifier, self._writer, printer), machine
         )
         self.serving = True
+        self.world.ledger_is_lost = False
         self._events.run(self._loop.run(self))
 
-    def _lock_is_free(self) -> bool:
-        lock = os.open(self.world.ledger_directory / "lock", os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(lock)
-        return True
-
-    def _journal_tail(self) -> list[str]:
-        self.world.journal.sync()
-        wanted = self.world.ledger_directory / "journal-lines"
-        count = int(wanted.read_text(encoding="ascii")) if wanted.exists() else 0
-        if not (self.world.ledger_directory / "ledger.db").exists():
-            count = REBUILT_FROM
-        return self.world.journal.lines[-count:] if count else []
-
-    def _printed_lines(self, lines: Sequence[str]) -> Iterable[str]:
-        self.pause(Phase.PREPARING)
-        return lines
-
     def _open_ledger(self) -> Ledger:
+        self.pause(Phase.STARTING)
         opened = type("Watched", (WatchedLedger, self.world.parts.ledger), {})
         self.ledger = cast(WatchedLedger, opened(self))
         return self.ledger
 
-    def _print_orders(self, orders: Sequence[Print]) -> None:
-        self.writing = "".join(map(lines_of, orders)).splitlines()
+    def _write(self, chunk: bytes) -> None:
+        """All of a chunk is out, or nothing: the kernel takes it in one piece."""
+        self.writing = chunk.decode("ascii").splitlines()
         self.pause(Phase.WRITING)
         self.world.journal.write(self.writing, self.world.now)
         self.writing = []
@@ -407,23 +384,60 @@ def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:
         future.set_result(result)
 
 
+class WatchedMark(Mark):
+    """The real mark. Before it is written, the process can be killed."""
+
+    def __init__(self, process: ReceiverProcess) -> None:
+        super().__init__(process.world.run_directory / "mark", process.world.boot)
+        self._process = process
+
+    def _write(self, progress: Progress) -> None:
+        if progress.intended == progress.written and self._process.serving:
+            self._process.pause(Phase.MARKING)
+        super()._write(progress)
+
+
+class WatchedJournal:
+    """The journal, as the receiver asks it."""
+
+    def __init__(self, process: ReceiverProcess) -> None:
+        self._process = process
+
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+        """See Journal."""
+        return self._asked().read_boots(since, wanted)
+
+    def read_all(self, lines: int) -> Reading:
+        """See Journal."""
+        return self._asked().read_all(lines)
+
+    def sync(self) -> None:
+        """See Journal."""
+        self._asked().sync()
+
+    def _asked(self) -> Journal:
+        self._process.pause(Phase.PREPARING)
+        return self._process.world.journal
+
+
 class WatchedLedger(Ledger):
     """The real ledger. What it is asked for is seen, and can fail."""
 
     def __init__(self, process: ReceiverProcess) -> None:
-        super().__init__(process.world.ledger_directory)
+        super().__init__(process.world.ledger_directory, process.world.boot)
         self._process = process
         self._closed = False
         self._is_first = process.ledger is None  # a start may fail once, or it would take too long
 
-    def replace_outbox(self, orders: Sequence[Print], now: float) -> None:
+    def settle(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
         self._pause()
-        super().replace_outbox(orders, now)
+        return super().settle(rows, orders, now)
 
-    def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> None:
+    def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
         self._pause()
-        super().commit(rows, orders, now)
+        serial = super().commit(rows, orders, now)
         self._process.stored(orders)
+        return serial
 
     def close(self) -> None:
         """A process that ends closes it too."""

@@ -8,17 +8,18 @@ from sendrecv.core.sender import SECOND
 from sendrecv.core.sender_events import Connect, Emit
 from tests.simulation.faults import SOON, Faults
 from tests.simulation.planted import (
-    BoundsTooLittle,
     DoesNotExit,
     DoesNotPing,
-    DoesNotWaitForPredecessor,
     DropsCutOff,
     GoesOnAfterStop,
     HasNoReceiverLock,
     KeepsOutboxOnlyBriefly,
+    MarksNoIntent,
+    NeverOld,
     ResumesWithoutLock,
     StampsTooSoon,
     WaitsForEver,
+    believes_the_ledger,
     knows_nothing,
 )
 from tests.simulation.receiver import Phase
@@ -61,14 +62,13 @@ def ledger_lost_and_killed_while_it_is_made_anew(faults: Faults) -> None:
     faults.teardown()
 
 
-def write_that_ends_after_the_journal_was_read(faults: Faults) -> None:
-    """A receiver that could not be killed ends just when its successor has read the journal."""
+def write_that_ends_after_the_start(faults: Faults) -> None:
+    """A receiver that could not be killed ends its write when its successor could have started."""
     faults.begin(apps=1, interval=SECOND)
     faults.calm(duration=3 * SECOND)
     faults.wedge_receiver(phase=Phase.WRITING)
-    faults.world.until(lambda: faults.world.receiver() is not None, SOON)
-    if successor := faults.world.receiver():
-        successor.steps()[0]()
+    # It must wait for that, or it would find that nothing is printed.
+    faults.world.until(lambda: getattr(faults.world.receiver(), "serving", False), SOON)
     faults.free_receivers(written=1)
     faults.teardown()
 
@@ -110,30 +110,46 @@ def silent_connection(faults: Faults) -> None:
     faults.teardown()
 
 
-def one_app_counts_and_the_other_has(faults: Faults) -> None:
-    """The last lines are all of one App when the receiver is killed."""
-    faults.begin(apps=2, interval=0)
-    faults.world.calm(SECOND // 2)
-    faults.hang(index=0, before=None, more=0)
-    faults.world.calm(SECOND // 2)
-    faults.kill_receiver(phase=Phase.IDLE, written=0)
+def backup_put_back(faults: Faults) -> None:
+    """The ledger of some time ago is put back, while the receiver is not there."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.copy_ledger()
+    faults.calm(duration=3 * SECOND)
+    faults.put_ledger_back(phase=Phase.IDLE)
+    faults.teardown()
+
+
+def killed_before_the_mark(faults: Faults) -> None:
+    """A chunk is out, and the receiver is killed before it can mark that."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.kill_receiver(phase=Phase.WRITING, written=1)
+    faults.teardown()
+
+
+def killed_before_the_mark_and_nobody_to_ask(faults: Faults) -> None:
+    """The same, and the journal is blind."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.blind_journal()
+    faults.kill_receiver(phase=Phase.WRITING, written=1)
+    faults.world.calm(2 * SECOND)
     faults.teardown()
 
 
 STORIES = (
+    (backup_put_back, Parts(open_ledger=believes_the_ledger, mark=NeverOld)),
+    (killed_before_the_mark, Parts(mark=MarksNoIntent)),
+    (killed_before_the_mark_and_nobody_to_ask, Parts(mark=MarksNoIntent)),
     (stopped, Parts(sender_loop=DoesNotExit)),
     (stopped_while_the_disk_is_broken, Parts(sender_loop=GoesOnAfterStop)),
     (stopped_while_the_disk_is_broken, Parts(sender_loop=DoesNotPing)),
     (silent_connection, Parts(sender=WaitsForEver)),
     (silent_connection, Parts(receiver_loop=DropsCutOff)),
     (older_run_with_a_backlog, Parts(sender=ResumesWithoutLock)),
-    (
-        write_that_ends_after_the_journal_was_read,
-        Parts(receiver_process=DoesNotWaitForPredecessor),
-    ),
-    (write_that_ends_after_the_journal_was_read, Parts(ledger=HasNoReceiverLock)),
-    (one_app_counts_and_the_other_has, Parts(ledger=BoundsTooLittle)),
+    (write_that_ends_after_the_start, Parts(ledger=HasNoReceiverLock)),
     (power_cut_minutes_later, Parts(ledger=KeepsOutboxOnlyBriefly)),
-    (ledger_lost_before_the_answer, Parts(open_ledger=knows_nothing)),
-    (ledger_lost_and_killed_while_it_is_made_anew, Parts(ledger=StampsTooSoon)),
+    (ledger_lost_before_the_answer, Parts(open_ledger=knows_nothing, mark=NeverOld)),
+    (ledger_lost_and_killed_while_it_is_made_anew, Parts(ledger=StampsTooSoon, mark=NeverOld)),
 )

@@ -9,6 +9,7 @@ nothing else is chosen, so anything can happen late.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from sendrecv.core.wire import Claim
 from sendrecv.receiver import start
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Receiver
+from sendrecv.receiver.mark import Mark
+from sendrecv.receiver.printing import Printer
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.store_file import StateFile
 from tests.simulation.journal import Journal
@@ -55,6 +58,8 @@ class Parts:
     receiver_loop: type[Receiver] = Receiver
     open_ledger: Callable[[start.Ports], Ledger] = start.open_ledger
     ledger: type[Ledger] = Ledger
+    mark: type[Mark] = Mark
+    printer: type[Printer] = Printer
     receiver_process: Callable[[World], ReceiverProcess] = ReceiverProcess
 
 
@@ -79,17 +84,22 @@ class World:
         self.boot = f"{1:032x}"
         self.steps = 0
         self.disk = Disk()
-        self.journal = Journal()
+        self.journal = Journal(self.boot)
         self.witness = Witness()
         self.app_ids = [f"app{number}" for number in range(apps)]
         self.senders: list[SenderProcess] = []
         self.receivers: list[ReceiverProcess] = []
         self.connections: dict[str, Connection] = {}
         self.ledger_fails = False
+        self.ledger_is_lost = False  # or old, and no receiver has served since
         self.erased: set[str] = set()  # lines that neither journal nor ledger have any more
         self._owed: set[str] = set()  # lines that the journal has lost
         self._directory = tempfile.TemporaryDirectory(dir=_memory())
-        self.ledger_directory = Path(self._directory.name)
+        self.ledger_directory = Path(self._directory.name) / "ledger"
+        self.run_directory = Path(self._directory.name) / "run"
+        self.backup = Path(self._directory.name) / "backup"
+        for directory in (self.ledger_directory, self.run_directory, self.backup):
+            directory.mkdir()
         self._runs = self._opened = 0
         batch = SMALL_BATCH if interval else LARGE_BATCH
         self._batch, sender_machine.MAX_BATCH = sender_machine.MAX_BATCH, batch
@@ -241,8 +251,40 @@ class World:
         """Somebody deletes the database, and all that belongs to it."""
         for file in self.ledger_directory.glob("ledger.db*"):
             file.unlink()
-        self.witness.ledger_lost()
-        self._erase()
+        self._lost_ledger()
+
+    def lose_mark(self) -> None:
+        """What the receiver has in /run is lost."""
+        for file in self.run_directory.iterdir():
+            file.unlink()
+
+    def blind_journal(self) -> None:
+        """It cannot be asked. Not if the ledger is lost, too: then nobody knows."""
+        self.journal.blind = not self.ledger_is_lost
+
+    def copy_ledger(self) -> None:
+        """Somebody makes a backup of the ledger, while it is in use."""
+        for file in self.ledger_directory.glob("ledger.db*"):
+            if not file.name.endswith("-shm"):
+                (self.backup / file.name).write_bytes(file.read_bytes())
+
+    def put_ledger_back(self) -> None:
+        """Somebody puts that backup back, while no receiver runs."""
+        if not (self.backup / "ledger.db").exists():
+            return
+        for file in self.ledger_directory.glob("ledger.db*"):
+            file.unlink()
+        for file in self.backup.iterdir():
+            (self.ledger_directory / file.name).write_bytes(file.read_bytes())
+        self._lost_ledger()
+
+    def unproven(self, line: str) -> None:
+        """A receiver has said of counts that nobody can tell whether they were printed."""
+        span = json.loads(line.removeprefix("unproven "))
+        for count in range(span["first"], span["last"] + 1):
+            for node in ("main", "failover"):
+                payload = {"count": count, "appID": span["appID"], "nodeID": node}
+                self.erased.add(json.dumps(payload))
 
     def power_cut(self, kept: int, choices: bytes) -> None:
         """Everything stops; what was not synced may be lost. The next boot has another clock.
@@ -258,10 +300,11 @@ class World:
         self.connections.clear()
         self.receivers.clear()
         self.disk.lose_power(Bytes(choices))
-        self._owed.update(self.journal.lose_power(kept))
+        self.boot = f"{int(self.boot, 16) + 1:032x}"
+        self._owed.update(self.journal.lose_power(kept, self.boot))
         if not (self.ledger_directory / "ledger.db").exists():
             self._erase()
-        self.boot = f"{int(self.boot, 16) + 1:032x}"
+        self.lose_mark()
         self.now = SECOND
 
     def stall(self, duration: int) -> None:
@@ -279,8 +322,9 @@ class World:
         self.journal.pass_time(self.now)
 
     def repair_disks(self) -> None:
-        """The record and the ledger can be written again."""
+        """The record and the ledger can be written again, and the journal can be asked."""
         self.disk.full, self.disk.broken, self.ledger_fails = False, None, False
+        self.journal.blind = False
 
     # The end.
 
@@ -323,6 +367,11 @@ class World:
         """How many connections of the App the receiver wants to keep: the newest."""
         kept = (it for it in self.connections.values() if not it.unwanted)
         return sum(it.admission is Admission.ADMITTED and it.claim.app_id == app_id for it in kept)
+
+    def _lost_ledger(self) -> None:
+        self.ledger_is_lost, self.journal.blind = True, False
+        self.witness.ledger_lost()
+        self._erase()
 
     def _erase(self) -> None:
         """There is no ledger: what the journal has lost and not got back, nobody knows."""

@@ -9,7 +9,7 @@ from tests.system.app import App
 
 KINDS = "service|socket|target|timer|path|slice"
 # What the package makes beside its files.
-MADE = "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver /run/sendrecv-receiver-journal"
+MADE = "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver"
 
 
 @pytest.fixture
@@ -53,7 +53,6 @@ def test_install(bare_machine: Machine) -> None:
         "/etc/sendrecv root:root 755\n"
         "/var/lib/sendrecv sendrecv:sendrecv 700\n"
         "/var/lib/sendrecv-receiver sendrecv-receiver:sendrecv-receiver 700\n"
-        "/run/sendrecv-receiver-journal root:sendrecv-receiver 750\n"
         "/etc/sendrecv/token root:root 600\n"
     )
     assert re.fullmatch(r"[0-9a-f]{64}\n", bare_machine.run("cat /etc/sendrecv/token").stdout)
@@ -156,10 +155,12 @@ def _assert_nothing_runs(machine: Machine) -> None:
 def test_purge_leaves_nothing(machine: Machine, main_app: App) -> None:
     main_app.systemctl("enable", main_app.main)
     with main_app.counts_from("main"):
-        machine.kill("receiver", "KILL")  # so that journal-tail has written its files
+        machine.kill("receiver", "KILL")  # so that there is a mark in /run
     machine.run("apt-get purge -qq sendrecv")
     _assert_nothing_runs(machine)
-    assert machine.run(f"ls -d {MADE} /run/sendrecv", check=False).stdout == ""
+    assert (
+        machine.run(f"ls -d {MADE} /run/sendrecv /run/sendrecv-receiver", check=False).stdout == ""
+    )
     assert machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout == ""
     left = machine.run(
         "find / -xdev '(' -name '*sendrecv*' -o -name 'sender*@*' -o -name 'receiver.s*'"

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -240,50 +239,6 @@ def test_the_receiver(shared: Machine, new_app: MakeApp, fault: str) -> None:
 
 def _await_new_receiver(machine: Machine, old: set[int]) -> None:
     machine.wait_until(lambda: machine.pid("receiver") not in old, "a new receiver")
-
-
-def test_journal_tail_hands_over_the_last_lines(shared: Machine, app: App) -> None:
-    """As many as asked for, to the receiver only; nothing that it plants misleads root."""
-    app.stop()
-    shared.run("systemctl stop receiver.socket receiver; mkdir /root/kept")
-    state, handed = "/var/lib/sendrecv-receiver", "/run/sendrecv-receiver-journal/printed"
-    shared.run(f"mv {state}/* /root/kept")
-    tail = "journalctl -q -o cat -u receiver _TRANSPORT=stdout PRIORITY=6"
-    last, every = (shared.run(f"{tail} -n {number}").stdout for number in (3, 100000))
-    assert last.count("nodeID") == 3 < every.count("nodeID")
-    run = f"rm -f {os.path.dirname(handed)}/failed-starts; /usr/lib/sendrecv/journal-tail"
-    boot = "$(tr -d - < /proc/sys/kernel/random/boot_id)"
-    for planted, expected in (
-        # A lost ledger: Apps that have not counted lately count too, and which runs were admitted.
-        ("echo 3 > $f", every),
-        ("echo 0 > $f", every),
-        ("rm $f", every),
-        ("echo 123456789 > $f", every),
-        ("echo '-n 3' > $f", every),
-        ("rm $f; ln -s /etc/passwd $f", every),
-        ("rm $f; mkfifo $f", every),
-        # With a ledger to compare with, as much as is reasonable; one that its maker did not
-        # finish has left a large number, and no boot.
-        ("touch $(dirname $f)/ledger.db", every),
-        ("rm $f; echo 100000 > $f", every),
-        ("echo 3 > $f", last),
-        ("printf 00000003 > $f", last),
-        (f"echo 3 {boot} > $f", last),
-        (f"echo 3 {32 * '0'} {boot} > $f", last),
-        (f"echo 3 '*' {32 * '0'} > $f", last),  # this boot is always read
-    ):
-        shared.run(f"f={state}/journal-lines; {planted}")
-        shared.run(run)
-        lines = shared.run(f"cat {handed}").stdout.splitlines()
-        payloads = dict.fromkeys(line for line in lines if line.startswith('{"count"'))
-        assert (list(payloads), lines[-1]) == (expected.splitlines(), "end"), planted
-        told = any(line.startswith("session ") for line in lines)
-        assert told is (expected is every), planted
-    shared.run(f"echo 0 > {state}/journal-lines; {run}; ! test -e {handed}")
-    shared.run(f"echo 3 > {state}/journal-lines; {run}")
-    assert shared.run(f"stat -c '%U:%G %a' {handed}").stdout == "root:sendrecv-receiver 640\n"
-    assert shared.run(f"setpriv --reuid=sendrecv cat {handed}", check=False).returncode
-    shared.run(f"rm {state}/*; mv /root/kept/* {state}; systemctl start receiver.socket")
 
 
 # Faults that both halves meet

@@ -34,7 +34,7 @@ from sendrecv.core.receiver_events import (
     StoreRow,
 )
 from sendrecv.core.record import Record
-from sendrecv.core.recovery import missing
+from sendrecv.core.recovery import Bounds, Known, Reading, Span, unprinted
 from sendrecv.core.sender import SECOND, App, SenderMachine
 from sendrecv.core.sender_events import (
     Answered,
@@ -283,7 +283,7 @@ class Explorer:
             if link.accepted and not link.closed:
                 world = world.changed(link.hung_up())
         lines = [line_of("a", "main", count) for count in world.printed]
-        for order in missing(world.outbox, lines):
+        for order in _not_printed(world.outbox, lines):
             world = printed(world, order, world.row.epoch if world.row else 0)
         rows = [world.row] if world.row else []
         return world.replace(receiver=self._machines.receiver(rows, MAX_APPS), outbox=())
@@ -550,3 +550,13 @@ class DoesNotFence(ReceiverMachine):
 def test_a_planted_fault_is_found(machines: Machines) -> None:
     with pytest.raises(AssertionError):
         Search(machines).explore()
+
+
+def _not_printed(outbox: Iterable[Print], lines: Iterable[str]) -> list[Print]:
+    """By a journal that is whole."""
+    known = Known()
+    for line in lines:
+        known.add("b", line)
+    known.boots.add("b")
+    reading = Reading(known, {"b": 0.0}, {"b": Bounds(0.0, 9e9)}, True)
+    return unprinted([Span(order, "b", 0.0) for order in outbox], reading, "here").orders

@@ -149,6 +149,9 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("OPENING", "Refused", "stale, below our epoch"): [
         lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 6))
     ],
+    ("OPENING", "Refused", "stale, no epoch is left"): [
+        lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 2**63 - 1))
+    ],
     ("OPENING", "Refused", "for another reason"): [
         lambda reason=reason: Case(at(State.OPENING), Refused(1, reason, 0))  # type: ignore[misc]
         for reason in Refusal
@@ -304,9 +307,16 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
     ("AdmissionAsked", "no such App, no room"): [claimed(OURS, None, 0)],
     ("AdmissionAsked", "epoch above the row's"): [
         claimed(OURS.replace(epoch=6, run=OTHER, node_id="failover"), AWAY),
-        claimed(OURS.replace(epoch=2**63 - 1), AWAY),
+        claimed(OURS.replace(epoch=5 + 2**44), AWAY),
     ],
     ("AdmissionAsked", "epoch above row's, connected"): [claimed(OURS.replace(epoch=6), HERE)],
+    ("AdmissionAsked", "no such App, epoch too large"): [
+        claimed(OURS.replace(epoch=2**53 + 1), None)
+    ],
+    ("AdmissionAsked", "epoch too far above the row's"): [
+        claimed(OURS.replace(epoch=5 + 2**44 + 1), AWAY),
+        claimed(OURS.replace(epoch=2**63 - 1), HERE),
+    ],
     ("AdmissionAsked", "epoch, run, node of the row"): [claimed(OURS, AWAY)],
     ("AdmissionAsked", "epoch, run, node, connected"): [claimed(OURS, HERE)],
     ("AdmissionAsked", "epoch of the row, another run"): [
@@ -329,6 +339,10 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
     ("CountsSent", "its connection, the first ever"): [
         sent(0, 0, have=None),
         sent(100, 105, have=None),
+    ],
+    ("CountsSent", "its connection, first too large"): [
+        sent(2**53 + 1, 2**53 + 1, have=None),
+        sent(2**63 - 1, 2**63 - 1, have=None),
     ],
     ("CountsSent", "its connection, partly known"): [sent(40, 43)],
     ("CountsSent", "its connection, all known"): [sent(41, 41), sent(0, 41)],

@@ -1,0 +1,144 @@
+"""Questions about the journal, which the receiver may not read itself: a client of journal-reader.
+
+The protocol is in systemd/journal-reader. Nothing is read without a limit, of time and of lines;
+whatever goes wrong is Unreadable, and the receiver then decides without the journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from sendrecv.core.recovery import Bounds, Known, Reading
+
+ADDRESS = "/run/sendrecv-journal.socket"
+PATIENCE = 20.0
+"""Seconds for one reading, with its repetitions."""
+TRIES = 10
+"""How often a reading is repeated because a journal file was renamed or removed meanwhile."""
+MAX_LINES = 1_000_000
+"""Lines that are read of one boot."""
+MAX_LINE = 65_536
+"""Bytes of one line of an answer."""
+
+
+class Unreadable(Exception):
+    """There is no complete reading of the journal. The text says why."""
+
+
+class Journal(Protocol):
+    """What a start asks. Each raises Unreadable.
+
+    A reading is repeated until no journal file was renamed, made or removed meanwhile.
+    """
+
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+        """The boots, in that order, each backwards to so many seconds of its monotonic clock; not
+        more of them than it takes to see a payload of each App in `wanted`.
+        """
+
+    def read_all(self, lines: int) -> Reading:
+        """The last lines of all boots, so many."""
+
+    def sync(self) -> None:
+        """Returns when journald has taken all that was sent to it before."""
+
+
+class JournalReader:
+    """The Journal that asks journal-reader."""
+
+    def __init__(self, address: str = ADDRESS) -> None:
+        self._address = address
+
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+        """See Journal."""
+        return self._read(since, MAX_LINES, set(wanted))
+
+    def read_all(self, lines: int) -> Reading:
+        """See Journal."""
+        return self._read({"-": 0.0}, lines, None)
+
+    def sync(self) -> None:
+        """See Journal."""
+        with self._connected(time.monotonic() + PATIENCE) as ask:
+            list(ask("sync"))
+
+    def _read(self, since: Mapping[str, float], limit: int, wanted: set[str] | None) -> Reading:
+        deadline = time.monotonic() + PATIENCE
+        for _ in range(TRIES):
+            with self._connected(deadline) as ask:
+                before = list(ask("files"))
+                bounds = {boot: found for boot in since if (found := _bounds(ask, boot))}
+                has_older = list(ask("bounds -")) == ["1"]
+            # In a connection of its own, which is ended when enough has been seen.
+            with self._connected(deadline) as ask:
+                known, complete = _lines(ask, since, limit, wanted)
+            with self._connected(deadline) as ask:
+                if list(ask("files")) == before:
+                    return Reading(known, complete, bounds, has_older)
+        raise Unreadable(f"its files changed each of {TRIES} times that they were read")
+
+    @contextlib.contextmanager
+    def _connected(self, deadline: float) -> Iterator[_Session]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                connection.connect(self._address)
+                yield _Session(connection, deadline)
+            except OSError as error:
+                raise Unreadable(f"{self._address}: {error.strerror or error}") from None
+
+
+class _Session:
+    """One connection: call it with a request, and iterate over the lines of the answer."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._answers = connection.makefile("rb")
+
+    def __call__(self, request: str) -> Iterator[str]:
+        self._connection.sendall(f"{request}\n".encode("ascii"))
+        while True:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise Unreadable("it takes too long")
+            self._connection.settimeout(left)
+            line = self._answers.readline(MAX_LINE).decode("utf-8", "replace")
+            if line == "end\n":
+                return
+            if not line.endswith("\n") or line.startswith("failed "):
+                raise Unreadable(line.removeprefix("failed ").strip() or "no answer")
+            yield line[:-1]
+
+
+def _bounds(ask: _Session, boot: str) -> Bounds | None:
+    if boot == "-":
+        return None
+    for line in list(ask(f"bounds {boot}")):
+        first, last = line.split()
+        return Bounds(int(first) / 1e6, int(last) / 1e6)
+    return None
+
+
+def _lines(
+    ask: _Session, since: Mapping[str, float], limit: int, wanted: set[str] | None
+) -> tuple[Known, dict[str, float]]:
+    """What the lines tell; and for each boot, from when on they are all in it."""
+    known, complete = Known(), dict(since)
+    unseen = None if wanted is None else set(wanted)
+    for boot, start in since.items():
+        number = 0
+        for number, line in enumerate(ask(f"lines {boot} {int(start * 1e6)} {limit}"), 1):
+            of_boot, microseconds, text = line.split(" ", 2)
+            seen = known.add(of_boot, text)
+            if unseen is not None and seen in unseen:
+                unseen.discard(seen)
+                if not unseen:
+                    return known, complete
+            if number == limit:
+                complete[boot] = int(microseconds) / 1e6
+    return known, complete

@@ -1,0 +1,281 @@
+"""Each count once, whatever becomes of the journal and of the receiver's state.
+
+An observer outside the journal sees each line that journald was given, also those that the journal
+has lost since. One machine for each test: what is done to it cannot be undone.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.lab.machine import HANG, TOP, Machine
+from tests.system.app import App
+
+KILL = "systemctl kill --signal=KILL --kill-whom=main receiver"
+OBSERVED = "/root/observed"
+STATE, MARK = "/var/lib/sendrecv-receiver", "/run/sendrecv-receiver/mark"
+JOURNALD = "/etc/systemd/journald.conf.d/test.conf"
+RECEIVER = "/etc/systemd/system/receiver.service.d/test.conf"
+
+
+class Observer:
+    """What journald was given, by its own forwarding."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.configure("")
+        machine.put(TOP / "tests/lab/observer.py", "/opt/observer.py")
+        machine.run(
+            f"systemd-run -q --unit=observer -p Restart=always python3 /opt/observer.py {OBSERVED}"
+        )
+
+    def configure(self, journald: str) -> None:
+        """Those settings of journald, and the forwarding."""
+        text = f"[Journal]\nForwardToSyslog=yes\nMaxLevelSyslog=debug\n{journald}"
+        self._machine.write(JOURNALD, text)
+        self._machine.run("systemctl restart systemd-journald")
+
+    def counts(self, app: str) -> list[int]:
+        """The counts of that App, in the order in which they came."""
+        text = self._machine.run(f"grep -ao '{{\"count\".*}}' {OBSERVED} || :").stdout
+        payloads = [json.loads(line) for line in text.splitlines()]
+        return [payload["count"] for payload in payloads if payload["appID"] == app]
+
+    def wait_for_more(self, app: str, more: int = 5, timeout: float = HANG) -> None:
+        """Waits for so many further counts."""
+        before = len(self.counts(app))
+        self._machine.wait_until(
+            lambda: len(self.counts(app)) >= before + more, f"{more} counts of {app}", timeout
+        )
+
+    def assert_once(self, app: str) -> None:
+        """Each count once, in order, none left out."""
+        counts = self.counts(app)
+        assert counts and counts == list(range(counts[0], counts[-1] + 1)), (
+            [pair for pair in zip(counts, counts[1:], strict=False) if pair[1] != pair[0] + 1],
+            self._machine.run("journalctl -q --no-pager -n 60 -o short-precise").stdout,
+        )
+
+
+@contextlib.contextmanager
+def observed(machine: Machine, *apps: str, interval: str = "0.05") -> Iterator[Observer]:
+    """Those Apps, which count meanwhile, each once."""
+    observer = Observer(machine)
+    for app in apps:
+        App(machine, app, f"SENDRECV_INTERVAL={interval}").start()
+    yield observer
+    for app in apps:
+        observer.wait_for_more(app)
+        observer.assert_once(app)
+
+
+# The journal is rotated, vacuumed, or is not where the lines go.
+
+
+def test_rotated_at_random_while_the_receiver_is_killed(machine: Machine) -> None:
+    with observed(machine, "one", "two") as observer:
+        observer.configure("SystemMaxFiles=5000\n")
+        machine.run("for i in $(seq 60); do journalctl --rotate; done", timeout=120)
+        for number in range(12):
+            machine.run(
+                f"{KILL}; sleep 0.{number % 4}{number % 10}; journalctl --rotate; sleep 0.7"
+            )
+
+
+def test_rotated_and_vacuumed_the_last_lines_are_gone(machine: Machine) -> None:
+    with observed(machine, "one", "stopped") as observer:
+        machine.run("systemctl stop sendrecv@stopped.target; sleep 1")
+        for again in (KILL, "systemctl restart receiver", KILL):
+            machine.run(f"journalctl --rotate --vacuum-size=1; {again}")
+            observer.wait_for_more("one")
+        machine.run("systemctl start sender@stopped")
+
+
+ELSEWHERE = {
+    "a file": ("", "StandardOutput=append:/root/lines\n"),
+    "a namespace": ("", "LogNamespace=other\n"),
+    "nowhere": ("Storage=none\n", ""),
+    "memory": ("Storage=volatile\n", ""),
+    "not at that level": ("MaxLevelStore=warning\n", ""),
+}
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_lines_that_are_not_where_the_receiver_could_look(machine: Machine, where: str) -> None:
+    journald, service = ELSEWHERE[where]
+    if where == "a namespace":
+        machine.write("/etc/systemd/journald@other.conf", "[Journal]\nForwardToSyslog=yes\n")
+    with observed(machine, "one") as observer:
+        observer.configure(journald)
+        machine.write(RECEIVER, f"[Service]\n{service}")
+        machine.run("systemctl daemon-reload; systemctl restart receiver")
+        if where in {"a file", "a namespace"}:
+            _assert_once_elsewhere(machine, where)
+        else:
+            for again in (KILL, "systemctl restart receiver", KILL, KILL):
+                machine.run(again)
+                observer.wait_for_more("one")
+        machine.run(f"rm {RECEIVER}; systemctl daemon-reload; systemctl restart receiver")
+        if where in {"a file", "a namespace"}:
+            # What went elsewhere was not observed.
+            machine.run(f"sleep 1; : > {OBSERVED}")
+
+
+def _assert_once_elsewhere(machine: Machine, where: str) -> None:
+    show = {
+        "a file": "cat /root/lines",
+        "a namespace": "journalctl --namespace=other -q -o cat -t receiver",
+    }[where]
+    for again in (KILL, "systemctl restart receiver", KILL, KILL):
+        machine.run(f"{again}; sleep 1.5")
+    lines = machine.run(f"{show} | grep -o '{{\"count\".*}}'").stdout.splitlines()
+    counts = [json.loads(line)["count"] for line in lines]
+    assert len(counts) > 40 and counts == list(range(counts[0], counts[-1] + 1)), counts
+
+
+# Old state.
+
+
+def _copy(machine: Machine) -> None:
+    machine.run(f"cp -a {STATE} /root/copy; cp -a /var/lib/sendrecv /root/records")
+
+
+def _put_back(machine: Machine, *, stop: bool, records: bool = False) -> None:
+    """From the copy: of the receiver's state, or also of the senders' records."""
+    units = "receiver.socket receiver" + (" sendrecv@one.target" if records else "")
+    if stop:
+        machine.run(f"systemctl stop {units}")
+    machine.run(f"rm -rf {STATE}/*; cp -a /root/copy/. {STATE}/")
+    if records:
+        machine.run("rm -rf /var/lib/sendrecv/*; cp -a /root/records/. /var/lib/sendrecv/")
+    if stop:
+        machine.run("systemctl start receiver.socket")
+    if records:
+        machine.run("systemctl start sender@one")
+
+
+def _while_it_runs(machine: Machine) -> None:
+    _put_back(machine, stop=False)
+
+
+def _while_it_is_stopped(machine: Machine) -> None:
+    _put_back(machine, stop=True)
+
+
+def _with_the_records(machine: Machine) -> None:
+    _put_back(machine, stop=True, records=True)
+
+
+def _with_no_mark(machine: Machine) -> None:
+    machine.run("systemctl stop receiver.socket receiver")
+    machine.run(f"rm -rf {STATE}/* {MARK}; cp -a /root/copy/. {STATE}/")
+    machine.run("systemctl start receiver.socket")
+
+
+def _without_its_log(machine: Machine) -> None:
+    machine.run(f"rm {STATE}/ledger.db-wal")
+
+
+def _killed_without_its_log(machine: Machine) -> None:
+    machine.run(f"systemctl kill -s STOP receiver; rm {STATE}/ledger.db-wal; {KILL}")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _while_it_runs,
+        _while_it_is_stopped,
+        _with_the_records,
+        _with_no_mark,
+        _without_its_log,
+        _killed_without_its_log,
+    ],
+    ids=lambda harm: harm.__name__.strip("_"),
+)
+def test_old_state_is_not_believed(machine: Machine, harm: Callable[[Machine], None]) -> None:
+    with observed(machine, "one") as observer:
+        _copy(machine)
+        observer.wait_for_more("one", 30)
+        machine.run("systemctl stop sender@one")  # from here on another nodeID counts
+        observer.wait_for_more("one", 30)
+        harm(machine)
+        observer.wait_for_more("one", 30)
+    epochs = machine.run("journalctl -q -o cat -u receiver | grep -o 'epoch\": [0-9]*'").stdout
+    numbers = [int(line.split()[1]) for line in epochs.splitlines()]
+    assert numbers == sorted(set(numbers)), numbers
+
+
+# The start does not hang on journald.
+
+
+def test_a_flood_holds_up_nobody(machine: Machine) -> None:
+    """journald forwards not all of a flood, so its own journal is the witness here."""
+    machine.put(TOP / "tests/lab/flood.py", "/opt/flood.py")
+    app = App(machine, "one", "SENDRECV_INTERVAL=0.2")
+    app.start()
+    flood = "systemd-run -q --uid=nobody --unit=flood{} python3 /opt/flood.py"
+    machine.run("; ".join(flood.format(number) for number in range(3)))
+    time.sleep(2)
+    for _ in range(3):
+        with app.counts_from():  # the flood takes nearly all of two cores
+            machine.run(KILL)
+    assert machine.show("flood0", "ActiveState") == "active"
+    machine.run("systemctl stop flood0 flood1 flood2; journalctl --sync", timeout=120)
+    app.assert_sound()
+
+
+def test_a_full_run_directory_keeps_nobody_from_starting(machine: Machine) -> None:
+    with observed(machine, "one") as observer:
+        machine.run("mount -o remount,size=8m /run; dd if=/dev/zero of=/run/filler bs=64k || :")
+        for _ in range(3):
+            machine.run(KILL)
+            observer.wait_for_more("one")
+        machine.run(f"rm {MARK}; systemctl restart receiver; {KILL}")
+        observer.wait_for_more("one")
+        machine.run("rm /run/filler")
+
+
+def test_files_of_another_user_are_named_and_waited_for(machine: Machine) -> None:
+    with observed(machine, "one") as observer:
+        machine.run(f"chown root: {STATE}/*; {KILL}")
+        said = machine.wait_entry(
+            lambda entry: "waiting until it can be used" in str(entry.get("MESSAGE")),
+            "SYSLOG_IDENTIFIER=receiver",
+        )
+        assert f"{STATE}/lock: Permission denied" in said["MESSAGE"]
+        time.sleep(3)
+        lines = machine.run("journalctl -q -o cat -u receiver -p warning | grep -c waiting").stdout
+        assert int(lines) == 1
+        machine.run(f"chown sendrecv-receiver: {STATE}/*")
+        observer.wait_for_more("one")
+
+
+# Who asks the journal.
+
+
+def test_only_the_receiver_may_ask_the_journal(machine: Machine) -> None:
+    App(machine, "one").start()
+    reader = "/run/sendrecv-journal.socket"
+    assert machine.run(f"stat -c '%U %a' {reader}").stdout == "sendrecv-receiver 600\n"
+    ask = f"""python3 -c "
+import socket
+s = socket.socket(socket.AF_UNIX); s.connect('{reader}'); s.settimeout(20)
+s.sendall(b'REQUEST\\n'); f = s.makefile()
+for line in f:
+    print(line, end='')
+    if line.startswith(('end', 'failed')): break
+" """
+    as_receiver = f"setpriv --reuid=sendrecv-receiver --clear-groups {ask}"
+    assert machine.run(f"setpriv --reuid=sendrecv --clear-groups {ask}", check=False).returncode
+    said = {
+        request: machine.run(as_receiver.replace("REQUEST", request)).stdout
+        for request in ("files", "lines - 0 2", "sync", "lines /etc 0 2", "bounds x", "", "x" * 300)
+    }
+    assert "/system.journal:" in said["files"] and said["files"].endswith("\nend\n")
+    assert said["lines - 0 2"].count('"count"') == 2
+    assert said["sync"] == "end\n"
+    for request in ("lines /etc 0 2", "bounds x", "", "x" * 300):
+        assert said[request].startswith("failed no such request"), request

@@ -1,0 +1,127 @@
+"""What a start makes of the journal, by the table in the header of recovery.py."""
+
+import pytest
+
+from sendrecv.core.lines import line_of, session_line
+from sendrecv.core.receiver_events import Print, Row
+from sendrecv.core.recovery import Bounds, Finding, Known, Reading, Span, raised, unprinted
+
+HERE, BEFORE, LONG_AGO = "h" * 32, "b" * 32, "a" * 32
+
+
+def span(first: int, last: int, *, app: str = "a", boot: str = BEFORE, opened: float = 100) -> Span:
+    return Span(Print(app, "main", first, last), boot, opened)
+
+
+def read(
+    *counts: tuple[str, str, int],
+    bounds: tuple[float, float] | None = (0.0, 500.0),
+    since: float = 0.0,
+    boot: str = BEFORE,
+    has_older: bool = True,
+) -> Reading:
+    """A reading that has these payloads (boot, App, count)."""
+    known = Known()
+    for of_boot, app, count in counts:
+        known.add(of_boot, line_of(app, "main", count))
+    there = {boot: Bounds(*bounds)} if bounds else {}
+    return Reading(known, {boot: since}, there, has_older)
+
+
+def again(*orders: tuple[int, int]) -> Finding:
+    return Finding([Print("a", "main", *order) for order in orders], [])
+
+
+def unproven(*orders: tuple[int, int]) -> Finding:
+    return Finding([], [Print("a", "main", *order) for order in orders])
+
+
+CASES: dict[str, tuple[list[Span], Reading, Finding]] = {
+    "all is there": ([span(1, 3)], read((BEFORE, "a", 3)), again()),
+    "the end is missing": ([span(1, 5)], read((BEFORE, "a", 2)), again((3, 5))),
+    "several spans": ([span(1, 5), span(6, 9)], read((BEFORE, "a", 4)), again((5, 5), (6, 9))),
+    "the one before is there": ([span(5, 9)], read((LONG_AGO, "a", 4)), again((5, 9))),
+    "only an earlier one is there, and payloads of the boot": (
+        [span(5, 9)],
+        read((LONG_AGO, "a", 2), (BEFORE, "b", 7)),
+        again((5, 9)),
+    ),
+    "only an earlier one is there, and nothing of the boot's payloads": (
+        [span(5, 9)],
+        read((LONG_AGO, "a", 2)),
+        unproven((5, 9)),
+    ),
+    "lines go elsewhere": ([span(1, 3)], read(), unproven((1, 3))),
+    "lost with all of the boot's end": ([span(1, 3)], read(bounds=(0.0, 99.0)), again((1, 3))),
+    "lost with all of the boot": ([span(1, 3)], read(bounds=None), again((1, 3))),
+    "a journal that is not kept": (
+        [span(1, 3)],
+        read(bounds=None, has_older=False),
+        unproven((1, 3)),
+    ),
+    "vacuumed": ([span(1, 3)], read((BEFORE, "b", 7), bounds=(101.0, 500.0)), unproven((1, 3))),
+    "not read so far back": (
+        [span(1, 3)],
+        read((BEFORE, "b", 7), since=101.0),
+        unproven((1, 3)),
+    ),
+    "another App's lines are there": ([span(1, 3)], read((BEFORE, "b", 7)), again((1, 3))),
+    "format 1, seen": ([span(3, 5, boot="", opened=0)], read((HERE, "a", 4)), again((5, 5))),
+    "format 1, not seen": (
+        [span(3, 5, boot="", opened=0)],
+        read((HERE, "b", 4)),
+        unproven((3, 5)),
+    ),
+    "this boot's journal ends only now": (
+        [span(1, 3, boot=HERE)],
+        read(bounds=(0.0, 100.1), boot=HERE),
+        unproven((1, 3)),
+    ),
+    "this boot, and payloads of it": (
+        [span(1, 3, boot=HERE)],
+        read((HERE, "b", 7), bounds=(0.0, 100.1), boot=HERE),
+        again((1, 3)),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_printed_again(case: str) -> None:
+    spans, reading, finding = CASES[case]
+    assert unprinted(spans, reading, HERE) == finding
+
+
+def test_what_lines_tell() -> None:
+    newest = Row("a", 7, "7" * 32, "failover", 3)
+    older = newest.replace(epoch=6, run="6" * 32, node_id="main", last=None)
+    lines = [*(session_line(row) for row in (older, newest)), line_of("a", "main", 4), "noise"]
+    lines += [line_of("b", "main", 0), "session {}", session_line(newest) + "x"]
+    for order in (lines, lines[::-1]):
+        known = Known()
+        apps = [known.add(HERE, line) for line in order]
+        assert known.rows["a"] == newest.replace(last=4) and known.boots == {HERE}
+        assert known.rows["b"] == Row("b", 0, "0" * 32, "main", 0)
+        assert set(apps) == {"a", "b", ""}
+
+
+MINE = Row("a", 5, "5" * 32, "main", 41)
+
+
+@pytest.mark.parametrize(
+    ("known", "better"),
+    [
+        (MINE, []),
+        (MINE.replace(last=40), []),
+        (MINE.replace(epoch=4, run="4" * 32), []),
+        (MINE.replace(epoch=0, run="0" * 32), []),
+        (MINE.replace(last=42), [MINE.replace(last=42)]),
+        (MINE.replace(epoch=0, run="0" * 32, last=42), [MINE.replace(last=42)]),
+        (
+            MINE.replace(epoch=6, run="6" * 32, node_id="failover", last=None),
+            [MINE.replace(epoch=6, run="6" * 32, node_id="failover")],
+        ),
+        (MINE.replace(app_id="b"), [MINE.replace(app_id="b")]),
+    ],
+)
+def test_an_old_ledger_is_raised_to_what_is_known(known: Row, better: list[Row]) -> None:
+    assert raised([MINE], [known]) == better

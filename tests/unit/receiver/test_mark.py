@@ -1,0 +1,66 @@
+"""The mark, by the table in its header."""
+
+from pathlib import Path
+
+import pytest
+
+from sendrecv.receiver.mark import Mark, Progress, Standing
+
+BOOT, LEDGER, OTHER = "b" * 32, "1" * 32, "2" * 32
+
+
+def written(path: Path, serial: int = 7) -> Mark:
+    mark = Mark(path, BOOT)
+    mark.open(LEDGER)
+    mark.group(serial, 0)
+    return mark
+
+
+@pytest.mark.parametrize(
+    ("identity", "serial", "standing", "progress"),
+    [
+        (LEDGER, 7, Standing.CONTINUES, Progress(7, 9, 4)),
+        (LEDGER, 8, Standing.CONTINUES, Progress(8, 0, 0)),
+        (LEDGER, 6, Standing.OLD, Progress(6, 0, 0)),
+        (LEDGER, 9, Standing.UNKNOWN, Progress(9, 0, 0)),
+        (OTHER, 7, Standing.OLD, Progress(7, 0, 0)),
+    ],
+)
+def test_what_a_mark_says_of_a_ledger(
+    tmp_path: Path, identity: str, serial: int, standing: Standing, progress: Progress
+) -> None:
+    mark = written(tmp_path / "mark")
+    mark.intend(4)
+    mark.done()
+    mark.intend(9)
+    assert Mark(tmp_path / "mark", BOOT).compare(identity, serial) == (standing, progress)
+
+
+def test_without_a_mark_nothing_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "mark"
+    unknown = (Standing.UNKNOWN, Progress(7, 0, 0))
+    assert Mark(path, BOOT).compare(LEDGER, 7) == unknown
+    path.write_bytes(b"short")
+    assert Mark(path, BOOT).compare(LEDGER, 7) == unknown
+    written(path)
+    assert Mark(path, "c" * 32).compare(LEDGER, 7) == unknown  # another boot's
+
+
+def test_a_mark_that_cannot_be_written_is_removed(tmp_path: Path) -> None:
+    """An old one would say that nothing of the last group is printed."""
+    path = tmp_path / "mark"
+    path.symlink_to("/dev/full")
+    mark = written(path)
+    assert not path.is_symlink()
+    mark.group(8, 0)  # and it goes on without
+
+
+def test_what_is_written_stays_the_same_size(tmp_path: Path) -> None:
+    path = tmp_path / "mark"
+    mark = written(path)
+    size = path.stat().st_size
+    for serial in range(8, 20):
+        mark.group(serial, 3)
+        mark.intend(2**40)
+        mark.done()
+    assert path.stat().st_size == size < 128
