@@ -85,7 +85,7 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.severity import NOTICE, WARNING
+from sendrecv.core.errors import NOTICE, WARNING
 from sendrecv.core.values import Value
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, Claim, Refusal, Status
 

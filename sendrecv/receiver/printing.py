@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from sendrecv import systemd
 from sendrecv.core.lines import lines_of
 from sendrecv.core.receiver_events import Print
-from sendrecv.core.severity import INFO
+from sendrecv.core.errors import INFO
 from sendrecv.errors import LedgerBroken
 
 WHOLE = 16_384

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import missing, rows_of
-from sendrecv.core.severity import ERROR
+from sendrecv.core.errors import ERROR
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.systemd import Notifier
