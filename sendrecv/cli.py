@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 
 from sendrecv import __version__
-from sendrecv.core.errors import quoted
-from sendrecv.core.severity import ERROR
+from sendrecv.core.errors import ERROR, quoted
 from sendrecv.errors import DONE, FAULT, INTERRUPTED, SendrecvError, UsageError
 
 TYPE_CHECKING = False  # see values.py

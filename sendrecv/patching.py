@@ -11,9 +11,8 @@ that has no effect.
 
 from __future__ import annotations
 
-import sys
-
-from sendrecv.core.severity import WARNING
+from sendrecv.core.errors import WARNING
+from sendrecv.imports import imported
 from sendrecv.systemd import log
 
 TYPE_CHECKING = False  # see values.py
@@ -120,10 +119,9 @@ def module(*names: str) -> Any:
     """The first of these modules that there is: it may have had another name. Raises Misfit."""
     for name in names:
         try:
-            __import__(name)
+            return imported(name)
         except ModuleNotFoundError:
             continue
-        return sys.modules[name]
     raise Misfit(f"no module {' or '.join(names)}")
 
 

@@ -7,7 +7,6 @@ sd_notify(3), sd_listen_fds(3), systemd.exec(5) (credentials, $INVOCATION_ID), s
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import signal
 import socket
@@ -21,7 +20,7 @@ from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, Usage
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 _FIRST_LISTEN_FD = 3
 _MAX_TOKEN = 4096
@@ -39,7 +38,7 @@ class Notifier:
         self._status = ""
         self._pinged = 0.0
         self.ping_interval = watchdog_interval()
-        self._limit: tuple[float, SendrecvError] | None = None
+        self._limits: list[_Limit] = []
 
     def starting(self) -> None:
         """Until ready(), show every second that this process runs, whatever it waits for.
@@ -53,18 +52,14 @@ class Notifier:
         signal.signal(signal.SIGALRM, self._extend)
         signal.setitimer(signal.ITIMER_REAL, START_SLICE, START_SLICE)
 
-    @contextlib.contextmanager
-    def at_most(self, seconds: float, error: SendrecvError) -> Iterator[None]:
+    def at_most(self, seconds: float, error: SendrecvError) -> AbstractContextManager[None]:
         """What is waited for in this context, while starting, ends after so long with `error`."""
-        self._limit = (time.monotonic() + seconds, error)
-        try:
-            yield
-        finally:
-            self._limit = None
+        return _Limit(self._limits, time.monotonic() + seconds, error)
 
     def _extend(self, _number: int, _frame: object) -> None:
-        if self._limit and time.monotonic() >= self._limit[0]:
-            raise self._limit[1]
+        for limit in self._limits:
+            if time.monotonic() >= limit.ends:
+                raise limit.error
         self._notifier.notify(f"EXTEND_TIMEOUT_USEC={int(3 * START_SLICE * 1e6)}")
 
     def status(self, text: str) -> None:
@@ -98,6 +93,23 @@ class Notifier:
     def stopping(self) -> None:
         """STOPPING=1."""
         self._notifier.notify("STOPPING=1")
+
+
+class _Limit:
+    """A context, in `limits` while it lasts. Not made with contextlib: a takeover would wait for
+    the 0.7 ms that its import takes.
+    """
+
+    def __init__(self, limits: list[_Limit], ends: float, error: SendrecvError) -> None:
+        self._limits = limits
+        self.ends = ends
+        self.error = error
+
+    def __enter__(self) -> None:
+        self._limits.append(self)
+
+    def __exit__(self, *_error: object) -> None:
+        self._limits.remove(self)
 
 
 def watchdog_interval() -> float:

@@ -1,6 +1,12 @@
-"""What can be wrong with what the core is given: a peer's message, or the bytes of a file."""
+"""What can be wrong with what the core is given, a peer's message or the bytes of a file; and how
+a line in the journal says so.
+"""
 
 from __future__ import annotations
+
+
+ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+"""Severities of journal lines: those of syslog(3) that are used here."""
 
 
 class PeerError(Exception):

@@ -65,6 +65,7 @@ from __future__ import annotations
 from enum import Enum
 
 from sendrecv.core.record import Record
+from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.sender_events import (
     Answered,
     Connect,
@@ -86,7 +87,6 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.severity import ERROR, NOTICE, WARNING
 from sendrecv.core.values import Value
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 

@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from sendrecv import systemd
-from sendrecv.core.errors import PeerError, quoted
-from sendrecv.core.severity import WARNING
+from sendrecv.core.errors import WARNING, PeerError, quoted
 from sendrecv.core.wire import Claim
 
 BURST, WINDOW = 20, 10.0

@@ -27,7 +27,7 @@ from sendrecv.core.receiver_events import (
     Row,
     StoreRow,
 )
-from sendrecv.core.severity import ERROR, NOTICE
+from sendrecv.core.errors import ERROR, NOTICE
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.printing import Printer
 from sendrecv.systemd import Notifier

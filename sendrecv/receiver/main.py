@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from sendrecv import imports, systemd
 from sendrecv.config import receiver_config
-from sendrecv.core.severity import ERROR
+from sendrecv.core.errors import ERROR
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.receiver import loop, start
 from sendrecv.receiver.gateway import Gateway

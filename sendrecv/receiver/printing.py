@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from sendrecv import systemd
 from sendrecv.core.lines import lines_of
 from sendrecv.core.receiver_events import Print
-from sendrecv.core.severity import INFO
+from sendrecv.core.errors import INFO
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver.mark import Mark
 

@@ -18,10 +18,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.lines import unproven_line
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import Finding, Span, above, raised, unprinted
-from sendrecv.core.severity import ERROR, NOTICE, WARNING
 from sendrecv.receiver.journal import Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark, Progress, Standing

@@ -12,7 +12,6 @@ brakes starts that fail before there is a record, and a reboot forgets it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -46,8 +45,10 @@ class Backoff:
     def end(self) -> None:
         """The streak has ended: this process works."""
         if self._path:
-            with contextlib.suppress(OSError):
+            try:
                 os.unlink(self._path)
+            except OSError:
+                pass
 
     def _read(self) -> tuple[int, float]:
         try:
@@ -60,10 +61,12 @@ class Backoff:
     def _write(self, text: str) -> None:
         if self._path:
             draft = f"{self._path}.{os.getpid()}"
-            with contextlib.suppress(OSError):
+            try:
                 with open(draft, "w", encoding="ascii") as file:
                     file.write(text)
                 os.replace(draft, self._path)
+            except OSError:
+                pass
 
 
 def braked(instance: str, notifier: Notifier) -> Backoff:

@@ -15,14 +15,13 @@ that __init__ is run then.
 
 from __future__ import annotations
 
-import importlib
 import operator
 import sys
 from functools import partial
 from types import ModuleType
 
 from sendrecv import patching
-from sendrecv.imports import HARDLY_USED, Deferred, in_place, unless_imported
+from sendrecv.imports import HARDLY_USED, Deferred, InPlace, imported, unless_imported
 from sendrecv.sender import patched_engineio, patched_websocket
 
 TYPE_CHECKING = False  # see values.py
@@ -99,13 +98,13 @@ def _check(module: Any) -> None:
 
 def _import(tls: bool) -> ModuleType:
     if any(name in sys.modules for name in _PACKAGES):
-        return importlib.import_module("socketio.client")
+        return imported("socketio.client")
     try:
         return _import_light(tls)
     except Exception as error:  # pylint: disable=broad-exception-caught  # whatever has changed
         for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
             del sys.modules[name]
-        client = importlib.import_module("socketio.client")
+        client = imported("socketio.client")
         LIBRARY.report(error, "imported with all that it brings")
         return client
 
@@ -114,13 +113,13 @@ def _import_light(tls: bool) -> ModuleType:
     stand_ins = unless_imported(_stand_ins(tls))
     if "http" in stand_ins:
         stand_ins["http"] = _http(stand_ins)
-    with in_place(stand_ins):
-        importlib.import_module("websocket")  # engineio goes on without it if that fails
+    with InPlace(stand_ins):
+        imported("websocket")  # engineio goes on without it if that fails
         packages = [_unrun(name) for name in ("engineio", "socketio")]
         sys.modules.update({package.__name__: package for package in packages})
         # What engineio's __init__ would have made, and socketio.client asks for.
-        vars(packages[0])["Client"] = importlib.import_module("engineio.client").Client
-        client = importlib.import_module("socketio.client")
+        vars(packages[0])["Client"] = imported("engineio.client").Client
+        client = imported("socketio.client")
     for package in packages:
         vars(package)["__getattr__"] = partial(_run_after_all, package)
     return client
@@ -150,7 +149,7 @@ def _stand_ins(tls: bool) -> Modules:
     modules["http"] = None  # made by _http()
     modules["http.client"] = Deferred("http.client", **_HTTP_STATUS)
     if tls:
-        importlib.import_module("ssl")  # with the real socket, of which it makes a class
+        imported("ssl")  # with the real socket, of which it makes a class
     else:
         # Empty: engineio finds a module, and websocket-client finds a Python without TLS.
         modules["ssl"] = ModuleType("ssl")
@@ -180,7 +179,7 @@ def _http(stand_ins: Modules) -> ModuleType:
 def _hashes() -> Modules:
     """hashlib and hmac without OpenSSL: the handshake of a websocket has a SHA-1 in it."""
     try:
-        sha1 = importlib.import_module("_sha1").sha1
+        sha1 = imported("_sha1").sha1
     except ImportError:
         return {}
     # What is compared is no secret.

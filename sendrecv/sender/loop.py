@@ -30,7 +30,7 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.severity import ERROR, NOTICE, WARNING
+from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.values import Value
 from sendrecv.errors import LockBusy
 from sendrecv.sender.backoff import ENOUGH

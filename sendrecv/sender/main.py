@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from sendrecv import imports, systemd
 from sendrecv.config import sender_config
 from sendrecv.core.sender import SECOND, App
-from sendrecv.core.severity import ERROR
+from sendrecv.core.errors import ERROR
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.sender.connection import Connection, prepare
 from sendrecv.sender.loop import MonotonicClock, Ports, Sender

@@ -22,7 +22,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "core": ("core",),
     "errors": (),
     "imports": (),
-    "patching": ("core", "systemd"),
+    "patching": ("core", "imports", "systemd"),
     "commandline": ("errors",),
     "config": ("core", "errors"),
     "systemd": ("core", "errors"),

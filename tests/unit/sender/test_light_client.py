@@ -73,8 +73,8 @@ def test_a_socket_for_tls_is_made_of_the_real_one() -> None:
 
 def test_modules_that_stood_aside_are_back() -> None:
     code = (
-        "from sendrecv.sender.light_client import Deferred, in_place; import json, types\n"
-        "with in_place({'json': None, 'string': Deferred('string', digits='none')}):\n"
+        "from sendrecv.sender.light_client import Deferred, InPlace; import json, types\n"
+        "with InPlace({'json': None, 'string': Deferred('string', digits='none')}):\n"
         "    import string as deferred\n"
         "    assert sys.modules['json'] is None\n"
         "import string\n"
@@ -86,8 +86,8 @@ def test_modules_that_stood_aside_are_back() -> None:
 
 def test_a_module_that_is_fetched_meanwhile_stays() -> None:
     code = (
-        "from sendrecv.sender.light_client import Deferred, in_place\n"
-        "with in_place({'string': Deferred('string')}):\n"
+        "from sendrecv.sender.light_client import Deferred, InPlace\n"
+        "with InPlace({'string': Deferred('string')}):\n"
         "    import string as deferred\n"
         "    real = deferred.Template.__module__ and sys.modules['string']\n"
         "import string\n"
