@@ -73,10 +73,23 @@ class Mark:
             return Standing.CONTINUES, nothing
         return Standing.UNKNOWN, nothing
 
-    def open(self, identity: str) -> None:
-        """Begin to write, for the ledger of that identity. Raises OSError."""
+    def open(self, identity: str) -> OSError | None:
+        """Begin to write, for the ledger of that identity. What keeps it from that, if anything
+        does: then there is no mark. Raises OSError if an old one cannot be removed either.
+        """
         self._identity = bytes.fromhex(identity)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._file = self._open()
+        except OSError as error:
+            self._remove()
+            return error
+        return None
+
+    def close(self) -> None:
+        """It stays as it is."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def group(self, serial: int, written: int) -> None:
         """Group number `serial` is durable, and so many of its lines are printed."""
@@ -97,7 +110,14 @@ class Mark:
         try:
             os.pwrite(self._file, _FORMAT.pack(self._boot, self._identity, *progress), 0)
         except OSError:
-            # No mark is right, an old one is wrong.
-            os.close(self._file)
-            self._file = -1
-            self._path.unlink(missing_ok=True)
+            self.close()
+            self._remove()
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _remove(self) -> None:
+        """No mark is right. An old one is wrong: it says that nothing of the last group is printed,
+        or even that an older ledger goes on.
+        """
+        self._path.unlink(missing_ok=True)

@@ -121,9 +121,7 @@ def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
     """Make durable what is found out, and print what was not printed."""
     for order in known.unproven:
         ports.notifier.log(NOTICE, unproven_line(order))
-    try:
-        ports.mark.open(ledger.identity)
-    except OSError as error:
+    if error := ports.mark.open(ledger.identity):
         why = f"{error.filename}: {error.strerror}"
         ports.notifier.log(WARNING, f"{why}, the next start has to ask the journal, ignoring")
     serial, orders = ledger.serial, list(known.orders)

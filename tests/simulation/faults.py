@@ -231,6 +231,11 @@ class Faults(RuleBasedStateMachine):
         self.world.ledger_fails = True
 
     @rule()
+    def spoil_mark(self) -> None:
+        """The next receiver that starts cannot open its mark."""
+        self.world.mark_fails = True
+
+    @rule()
     def copy_ledger(self) -> None:
         """A backup of the ledger, as it is now."""
         self.world.copy_ledger()

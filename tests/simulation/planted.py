@@ -371,6 +371,13 @@ class NeverOld(Mark):
         return (Standing.CONTINUES if standing is Standing.OLD else standing), progress
 
 
+class LeavesAnOldMark(Mark):
+    """Goes on without a mark, and leaves there what an earlier receiver wrote."""
+
+    def _remove(self) -> None:
+        pass
+
+
 # The ledger.
 
 

@@ -8,6 +8,7 @@ asyncio's event loop is the real one too, but for its selector.
 from __future__ import annotations
 
 import asyncio
+import errno
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,6 +75,7 @@ class ReceiverProcess:
         self.serving = False
         self.dead = False
         self.ledger: WatchedLedger | None = None
+        self._mark: Mark | None = None
         self.group: list[tuple[ReceiverEvent, list[ReceiverCommand]]] = []
         self._main_thread = self._running = Thread(world.time, self._main)
         self._main_thread.about = Phase.STARTING
@@ -118,6 +120,8 @@ class ReceiverProcess:
         for thread in (self._main_thread, self._writer.thread):
             self._on_cpu(thread, thread.kill)
         self._events.close()
+        if self._mark:
+            self._mark.close()
         if self.ledger:
             self.ledger.close()
 
@@ -139,6 +143,7 @@ class ReceiverProcess:
 
     def _main(self) -> None:
         mark = type("Watched", (WatchedMark, self.world.parts.mark), {})(self)
+        self._mark = cast(Mark, mark)
         printer = self.world.parts.printer(mark, self._write, lambda: None)
         ports = start.Ports(
             self._open_ledger, mark, WatchedJournal(self), printer, self._notifier, self
@@ -390,6 +395,11 @@ class WatchedMark(Mark):
     def __init__(self, process: ReceiverProcess) -> None:
         super().__init__(process.world.run_directory / "mark", process.world.boot)
         self._process = process
+
+    def _open(self) -> int:
+        if self._process.world.mark_fails:
+            raise OSError(errno.EMFILE, "Too many open files", "mark")
+        return super()._open()
 
     def _write(self, progress: Progress) -> None:
         if progress.intended == progress.written and self._process.serving:

@@ -14,6 +14,7 @@ from tests.simulation.planted import (
     GoesOnAfterStop,
     HasNoReceiverLock,
     KeepsOutboxOnlyBriefly,
+    LeavesAnOldMark,
     MarksNoIntent,
     NeverOld,
     ResumesWithoutLock,
@@ -138,7 +139,22 @@ def killed_before_the_mark_and_nobody_to_ask(faults: Faults) -> None:
     faults.teardown()
 
 
+def no_mark_for_one_count(faults: Faults) -> None:
+    """A receiver cannot open its mark, prints one count, and is killed. The next one can."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.spoil_mark()
+    faults.kill_receiver(phase=Phase.IDLE, written=0)
+    lines = faults.world.journal.lines
+    count = len(lines)
+    faults.world.until(lambda: len(lines) > count, 3 * SOON)
+    faults.calm(duration=SECOND // 10)
+    faults.kill_receiver(phase=Phase.IDLE, written=0)
+    faults.teardown()
+
+
 STORIES = (
+    (no_mark_for_one_count, Parts(mark=LeavesAnOldMark)),
     (backup_put_back, Parts(open_ledger=believes_the_ledger, mark=NeverOld)),
     (killed_before_the_mark, Parts(mark=MarksNoIntent)),
     (killed_before_the_mark_and_nobody_to_ask, Parts(mark=MarksNoIntent)),

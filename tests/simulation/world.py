@@ -90,7 +90,7 @@ class World:
         self.senders: list[SenderProcess] = []
         self.receivers: list[ReceiverProcess] = []
         self.connections: dict[str, Connection] = {}
-        self.ledger_fails = False
+        self.ledger_fails = self.mark_fails = False
         self.ledger_is_lost = False  # or old, and no receiver has served since
         self.erased: set[str] = set()  # lines that neither journal nor ledger have any more
         self._owed: set[str] = set()  # lines that the journal has lost
@@ -323,7 +323,8 @@ class World:
 
     def repair_disks(self) -> None:
         """The record and the ledger can be written again, and the journal can be asked."""
-        self.disk.full, self.disk.broken, self.ledger_fails = False, None, False
+        self.disk.full, self.disk.broken = False, None
+        self.ledger_fails = self.mark_fails = False
         self.journal.blind = False
 
     # The end.

@@ -221,7 +221,7 @@ def test_a_second_opener_is_turned_away_until_the_first_is_dead(tmp_path: Path) 
 def test_a_database_that_is_locked_cannot_be_opened_now(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         ledger.commit([ROW], [], 0.0)
-    in_database(tmp_path, "PRAGMA journal_mode=DELETE")  # in WAL mode, readers are let in
+    in_database(tmp_path, "PRAGMA journal_mode=DELETE")  # in WAL mode, readers are admitted
     with holding(HOLD_DATABASE, tmp_path):
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             Ledger(tmp_path, BOOT)

@@ -1,5 +1,6 @@
 """The mark, by the table in its header."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,30 @@ def test_a_mark_that_cannot_be_written_is_removed(tmp_path: Path) -> None:
     mark = written(path)
     assert not path.is_symlink()
     mark.group(8, 0)  # and it goes on without
+
+
+def test_a_mark_that_cannot_be_opened_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The groups to come would not be in it."""
+    path = tmp_path / "mark"
+    written(path)
+    mark = Mark(path, BOOT)
+    monkeypatch.setattr("os.open", _fails)
+    assert isinstance(mark.open(LEDGER), OSError)
+    assert not path.exists()
+    mark.group(8, 0)  # and it goes on without
+
+
+def test_an_old_mark_that_cannot_be_removed_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "mark"
+    path.mkdir()
+    with pytest.raises(OSError):
+        Mark(path, BOOT).open(LEDGER)
+
+
+def _fails(*_: object) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_what_is_written_stays_the_same_size(tmp_path: Path) -> None:
