@@ -1,4 +1,4 @@
-"""What can be wrong with what the core is given: a peer's message, or the bytes of a file."""
+"""Errors in the input of the core: a peer's message, or the bytes of a file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from __future__ import annotations
 class PeerError(Exception):
     """What a peer sent does not follow the protocol: the peer's fault, never ours.
 
-    Its text names the fault and holds nothing that the peer could have chosen freely, but for
-    repr() of at most 60 characters.
+    The text names the fault. If it quotes what the peer has sent, it does so with quoted().
     """
 
 
