@@ -39,7 +39,7 @@ class Deferred(ModuleType):
 
 @contextlib.contextmanager
 def in_place(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
-    """In this context, an import of a name gives its module here; None: the import fails."""
+    """Meanwhile, these are what is imported under their names; None: it is not there."""
     displaced = {name: sys.modules[name] for name in modules if name in sys.modules}
     sys.modules.update(modules)  # type: ignore[arg-type]  # None: do not import
     try:
@@ -52,12 +52,12 @@ def in_place(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
 
 
 def deferred() -> contextlib.AbstractContextManager[None]:
-    """In this context, the modules that a sender hardly uses are imported only on use."""
+    """Meanwhile, the modules that a sender hardly uses are imported when it does."""
     return in_place(unless_imported({name: Deferred(name) for name in HARDLY_USED}))
 
 
 def without_clients() -> contextlib.AbstractContextManager[None]:
-    """In this context, python-socketio is imported without the modules that its clients use.
+    """Meanwhile, python-socketio is imported without what its clients use.
 
     For the receiver, which answers nobody during its imports: they take a sixth less time.
     """

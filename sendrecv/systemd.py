@@ -57,7 +57,7 @@ class Notifier:
 
     @contextlib.contextmanager
     def at_most(self, seconds: float, error: SendrecvError) -> Iterator[None]:
-        """While starting: a wait in this context ends with `error` after so many seconds."""
+        """What is waited for in this context, while starting, ends after so long with `error`."""
         self._limit = (time.monotonic() + seconds, error)
         try:
             yield

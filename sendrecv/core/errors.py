@@ -1,4 +1,4 @@
-"""Errors in the input of the core: a peer's message, or the bytes of a file."""
+"""What can be wrong with what the core is given: a peer's message, or the bytes of a file."""
 
 from __future__ import annotations
 

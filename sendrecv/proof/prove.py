@@ -23,7 +23,7 @@ from sendrecv.proof.show import picture, report
 
 DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
-"""What journalctl may map: it needs 8 MiB of each file, and is no faster with more."""
+"""Bytes that journalctl may map. It needs 8 MiB of each file, and is no faster with more."""
 READINGS = 5
 """The journal is read again if a file was vacuumed before journalctl had opened it."""
 PATIENCE = 1.0
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class Damaged(Exception):
-    """The verdict may be due to entries that journalctl has left out: judge once more."""
+    """journalctl may have left out entries, and the verdict may come from that: judge once more."""
 
     def __init__(self, missing: list[Missing]) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
-    """The verdict and notes, of the first reading that the journal's files stayed for."""
+    """The verdict and notes of the first reading during which no file of the journal vanished."""
     source = _source(arguments)
     notes = [sync()] if source.live and os.geteuid() == 0 else []
     damages: list[Missing] = []
@@ -127,7 +127,7 @@ def _judged_once(
 
 
 def _with_times_attached(argv: Sequence[str]) -> list[str]:
-    """argparse takes the "-1h" of "--since -1h" for an option."""
+    """Without this, argparse takes the "-1h" of "--since -1h" for an option."""
     attached: list[str] = []
     for word in argv:
         if attached and attached[-1] in {"--since", "--until"}:
@@ -190,7 +190,7 @@ def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writ
 
 
 def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) -> Iterator[bytes]:
-    """Take a bundle's own entries out; what they say limits the verdict."""
+    """The entries without a bundle's own ones, whose contents limit the verdict."""
     for entry in stream:
         if said := bundle.scope_of(entry):
             scope.merge(said)
@@ -200,7 +200,7 @@ def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) 
 
 
 class Progress:
-    """On standard error, if it takes longer than PATIENCE."""
+    """Shows progress on standard error, if the reading takes longer than PATIENCE."""
 
     def __init__(self) -> None:
         self._begun = self._shown = time.monotonic()
@@ -216,7 +216,7 @@ class Progress:
             print(f"reading: {self._steps:,} entries", end=end, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leave the line as it was."""
+        """Clear the line."""
         if self._terminal and self._shown > self._begun:
             print("\x1b[K", end="", file=sys.stderr, flush=True)
 
