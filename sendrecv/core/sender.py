@@ -349,7 +349,7 @@ class SenderMachine:
         if trouble == self._trouble:
             return []
         self._trouble = trouble
-        meanwhile = "counting on" if self._known else "the first count waits for it"
+        meanwhile = "counting goes on" if self._known else "the first count waits for it"
         return [Report(WARNING, f"{trouble}, {meanwhile}, ignoring")]
 
     def _exit(self) -> list[SenderCommand]:

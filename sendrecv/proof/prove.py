@@ -30,12 +30,12 @@ PATIENCE = 1.0
 """Seconds after which progress is shown."""
 
 DESCRIPTION = """\
-Reads the journal and shows, for each App, its runs and takeovers, and whether two senders ever
-ran at once, or a count was lost, repeated, or sent by a run that was over. It trusts the entries
-of PID 1 and of the receiver, and no others.
+Reads the journal. Shows the runs and takeovers of each App, and tells whether two senders ever ran
+at the same time, and whether a count was lost, was repeated, or came from a run that had ended.
+Only entries of PID 1 and of the receiver are evidence.
 """
 EPILOG = """\
-exit status: 0 PROVEN, 1 VIOLATED, 2 INCONCLUSIVE (evidence is missing; it says which);
+exit status: 0 PROVEN, 1 VIOLATED, 2 INCONCLUSIVE (evidence is missing, and the output names it);
 64 and above: no verdict.
 """
 
@@ -49,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="INSTANCE", help="only these Apps (default: all)")
-    add("--since", metavar="TIME", help="only from then on, such as '-1h' (systemd.time(7))")
-    add("--until", metavar="TIME", help="only until then")
+    add("--since", metavar="TIME", help="only from this time, such as '-1h' (systemd.time(7))")
+    add("--until", metavar="TIME", help="only until this time")
     add("--boot", "-b", nargs="?", const="0", metavar="ID", help="only this boot: 0, -1, an ID")
     add("--directory", "-D", type=Path, metavar="DIR", help="journal files of another machine")
     add(
@@ -61,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a journal file, an export file, or a bundle; may be repeated",
     )
-    add("--verify-key", metavar="KEY", help="rest on a sealed journal's seals (journalctl(1))")
-    add("--bundle", type=Path, metavar="FILE", help="write the entries it rests on, for --file")
-    add("--json", action="store_true", help="print all of it as JSON")
+    add("--verify-key", metavar="KEY", help="trust only what a seal covers (journalctl(1))")
+    add("--bundle", type=Path, metavar="FILE", help="write the verdict's entries, for --file")
+    add("--json", action="store_true", help="print the verdict as JSON")
     add("--svg", type=Path, metavar="FILE", help="draw the timeline")
     add("--all", action="store_true", help="show every run, not only the first and last ones")
     return parser

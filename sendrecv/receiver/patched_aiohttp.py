@@ -68,7 +68,7 @@ class WebSocketResponse(web.WebSocketResponse):
 
 def websocket_response() -> Callable[..., web.WebSocketResponse]:
     """What makes the response to a WebSocket's request."""
-    otherwise = "messages are not counted, and not looked at before engineio does"
+    otherwise = "messages are not counted, and not checked before engineio sees them"
     return WebSocketResponse if LIBRARY.fits(_check_websocket, otherwise) else _plain_response
 
 

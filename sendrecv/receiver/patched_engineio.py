@@ -69,7 +69,7 @@ async def _translate(request: web.Request) -> dict[str, Any]:
 
 def patch_driver(make_response: Callable[..., web.WebSocketResponse]) -> None:
     """Make engineio read messages from such responses, and read whole bodies."""
-    if LIBRARY.fits(_check_response, "messages are not counted, and not looked at before"):
+    if LIBRARY.fits(_check_response, "messages are not counted, and not checked first"):
         _driver().WebSocketResponse = make_response
     if LIBRARY.fits(_check_translate, "long polling takes small bodies only"):
         _driver()._async["translate_request"] = _translate  # pylint: disable=protected-access

@@ -182,7 +182,7 @@ class Sender:
                 return
             self._clock.sleep(min(SPACE_RETRY, self._notifier.ping_interval))
         if reported:
-            self._notifier.log(NOTICE, "record: written again, counting on")
+            self._notifier.log(NOTICE, "record: written again, counting goes on")
 
     def _try_commit(self, record: Record, reported: bool) -> bool:
         try:
@@ -197,7 +197,8 @@ class Sender:
     def _wait_for_store(self) -> tuple[Record | None, int]:
         busy = LockBusy(
             f"another process holds the lock of App {self._app.app_id}",
-            f"is it another instance's SENDRECV_APP_ID too? (fuser -v {self._store.path})",
+            "perhaps another instance has the same SENDRECV_APP_ID"
+            f" (fuser -v {self._store.path})",
         )
         reported = False
         while True:
