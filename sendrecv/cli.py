@@ -62,7 +62,7 @@ def _print(text: str) -> int:
 
 
 def _starting() -> Notifier:
-    """Before the long imports, which count as part of the start."""
+    """Make the notifier. This comes before the long imports, which are a part of the start."""
     from sendrecv import imports, systemd
 
     imports.begin()
@@ -72,7 +72,7 @@ def _starting() -> Notifier:
 
 
 def _proof(arguments: Sequence[str]) -> int:
-    """Called where an import that fails is no verdict."""
+    """Called by printed(), where a failed import does not look like a verdict."""
     from sendrecv.proof import prove
 
     return prove.main(arguments)
@@ -93,7 +93,7 @@ def _receive(notifier: Notifier) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """Imports as little as the command needs: a takeover is mostly imports."""
+    """Run the command. Imports only what the command needs: a takeover is mostly imports."""
     match arguments:
         case ["--help" | "-h" | "help"]:
             return _print(USAGE)
@@ -108,7 +108,7 @@ def _run(arguments: list[str]) -> int:
                 notifier = _starting()
                 from sendrecv.sender.backoff import braked
 
-                # Before the imports that may fail: a broken module must not make the halves spin.
+                # Before imports that may fail: with a broken module, the halves must not spin.
                 backoff = braked(instance, notifier)
                 from sendrecv.sender import main as sender
             return sender.main(instance, role, notifier, backoff)

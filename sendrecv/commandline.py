@@ -1,4 +1,4 @@
-"""What the commands for people have in common: how they parse, and how they print."""
+"""The common part of the commands for people: how they parse arguments, and how they print."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _OutputError(Exception):
-    """Not an OSError, which would not tell whether the output's or another file's it is."""
+    """An error of the output. An OSError could be the output's or another file's."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(cause.strerror)
@@ -37,7 +37,8 @@ class _Output(io.FileIO):
 
 
 def printed(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """Run a command that prints; its exit status, or one of 64 and above: no verdict by accident.
+    """Run a command that prints. Returns its exit status; after a failure, one from 64 on, so that
+    no failure looks like a verdict.
 
     Raises the command's SendrecvError.
     """
@@ -49,8 +50,8 @@ def printed(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
         status = _run(command, arguments)
         output.flush()
     except _OutputError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries it again at its end
-        if error.is_broken_pipe:  # as of `| head`: what was read was enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries it again as it ends
+        if error.is_broken_pipe:  # the reader has read enough, as with `| head`
             return OUTPUT_FAILED
         return _failed("standard output", str(error), OUTPUT_FAILED)
     except OSError as error:
@@ -73,7 +74,7 @@ def _run(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
 def _named_output() -> io.TextIOWrapper | None:
     """Standard output, which tells its own errors from those of other files.
 
-    What its encoding cannot write is written escaped.
+    Characters that its encoding does not have are written escaped.
     """
     if not isinstance(sys.stdout, io.TextIOWrapper):  # closed, or Python's own is not there
         return None

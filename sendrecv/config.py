@@ -1,7 +1,7 @@
-"""Settings, from the environment: what each is, its default, and what it may be.
+"""Settings, from the environment: the name of each, its default, and its allowed values.
 
-systemd reads /etc/sendrecv/INSTANCE.env and receiver.env into the environment
-(EnvironmentFile= in systemd.exec(5)); the errors name that file, for that is what the user edits.
+systemd reads /etc/sendrecv/INSTANCE.env and receiver.env into the environment (EnvironmentFile= in
+systemd.exec(5)). An error names the file, because a user edits the file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SenderConfig(Value):
 
 
 class ReceiverConfig(Value):
-    """Settings of the receiver. max_connections: above it, new connections are refused."""
+    """Settings of the receiver. max_connections: above it, connections are cut (admission.py)."""
 
     max_connections: int
 
@@ -44,7 +44,7 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
         raise ConfigError("no App can be called receiver", "receiver.env is the receiver's")
     if "\\" in instance:  # EnvironmentFile= is a pattern: systemd would read another file
         raise ConfigError(f"no App can be called {quoted(instance)}", f"must be {NAME_RULE}")
-    # The errors are one line each, whatever the instance is called.
+    # An error is one line, whatever the name of the instance is.
     file = instance if instance.isprintable() else quoted(instance)
     reader = _Reader(f"/etc/sendrecv/{file}.env", environ)
     app_id = reader.name("SENDRECV_APP_ID", instance)
@@ -128,7 +128,7 @@ class _Reader:
 
 
 def _number(text: str, parse: Callable[[str], float]) -> float:
-    """NaN, which is within no bounds, if `text` is no number."""
+    """The number in `text`. NaN, which is within no bounds, if `text` is no number."""
     try:
         return parse(text)
     except ValueError:

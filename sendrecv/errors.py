@@ -22,11 +22,11 @@ class ExitStatus(int):
 # Not an enum: making one takes 0.3 ms, and a takeover waits for it.
 EXIT_STATUSES = (
     DONE := ExitStatus(
-        0, "Done; for proof: PROVEN; for status: each App that is shown has an active half."
+        0, "Done. For proof: PROVEN. For status: each App that is shown has an active half."
     ),
     VIOLATED := ExitStatus(1, "proof: VIOLATED."),
     INCONCLUSIVE := ExitStatus(
-        2, "proof: INCONCLUSIVE, some evidence is missing, or there is nothing to show."
+        2, "proof: INCONCLUSIVE: some evidence is missing, or there is nothing to show."
     ),
     NOT_RUNNING := ExitStatus(3, "status: an App has no active half."),  # as systemctl(1) has it
     USAGE := ExitStatus(  # EX_USAGE
@@ -36,18 +36,18 @@ EXIT_STATUSES = (
         65, "The record, or the ledger, is from a newer version of this program."
     ),
     UNAVAILABLE := ExitStatus(69, "The receiver does not answer."),  # EX_UNAVAILABLE
-    FAULT := ExitStatus(70, "A fault of this program; a traceback tells where."),  # EX_SOFTWARE
-    LOCK_BUSY := ExitStatus(  # EX_OSERR: it cannot be waited out here
+    FAULT := ExitStatus(70, "A fault of this program. A traceback tells where."),  # EX_SOFTWARE
+    LOCK_BUSY := ExitStatus(  # EX_OSERR: a longer wait would not help
         71,
-        "Another process has held the App's lock for 10 s: is its appID that of another instance,"
-        " too?",
+        "Another process has held the App's lock for 10 s. Perhaps two instances have the same"
+        " appID.",
     ),
     STORE_UNUSABLE := ExitStatus(  # EX_CANTCREAT
         73, "The state directory, or a file in it, cannot be used."
     ),
     OUTPUT_FAILED := ExitStatus(  # EX_IOERR
         74,
-        "The ledger vanished, or cannot be made usable; the output cannot be written, or another"
+        "The ledger vanished or cannot be made usable, the output cannot be written, or another"
         " file cannot be used.",
     ),
     LOCK_LOST := ExitStatus(  # EX_TEMPFAIL: the next start makes a new file
@@ -82,7 +82,7 @@ class RecordFromFuture(SendrecvError):
 
 
 class ReceiverUnavailable(SendrecvError):
-    """The receiver does not answer a request that cannot do without it."""
+    """The receiver does not answer a command that needs its answer."""
 
     exit_status = UNAVAILABLE
 
@@ -94,13 +94,13 @@ class StoreUnusable(SendrecvError):
 
 
 class LedgerBroken(SendrecvError):
-    """The ledger vanished or is damaged while in use, or what it promises cannot be printed."""
+    """The ledger vanished or was damaged while in use, or its counts cannot be printed."""
 
     exit_status = OUTPUT_FAILED
 
 
 class LockBusy(SendrecvError):
-    """Another process has held the App's lock for too long to be a predecessor that is ending."""
+    """Another process holds the App's lock. A predecessor that is ending would not take so long."""
 
     exit_status = LOCK_BUSY
 
@@ -118,6 +118,6 @@ class CredentialError(SendrecvError):
 
 
 class ConfigError(SendrecvError):
-    """A setting has a wrong value, or is none that exists."""
+    """A setting has a wrong value, or there is no setting of that name."""
 
     exit_status = BAD_SETTING

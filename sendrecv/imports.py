@@ -1,5 +1,5 @@
-"""A start is nearly all imports: modules that are imported late, or not at all; and no garbage
-collection meanwhile.
+"""Faster imports, of which a start is nearly all: some modules are imported late or not at all, and
+garbage is not collected meanwhile.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
     Modules = dict[str, ModuleType | None]
 
-# For sendfile(2) and TLS, deprecations, addresses in brackets, cookies, and the library's own
-# reconnections.
+# In this order they are for: sendfile(2) and TLS; deprecations; addresses in brackets; cookies; the
+# library's own reconnections.
 HARDLY_USED = ("selectors", "warnings", "ipaddress", "http.cookies", "random")
 
 
 class Deferred(ModuleType):
-    """A module that is imported when something is asked of it that `contents` has not."""
+    """Has `contents`, and imports the real module when another name of it is used."""
 
     def __init__(self, name: str, **contents: object) -> None:
         super().__init__(name)
         vars(self).update(contents)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # of those, what is not here is what the import system looks for
+        if name.startswith("__"):  # the import system looks for such names
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -72,7 +72,7 @@ def deferred() -> AbstractContextManager[None]:
 def without_clients() -> AbstractContextManager[None]:
     """Meanwhile, python-socketio is imported without what its clients use.
 
-    For the receiver: nobody is answered while it is imported, and that takes a sixth less.
+    For the receiver, which answers nobody during its imports: they take a sixth less time.
     """
     return InPlace(unless_imported(dict.fromkeys(("requests", "websocket"))))
 
@@ -82,21 +82,22 @@ def unless_imported(modules: Modules) -> Modules:
 
 
 def begin() -> None:
-    """Long imports follow. They make hardly any garbage, and looking for it is a fifteenth of the
-    receiver's start.
+    """Call this before long imports. They make hardly any garbage, and to look for it would take a
+    fifteenth of the receiver's start.
     """
     gc.disable()
 
 
 def end() -> None:
-    """The imports are done: what they made stays, and need not be looked at again."""
+    """Call this after the imports. Their objects stay, and need not be looked at again."""
     gc.freeze()
     gc.enable()
 
 
 def collect_in_small_steps() -> None:
-    """Python's garbage collector stops everything. A connection that ends leaves a hundred objects
-    to it: by default it would collect those of thousands at once, for half a second.
+    """Python's garbage collector stops everything else. A connection that ends leaves it a hundred
+    objects. By default it would collect those of thousands of connections at once, for half a
+    second.
     """
     gc.freeze()
     gc.set_threshold(2000, 5, 2)

@@ -1,12 +1,13 @@
-"""What is used or changed inside of a library, and what to do when the library has changed.
+"""Checks for patches of a library: does the library still have what a patch uses or changes?
 
-For each library that is patched there is one module on each side, patched_LIBRARY.py. It names the
-versions of the library that were read for it, and checks every name and signature that it uses. If
-one does not fit, there is one line in the journal, and the library is used in its plain way.
+A library that is patched has a module of its own, patched_LIBRARY.py, in sender/, receiver/ or
+both. The module names the versions of the library that were read for it, and checks every name and
+signature that it uses. If one of them has changed, one line in the journal says so, and the library
+is used without the patch.
 
 The checks are cheap: a start is nearly all imports, so they do without `inspect`. They also look
-into compiled code: a name that exists, but is no longer used by the library, would make a patch
-that has no effect.
+into compiled code. If a name still exists but the library no longer uses it, a patch of this name
+would have no effect.
 """
 
 from __future__ import annotations
@@ -24,28 +25,28 @@ _COROUTINE = 0x80  # CO_COROUTINE, see inspect
 
 
 class Misfit(Exception):
-    """A library is not as it was when it was read. The text says what is different."""
+    """A library has changed since it was read for the patch. The text says what is different."""
 
 
 class Library:
-    """A library that is operated on. read: the versions that were read for that."""
+    """A library that is patched. read: the versions that were read for the patch."""
 
     def __init__(self, distribution: str, *read: str) -> None:
         self.distribution = distribution
         self.read = read
 
     def fits(self, check: Callable[[], object], otherwise: str) -> bool:
-        """Whether check() raises nothing. If it does, one line says why, and what is done now."""
+        """Whether check() raises nothing. If it raises, one line says why, and what follows."""
         try:
             check()
-        # A check may meet whatever the library has become.
+        # A library that has changed may raise anything.
         except Exception as error:  # pylint: disable=broad-exception-caught
             self.report(error, otherwise)
             return False
         return True
 
     def report(self, error: Exception, otherwise: str) -> None:
-        """The line."""
+        """Log the line about the change."""
         what = str(error) if isinstance(error, Misfit) else f"{type(error).__name__}: {error}"
         then = f"in {' and '.join(self.read)}" if self.read else "before"
         log(
@@ -65,7 +66,7 @@ class Library:
 
 
 def function(owner: Any, name: str, *first: str) -> Any:
-    """The function of that name in a class or module; its arguments begin with these.
+    """The function of that name in a class or module. Its arguments must begin with `first`.
 
     Raises Misfit.
     """
@@ -78,7 +79,7 @@ def function(owner: Any, name: str, *first: str) -> Any:
 
 
 def coroutine(owner: Any, name: str, *first: str) -> Any:
-    """As function(), for one to be awaited."""
+    """As function(), but for a coroutine function."""
     found = function(owner, name, *first)
     if not _code(found).co_flags & _COROUTINE:
         raise Misfit(f"{_label(owner)}.{name} is no coroutine")
@@ -86,15 +87,15 @@ def coroutine(owner: Any, name: str, *first: str) -> Any:
 
 
 def accepts(owner: Any, name: str, *arguments: str) -> None:
-    """Raises Misfit if the function has no arguments of these names, wherever they stand."""
+    """Raises Misfit if the function does not have all of these arguments, at any position."""
     missing = set(arguments) - set(_arguments(function(owner, name)))
     if missing:
         raise Misfit(f"{_label(owner)}.{name} has no argument {', '.join(sorted(missing))}")
 
 
 def uses(owner: Any, name: str, *words: str) -> None:
-    """Raises Misfit if the function, and what is defined in it, has none of these in its code:
-    names, attributes, texts. For an __init__: those of the bases too, one of which has to have it.
+    """Raises Misfit if none of `words` (names, attributes, texts) is in the code of the function,
+    or of a function defined in it. For an __init__, the code of a base class will do.
     """
     owners = owner.__mro__ if name == "__init__" else (owner,)
     if not any(mentions(getattr(each, name, None), *words) for each in owners):
@@ -102,7 +103,7 @@ def uses(owner: Any, name: str, *words: str) -> None:
 
 
 def mentions(found: Any, *words: str) -> bool:
-    """Whether the function, or what is defined in it, has one of these in its code."""
+    """Whether one of `words` is in the code of the function, or of a function defined in it."""
     code = _code(found)
     return code is not None and _has(code, words)
 
@@ -116,7 +117,7 @@ def attribute(owner: Any, name: str, kind: type) -> Any:
 
 
 def module(*names: str) -> Any:
-    """The first of these modules that there is: it may have had another name. Raises Misfit."""
+    """The first of these modules that exists: versions name it differently. Raises Misfit."""
     for name in names:
         try:
             return imported(name)

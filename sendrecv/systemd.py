@@ -29,8 +29,10 @@ START_SLICE = 1.0
 
 
 class Notifier:
-    """Messages to the service manager; without one (run by hand) they go nowhere, and lines for the
-    journal. Attribute ping_interval: seconds after which working() should be called again.
+    """Sends messages to the service manager, and lines to the journal. In a run by hand there is no
+    service manager, and the messages go nowhere.
+
+    Attribute ping_interval: seconds after which working() should be called again.
     """
 
     def __init__(self) -> None:
@@ -41,13 +43,13 @@ class Notifier:
         self._limits: list[_Limit] = []
 
     def starting(self) -> None:
-        """Until ready(), show every second that this process runs, whatever it waits for.
+        """Until ready(), tell systemd every second that this process runs, whatever it waits for.
 
-        A start may take long, on a starved machine or with a lock to wait for, and must not be
-        ended for that. One that is stopped or wedged shows nothing, and times out. The timer
-        interrupts system calls, and Python takes them up again (PEP 475).
+        A start may take long, on a starved machine or while another process has the lock. systemd
+        must not end it for that. A process that is stopped or hangs tells nothing, and reaches the
+        start time-out. The timer interrupts system calls, which Python then resumes (PEP 475).
         """
-        # Or it would kill a process that fails while the interpreter, its handlers gone, ends.
+        # When the interpreter ends it has no handlers: the timer would kill a process that failed.
         atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._extend)
         signal.setitimer(signal.ITIMER_REAL, START_SLICE, START_SLICE)
@@ -75,8 +77,9 @@ class Notifier:
     def working(self, status: str) -> None:
         """WATCHDOG=1, and STATUS= if it has changed. For the loop that does the work, only.
 
-        Not if it was said half an interval ago: with many Apps, PID 1 has more work with this than
-        we have. So two are at most one and a half intervals apart, which is half of the limit.
+        Does nothing if the last ping was less than half an interval ago: with many Apps, a ping is
+        more work for PID 1 than for this process. So two pings are at most one and a half intervals
+        apart, which is half of the watchdog's limit.
         """
         now = time.monotonic()
         if now < self._pinged + self.ping_interval / 2:
@@ -113,21 +116,21 @@ class _Limit:
 
 
 def watchdog_interval() -> float:
-    """Seconds between two pings: a third of what the unit allows, at most 1.
+    """Seconds between two pings: a third of the unit's WatchdogSec=, and at most 1.
 
-    Half is what sd_watchdog_enabled(3) advises. Each ping wakes a process, and PID 1.
+    sd_watchdog_enabled(3) advises half of it. Each ping wakes this process and PID 1.
     """
     allowed = os.environ.get("WATCHDOG_USEC", "")
     return min(int(allowed) / 3e6, 1.0) if allowed.isdigit() else 1.0
 
 
 def invocation() -> str:
-    """32 hexadecimal digits that name this process, in the journal too ($INVOCATION_ID)."""
+    """32 hexadecimal digits that name this process, also in the journal ($INVOCATION_ID)."""
     return os.environ.get("INVOCATION_ID") or os.urandom(16).hex()
 
 
 def boot_id() -> str:
-    """32 hexadecimal digits that name this boot; the unit hands it over (%b)."""
+    """32 hexadecimal digits that name this boot. The unit sets them (%b)."""
     given = os.environ.get("BOOT_ID")
     if given:
         return given
@@ -177,7 +180,7 @@ TOKEN_HINT = (
 
 
 def listening_socket(name: str) -> socket.socket:
-    """The inherited stream socket called `name` (FileDescriptorName=), its variables cleared.
+    """The inherited stream socket called `name` (FileDescriptorName=). Clears systemd's variables.
 
     Raises UsageError if this process was handed none.
     """
@@ -196,14 +199,14 @@ def listening_socket(name: str) -> socket.socket:
 
 
 def log(severity: int, text: str) -> None:
-    """One line on standard error, with its severity if that is the journal's (sd-daemon(3))."""
+    """One line on standard error; with its severity if that goes to the journal (sd-daemon(3))."""
     print(prefix(severity, 2) + text, file=sys.stderr, flush=True)
 
 
 def prefix(severity: int, descriptor: int) -> str:
-    """What gives a line its severity, if that descriptor is the journal's; else "".
+    """The prefix that gives a line its severity, if the descriptor goes to the journal; else "".
 
-    $JOURNAL_STREAM names the device and inode of that (systemd.exec(5)).
+    $JOURNAL_STREAM names the device and inode of the journal's descriptor (systemd.exec(5)).
     """
     there = os.fstat(descriptor)
     is_journal = os.environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"

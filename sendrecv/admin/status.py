@@ -1,4 +1,4 @@
-"""`sendrecv status`: what systemd says of the units, and the receiver of its Apps."""
+"""`sendrecv status`: shows what systemd says of the units, and what the receiver has of Apps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Half:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the tables; the exit status says whether all Apps asked for run and are received."""
+    """Print the tables. The exit status says whether each App that is shown has an active half."""
     options = _parse(argv)
     units = (f"{prefix}@*.service" for prefix in _HALVES)
     shown = _systemctl_show("Id,ActiveState,StatusText", *units)
@@ -116,7 +116,8 @@ def _url_of_socket() -> str:
 def url_of(shown: str) -> str:
     """Where receiver.socket listens, by what `systemctl show` prints: ActiveState and Listen.
 
-    Raises ReceiverUnavailable: another program that has taken its port must not be told the token.
+    Raises ReceiverUnavailable if the socket is not active: then another program may have the port,
+    and it must not be shown the token.
     """
     if "ActiveState=active\n" not in shown:
         raise ReceiverUnavailable("receiver.socket is not active", "see its systemctl status")
@@ -158,7 +159,7 @@ def _token() -> str:
 def app_rows(
     apps: Mapping[str, Mapping[str, object]], asked: Sequence[str]
 ) -> list[tuple[str, ...]]:
-    """Of each App asked for (of all, if none is): what the receiver has of it."""
+    """What the receiver has of each App that was asked for; of all Apps, if none was."""
     return [
         (name, *(str(app.get(key)) for key in ("nodeID", "epoch", "count")), _since(app))
         for name, app in sorted(apps.items())

@@ -12,8 +12,7 @@ ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 class PeerError(Exception):
     """What a peer sent does not follow the protocol: the peer's fault, never ours.
 
-    Its text names the fault and holds nothing that the peer could have chosen freely, but for
-    repr() of at most 60 characters.
+    The text names the fault. If it quotes what the peer has sent, it does so with quoted().
     """
 
 

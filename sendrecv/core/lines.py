@@ -26,7 +26,7 @@ def lines_of(order: Print) -> str:
 
 
 def parse_line(line: str) -> tuple[str, str, int] | None:
-    """appID, nodeID and count of a printed line; None if it is none."""
+    """appID, nodeID and count of a printed payload; None if the line is no payload."""
     match = _LINE.fullmatch(line.rstrip("\n"))
     return (match[2], match[3], int(match[1])) if match else None
 
@@ -41,13 +41,13 @@ def session_line(row: Row) -> str:
 
 
 def parse_session(line: str) -> Claim | None:
-    """Whom such a line is about; None if it is none."""
+    """The run that a session line names; None if the line is no session line."""
     match = _SESSION.fullmatch(line.rstrip("\n"))
     return Claim(match[1], match[2], int(match[3]), match[4]) if match else None
 
 
 def unproven_line(order: Print) -> str:
-    """What is said of counts of which nobody can tell whether they were printed."""
+    """The line that names counts of which it is not known whether they were printed."""
     return (
         f'unproven {{"appID": "{order.app_id}", "nodeID": "{order.node_id}",'
         f' "first": {order.first}, "last": {order.last}}}'

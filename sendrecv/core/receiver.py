@@ -1,22 +1,24 @@
 """The receiver's machine: events in, commands out, no I/O, no clock.
 
 Rules
-    1. The highest epoch of an App that was ever admitted is the only one that is listened to
-       (Kleppmann, "How to do distributed locking", 2016: fencing tokens).
-    2. A count is accepted if it is last + 1 (the first ever: any). Not above last: a duplicate.
-       Above last + 1: a gap. Neither is printed.
-    3. StoreRow stands before Print, Print before the Answer that accepts (durability is the order
-       of a list).
+    1. Of each App, the receiver obeys only the highest epoch that it ever admitted (Kleppmann, "How
+       to do distributed locking", 2016: fencing tokens).
+    2. A count is accepted if it is last + 1. The first count ever of an App may be any number. A
+       count that is not above last is a duplicate, a count above last + 1 is a gap: neither is
+       printed.
+    3. In each list of commands, StoreRow comes before Print, and Print before the Answer that
+       accepts. So a count is durable before it is printed, and printed before it is acknowledged.
     4. One run has one connection: the newest.
 
-Invariants: for each App epoch never falls; last never falls and rises only together with a Print
-of exactly the counts between.
+Invariants, for each App: epoch never falls; last never falls, and rises only together with a Print
+of exactly the counts in between.
 
-Events come in groups, and a group is one transaction: after its last event either committed() or
-rolled_back() is called, and after rolled_back() nothing of the group has happened.
+Events come in groups, and a group is one transaction. After the last event of a group, either
+committed() or rolled_back() is called. After rolled_back() nothing of the group has happened.
 
-What each event makes of its App, and the commands. "its connection" is the one that counts are
-taken from; "the row" is what is durable of the App. A test walks the table.
+The table has each event, its commands, and what it does to its App. "its connection" is the
+connection from which counts are accepted. "the row" is what is durable of the App. A test walks the
+table.
 
     event             condition                        commands                         the App then
     AdmissionAsked    no such App, room for it         StoreRow Admit(new)              claimed

@@ -1,7 +1,7 @@
 """The receiver's machine as seen from outside: the events that go in, the commands that come out.
 
-The gateway makes the events, and the loop in receiver/loop.py carries the commands out in order. A
-`connection` is a name, which the gateway gives.
+The gateway makes the events, and the loop in receiver/loop.py carries out the commands in order. A
+`connection` is a name that the gateway chooses.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from sendrecv.core.values import Value
 from sendrecv.core.wire import Claim, Refusal, Status
 
-# Events. Each is answered by one Reply, but for ConnectionClosed.
+# Events. Each of them is answered by one Reply, except ConnectionClosed.
 
 
 class AdmissionAsked(Value):
@@ -80,7 +80,7 @@ class Answer(Value):
 
 
 class Admit(Value):
-    """Admit the connection; `new` if its epoch is."""
+    """Admit the connection. new: whether its epoch is new."""
 
     row: Row
     new: bool

@@ -2,8 +2,9 @@
 
 A slot is one line of JSON, readable with cat(1), at a fixed place in the file; the rest of its
 4096 bytes is a hole. Writes alternate between the slots, so whatever a crash or a power cut does
-to the one being written, the other still holds the record before it whole. 4096 bytes apart, the
-two never share a disk sector (ext4(5) and XFS journal no data by default: a torn write is real).
+to the one being written, the other still holds the record before it whole. The slots are 4096 bytes
+apart, so they never share a disk sector. (By default ext4(5) and XFS do not journal data, so a
+write can be torn.)
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ Rules
     3. The receiver's last count is the truth: a greater one than ours is adopted, and made durable
        (our record was lost or rolled back), a smaller one is gone back to.
     4. Nothing is sent before the epoch is durable, and before the receiver has said its last count.
-    5. A stale epoch is raised, to just above the receiver's, only while the lock is verified to be
-       ours (VerifyLock). So is every connection, once the receiver listens to it and no one else.
-    6. Due times lie on a grid that the record hands from process to process. A missed beat is
-       made up for at once, and only once.
+    5. A stale epoch is raised to just above the receiver's, but only after the lock was verified to
+       be ours (VerifyLock). The lock is verified in each connection too, when the receiver has
+       answered `resume` and so obeys no older run.
+    6. Due times are on a grid, which the record passes on from process to process. After missed due
+       times, one count is taken at once, and the other missed due times are dropped.
 
 Invariants: -1 <= acknowledged <= count; flight, if any, is acknowledged + 1 .. at most count.
 
@@ -93,8 +94,8 @@ from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, 
 MILLISECOND = 1_000_000
 SECOND = 1000 * MILLISECOND
 ANSWER_TIMEOUT = 5 * SECOND
-"""Without an answer for so long, the connection is thought dead. A receiver that hangs is killed by
-its own watchdog long before."""
+"""After this time without an answer, the connection counts as dead. The watchdog of a receiver that
+hangs kills it long before."""
 RETRY = {
     Refusal.STALE: 0,
     Refusal.UNAVAILABLE: 500 * MILLISECOND,
@@ -103,7 +104,7 @@ RETRY = {
     Refusal.INVALID: 5 * SECOND,
 }
 RETRY_ANSWER = {
-    # Two machines that fence each other by mistake take turns each second, not at full speed.
+    # If two machines fence each other by mistake, they take turns each second, not at full speed.
     Status.FENCED: SECOND,
     Status.INVALID: 5 * SECOND,
 }
@@ -142,7 +143,7 @@ class SenderMachine:
         self.acknowledged = record.acknowledged if record else -1
         self.state = State.DOWN
         self.connection = 0  # the newest
-        self._known = self.count >= 0  # or the first count waits for the receiver's answer
+        self._known = self.count >= 0  # if not, the first count waits for the receiver's answer
         self._due = self._first_due(record, now)
         self._flight: int | None = None  # last count of the batch in flight
         self._deadline: int | None = now  # when to retry, or to give up waiting
@@ -208,7 +209,7 @@ class SenderMachine:
         return commands + self._take_count(now)
 
     def _stop(self, now: int) -> list[SenderCommand]:
-        """The answer to what is in flight is waited for, a little."""
+        """Wait for the answer to the batch in flight, but only for STOP_TIMEOUT."""
         if self._flight is None:
             return self._exit()
         if self._stop_deadline is None:
@@ -247,9 +248,9 @@ class SenderMachine:
 
     def _resumed(self, last: int, now: int) -> list[SenderCommand]:
         self.state, self._deadline, self._known = State.UP, None, True
-        # By now no older run is listened to. A run that began because our file was removed or
-        # replaced has been admitted before us, or will fence us: if it was, this shows it, and
-        # none of our counts must follow its own.
+        # From now on the receiver obeys no older run. Another run may have begun because our file
+        # was removed or replaced. If it was admitted before us, VerifyLock finds that out, and none
+        # of our counts follows one of its counts. If it is admitted later, it fences us.
         commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last)]
         if self._trouble:
             self._trouble = ""
@@ -301,7 +302,7 @@ class SenderMachine:
         return [self._persist(), *self._emit(now)]
 
     def _adopt(self, last: int) -> list[SenderCommand]:
-        """What is ours must be durable before it can be sent, also a count that was adopted."""
+        """Take the receiver's last count. If it is above ours, it becomes ours, made durable."""
         if last < 0:
             return []
         self.acknowledged = last
@@ -348,7 +349,7 @@ class SenderMachine:
         if trouble == self._trouble:
             return []
         self._trouble = trouble
-        meanwhile = "counting on" if self._known else "the first count waits for it"
+        meanwhile = "counting goes on" if self._known else "the first count waits for it"
         return [Report(WARNING, f"{trouble}, {meanwhile}, ignoring")]
 
     def _exit(self) -> list[SenderCommand]:

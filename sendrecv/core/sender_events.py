@@ -1,7 +1,7 @@
 """The sender's machine as seen from outside: the events that go in, the commands that come out.
 
-The loop in sender/loop.py makes the events, and carries the commands out in order. A `connection`
-is a number: 1 for the first that the machine asked for, 2 for the next.
+The loop in sender/loop.py makes the events, and carries out the commands in order. A `connection`
+is a number: 1 for the first connection that the machine asked for, 2 for the next.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Connected(Value):
 
 
 class Refused(Value):
-    """The receiver has refused a connection. epoch: the receiver's own, 0 if it says none."""
+    """The receiver has refused a connection. epoch: the receiver's, 0 if the refusal has none."""
 
     connection: int
     reason: Refusal
@@ -37,14 +37,14 @@ class Refused(Value):
 
 
 class Resumed(Value):
-    """The receiver has said its last count; -1 if it has none of this App."""
+    """The receiver has sent its last count of this App; -1 if it has none."""
 
     connection: int
     last: int
 
 
 class Answered(Value):
-    """The receiver has answered the batch in flight, and said its last count; -1 for none."""
+    """The receiver has answered the batch in flight, with its last count; -1 for none."""
 
     connection: int
     status: Status
@@ -64,7 +64,7 @@ class StopAsked(Value):
 
 SenderEvent = Started | TimePassed | Connected | Refused | Resumed | Answered | Lost | StopAsked
 
-# What the receiver says, as events. What does not follow the protocol ends the connection.
+# What the receiver says, as events. If it does not follow the protocol, the connection is Lost.
 
 
 def resumed_by(connection: int, reply: object) -> Resumed | Lost:

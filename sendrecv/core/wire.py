@@ -19,10 +19,10 @@ MAX_COUNT = 2**63 - 1
 MAX_EPOCH = 2**63 - 1
 MAX_FIRST = 2**53
 """The largest first count, and first epoch, of an App that the receiver does not know. One claim
-must not use up what an App can ever have: at one a second it never gets there."""
+must not use up all numbers of an App. With one count a second, an App never gets this far."""
 MAX_EPOCH_STEP = 2**44
-"""By so much at most a claim may be above the App's epoch: more starts than an App can ever have,
-and more milliseconds than 500 years, for a client whose epoch is the time."""
+"""A claim may be above the App's epoch by at most this number. No App can ever have so many starts.
+And for a client whose epoch is the time, it is more milliseconds than there are in 500 years."""
 MAX_BATCH = 512
 """Payloads in one `count` event: 512 of the longest possible stay below MAX_MESSAGE."""
 MAX_MESSAGE = 131_072
@@ -43,7 +43,7 @@ def is_name(text: object) -> bool:
 
 
 class Claim(Value):
-    """Who a connection speaks for: one process (`run`) of one node, under one fencing token.
+    """What a connection claims to be: one process (`run`) of one node, with one fencing token.
 
     `epoch` orders the processes of an App (the "fencing token" of Kleppmann, "How to do
     distributed locking", 2016): the receiver obeys the highest it has seen.
@@ -111,8 +111,8 @@ def parse_payloads(batch: Sequence[object], app_id: str, node_id: str) -> tuple[
         raise PeerError(f"count: {len(batch)} payloads in one event, must be 1 to {MAX_BATCH}")
     first = _parse_payload(batch[0], app_id, node_id)
     last = first + len(batch) - 1
-    # Comparing whole objects is several times faster than looking at each key. 1.0 and True are
-    # equal to 1 in Python: hence the type.
+    # It is several times faster to compare whole objects than to look at each key. 1.0 and True are
+    # equal to 1 in Python, so the type is compared too.
     for expected, payload in enumerate(batch[1:], first + 1):
         if payload != {"count": expected, "appID": app_id, "nodeID": node_id} or (
             type(payload["count"]) is not int  # type: ignore[index]  # it equals a dict
@@ -172,7 +172,7 @@ def _parse_last(last: object) -> int:
 def parse_refusal(reply: object) -> tuple[Refusal, int]:
     """Reason, and the receiver's epoch (0 for none), in a Socket.IO connect_error.
 
-    The data of a refusal stands below "data" (Socket.IO protocol, revision 5).
+    The key "data" has the data of a refusal (Socket.IO protocol, revision 5).
     """
     data = reply.get("data") if isinstance(reply, dict) else None
     if isinstance(data, list) and data:

@@ -1,15 +1,16 @@
-"""What in a journal is evidence, and of what: entries in, typed statements out.
+"""Which entries of a journal are evidence, and of what: entries in, typed statements out.
 
-Only fields that their writer cannot choose decide whose statement an entry is: journald itself adds
-those that begin with "_", and drops them from what a client sends (systemd.journal-fields(7),
+Only fields that a writer cannot choose decide whose statement an entry is. Their names begin with
+"_": journald itself adds them, and drops them from what a client sends (systemd.journal-fields(7),
 "Trusted Journal Fields"):
 
     _PID=1, _UID=0, _TRANSPORT=journal      PID 1; then UNIT=, INVOCATION_ID=, MESSAGE_ID= are true
     _TRANSPORT=stdout, _SYSTEMD_UNIT=       a line that this unit's processes printed
     _TRANSPORT=driver                       journald itself
 
-Of PID 1 it is the MESSAGE_ID that counts (sd-messages.h), never the text; the one exception can
-only make a verdict worse. Of a sender nothing counts but that it had a process, and which.
+The MESSAGE_ID tells what an entry of PID 1 means (sd-messages.h), never the text. There is one
+exception, which can only make a verdict worse. An entry of a sender shows only that it had a
+process, and which process.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class At(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """What the reader found missing; `until`: wall clock, microseconds, where it goes on.
+    """What the reader found missing. `until`: the wall clock, in microseconds, after the hole.
 
-    `somewhere`: it is not known where, so that any line that is not seen may be there.
+    `somewhere`: the place is not known, so any line that is not seen may be in the hole.
     """
 
     text: str
@@ -92,7 +93,7 @@ class Stray(NamedTuple):
 
 
 class Spoke(NamedTuple):
-    """A process of a sender's unit printed something. What, is no evidence."""
+    """A process of a sender's unit printed something. The text is no evidence."""
 
     at: At
     ref: str
@@ -131,7 +132,7 @@ PID1 = {
     b"d9b373ed55a64feb8242e02dbe79a49c": "ended",
 }
 LEFT_BEHIND = "left behind"
-"""A process was still there when PID 1 gave its unit up."""
+"""A process was still there when PID 1 gave up its unit."""
 
 _DROPPED = b"a596d6fe7bfa4994828e72309e95d61e"
 _JOURNALD = {b"f77379a8490b408bbe5f6940505a777b": True, b"d93fb3c9c24d451a97cea615ce59c00b": False}
@@ -144,7 +145,7 @@ _NAME = rb'"([A-Za-z0-9][A-Za-z0-9._:@-]{0,63})"'
 _PAYLOAD = re.compile(
     rb'\{"count": (0|[1-9][0-9]{0,18}), "appID": ' + _NAME + rb', "nodeID": ' + _NAME + rb"\}"
 )
-# As journalctl begins each entry. Once taken apart like this, a day is read a second sooner.
+# The first fields of each entry of journalctl. With this, a day is read a second faster.
 _HEAD = re.compile(
     rb"\n__CURSOR=([ -~]*)\n__REALTIME_TIMESTAMP=(\d{1,17})\n__MONOTONIC_TIMESTAMP=(\d{1,17})\n"
     rb"(?:__SEQNUM=\d+\n__SEQNUM_ID=\w+\n)?_BOOT_ID=(\w+)\n"
@@ -182,7 +183,7 @@ def _head(entry: bytes) -> tuple[At, str]:
 
 
 def _number(digits: bytes) -> int:
-    """0 for what is none, or is no time before the year 5138."""
+    """The number; 0 if it is none, or is a time after the year 5138."""
     return int(digits) if digits.isdigit() and len(digits) <= 17 else 0
 
 
@@ -202,9 +203,9 @@ def statements(entries: Iterable[bytes]) -> Iterator[tuple[bytes, Statement]]:
 
 
 class _Lines:
-    """The receiver's lines differ in their head and message only; what is between is known then.
+    """Parses the lines of a receiver faster: they differ only in their head and their message.
 
-    It saves a fifth of the time.
+    That saves a fifth of the time.
     """
 
     def __init__(self) -> None:
@@ -226,7 +227,7 @@ class _Lines:
         return Counted(at, ref.decode(), stream, app.decode(), node.decode(), int(count))
 
     def first(self, entry: bytes) -> Statement | None:
-        """What the entry says, found out by looking at each field."""
+        """What the entry says, parsed field by field."""
         statement = _statement(entry)
         head = _HEAD.match(entry)
         place = entry.rfind(b"\nMESSAGE=")
@@ -322,7 +323,7 @@ def _exit(entry: bytes) -> str:
 
 
 def _is_left_behind(entry: bytes) -> bool:
-    """No MESSAGE_ID tells of it. The text is another name for the function, should that change."""
+    """There is no MESSAGE_ID for it. The text is looked at too, in case the function is renamed."""
     return (
         field(entry, b"CODE_FUNC") == b"unit_log_leftover_process_stop"
         or b"remains running after unit stopped" in entry

@@ -23,19 +23,19 @@ from sendrecv.proof.show import picture, report
 
 DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
-"""What journalctl may map: it needs 8 MiB of each file, and is no faster with more."""
+"""Bytes that journalctl may map. It needs 8 MiB of each file, and is no faster with more."""
 READINGS = 5
 """The journal is read again if a file was vacuumed before journalctl had opened it."""
 PATIENCE = 1.0
 """Seconds after which progress is shown."""
 
 DESCRIPTION = """\
-Reads the journal and shows, for each App, its runs and takeovers, and whether two senders ever
-ran at once, or a count was lost, repeated, or sent by a run that was over. It trusts the entries
-of PID 1 and of the receiver, and no others.
+Reads the journal. Shows the runs and takeovers of each App, and tells whether two senders ever ran
+at the same time, and whether a count was lost, was repeated, or came from a run that had ended.
+Only entries of PID 1 and of the receiver are evidence.
 """
 EPILOG = """\
-exit status: 0 PROVEN, 1 VIOLATED, 2 INCONCLUSIVE (evidence is missing; it says which);
+exit status: 0 PROVEN, 1 VIOLATED, 2 INCONCLUSIVE (evidence is missing, and the output names it);
 64 and above: no verdict.
 """
 
@@ -49,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="INSTANCE", help="only these Apps (default: all)")
-    add("--since", metavar="TIME", help="only from then on, such as '-1h' (systemd.time(7))")
-    add("--until", metavar="TIME", help="only until then")
+    add("--since", metavar="TIME", help="only from this time, such as '-1h' (systemd.time(7))")
+    add("--until", metavar="TIME", help="only until this time")
     add("--boot", "-b", nargs="?", const="0", metavar="ID", help="only this boot: 0, -1, an ID")
     add("--directory", "-D", type=Path, metavar="DIR", help="journal files of another machine")
     add(
@@ -61,16 +61,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a journal file, an export file, or a bundle; may be repeated",
     )
-    add("--verify-key", metavar="KEY", help="rest on a sealed journal's seals (journalctl(1))")
-    add("--bundle", type=Path, metavar="FILE", help="write the entries it rests on, for --file")
-    add("--json", action="store_true", help="print all of it as JSON")
+    add("--verify-key", metavar="KEY", help="trust only what a seal covers (journalctl(1))")
+    add("--bundle", type=Path, metavar="FILE", help="write the verdict's entries, for --file")
+    add("--json", action="store_true", help="print the verdict as JSON")
     add("--svg", type=Path, metavar="FILE", help="draw the timeline")
     add("--all", action="store_true", help="show every run, not only the first and last ones")
     return parser
 
 
 class Damaged(Exception):
-    """The verdict may be due to entries that journalctl has left out: judge once more."""
+    """journalctl may have left out entries, and the verdict may come from that: judge once more."""
 
     def __init__(self, missing: list[Missing]) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
-    """The verdict and notes, of the first reading that the journal's files stayed for."""
+    """The verdict and notes of the first reading during which no file of the journal vanished."""
     source = _source(arguments)
     notes = [sync()] if source.live and os.geteuid() == 0 else []
     damages: list[Missing] = []
@@ -127,7 +127,7 @@ def _judged_once(
 
 
 def _with_times_attached(argv: Sequence[str]) -> list[str]:
-    """argparse takes the "-1h" of "--since -1h" for an option."""
+    """Without this, argparse takes the "-1h" of "--since -1h" for an option."""
     attached: list[str] = []
     for word in argv:
         if attached and attached[-1] in {"--since", "--until"}:
@@ -190,7 +190,7 @@ def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writ
 
 
 def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) -> Iterator[bytes]:
-    """Take a bundle's own entries out; what they say limits the verdict."""
+    """The entries without a bundle's own ones, whose contents limit the verdict."""
     for entry in stream:
         if said := bundle.scope_of(entry):
             scope.merge(said)
@@ -200,7 +200,7 @@ def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) 
 
 
 class Progress:
-    """On standard error, if it takes longer than PATIENCE."""
+    """Shows progress on standard error, if the reading takes longer than PATIENCE."""
 
     def __init__(self) -> None:
         self._begun = self._shown = time.monotonic()
@@ -216,7 +216,7 @@ class Progress:
             print(f"reading: {self._steps:,} entries", end=end, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leave the line as it was."""
+        """Clear the line."""
         if self._terminal and self._shown > self._begun:
             print("\x1b[K", end="", file=sys.stderr, flush=True)
 

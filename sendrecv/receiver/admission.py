@@ -1,29 +1,29 @@
 """Admission: every TCP connection, and what it may cost before its peer is authenticated.
 
-A TCP connection serves one Engine.IO session. It is authenticated from the moment on when that
-session has been admitted (its token was right), until the session ends.
+A TCP connection serves one Engine.IO session. The connection is authenticated from the moment when
+that session is admitted (its token was right) until the session ends.
 
 Rules
     1. A connection that is not authenticated has AUTHENTICATION_TIMEOUT seconds,
-       UNAUTHENTICATED_BYTES bytes, UNAUTHENTICATED_MESSAGES messages and one HTTP request. Above
-       that it is cut.
-    2. What such connections send is queued, and so is the clearing up after a connection that has
+       UNAUTHENTICATED_BYTES bytes, UNAUTHENTICATED_MESSAGES messages and one HTTP request. If it
+       takes more, it is cut.
+    2. A queue has the data that such connections send, and the clean-up after connections that have
        ended. Each turn of the event loop takes one piece of work from the queue. So a flood, or the
        end of a thousand connections at once, delays no authenticated connection.
     3. At most PENDING connections that are not authenticated are known to aiohttp. When one more
        sends something, the oldest of them is cut. Those known to aiohttp are served before the
-       others. So nobody can keep the others out, or make Python's garbage collector take long: the
-       collector looks at every object of every connection, at once.
+       others. So no peer can keep the others out. And Python's garbage collector, which looks at
+       every object of every connection at once, never takes long.
     4. In one turn of the event loop at most SERVED_AT_ONCE authenticated connections are served:
-       the loop must go round in time for the watchdog's pings.
-    5. Above the greatest number of connections, the oldest that is not authenticated is cut; if all
-       are authenticated, the newest is.
-    6. An authenticated connection is not read while BACKLOG of its messages are unread. After that
-       happened once, the connection is served from the queue of those not authenticated. A frame
-       above MAX_MESSAGE ends the connection before it is stored (aiohttp looks at the size of a
-       message when it has all of it).
+       the loop must reach the watchdog's pings in time.
+    5. Above the greatest number of connections, the oldest one that is not authenticated is cut. If
+       all are authenticated, the newest is cut.
+    6. An authenticated connection is not read while BACKLOG of its messages are unhandled. After
+       that happened once, the connection is served from the queue of rule 2. A frame above
+       MAX_MESSAGE ends the connection before the frame is stored. (aiohttp checks the size of a
+       message only when it has the whole message.)
 
-aiohttp has no such limits: a TcpConnection stands between the event loop and aiohttp's protocol.
+aiohttp has no such limits. So a TcpConnection is between the event loop and aiohttp's protocol.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PENDING = 256
 SERVED_AT_ONCE = 64
 BACKLOG = 64
 CHUNK, SMALL_CHUNK = 32_768, 4096
-"""Bytes that are read at once. The larger is above what a batch of MAX_BATCH mostly takes."""
+"""Bytes that are read at once. The larger one is mostly enough for a batch of MAX_BATCH."""
 REQUEST_BYTES = MAX_MESSAGE + UNAUTHENTICATED_BYTES
 """The HTTP request of an authenticated connection, head and body."""
 ACCEPT_AT_ONCE = 16
@@ -57,8 +57,8 @@ LISTEN_BACKLOG = 4096
 
 
 class Queue(Enum):
-    """Where what has been received waits. PENDING: of connections that aiohttp knows. ACCEPTED: of
-    those that it does not."""
+    """Where received data waits. PENDING: of connections that aiohttp knows. ACCEPTED: of the
+    others."""
 
     AUTHENTICATED = 0
     PENDING = 1
@@ -84,7 +84,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     @property
     def is_unauthenticated(self) -> bool:
-        """Whether the token has not been seen, or the session it came with is over."""
+        """Whether it has not shown the token yet, or its session has ended."""
         return self.session not in self._admission.authenticated
 
     def abort(self, complaint: str = "") -> None:
@@ -102,7 +102,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._admission.release(self)
 
     def upgraded(self, counted: bool = True) -> None:
-        """What comes from now on are frames. Raises PeerError if some came before the answer.
+        """From now on, frames come. Raises PeerError if a frame came before the answer.
 
         counted: took_message() will be called for each message.
         """
@@ -118,7 +118,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         if self.is_unauthenticated and self._taken > UNAUTHENTICATED_MESSAGES:
             self.abort(f"more than {UNAUTHENTICATED_MESSAGES} messages without the token")
         elif self._held and self._unread() <= BACKLOG // 2:
-            self._held = False  # if it was held here: aiohttp has reasons of its own
+            self._held = False  # if it was held here: aiohttp may hold it for its own reasons
             self._transport.resume_reading()
 
     def _unread(self) -> int:
@@ -208,7 +208,7 @@ class Admission:
     """All connections of one listening socket.
 
     authenticated: the claims of the admitted sessions. make_protocol: makes aiohttp's protocol for
-    one connection. complain: is told of a session, and what it did wrong.
+    one connection. complain: is called with a session, and what it did wrong.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class Admission:
             tcp.abort()
 
     def end(self, session: str) -> None:
-        """The session is over; the next sweep() ends its connections."""
+        """The session has ended. The next sweep() ends its connections."""
         self.authenticated.pop(session, None)
 
     def sweep(self) -> None:
@@ -307,7 +307,7 @@ class Admission:
         self._served = 0
 
     def enqueue(self, work: Callable[[], None], queue: Queue = Queue.PENDING) -> None:
-        """Do this when all that came before has been done."""
+        """Do this after the work that is already queued."""
         if not any(self._queues.values()):
             self._loop.call_soon(self._turn)
         self._queues[queue].append(work)

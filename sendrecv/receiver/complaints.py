@@ -1,4 +1,4 @@
-"""What the receiver says about its peers: one line each, few of them, and never the token."""
+"""What the receiver logs about its peers: one line for each fault, few lines, never the token."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sendrecv.core.wire import Claim
 
 BURST, WINDOW = 20, 10.0
 REPEATS, MINUTE = 4, 60.0
-"""An App whose token is wrong tries again every few seconds, for as long as that lasts."""
+"""A sender with a wrong token tries again every few seconds, for as long as it is wrong."""
 SENDERS, OTHERS = "senders", "connections without the token"
 _REVEALING = 16
-"""So many characters of the token, one after the other, are too many."""
+"""A line must not have so many successive characters of the token."""
 
 
 class Complaints:
-    """Lines on the journal: at most BURST in WINDOW seconds, whatever the peers do, and of one and
-    the same text REPEATS in a MINUTE.
+    """Lines in the journal. Whatever the peers do, at most BURST lines in WINDOW seconds, and the
+    same text at most REPEATS times in a MINUTE.
 
-    Senders have a budget of their own: what connections without the token do must not hide what
-    senders do wrong.
+    Senders have a budget of their own. So complaints about connections without the token do not
+    hide the complaints about senders.
     """
 
     def __init__(self, token: str) -> None:
@@ -51,7 +51,7 @@ class _Budget:
         self._said: Counter[str] = Counter()
 
     def spend(self, now: float, line: str) -> tuple[bool, int]:
-        """Whether that line may be written; how many were not, in the minute that is over."""
+        """Whether the line may be written; how many lines were not, in a minute that is over."""
         unsaid = 0
         if now >= self._until:
             self._until, self._spent = now + WINDOW, 0
@@ -68,9 +68,10 @@ class _Budget:
 
 
 class _OneLine(logging.Handler):
-    """What the libraries log about peers, as a complaint: one line, no traceback.
+    """Turns what the libraries log about peers into complaints: one line, no traceback.
 
-    Of an error that is not ours only the type: its text may hold whatever the peer has sent.
+    Of an error that is not ours, only the type is shown: its text may have anything that a peer has
+    sent.
     """
 
     def __init__(self, complain: Callable[[str], None]) -> None:
@@ -89,5 +90,5 @@ class _OneLine(logging.Handler):
 
 
 def complain_of_what_is_logged(complain: Callable[[str], None]) -> None:
-    """Make complaints of all that the libraries log."""
+    """Turn everything that the libraries log into complaints."""
     logging.basicConfig(handlers=[_OneLine(complain)], level=logging.WARNING, force=True)

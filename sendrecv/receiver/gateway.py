@@ -1,8 +1,8 @@
-"""The gateway: who is admitted, and what is asked of the receiver. Socket.IO and plain HTTP.
+"""The gateway: Socket.IO and plain HTTP, from connections to events and back.
 
-What comes in is authenticated, parsed, and handed to the inbox as an event; nothing here knows what
-a count is worth. What a connection may cost is in admission.py; what the libraries lack, and all
-that is used of their insides, is in patched_{socketio,engineio,aiohttp}.py.
+A message is authenticated, parsed, and put into the inbox as an event. Nothing here decides whether
+a count is accepted. The limits of a connection are in admission.py. What the libraries lack, and
+every use of their internals, is in patched_{socketio,engineio,aiohttp}.py.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from sendrecv.receiver.patched_socketio import make_server
 
 SWEEP_INTERVAL = 1.0
 MAX_UNREAD = 256
-"""Packets that a peer may leave unread. A sender asks one thing at a time."""
+"""Packets that a peer may leave unread. A sender has one question open at a time."""
 _session: ContextVar[str] = ContextVar("session", default="")
 """The Engine.IO session whose packet is being handled."""
 
@@ -97,7 +97,7 @@ class Gateway:
         imports.collect_in_small_steps()
 
     def cut_off(self, connection: str) -> None:
-        """Close a connection whose place another one has taken."""
+        """Close a connection that another one has replaced."""
         self._spawn(self._disconnect(connection))
 
     def connections(self) -> int:
@@ -185,7 +185,7 @@ class Gateway:
         return parse_auth(auth)
 
     def _is_token(self, given: object) -> bool:
-        # An empty token of ours means that there is none: then nobody is admitted.
+        # If our own token is empty, there is none: then nobody is admitted.
         encoded = given.encode(errors="replace") if isinstance(given, str) else b""
         return hmac.compare_digest(encoded, self._token) and bool(self._token)
 
@@ -230,9 +230,9 @@ class Gateway:
         return sender.since if sender else None
 
     def _name_session(self, sid: str) -> str:
-        """What Admission calls this session: as Engine.IO does.
+        """The name of this session in Admission: Engine.IO's name of it.
 
-        If engineio's sessions are not known, its connection is authenticated by itself, as `sid`.
+        If engineio's sessions are not known, only the connection is authenticated, as `sid`.
         """
         if self._sessions.are_known:
             return _session.get()
@@ -250,9 +250,9 @@ class Gateway:
             await self.sweep()
 
     async def sweep(self) -> None:
-        """Close what has not been admitted in time, and end what has ended.
+        """Close the sessions that are not admitted in time, and those that their peer has ended.
 
-        Whatever goes wrong with one session or connection, the others have their turn.
+        Whatever goes wrong with one session or connection, the others are swept too.
         """
         limit = time.monotonic() - AUTHENTICATION_TIMEOUT
         for eio_sid in self._sessions.names():
@@ -276,7 +276,7 @@ class Gateway:
 
     @contextlib.contextmanager
     def _alone(self, eio_sid: str) -> Iterator[None]:
-        """Whatever the library or a handler raises here ends this session, and nothing else."""
+        """An exception of the library or a handler in this context ends only this session."""
         claim = self._admission.authenticated.get(eio_sid)
         try:
             yield

@@ -1,8 +1,8 @@
-"""The loop of the receiver: takes events in groups, and carries out what the machine says to them.
+"""The loop of the receiver: takes events in groups, and carries out the machine's commands.
 
-A group is all that arrived while the group before was made durable. It is one transaction; then its
-lines are written, then it is answered. The ledger, the thread that writes and what prints come from
-outside; tests/simulation gives the loop simulated ones.
+A group has all events that arrived while the group before was made durable. It is one transaction.
+Then its lines are written, and then its events are answered. The ledger, the writer's thread and
+the printer come from outside; tests/simulation gives the loop simulated ones.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from sendrecv.systemd import Notifier
 
 MAX_APPS = 10_000
 STUCK = 10.0
-"""Seconds after which a write to the ledger or the journal is thought to hang for good."""
+"""Seconds after which a write to the ledger or the journal counts as hanging."""
 
 
 class Connections(Protocol):
     """The gateway, as the loop sees it."""
 
     def cut_off(self, connection: str) -> None:
-        """Close a connection whose place another one has taken."""
+        """Close a connection that another one has replaced."""
 
     def connections(self) -> int:
         """How many senders are connected."""

@@ -1,15 +1,16 @@
-"""aiohttp, read for 3.8.4 and 3.11.16, with the limits and the strictness that it lacks.
+"""aiohttp, read for 3.8.4 and 3.11.16, with limits and checks that it lacks.
 
-    WebSocketResponse   compression: a small frame must not become a large one. Packets that are
-                        empty, or are none of Engine.IO: they end engineio's loop, and leave its
-                        session behind
-    HTTP                compressed bodies; answers to many requests sent at once
+    WebSocketResponse   refuses compression: a small frame must not become a large one. Refuses
+                        packets that are empty or not Engine.IO's: these would end engineio's loop
+                        and leave its session behind
+    HTTP                does not unpack compressed bodies. Closes a connection that is not
+                        authenticated after one answer: it may have sent many requests at once
 
-If aiohttp has changed, its own class is used, told to compress nothing and to take no large
-message. The limits of admission.py on bytes, time and connections hold in any case, and so does
-the unit's MemoryMax=. What is lost then: the count of messages before the token and of those that
-are unread, and a peer can make one of its own sessions hang. Compressed bodies are unpacked, up to
-the size of a message.
+If aiohttp has changed, its own class is used, with the settings "no compression" and "no large
+message". The limits of admission.py on bytes, time and connections still hold, and so does the
+unit's MemoryMax=. But the messages before the token and the unread messages are not counted, and a
+peer can make one of its own sessions hang. Compressed bodies are unpacked, up to the size of a
+message.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ from sendrecv.receiver.admission import TcpConnection
 
 LIBRARY = patching.Library("aiohttp", "3.8.4", "3.11.16")
 _FROM_A_CLIENT = "123456"
-"""Engine.IO's packet types but for "open", and for "b", which is binary data as text."""
+"""Engine.IO's packet types, without "open" and "b" (binary data as text)."""
 # Weak: timers that were cancelled keep their context until they would have been due.
 _current: ContextVar[ref[TcpConnection] | None] = ContextVar("connection", default=None)
 
 
 class WebSocketResponse(web.WebSocketResponse):
-    """What engineio reads messages from. It asks aiohttp for no limit at all."""
+    """The response from which engineio reads messages. It sets no limit in aiohttp."""
 
     def __init__(self, **_options: object) -> None:
         super().__init__(max_msg_size=MAX_MESSAGE, compress=False, autoping=False)
         self._tcp: TcpConnection
 
     async def prepare(self, request: web.BaseRequest) -> Any:
-        """See the library, which calls this once more when all is over."""
+        """See the library, which calls this once more at the end."""
         if not self.prepared:
             tcp = tcp_connection_of(request)
             if tcp is None:
@@ -50,7 +51,7 @@ class WebSocketResponse(web.WebSocketResponse):
         return await super().prepare(request)
 
     async def receive(self, timeout: float | None = None) -> WSMessage:
-        """The next message that engineio can make sense of."""
+        """The next message that engineio can parse."""
         while True:
             message = await super().receive(timeout)
             self._tcp.took_message()
@@ -67,7 +68,7 @@ class WebSocketResponse(web.WebSocketResponse):
 
 def websocket_response() -> Callable[..., web.WebSocketResponse]:
     """What makes the response to a WebSocket's request."""
-    otherwise = "messages are not counted, and not looked at before engineio does"
+    otherwise = "messages are not counted, and not checked before engineio sees them"
     return WebSocketResponse if LIBRARY.fits(_check_websocket, otherwise) else _plain_response
 
 
@@ -91,7 +92,7 @@ def _plain_response(**_options: object) -> web.WebSocketResponse:
 
 
 def tcp_connection_of(request: web.BaseRequest) -> TcpConnection | None:
-    """The connection that a request came on; None if it has ended."""
+    """The connection of a request; None if it has ended."""
     tcp = request.transport.get_protocol() if request.transport else None
     return tcp if isinstance(tcp, TcpConnection) else None
 
@@ -134,7 +135,7 @@ async def _one_each(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _say_less(_request: web.Request, response: web.StreamResponse) -> None:
-    """No versions; and a takeover waits for the other side to read each byte by itself."""
+    """No headers with versions. Besides, a client reads each byte of them, and a takeover waits."""
     response.headers.pop("Server", None)
     if response.status == 101:  # in all others RFC 9110, section 6.6.1, asks for a date
         for name in ("Date", "Content-Type"):
@@ -142,7 +143,7 @@ async def _say_less(_request: web.Request, response: web.StreamResponse) -> None
 
 
 async def _follow_upgrade(request: web.Request, response: web.StreamResponse) -> None:
-    """Whoever made the response: what comes now are frames, which have a limit of their own."""
+    """From now on frames come, with a limit of their own, whichever class made the response."""
     tcp = tcp_connection_of(request)
     if tcp and response.status == 101 and not isinstance(response, WebSocketResponse):
         tcp.upgraded(counted=False)

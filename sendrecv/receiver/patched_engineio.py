@@ -1,21 +1,21 @@
-"""python-engineio's server, read for 4.3.4 and 4.11.2, with the limits that it lacks.
+"""python-engineio's server, read for 4.3.4 and 4.11.2, with limits that it lacks.
 
-    patch_driver   messages are read from aiohttp's response by way of patched_aiohttp.py, with its
-                   limits. A request body that is chunked, or comes in pieces: engineio takes the
-                   first piece for the whole
+    patch_driver   engineio reads messages from the response of patched_aiohttp.py, with its limits.
+                   And it reads a request body that is chunked or comes in pieces: without the patch
+                   it takes the first piece for the whole body
     Sessions       what the gateway has to know of engineio's sessions
-    Heartbeats     a peer that vanishes, or answers more heartbeats than it was asked for
+    Heartbeats     notice a peer that vanishes, and one that answers heartbeats that it was not sent
 
-If the library has changed, it is used as it is:
+If the library has changed, it is used without the patch:
 
     without the response     see patched_aiohttp.py
-    without the body         long polling takes small bodies only
-    without the sessions     a connection is authenticated by itself, when its token was right. So
-                             long polling is cut off after a few seconds; a sender uses a WebSocket.
-                             A peer may leave answers unread, until MemoryMax= ends the receiver:
-                             one with the token, for the others have few bytes and little time
-    without the heartbeats   engineio's: silence is noticed a little later, and a peer that has the
-                             token can make any number of tasks
+    without the body         long polling works for small bodies only
+    without the sessions     only the connection is authenticated, when its token was right. So long
+                             polling is cut off after a few seconds; senders use WebSocket. A peer
+                             with the token may leave answers unread until MemoryMax= ends the
+                             receiver. The other peers have few bytes and little time
+    without the heartbeats   engineio's are used: silence is noticed a little later, and a peer with
+                             the token can make it start any number of tasks
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sendrecv import patching
 
 LIBRARY = patching.Library("python-engineio", "4.3.4", "4.11.2")
 PING_INTERVAL, PING_TIMEOUT = 10, 10
-"""Seconds, Engine.IO's heartbeat: how a peer that vanished without a word is noticed."""
+"""Seconds of Engine.IO's heartbeat, which notices a peer that vanishes without a message."""
 Handler = Callable[..., Awaitable[object]]
 
 
@@ -68,8 +68,8 @@ async def _translate(request: web.Request) -> dict[str, Any]:
 
 
 def patch_driver(make_response: Callable[..., web.WebSocketResponse]) -> None:
-    """Have engineio read from such responses, and have it read whole bodies."""
-    if LIBRARY.fits(_check_response, "messages are not counted, and not looked at before"):
+    """Make engineio read messages from such responses, and read whole bodies."""
+    if LIBRARY.fits(_check_response, "messages are not counted, and not checked first"):
         _driver().WebSocketResponse = make_response
     if LIBRARY.fits(_check_translate, "long polling takes small bodies only"):
         _driver()._async["translate_request"] = _translate  # pylint: disable=protected-access
@@ -108,7 +108,7 @@ class Sessions:
         )
 
     def follow(self, handlers: Mapping[str, Handler]) -> dict[str, Handler]:
-        """Have these called; returns those that were called before, for these to call."""
+        """Set these handlers. Returns the former handlers, which the new ones have to call."""
         if not self.are_known:
             return {}
         before = dict(self.eio.handlers)
@@ -161,9 +161,10 @@ def _check_sessions(eio: Any) -> None:
 class Heartbeats:
     """Engine.IO's heartbeat: one timer for each session, which ends with it.
 
-    engineio starts a task for each ping. The task keeps all that the session ever held for
-    PING_INTERVAL seconds after its end; and a peer can start any number of them, by answering
-    pings that were never sent. The wall clock, by which engineio looks for an answer, may jump.
+    engineio starts a task for each ping. For PING_INTERVAL seconds after the end of a session, the
+    task keeps everything that the session had. A peer can start any number of tasks, by answers to
+    pings that were never sent. And engineio uses the wall clock to see whether an answer is late,
+    which may jump.
     """
 
     def __init__(self, sessions: Sessions, on_silence: Callable[[str], None]) -> None:
@@ -196,7 +197,7 @@ class Heartbeats:
         self._timers[name] = loop.call_later(PING_INTERVAL, self._ask, name, session)
 
     def _ask(self, name: str, session: Any) -> None:
-        # First: whatever becomes of the question, the session ends if there is no answer.
+        # First the timer: whatever becomes of the ping, the session ends if there is no answer.
         loop = asyncio.get_running_loop()
         self._timers[name] = loop.call_later(PING_TIMEOUT, self._on_silence, name)
         self._asked.add(name)

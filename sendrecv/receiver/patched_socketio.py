@@ -1,10 +1,10 @@
-"""python-socketio's server, read for 5.7.2 and 5.12.1, with the strictness that it lacks.
+"""python-socketio's server, read for 5.7.2 and 5.12.1, with checks that it lacks.
 
-    Packet   attachments: any number of them would be kept. Malformed packets
+    Packet   refuses attachments, of which any number would be kept, and malformed packets
 
-If the library has changed, its own Packet is used: a sender, that is, who has the token, can make
-the receiver keep attachments until the unit's MemoryMax= ends it. It starts again, and no count is
-lost. Who has no token can send nothing but the packet that has to have it (gateway.py).
+If the library has changed, its own Packet is used. Then a peer with the token can make the receiver
+keep attachments until the unit's MemoryMax= ends it. The receiver starts again, and no count is
+lost. A peer without the token can send only the packet that must have the token (gateway.py).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Packet(_AnyPacket):  # type: ignore[misc]  # untyped library
 
 
 def _is_event(data: object) -> bool:
-    # "connect" and "disconnect" as events would call the handlers of that name.
+    # Events called "connect" or "disconnect" would call the handlers of these names.
     reserved = ("connect", "disconnect")
     named = isinstance(data, list) and bool(data) and isinstance(data[0], str)
     return named and data[0] not in reserved  # type: ignore[index]  # it is a list

@@ -2,12 +2,13 @@
 
 A *streak* is a series of starts none of which has worked. Its first ten starts do not wait: a
 takeover must be fast, and no series of single faults is so long. Each later start waits for half
-of the time that the streak has lasted, and at most LONGEST; so each wait is half as long again as
-the one before. A streak ends with an acknowledged count, or when a process has lived for ENOUGH
-seconds (without that, rare kills of an App with a long interval would look like a loop).
+of the time that the streak has lasted, but at most LONGEST. So each wait is one and a half times as
+long as the wait before. A streak ends with an acknowledged count, or when a process has lived for
+ENOUGH seconds. (Without the second rule, rare kills of an App with a long interval would look like
+a loop.)
 
-The streak is kept in the units' RuntimeDirectory= (a tmpfs), not in the App's record. So it also
-brakes starts that fail before there is a record, and a reboot forgets it.
+The streak is kept in the units' RuntimeDirectory= (a tmpfs), not in the App's record. So the
+back-off also delays starts that fail before there is a record, and a reboot ends the streak.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Backoff:
         self._path = path
 
     def begin(self, now: float) -> float:
-        """Count this start, `now` in seconds of the monotonic clock. How long it has to wait."""
+        """Count this start. Returns the seconds that it has to wait. now: monotonic, in seconds."""
         starts, since = self._read()
         if not 0 <= since <= now:
             starts, since = 0, now

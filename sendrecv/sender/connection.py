@@ -1,9 +1,9 @@
-"""The sender's connections: python-socketio's client, made into events on a queue.
+"""The sender's connections: python-socketio's client, whose callbacks become events on a queue.
 
-python-socketio waits where a sender must not (its connect() and call() sit out their time-outs
-when the receiver dies in mid-handshake), so each connection is opened in a thread of its own, with
-wait=False, and answers arrive through callbacks. No Socket.IO event tells of a connection that
-ends before its handshake is answered; Engine.IO's own "disconnect" does, and is used instead.
+If the receiver dies during a handshake, python-socketio's connect() and call() return only after
+their time-outs. A sender must not wait for that. So each connection is opened in a thread of its
+own, with wait=False, and answers arrive through callbacks. Socket.IO has no event for a connection
+that ends before its handshake is answered. Engine.IO's own "disconnect" is used instead.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Connection:
 
     def _open(self, auth: dict[str, object]) -> None:
         """The connecting thread."""
-        # The first time there nearly always is one, and a takeover does not wait for a probe.
+        # For the first connection there nearly always is a listener: a takeover saves the probe.
         if self._number > 1 and not self._wait_for_listener():
             return
         try:
@@ -90,7 +90,7 @@ class Connection:
             abandon(self._client)
 
     def _wait_for_listener(self) -> bool:
-        """Wait until something listens: a refused connect() costs nothing, a client does."""
+        """Wait until something listens. A refused connect() is cheap, a client is not."""
         from urllib.parse import urlsplit  # not before the client: see light_client.py
 
         parts = urlsplit(self._url)
@@ -107,12 +107,12 @@ class Connection:
     def _emit(self, event: str, data: tuple[object, ...], callback: Callable[..., None]) -> None:
         try:
             self._client.emit(event, data, callback=callback)
-        # It has just been lost, which the library says in several ways.
+        # The connection has just been lost. The library raises different exceptions then.
         except Exception as error:  # pylint: disable=broad-exception-caught
             self._post_lost(f"connection lost ({type(error).__name__})")
 
     def _on_refused(self, reply: object = None) -> None:
-        if isinstance(reply, str):  # the library's own word: no answer to the handshake
+        if isinstance(reply, str):  # the library's own text: the handshake got no answer
             return self._post_lost(f"cannot connect to {self._url} ({quoted(reply)})")
         return self._post(refused_by(self._number, reply))
 

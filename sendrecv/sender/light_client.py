@@ -1,12 +1,17 @@
 """python-socketio's client, read for 5.7.2 and 5.12.1, without the imports that it never uses here.
 
-Most of the time from exec to the first count is Python importing modules, and most of those that
-python-socketio imports serve what a websocket client on one machine never does: servers, long
-polling, TLS, proxies, debug output. So the packages are put in place without running their
-__init__, and while the client is imported, modules that it would not use are declared absent (None
-in sys.modules: importlib's documented way, see "The import system", 5.3.1), deferred until they are
-used, or stand in for themselves with the few names that are used. What is imported later, by
-whoever, is the real thing.
+From exec to the first count, Python spends most of the time on imports. Most of the modules that
+python-socketio imports are for servers, long polling, TLS, proxies and debug output, which a
+websocket client on one machine never uses. So the packages are put into sys.modules without running
+their __init__. While the client is imported, a module that it would not use is replaced in one of
+three ways:
+
+- It is declared absent: None in sys.modules, importlib's documented way (see "The import system",
+  5.3.1).
+- Its import is deferred until it is used.
+- A stand-in has only the few names that are used.
+
+Whatever is imported later is the real module.
 
 If a library has changed so that this import fails, the plain import follows, and a takeover takes
 about twice as long. If the client later asks a package for a name that only its __init__ makes,
@@ -46,7 +51,7 @@ _HTTP_STATUS = {
 
 
 class _Silent:
-    """A logging.Logger, or a handler, to which nothing matters."""
+    """A logging.Logger, or a handler, that ignores everything."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -60,7 +65,7 @@ def _nothing(*_: object, **__: object) -> None:
 
 
 SILENT = _Silent()
-"""Given to the libraries as their logger: what they would say is an event to us."""
+"""The logger that the libraries are given. What they would log reaches a sender as an event."""
 
 
 def socketio_client(*, tls: bool) -> ModuleType:
@@ -77,7 +82,7 @@ def socketio_client(*, tls: bool) -> ModuleType:
 def engine(client: Any) -> Any:
     """The Engine.IO client below a client, whose "disconnect" tells of each connection that ends.
 
-    If it is not there, the client: its own comes only after the handshake has been answered.
+    If there is none, the client, whose "disconnect" comes only after an answered handshake.
     """
     return getattr(client, "eio", client)
 
@@ -182,13 +187,13 @@ def _hashes() -> Modules:
         sha1 = imported("_sha1").sha1
     except ImportError:
         return {}
-    # What is compared is no secret.
+    # The values that are compared are not secret.
     hmac = Deferred("hmac", compare_digest=operator.eq)
     return {"hashlib": Deferred("hashlib", sha1=sha1), "hmac": hmac}
 
 
 def _unrun(name: str) -> ModuleType:
-    """The package, of which submodules can be imported, without what its __init__ would do."""
+    """The package without a run of its __init__. Its submodules can be imported."""
     specs = (finder.find_spec(name, None) for finder in sys.meta_path)
     spec = next((spec for spec in specs if spec is not None), None)
     if spec is None or spec.submodule_search_locations is None:

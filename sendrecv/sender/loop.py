@@ -1,7 +1,7 @@
-"""The loop of one half of an App: waits for events, and carries out what the machine says to them.
+"""The loop of one half of an App: waits for events, and carries out the machine's commands.
 
-One thread, one queue: the connection's threads and the signal handlers only put events on it. The
-watchdog is pinged by this loop and nothing else, after the work that was due. Clock, queue, store
+There is one thread and one queue. The connection's threads and the signal handlers only put events
+on the queue. Only this loop pings the watchdog, after the work that was due. Clock, queue, store
 and connections come from outside; tests/simulation gives the loop simulated ones.
 """
 
@@ -90,7 +90,7 @@ class Sender:
     def acquire(self) -> None:
         """Wait for the App's lock, in the kernel, and for space to make its record.
 
-        Raises LockBusy after LOCK_PATIENCE, for then a person must be told.
+        Raises LockBusy after LOCK_PATIENCE: then a person has to look.
         """
         self._notifier.status("waiting for the lock")
         record, epoch = self._wait_for_store()
@@ -142,7 +142,7 @@ class Sender:
 
     def _carry_out(self, commands: Iterable[SenderCommand]) -> None:
         for command in commands:
-            if self._done:  # stopped while the record could not be written: nothing may follow it
+            if self._done:  # stopped while the record could not be written: no command may follow
                 return
             self._carry_out_one(command)
 
@@ -169,9 +169,9 @@ class Sender:
                 self._done = True
 
     def _persist(self, record: Record) -> None:
-        """Nothing may go on before the record is durable: a disk that is full is waited for.
+        """Return only when the record is durable: if the disk is full, wait until it is not.
 
-        A stop meanwhile ends the process as it is, for the record on disk is the truth.
+        A stop during this wait ends the process at once. The older record on disk stays valid.
         """
         reported = False
         while not self._try_commit(record, reported):
@@ -182,7 +182,7 @@ class Sender:
                 return
             self._clock.sleep(min(SPACE_RETRY, self._notifier.ping_interval))
         if reported:
-            self._notifier.log(NOTICE, "record: written again, counting on")
+            self._notifier.log(NOTICE, "record: written again, counting goes on")
 
     def _try_commit(self, record: Record, reported: bool) -> bool:
         try:
@@ -197,7 +197,8 @@ class Sender:
     def _wait_for_store(self) -> tuple[Record | None, int]:
         busy = LockBusy(
             f"another process holds the lock of App {self._app.app_id}",
-            f"is it another instance's SENDRECV_APP_ID too? (fuser -v {self._store.path})",
+            "perhaps another instance has the same SENDRECV_APP_ID"
+            f" (fuser -v {self._store.path})",
         )
         reported = False
         while True:

@@ -25,7 +25,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     config = sender_config(instance, role, os.environ)
     token = _token()
-    prepare(config.url)  # now: once the watchdog runs, a starved machine may be too slow for it
+    prepare(config.url)  # now: later the watchdog runs, for which this may take too long
     imports.end()
     app = App(
         app_id=config.app_id,
@@ -51,9 +51,10 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
 
 
 def _token() -> str:
-    """The token; without one, an empty one, which the receiver refuses until there is a better.
+    """The token. If there is none, "", which the receiver refuses.
 
-    Ending instead would make the two halves take over from each other for nothing.
+    A new token file restarts this process. If the process ended, the halves would take over from
+    each other in vain.
     """
     try:
         return systemd.token()

@@ -1,10 +1,10 @@
 """python-engineio's client, read for 4.3.4 and 4.11.2: messages are handled where they are read.
 
-engineio starts a thread for each message. A sender's handlers only put events on a queue, which is
-done sooner than a thread is started.
+engineio starts a thread for each message. A sender's handlers only put events on a queue, which
+takes less time than the start of a thread.
 
-If the library has changed, each message keeps its thread. A sender asks one thing at a time, so the
-answers keep their order all the same.
+If the library has changed, each message keeps its thread. The answers still keep their order,
+because a sender has only one question open at a time.
 """
 
 from __future__ import annotations

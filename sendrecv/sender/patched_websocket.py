@@ -1,9 +1,9 @@
 """websocket-client, read for 1.2.3 and 1.8.0: a socket that reads ahead.
 
-websocket-client reads the answer to its handshake, some 200 bytes, with a recv(1) for each, and
-then each frame's header by itself. Its module _http, which opens connections, is given another
-module `socket`, whose sockets read ahead. A socket that is wrapped for TLS does not, for that takes
-its descriptor and leaves it.
+websocket-client reads the answer to its handshake, some 200 bytes, with one recv(1) for each byte.
+Then it reads each frame's header separately. Its module _http, which opens connections, is given
+another module `socket`, whose sockets read ahead. A socket that is wrapped for TLS does not read
+ahead, because TLS takes over its descriptor.
 
 If the library has changed, its sockets stay plain: a takeover takes some milliseconds longer.
 """
@@ -72,7 +72,7 @@ class QuickSocket(socket.socket):
 
 
 def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
-    """An ASCII name as bytes, or Python imports all of IDNA for it."""
+    """As socket.getaddrinfo(). For an ASCII name as text, Python would import all of IDNA."""
     if isinstance(host, str) and host.isascii():
         host = host.encode("ascii")
     return socket.getaddrinfo(host, *arguments, **named)

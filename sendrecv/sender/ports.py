@@ -33,16 +33,16 @@ class Queue(Protocol):
 
 
 class Link(Protocol):
-    """A connection; its events come by way of the queue, and none after close()."""
+    """A connection. It puts its events on the queue, and none after close()."""
 
     def resume(self) -> None:
-        """Ask for the last count: Resumed."""
+        """Ask for the last count. The answer is Resumed."""
 
     def emit(self, first: int, last: int) -> None:
-        """Send counts: Answered."""
+        """Send counts. The answer is Answered."""
 
     def close(self) -> None:
-        """Do not wait for anything."""
+        """Close the connection, without waiting for anything."""
 
 
 OpenLink = Callable[[int, Claim, Callable[[SenderEvent], None]], Link]

@@ -11,7 +11,7 @@ class Store(Protocol):
     """One App's record, and the lock that makes its holder the only sender.
 
     Operations may block. Attribute path: where the record is, for people. Attribute notices: lines
-    for the journal about damage survived by acquire().
+    for the journal, about damage that acquire() has survived.
     """
 
     path: str
@@ -31,4 +31,4 @@ class Store(Protocol):
         """Make `record` durable. Raises LockLost, or OSError if it may not have been written."""
 
     def release(self) -> None:
-        """Let the next one have the lock."""
+        """Free the lock for the next process."""

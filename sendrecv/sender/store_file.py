@@ -15,9 +15,9 @@ from sendrecv.errors import LockLost, RecordFromFuture, StoreUnusable
 class StateFile:
     """The file store. `path` is the App's record; its directory must exist.
 
-    The file is written in place and never renamed: the lock belongs to the inode, and a renamed
-    file would leave it with the old one. Removing or replacing the file has that effect, so
-    commit() and verify() compare the inode at the path with the one locked.
+    The file is written in place. A new file that is renamed over it would be a new inode, and the
+    lock belongs to the old one. If somebody removes or replaces the file, just that happens. So
+    commit() and verify() compare the inode at the path with the inode that is locked.
 
     Attribute notices: lines for the journal, in order, about damage that was survived.
     """
@@ -49,14 +49,14 @@ class StateFile:
             raise LockLost(f"{self.path}: replaced by another file while locked")
 
     def commit(self, record: Record) -> None:
-        """See store.Store. Checked before, so that a lost file is not written in vain."""
+        """See store.Store. The lock is verified first: a file that was replaced is not written."""
         self.verify()
         serial = self._serial + 1
         slot = slots.encode(record, serial)
         if os.pwrite(self._fd, slot, slots.slot_offset(serial)) != len(slot):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.fdatasync(self._fd)
-        # Only now: a write that failed is tried again in the same slot, and the other stays whole.
+        # Only now: after a failed write, the same slot is tried again, and the other stays whole.
         self._serial = serial
 
     def release(self) -> None:
@@ -84,7 +84,7 @@ class StateFile:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
                 return self.verify()
-            except LockLost:  # removed while we waited: what we have locked is nobody's file
+            except LockLost:  # the file was removed while we waited: lock the one that is there now
                 self.release()
 
     def _open(self) -> None:
@@ -97,7 +97,7 @@ class StateFile:
             raise StoreUnusable(f"{self.path}: {error.strerror}") from None
 
     def _allocate(self) -> None:
-        """Reserve the file's blocks: no later commit can fail for want of space."""
+        """Reserve the file's blocks: no later commit can fail for lack of space."""
         os.ftruncate(self._fd, 0)
         os.posix_fallocate(self._fd, 0, slots.FILE_SIZE)
         os.fsync(self._fd)
@@ -108,7 +108,7 @@ class StateFile:
             os.close(directory)
 
     def _keep_aside(self, data: bytes, other_slot_is_whole: bool) -> None:
-        aside = f"{self.path}.damaged"  # one: they must not pile up
+        aside = f"{self.path}.damaged"  # one name, so that such files do not pile up
         goes_on = "its older slot" if other_slot_is_whole else "the receiver's last count"
         try:
             with open(aside, "wb") as file:

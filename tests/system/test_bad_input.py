@@ -62,7 +62,7 @@ def test_two_instances_of_one_app_id(host: Machine) -> None:
     with app_on(host) as app, app_on(host, f"SENDRECV_APP_ID={app.name}", start=False) as second:
         said = Said(host)
         assert second.systemctl("start", second.main, check=False) == 1
-        said.wait(f"another process holds the lock of App {app.name}: is it another instance's")
+        said.wait(f"another process holds the lock of App {app.name}: perhaps another")
         said.assert_exit(second.main, "71/OSERR")
         assert_sound(app)
 
@@ -295,7 +295,7 @@ def test_no_room_for_the_ledger(host: Machine) -> None:
         said = Said(host)
         fill(host, file)
         said.wait("ledger: database or disk is full, accepting no counts until it can be written")
-        said.wait("the receiver cannot store counts now, counting on")
+        said.wait("the receiver cannot store counts now, counting goes on")
         with app.counts_from("main"):
             host.run(["rm", file])
         said.wait("ledger: written again")

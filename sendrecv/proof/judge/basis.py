@@ -1,4 +1,4 @@
-"""What each check rests on, in words and in entries."""
+"""The basis of each check: what it rests on, in words and in entries."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Whose each run is: what PID 1 says of a unit's runs, joined with what the receiver admitted.
+"""The App of each run: what PID 1 says of a unit's runs, joined with what the receiver admitted.
 
-PID 1 names the instance, the receiver's session line names the App. That line rests on what a
-sender said of itself, so a holder of the token can name another App's run in it. Such a claim may
-add a run to an App; it never takes one away:
+PID 1 names the instance, and the receiver's session line names the App. The session line repeats
+what a sender said of itself. So a holder of the token can name another App's run. Such a claim may
+add a run to an App; it never takes a run away:
 
 - A run belongs to each App for which it was admitted. A run that two Apps claim is a finding.
-- A run that was never admitted belongs to the App of its instance's run before, or of the one
-  after, or of the instance's name.
-- The processes of an instance are checked for each App that one of its runs was admitted for,
-  but those that only waited for the lock, which is what keeps a process from being a second one.
+- A run that was never admitted belongs to the App of its instance's run before; if there is none,
+  of the run after; else to the App with the instance's name.
+- The processes of an instance are checked for each App for which one of its runs was admitted. Not
+  checked are processes that only waited for the lock: the lock kept them from counting.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def runs_by_app(
 
 
 def judge_claims(app: str, tally: Tally, claims: Claims) -> None:
-    """Find the runs of an App that another App claims, too: one of the two lines is not true."""
+    """Find the runs of an App that another App claims too: one of the two lines is false."""
     for session in tally.owners.sessions:
         others = claims.get(session.run, {}).items()
         lines = [(other, line) for other, line in others if line and other != app]

@@ -12,13 +12,13 @@ from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.judge.timeline import Timeline
 
 REMEMBERED = 128
-"""Counts of each App that are kept, to be shown as the first of a pair."""
+"""Counts of each App that are kept, so that a count printed twice can be shown with its first."""
 MOST_HOLES = 10_000
 
 
 @dataclass(slots=True)
 class Hole:
-    """Counts that were jumped over, and may still come."""
+    """Counts that are missing so far, and may still come."""
 
     first: int
     last: int
@@ -41,7 +41,7 @@ class Tally:
         self._holes: list[Hole] = []
         self._timeline = timeline
         self._recent: deque[Counted] = deque(maxlen=REMEMBERED)
-        self._losses = 0  # of the timeline's, known at the last count
+        self._losses = 0  # how many losses of the timeline were known at the last count
 
     @property
     def from_the_start(self) -> bool:

@@ -21,11 +21,11 @@ CHECKS = (ONE, ORDER, ONCE, IN_ORDER, NO_GAP, OWN, NEWER, EPOCHS, WHOLE)
 """In the order in which they are shown."""
 
 BY_ORDER = (IN_ORDER, NEWER, EPOCHS)
-"""Of two boots, these hold or not by which came first."""
+"""Between two boots, these checks depend on which boot came first."""
 
 BY_ABSENCE = (ONE, ORDER, NO_GAP, OWN, NEWER)
-"""These may seem not to hold where lines that are there were not read. The others show it by lines
-that were."""
+"""If lines were not read, these checks may fail only for that reason. The others fail by lines that
+were read."""
 
 SHOWN = 20
 """Findings of each check that are kept; the others are counted."""
@@ -71,7 +71,7 @@ class Findings:
         return self.weights[0]
 
     def add(self, finding: Finding) -> None:
-        """Those of more weight are kept before others."""
+        """Add a finding. If there are too many, those of more weight are kept."""
         weight = finding.weight
         self.weights[weight] += 1
         if len(self.kept) < SHOWN:
@@ -82,11 +82,11 @@ class Findings:
             self.kept[place] = finding
 
     def doubt_between_boots(self, why: str) -> None:
-        """It is not known which boot came first."""
+        """Turn violations between two boots into doubts: the order of the boots is not known."""
         self._doubt(1, why)
 
     def doubt_all(self, why: str) -> None:
-        """What they rest on may be a line that was not read."""
+        """Turn all violations into doubts: they may come from a line that was not read."""
         self._doubt(1, why)
         self._doubt(2, why)
 

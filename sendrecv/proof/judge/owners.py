@@ -1,16 +1,17 @@
-"""Whose each count is, of one App: the sessions, and what is wrong with who counts when.
+"""The run of each count of one App: its sessions, and counts at a time when they should not come.
 
-The payload names a node, not a run. A count is that of the newest run that the receiver admitted
-(its "session" line; both are lines of one stream, so their order is that of printing), unless its
-node says otherwise. Where no such line is there, PID 1's runs and the node decide, and that is
-said. Two things let a count be printed after its run has ended, without being wrong:
+The payload names a node, not a run. A count belongs to the newest run that the receiver admitted,
+by its "session" line, unless the count has another node. (Both are lines of one stream, so the
+journal has them in the order of printing.) If there is no such line, PID 1's runs and the node
+decide, and the verdict says so. In two cases a count may be printed after its run has ended:
 
-- It was on its way: LATE bounds it, since a receiver that takes longer is killed by its watchdog.
+- It was on its way. LATE is the limit: the watchdog kills a receiver that takes longer.
 - The receiver was killed between recording and printing it, or the machine lost what journald had
-  not synced. The next receiver prints exactly the missing lines, before it is ready: so only until
-  PID 1 says that it is (SKEW: the two entries reach journald on two ways).
+  not synced. The next receiver prints exactly the missing lines, before it is ready. So this case
+  ends when PID 1 says that the receiver is ready, and SKEW later, because entries of PID 1 and of
+  the receiver reach journald by different routes.
 
-In no case may a newer run's count have come before.
+In neither case may a newer run's count have come before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhib
 from sendrecv.proof.judge.timeline import Mark, Run, Timeline
 
 LATE = 15_000_000
-"""Microseconds. The receiver gives up on a write after 10 s, its watchdog bites 1.05 s later."""
+"""Microseconds. The receiver gives up a write after 10 s; its watchdog kills it 1.05 s later."""
 SKEW = 2_000_000
 
 
@@ -91,7 +92,7 @@ class Owners:
             self._book.violation(OWN, text, exhibit(first), exhibit(said))
 
     def _disown(self, said: Claimed) -> None:
-        """Counts that this receiver printed before it admitted the run were not of that run."""
+        """Take back counts that this receiver printed before it admitted the run."""
         session = self._current
         if session is None or session.run != said.run or session.last is None:
             return
@@ -124,7 +125,7 @@ class Owners:
         return session
 
     def session_of(self, said: Counted, losses: int) -> Session:
-        """Whose the count is. `losses`: of the timeline's, so many were before the last count."""
+        """The session of a count. `losses`: how many of the timeline were before the last count."""
         session = self._current
         if session is None or session.node != said.node:
             return self._other_session(said, session, losses)
@@ -187,7 +188,7 @@ class Owners:
         else:
             exhibits = [_ended(run, end)] if end else []
             text = f"count {said.number} from {said.node} was printed after its run had ended"
-            # Only if the receiver's start is known is it known that it did not just start.
+            # If the receiver's start is not in the journal, it may just have started.
             known = self._timeline.receiver.boot == said.at.boot and not self._elsewhere(run)
             find = self._book.violation if known else self._book.doubt
             find(OWN, text, *exhibits, exhibit(said))
@@ -212,7 +213,7 @@ class Owners:
         self._book.doubt(WHOLE, text, last, exhibit(said))
 
     def _assume(self, said: Counted, run: Run | None) -> Session:
-        """A session without a line of the receiver that says so: it may still come."""
+        """Begin a session without its session line, which may still come."""
         self._current = self._new_session(said.node, run.run if run else "")
         return self._current
 
@@ -220,7 +221,7 @@ class Owners:
         """The newest run that may have sent this count, and of which there is no session."""
         receiver = self._timeline.receiver
         if receiver.boot == said.at.boot and receiver.started is None:
-            return None  # it admits nobody yet, and prints what was left to be printed
+            return None  # the receiver admits nobody yet, and prints lines that were missing
         role = self._roles.get(said.node, said.node)
         current = self._timeline.runs.get(self._current.run) if self._current else None
         claimed = {session.run for session in self.sessions[-8:]}

@@ -1,4 +1,4 @@
-"""The checks of the senders' processes: PID 1's word on who ran when, and nobody else's."""
+"""The checks of the senders' processes. Only PID 1's entries say which process ran when."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def check_processes(runs: Sequence[Run], book: Book) -> None:
         running = [before for before in running if not _gone(before, run)]
         for before in running:
             book.of[ONE].add(_overlap(before, run))
-        # What never ends is told once.
+        # A run that never ends is reported once.
         running = [before for before in running if before.end] + [run]
     for before, run in pairwise(runs):
         if not _gone(before, run):

@@ -1,4 +1,4 @@
-"""When counts came, for the picture: dots, merged into lines once there are too many."""
+"""When counts came, for the picture: dots, which are merged into lines if there are too many."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What PID 1 says, put together: the boots, and the runs of the senders in them.
 
-A run is one life of a sender's unit, named by its invocation. PID 1 is one thread and its entries
-reach journald in the order in which it made them, so their order is that of what they tell: if a
-run's first entry comes after another run's end, PID 1 had reaped the one before it began to start
-the other, however close the time stamps are.
+A run is one process of a sender's unit, named by its invocation. PID 1 is one thread, and its
+entries reach journald in the order in which it made them. So the order of the entries is the order
+of the events. If a run's first entry comes after another run's end, PID 1 had reaped the process of
+one run before it began to start the other, however close the time stamps are.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sendrecv.proof.evidence import (
 )
 from sendrecv.proof.judge.findings import Exhibit
 
-# PID 1 tells of these results only together with how a process exited.
+# With these results, PID 1 also logs how a process exited.
 _WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-kill"})
-# With these, no process was ever there.
+# With these results, there never was a process.
 _WITHOUT_A_PROCESS = frozenset({"resources", "start-limit-hit"})
 # sendrecv(1): another process has held the App's lock for 10 s.
 _LOCK_BUSY = "exited, status 71"
@@ -69,7 +69,7 @@ class Boot:
 
     @property
     def offset(self) -> int:
-        """From its monotonic clock to a time for people."""
+        """Microseconds to add to its monotonic clock, for a time for people."""
         return self.first.wall - self.first.mono
 
 
@@ -92,7 +92,7 @@ class Run:
     def said(self, what: str, detail: str, mark: Mark) -> None:
         """PID 1 made a statement about it."""
         if what in self.marks:
-            return  # a failed start of later names the run before
+            return  # a later start that fails is logged with the invocation of the run before
         self.marks[what] = mark
         if what == "exited":
             self.how = detail
@@ -128,7 +128,7 @@ class Run:
 
     @property
     def exit(self) -> Mark | None:
-        """When the main process was reaped; PID 1 tells nothing of a clean exit but the end."""
+        """When the main process was reaped. Of a clean exit PID 1 logs only the end of the run."""
         return self.exited or self.ended
 
     @property
@@ -144,15 +144,15 @@ class Run:
     def only_waited(self) -> bool:
         """Whether it waited for the App's lock until it gave up, or was stopped.
 
-        The exit status is the process's own word: it is believed only of a process that was neither
-        ready nor, which is for the caller to see, admitted by the receiver.
+        The process chooses its exit status itself. So it is believed only of a process that was
+        never ready, and was never admitted by the receiver, which the caller has to check.
         """
         gave_up = self.how == _LOCK_BUSY or (self.asked_to_stop and self.end is not None)
         return gave_up and not self.started
 
     @property
     def asked_to_stop(self) -> bool:
-        """Whether PID 1 had a job to stop it. While a unit starts, only the job's end is told."""
+        """Whether PID 1 had a job to stop it. During a start, only the end of that job shows."""
         return "stopping" in self.marks or "stopped" in self.marks
 
     @property
@@ -201,7 +201,7 @@ class Timeline:
     _current: dict[str, Boot] = field(default_factory=dict)
 
     def excuse(self, known: int) -> Loss | None:
-        """What may have taken lines of the receiver, since so many losses were known."""
+        """The newest loss after the first `known` ones that may explain missing receiver lines."""
         return next((loss for loss in reversed(self.losses[known:]) if loss.counts), None)
 
     def booted(self, said: Booted) -> None:
@@ -210,7 +210,7 @@ class Timeline:
         if boot is None:
             boot = self._new_boot(said)
         elif boot.over:
-            # A wall clock that was set back, and journals of which journald did not know the order.
+            # The wall clock was set back, and journald's numbering does not show the order.
             text = "two boots of a machine are mixed: which came first is not known"
             self.losses.append(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)))
         self.boot = boot
@@ -219,8 +219,8 @@ class Timeline:
     def order_in_doubt(self) -> str:
         """Why it is not certain in which order the boots came; "" if it is.
 
-        journald's numbering tells, where it goes on (systemd 254 and later go on after a power cut
-        too). The wall clock does not: it may have been wrong for a whole boot.
+        journald's numbering shows the order, if it continues from boot to boot (since systemd 254
+        also after a power cut). The wall clock does not: it may have been wrong for a whole boot.
         """
         current: dict[str, Boot] = {}
         for boot in self.boots.values():

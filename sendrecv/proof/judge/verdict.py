@@ -1,11 +1,11 @@
-"""The verdict: what was read of each App, checked. No I/O, no clock; an independent reading.
+"""The verdict: checks what was read of each App. No I/O, no clock, no code of senders or receiver.
 
-PROVEN: every check holds, on evidence. VIOLATED: some entries show that one does not.
-INCONCLUSIVE: evidence is missing; the checks say which, and what holds without it.
-NOTHING, of a check: it compares two runs, and there is one. It decides nothing.
+PROVEN: every check holds, and evidence shows it. VIOLATED: some entries show that a check does not
+hold. INCONCLUSIVE: evidence is missing; the checks say which, and what holds without it.
+NOTHING, of a check: it compares two runs, and there was only one. It does not change the verdict.
 
-A check without evidence is inconclusive. A run that has not ended is no doubt as long as no other
-was started after it: what is proven is proven up to the last entry.
+A check without evidence is INCONCLUSIVE. A run that has not ended is no doubt, unless another run
+was started after it. What is proven is proven up to the last entry.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Verdict:
     status: str
     apps: tuple[AppVerdict, ...]
     unknown: tuple[str, ...]
-    """The names that were asked for, and that no App or instance has."""
+    """The names that were asked for and that no App or instance has."""
     boots: tuple[Boot, ...]
     notes: tuple[str, ...]
     first: At | None
@@ -150,7 +150,7 @@ class Judge:
     ) -> None:
         """Say what else is missing, and whether only a part of the journal was asked for.
 
-        `unreached`: what is not there of that part; "" if it is there from its beginning.
+        `unreached`: what the journal does not have of that part; "" if it has the beginning.
         """
         found = list(missing)
         self._missing = sorted([*self._missing, *found], key=lambda one: one.until)
@@ -205,7 +205,7 @@ class Judge:
         )
 
     def _notes(self, apps: Sequence[AppVerdict]) -> list[str]:
-        # Where there is nothing to judge, no check tells what is missing.
+        # If there is no App to judge, no check says what is missing: the notes do.
         losses = self._timeline.losses
         notes = [loss.text for loss in losses if not loss.certain or not apps]
         notes += [self._unreached] if self._unreached else []
@@ -237,7 +237,7 @@ class Judge:
         for loss in self._timeline.losses:
             if loss.certain:
                 tally.book.doubt(WHOLE, loss.text, *loss.exhibits)
-        # Of an App that begins in this journal, nothing can have been before.
+        # An App that begins in this journal had nothing before.
         if tally.first and not tally.from_the_start and (self._unreached or not self._scoped):
             text = f"its counts before {tally.first.number} are not in this journal"
             text = self._unreached or text

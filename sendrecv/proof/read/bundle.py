@@ -1,9 +1,9 @@
 """A bundle: the entries that a verdict rests on, to be judged elsewhere.
 
-It is a file in the journal export format, so systemd-journal-remote reads it too; gzip makes it
-smaller if its name ends in .gz. Beside it stands a manifest for sha256sum -c. What an export file
-cannot say, which part of a journal it is and what was missing there, is said by entries of our own,
-recognised by having no _TRANSPORT, which journald gives to each entry: nobody can log one.
+It is a file in the journal export format, so systemd-journal-remote reads it too. It is gzipped if
+its name ends in .gz. Beside it is a manifest for sha256sum -c. An export file cannot say which part
+of a journal it is, and what was missing there. Entries of our own say that. They have no
+_TRANSPORT, which journald gives to each entry, so nobody can log such an entry.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Scope:
     scoped: bool = False
     missing: list[Missing] = field(default_factory=list)
     unreached: str = ""
-    """What is not there of what was asked for, see period.py."""
+    """What the journal does not have of what was asked for, see period.py."""
 
     def merge(self, said: Scope) -> None:
         """Add what another scope says."""
@@ -99,13 +99,13 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # it is thrown away; why, is known
+        with suppress(OSError):  # it is thrown away, and the first error is already reported
             self._held.close()
         for partial in self._partial.values():
             partial.unlink(missing_ok=True)
 
     def _new(self, path: Path) -> IO[bytes]:
-        """A file beside `path`, of a name that nobody can have put a link at."""
+        """A new file beside `path`. Its name is random, so nobody can have put a link there."""
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         file = partial.open("xb")
         self._partial[path] = partial

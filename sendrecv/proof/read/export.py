@@ -1,9 +1,9 @@
 """The journal export format, read: https://systemd.io/JOURNAL_EXPORT_FORMATS/
 
-An entry is handed on as the bytes of its text fields, b"\\nNAME=value\\nNAME=value\\n": each value
-stands between b"\\nNAME=" and the next newline, so that a field is found, or a match is made,
-without taking the whole entry apart. Binary fields (those that hold a newline or are not text) are
-left out: no evidence is in one, and a text that hides a whole entry in one of its own stays hidden.
+An entry is passed on as the bytes of its text fields, b"\\nNAME=value\\nNAME=value\\n". Each value
+is between b"\\nNAME=" and the next newline. So a field can be found or matched without parsing the
+whole entry. Binary fields (those with a newline, or not text) are left out: they have no evidence,
+and an entry that somebody hides in such a field is not seen as an entry.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """The journal's files, opened once, for every journalctl of one reading.
 
-journald may rotate at any moment: it renames a file, and begins another. journalctl lists a
-directory and then opens what it has found, so a file that is renamed in between is skipped, with
-exit status 0. Therefore the files are opened here. The directory is listed again until the list is
-that of the open files (names and inodes: an inode that is open is not used again). Each journalctl
-is handed the descriptors, and so reads the same files, whatever they are called by then: a
-beginning of what journald has written, without a hole.
+journald may rotate at any moment: it renames a file and begins another. journalctl lists a
+directory and then opens the files. If a file is renamed in between, journalctl skips it, with exit
+status 0. So the files are opened here. The directory is listed again until the list is that of the
+open files (names and inodes; an inode that is open is not used again). Each journalctl gets the
+descriptors. So it reads the same files, whatever their names are by then: all that journald has
+written up to a moment, without a hole.
 
-A file that was removed meanwhile (vacuumed) journalctl does not open ("Identifier removed"). Then
-the reading begins anew: see Vanished.
+journalctl does not open a file that was removed meanwhile (vacuumed): "Identifier removed". Then
+the reading begins again: see Vanished.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 LIVE = (Path("/var/log/journal"), Path("/run/log/journal"))
 TRIES = 100
-"""An attempt takes 0.2 ms and 20 us for each file. All of them fail only if journald rotates more
+"""An attempt takes 0.2 ms, and 20 us for each file. All attempts fail only if journald rotates more
 often than that."""
 _JOURNAL = re.compile(r".+\.journal~?")
 _MACHINE = re.compile(r"[0-9a-f]{32}(\..+)?")
@@ -123,7 +123,7 @@ def _listed(directory: Path | None, unreadable: list[Path]) -> list[Path]:
 
 
 def _directories(directory: Path | None) -> Iterator[Path]:
-    """As journalctl has it: this machine's own; or a directory and, in it, those of machines."""
+    """As journalctl looks: this machine's own; or a directory, and those of machines in it."""
     if directory is None:
         with contextlib.suppress(OSError):
             machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()

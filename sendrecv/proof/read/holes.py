@@ -1,9 +1,9 @@
 """What is missing from journal files, and what their seals say. From journalctl's own output.
 
-journald numbers its entries (the "i=" of a cursor), over reboots too; the numbers of a machine's
-files follow one another. So a file that was rotated away or removed from the middle shows. The
-files of users are numbered with the system's, and may have few entries from a long time: they fill
-no hole by lying around it.
+journald numbers its entries (the "i=" of a cursor), also over reboots. The numbers in one file of a
+machine follow those in the file before. So a file that is missing in the middle leaves a hole in
+the numbers. Users' files share the numbering with the system's. A user's file may have few entries
+over a long time, so it fills a hole only with the entries that it really has.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Header:
     head_time: int
     tail_time: int
     closed: bool = True
-    """Whether journald has done with it: not one that it writes, or was killed over."""
+    """Whether journald has closed it: not a file that it writes, or was killed while writing."""
 
     @property
     def of_user(self) -> bool:
-        """Whether it is a user's. What is evidence is in the system's."""
+        """Whether it is a user's file. All evidence is in the system's files."""
         return _is_user(Path(self.path))
 
 
@@ -65,7 +65,7 @@ _PATTERNS = {
 
 
 def headers(source: Source) -> list[Header]:
-    """Of the journal files that can be read and have entries."""
+    """The headers of the journal files that can be read and have entries."""
     output = source.journalctl.text("--header")
     found = (_header(part) for part in re.split(r"^File path: ", output, flags=re.M)[1:])
     return [header for header in found if header]
@@ -83,7 +83,7 @@ def _header(text: str) -> Header | None:
 
 
 def missing(source: Source, found: Iterable[Header]) -> Iterator[Missing]:
-    """What is not there, of what is asked for."""
+    """What the files do not have of what was asked for."""
     if (count := len(source.held.unreadable)) > 0:
         text = f"{count} journal files cannot be read by this user"
         yield Missing(f"{text}: run it as root, or as a member of the group systemd-journal")
@@ -104,7 +104,7 @@ def _of_machine(source: Source, files: list[Header]) -> Iterator[Missing]:
     clock = Clock(source.period)
     for place, its in enumerate(numberings):
         head = its[0].head
-        # A damaged file is put aside, and the new one's numbering goes on with its numbers.
+        # journald puts a damaged file aside, and continues its numbers under a new numbering.
         if place and head > 1 and head - 1 not in tails:
             text = f"the journal's entries before {head}, of another numbering, are missing"
             yield Missing(text, its[0].head_time)
@@ -177,7 +177,7 @@ def is_volatile(source: Source, found: Iterable[Header]) -> bool:
 
 
 def damaged(source: Source) -> list[Missing]:
-    """Files from which journalctl may have left entries out: of those it says not a word."""
+    """Damaged files. journalctl may have left out entries of them, without a message."""
     closed = [Path(header.path) for header in headers(source) if header.closed]
     output = replace(source.journalctl, held=source.held.of(closed)).verify()
     failed = [path for verdict, path, _ in _SEAL.findall(output) if verdict == "FAIL"]

@@ -22,7 +22,7 @@ from sendrecv.proof.read.period import Period
 
 JOURNAL_MAGIC = b"LPKSHHRH"
 
-# What evidence.py looks at. Of the senders' units only that they have processes.
+# The entries that evidence.py looks at; of senders, see _sender_units().
 _MATCHES = (
     ("_SYSTEMD_UNIT=receiver.service", "_TRANSPORT=stdout"),
     ("_PID=1", "_UID=0", "_TRANSPORT=journal"),
@@ -35,7 +35,7 @@ _CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
 class Source:
     """What to read: `files` or `directory`, else this machine's journal. Times in microseconds.
 
-    Reading adds to `missing` what turns out not to be there.
+    During the reading, what turns out to be missing is added to `missing`.
     """
 
     directory: Path | None = None
@@ -86,7 +86,7 @@ class Source:
 
 
 def _is_journal(path: Path) -> bool:
-    """A pipe could not be read twice, and a device has no end."""
+    """Raises UsageError for a pipe, which cannot be read twice, or a device, which has no end."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):
@@ -151,8 +151,8 @@ class Boot:
 def choose_boot(source: Source) -> None:
     """Turn what --boot names into the boot's ID, as journalctl has it.
 
-    0 is the last boot, -1 the one before, 1 the first one. Where nothing can be read, there is
-    nothing to choose from, and that will be said.
+    0 is the last boot, -1 the boot before, 1 the first boot. If no boot can be read, source.boot
+    stays as it is, and the verdict says what is missing.
     """
     name = source.boot
     if name is None:
@@ -180,7 +180,7 @@ def _boots_of(source: Source) -> list[str]:
 
 
 def in_order(boots: list[Boot]) -> list[Boot]:
-    """As they came: by journald's numbering, and where that began anew, by the wall clock."""
+    """The boots in order: by journald's numbering, or by the wall clock where that began again."""
     begins: dict[str, int] = {}
     for boot in boots:
         begins[boot.numbering] = min(boot.wall, begins.get(boot.numbering, boot.wall))
@@ -208,13 +208,13 @@ def first_of(name: str, source: Source) -> Boot | None:
 def _of_journalctl(source: Source) -> list[Iterator[bytes]]:
     """A stream for each machine, boot after boot.
 
-    journalctl merges boots by the wall clock where journald's numbering does not span them (before
-    systemd 254 a power cut ends it), and mixes them up if that clock was set back.
+    If one numbering of journald does not cover two boots (before systemd 254 a power cut ends it),
+    journalctl merges these boots by the wall clock. It mixes them up if that clock was set back.
     """
     senders = _sender_units(source)
     if source.boot is not None:
         return [_of_boot(source, senders, source.boot)]
-    # One alone needs no order.
+    # A single boot needs no order.
     boots = _boots(source) if len(_values_of("_BOOT_ID", source)) > 1 else []
     if len(boots) < 2:
         return [_of_boot(source, senders)]
@@ -230,7 +230,7 @@ def _of_boots(source: Source, senders: list[str], boots: list[str]) -> Iterator[
 
 
 def _of_boot(source: Source, senders: list[str], boot: str = "") -> Iterator[bytes]:
-    """What may be evidence, of one boot if there is more than one."""
+    """The entries that may be evidence, of one boot if there is more than one."""
     options = []
     if source.since is not None:
         options.append(f"--since={seconds(source.since)}")
@@ -248,7 +248,7 @@ def seconds(microseconds: int) -> str:
 
 
 def _sender_units(source: Source) -> list[str]:
-    """The senders' units that ever printed something: for their PIDs."""
+    """The senders' units that ever printed something. Their entries have the PIDs."""
     sender = re.compile(r"sender(?:-failover)?@.+\.service")
     return [unit for unit in _values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
 

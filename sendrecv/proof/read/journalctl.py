@@ -1,12 +1,13 @@
 """Runs journalctl on the files that are held, and notices if it has not read all of them.
 
-journalctl reads the journal files, and hands over the export format. Measured on a day of 864,000
-lines: journalctl's export 5.7 s, beside which the other core parses it in 5.7 s; python3-systemd's
-Reader 8.4 s in one process, its private methods 2.1 s; journalctl's JSON 19 s before any parsing.
-So there is one parser for all sources, no private interface, and a command that anyone can repeat.
+journalctl reads the journal files and writes the export format. Measured on a day of 864,000 lines:
+journalctl's export takes 5.7 s, and a second core parses it meanwhile, also in 5.7 s.
+python3-systemd's Reader takes 8.4 s in one process, its private methods 2.1 s. journalctl's JSON
+takes 19 s before any parsing. With the export there is one parser for all sources, no private
+interface, and a command that anyone can repeat.
 
-It ends with 0 though it could not read a file, and says so on its standard error, or it is killed
-and says nothing: both are told as Missing, at an unknown place.
+journalctl may end with status 0 although it could not read a file; then it says so on its standard
+error. Or it is killed, and says nothing. Both are told as Missing, at an unknown place.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sendrecv.proof.read.files import Held, Vanished
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PIPE = 1 << 20
 PATIENCE = 5
-"""Seconds for `journalctl --sync`. It lasts 10 ms; while somebody floods journald, for ever."""
+"""Seconds for `journalctl --sync`. It takes 10 ms, but does not end during a flood of lines."""
 
 
 @dataclass
@@ -38,10 +39,10 @@ class Journalctl:
     held: Held
     missing: list[Missing]
     address_space: int = 0
-    """Its limit in bytes, 0 for none. It maps as much of the files as it may."""
+    """The limit of its address space in bytes, 0: none. It maps as much of the files as it may."""
 
     def text(self, *options: str) -> str:
-        """What it prints. Without a file that is nothing, where it would ask this machine's."""
+        """What it prints. "" if there is no file: it would read this machine's journal then."""
         if not self.held.descriptors:
             return ""
         with self._started(options) as process:
@@ -85,7 +86,7 @@ class Journalctl:
     def _started(
         self, options: Sequence[str], *, killed: bool = False
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """`killed`: it need not come to its end."""
+        """`killed`: it is killed before its end."""
         limit = ["prlimit", f"--as={self.address_space}"] if self.address_space else []
         command = [*limit, "journalctl", "--quiet", "--no-pager", *self.held.options(), *options]
         with os.fdopen(os.memfd_create("errors"), "w+b") as errors:
@@ -107,11 +108,11 @@ class Journalctl:
         if failed and not lines:
             lines = [f"journalctl ended with status {status}"]
         found = [Missing(line, somewhere=True) for line in lines]
-        self.missing += [one for one in found if one not in self.missing]  # each of them says it
+        self.missing += [one for one in found if one not in self.missing]  # each call says it again
 
 
 def _end(process: subprocess.Popen[bytes], killed: bool) -> None:
-    """Wait for its end. If it was not read to its end it must not wait to be."""
+    """Wait for its end. Its output is closed first: it must not wait for a reader."""
     if killed:
         process.kill()
     if process.stdout:
@@ -131,14 +132,14 @@ def _popen(
 
 
 def _widen(pipe: IO[bytes]) -> IO[bytes]:
-    """With the usual 64 KiB between them, one of the two would always wait for the other."""
+    """Make the pipe larger. With the usual 64 KiB, one end would always wait for the other."""
     with contextlib.suppress(OSError):  # a hardened kernel may allow less
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
     return pipe
 
 
 def checked(stream: Stream, name: str, missing: list[Missing]) -> Iterator[bytes]:
-    """The stream's entries; if it is damaged or cut off, those before, and that is missing."""
+    """The stream's entries. If it is damaged or cut off: those before, and a Missing."""
     try:
         yield from entries(stream)
     except (ExportError, EOFError, zlib.error, OSError) as error:
@@ -147,7 +148,7 @@ def checked(stream: Stream, name: str, missing: list[Missing]) -> Iterator[bytes
 
 
 def sync() -> str:
-    """Have journald write what it was told a moment ago; returns why it did not, or ""."""
+    """Make journald write what it was sent a moment ago. Returns why it did not, or ""."""
     command = ["journalctl", "--sync"]
     try:
         subprocess.run(command, capture_output=True, env=ENVIRONMENT, check=False, timeout=PATIENCE)

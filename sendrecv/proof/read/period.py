@@ -1,9 +1,8 @@
-"""What was asked for, a part of a journal; and whether what is there reaches back to its beginning.
+"""The part of a journal that was asked for, and whether the journal reaches back to its beginning.
 
-A part of a journal is as good as the whole if it is there from its beginning on. That is known by
-an entry from before it; or, of a boot, by journald's first entry: number 1 of its numbering, in a
-boot of which the journal has PID 1's word that basic.target was reached. No sender, and no
-receiver, is started before that.
+A part of a journal is as good as the whole, if the journal has it from its beginning. An earlier
+entry shows that. For a boot, there is another way: the boot has journald's entry number 1, and PID
+1's entry that basic.target was reached. No sender and no receiver is started before that.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Period:
 
     @property
     def unreached(self) -> str:
-        """What is not there of what was asked for; "" if it is there from its beginning."""
+        """What the journal does not have of this period; "" if it has the beginning."""
         if self.reached or not self.begins:
             return ""
         text = f"the journal begins at {local(self.begins)}"
@@ -82,9 +81,9 @@ class Period:
 
 
 class Clock:
-    """Looks out for a machine's wall clock that was set back over an end of the period.
+    """Notices that a machine's wall clock was set back over the beginning or end of the period.
 
-    What comes after such a step is not wholly within the period, so that it has a hole.
+    After such a step, some entries seem to be outside of the period, which then has a hole.
     """
 
     def __init__(self, period: Period) -> None:
@@ -92,7 +91,7 @@ class Clock:
         self._latest = 0
 
     def missing(self, first: int, last: int) -> list[Missing]:
-        """What cannot be told: after what was before, entries from `first` to `last` come."""
+        """The hole, if any. Entries from `first` to `last` follow those of earlier calls."""
         latest, self._latest = self._latest, max(self._latest, last)
         return [
             Missing(

@@ -1,7 +1,7 @@
 """The timeline as a picture (SVG): a lane for each node, bars for runs, dots for counts.
 
-Time is that of each boot's monotonic clock, named by the wall clock of the boot's first entry: so a
-clock that was set does not bend the picture. The time between two boots is cut short.
+Times are those of each boot's monotonic clock, shifted by the wall clock of the boot's first entry.
+So a change of the wall clock does not distort the picture. The time between two boots is shortened.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ BLOCK = 24
 TOP = 74
 BOTTOM = 40
 MANY = 40
-"""Takeovers of an App above which each is marked with a thinner line."""
+"""If an App has more takeovers than this, each is marked with a thinner line."""
 STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
-"""Between two ticks of the axis, in seconds; above, whole days."""
+"""Seconds between two ticks of the axis. Longer steps are whole days."""
 COLOURS = {PROVEN: "#1a7f37", VIOLATED: "#cf222e", INCONCLUSIVE: "#9a6700"}
 STYLE = """
 text { font: 12px sans-serif; fill: #24292f }
@@ -189,7 +189,7 @@ def _ticks(boot: Boot, step: int) -> range:
 
 
 def _boots(boots: Iterable[Boot], frame: _Frame, bottom: int) -> Iterator[str]:
-    """Where a machine was up again."""
+    """Marks where a machine was up again."""
     for boot in boots:
         x = frame.of(boot.first)
         if boot.number and LEFT < x < WIDTH - RIGHT:
@@ -251,7 +251,7 @@ def _bar(life: Life, y: int, frame: _Frame) -> Iterator[str]:
 
 
 def _open_end(life: Life, frame: _Frame) -> float:
-    """Of a run without an end: that of its boot, or of the picture."""
+    """The end of a run that has none: the end of its boot, or of the picture."""
     if life.run and life.run.boot.over:
         return frame.of(life.run.boot.last)
     return frame.end
@@ -280,7 +280,7 @@ def _dots(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]
 
 
 def _apart(spans: Sequence[Span], frame: _Frame) -> float:
-    """How far two dots are from each other, typically."""
+    """The typical distance between two dots."""
     apart = sorted(
         frame.in_boot(after.first, after.boot) - frame.in_boot(before.last, before.boot)
         for before, after in pairwise(spans)
@@ -295,7 +295,7 @@ def _takeovers(app: AppVerdict, frame: _Frame, top: int, height: int) -> Iterato
         thin = ' style="stroke-width:0.7"' if len(marked) > MANY else ""
         yield f'<path class="takeover"{thin} d="M{x:.1f} {top + LABELS - 4}v{height + 4}"/>'
     taken: list[float] = []
-    # The longest gaps are written first; those that find no room are not.
+    # The longest gaps are written first. A gap for which there is no room is not written.
     for takeover in sorted(marked, key=lambda one: one.gap or 0, reverse=True):
         x = frame.at(takeover.started)
         if takeover.gap is not None and all(abs(x - other) > 52 for other in taken):

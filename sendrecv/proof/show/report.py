@@ -16,7 +16,7 @@ from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Life, Verdic
 
 NAME = max(map(len, CHECKS))
 HEAD, TAIL = 4, 16
-"""Of a long timeline, so many lines are shown; all of them with --all."""
+"""So many lines of a long timeline are shown; with --all, all of them."""
 
 
 def text(verdict: Verdict, notes: Iterable[str] = (), *, whole: bool = False) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _check(check: Check, clock: Clock) -> Iterator[str]:
 
 
 def _short(ref: str) -> str:
-    """Enough of a cursor to find it in the JSON: the entry's number in the journal."""
+    """The entry's number in the journal: enough to find its cursor in the JSON."""
     for part in ref.split(";"):
         if part.startswith("i="):
             return f"#{part[2:]}"

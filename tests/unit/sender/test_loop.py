@@ -104,7 +104,9 @@ def test_a_lock_that_stays_held(
     tmp_path: Path, starting: systemd.Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "LOCK_PATIENCE", 0.2)
-    with pytest.raises(LockBusy, match="another process holds the lock of App one: is it another"):
+    with pytest.raises(
+        LockBusy, match="another process holds the lock of App one: perhaps another"
+    ):
         sender_on(tmp_path, NOBODY, starting).acquire()
 
 

@@ -212,7 +212,7 @@ def test_a_disk_that_is_full_is_waited_for(half: Half) -> None:
         wait_until(lambda: half.record().count > before.count + 2, "more counts")
         status, said = terminated(process)
     assert status == 0
-    assert said[-2:] == [FULL, "record: written again, counting on"]
+    assert said[-2:] == [FULL, "record: written again, counting goes on"]
 
 
 def test_a_stop_while_the_disk_is_full(half: Half) -> None:
