@@ -77,6 +77,7 @@ class Mark:
         """Begin to write, for the ledger of that identity. What keeps it from that, if anything
         does: then there is no mark. Raises OSError if an old one cannot be removed either.
         """
+        self.close()  # an earlier attempt of this start may have opened it
         self._identity = bytes.fromhex(identity)
         try:
             self._file = self._open()

@@ -6,7 +6,8 @@ The simulation must find each of them; what it would not find, it would not find
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -328,9 +329,24 @@ def knows_nothing(ports: start.Ports) -> Ledger:
     return start.open_ledger(ports._replace(open_ledger=opened))
 
 
+_REAL = {"unprinted": start.unprinted, "raised": start.raised}
+
+
+@contextlib.contextmanager
+def _replaced(name: str, planted: object) -> Iterator[None]:
+    """Not mock.patch: two receivers may be starting at once, and neither must restore what the other
+    has planted.
+    """
+    setattr(start, name, planted)
+    try:
+        yield
+    finally:
+        setattr(start, name, _REAL[name])
+
+
 def prints_again(ports: start.Ports) -> Ledger:
     """Whatever it is not sure of is printed again."""
-    with mock.patch.object(start, "unprinted", all_of_them):
+    with _replaced("unprinted", all_of_them):
         return start.open_ledger(ports)
 
 
@@ -341,7 +357,7 @@ def all_of_them(spans: Iterable[Span], _reading: Reading, _here: str) -> Finding
 
 def believes_the_ledger(ports: start.Ports) -> Ledger:
     """A ledger that is older than what was printed is taken as it is."""
-    with mock.patch.object(start, "raised", lambda *_: []):
+    with _replaced("raised", lambda *_: []):
         return start.open_ledger(ports)
 
 
