@@ -79,8 +79,10 @@ def _proof(arguments: Sequence[str]) -> int:
 
 
 def _receive(notifier: Notifier) -> int:
+    from sendrecv.backoff import braked
     from sendrecv.imports import without_clients
 
+    backoff = braked("receiver", notifier)
     try:
         with without_clients():
             from sendrecv.receiver import main as receiver
@@ -89,7 +91,7 @@ def _receive(notifier: Notifier) -> int:
 
         Library("python-socketio").report(error, "imported with all that its clients use")
         from sendrecv.receiver import main as receiver
-    return receiver.main(notifier)
+    return receiver.main(notifier, backoff)
 
 
 def _run(arguments: list[str]) -> int:
@@ -106,7 +108,7 @@ def _run(arguments: list[str]) -> int:
 
             with deferred():
                 notifier = _starting()
-                from sendrecv.sender.backoff import braked
+                from sendrecv.backoff import braked
 
                 # Before imports that may fail: with a broken module, the halves must not spin.
                 backoff = braked(instance, notifier)

@@ -29,7 +29,7 @@ _HALVES = {"sender": "main", "sender-failover": "failover"}
 
 @dataclass(frozen=True)
 class Half:
-    """One sender unit. state: its ActiveState=; text: its STATUS=."""
+    """One sender unit. state: its ActiveState=, or "masked"; text: its STATUS=."""
 
     instance: str
     role: str
@@ -40,9 +40,7 @@ class Half:
 def main(argv: Sequence[str]) -> int:
     """Print the tables. The exit status says whether each App that is shown has an active half."""
     options = _parse(argv)
-    units = (f"{prefix}@*.service" for prefix in _HALVES)
-    shown = _systemctl_show("Id,ActiveState,StatusText", *units)
-    halves = [half for half in halves_of(shown) if _wanted(half.instance, options.instance)]
+    halves = [half for half in _halves() if _wanted(half.instance, options.instance)]
     running = {half.instance for half in halves if half.state == "active"}
     print(table(("INSTANCE", "MAIN", "FAILOVER", "STATUS"), unit_rows(halves)))
     known = {half.instance for half in halves} | set(options.instance)
@@ -69,7 +67,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _systemctl_show(properties: str, *units: str) -> str:
-    command = ["systemctl", "show", f"--property={properties}", *units]
+    # --all: or a pattern would not match units that are inactive.
+    command = ["systemctl", "show", "--all", f"--property={properties}", *units]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
@@ -80,16 +79,47 @@ def _wanted(name: str, asked: Sequence[str]) -> bool:
 # Units.
 
 
+def _halves() -> list[Half]:
+    """Of each App that systemd knows, or that is meant to run."""
+    properties = "Id,ActiveState,LoadState,StatusText"
+    shown = _systemctl_show(properties, *(f"{prefix}@*.service" for prefix in _HALVES))
+    targets = _systemctl_show("Id,ActiveState", "sendrecv@*.target")
+    known = halves_of(shown)
+    unknown = meant_to_run(targets) - {half.instance for half in known}
+    if not unknown:
+        return known
+    more = (f"{prefix}@{instance}.service" for instance in unknown for prefix in _HALVES)
+    return halves_of(f"{shown}\n\n{_systemctl_show(properties, *more)}")
+
+
+def meant_to_run(shown: str) -> set[str]:
+    """The instances whose target is active, in what `systemctl show` prints of the targets."""
+    targets = map(_values, _blocks(shown))
+    active = (target["Id"] for target in targets if target["ActiveState"] == "active")
+    return {name.removesuffix(".target").partition("@")[2] for name in active}
+
+
 def halves_of(shown: str) -> list[Half]:
-    """The sender units in what `systemctl show` prints: Id, ActiveState, StatusText of each."""
-    blocks = (block for block in shown.split("\n\n") if block.strip())
-    return sorted(map(_half, blocks), key=lambda half: (half.instance, half.role))
+    """The sender units in what `systemctl show` prints: Id, ActiveState, LoadState, StatusText."""
+    halves = map(_half, _blocks(shown))
+    return sorted(halves, key=lambda half: (half.instance, half.role))
+
+
+def _blocks(shown: str) -> list[str]:
+    return [block for block in shown.split("\n\n") if block.strip()]
+
+
+def _values(block: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in block.strip().splitlines())
 
 
 def _half(block: str) -> Half:
-    values = dict(line.split("=", 1) for line in block.strip().splitlines())
+    values = _values(block)
     prefix, _, instance = values["Id"].removesuffix(".service").partition("@")
-    return Half(instance, _HALVES[prefix], values["ActiveState"], values.get("StatusText", ""))
+    state = values["ActiveState"]
+    if values.get("LoadState") == "masked" and state in {"inactive", "failed"}:
+        state = "masked"
+    return Half(instance, _HALVES[prefix], state, values.get("StatusText", ""))
 
 
 def unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
+from sendrecv.backoff import Backoff
 from sendrecv.core.lines import session_line
 from sendrecv.core.receiver import AppState, ReceiverMachine
 from sendrecv.core.receiver_events import (
@@ -54,6 +55,7 @@ class Ports(NamedTuple):
     notifier: Notifier
     writer: Executor
     printer: Printer
+    backoff: Backoff
 
 
 class Pending(NamedTuple):
@@ -71,6 +73,8 @@ class Receiver:
         self._notifier = ports.notifier
         self._writer = ports.writer
         self._printer = ports.printer
+        self._backoff = ports.backoff
+        self._has_printed = False
         self._machine = make_machine(ports.ledger.rows(), MAX_APPS)
         self._group: list[Pending] = []
         self._arrived = asyncio.Event()
@@ -149,6 +153,9 @@ class Receiver:
         """In the writer's thread."""
         serial = self._ledger.commit(rows, orders, now)
         self._printer.print_group(serial, orders)
+        if orders and not self._has_printed:
+            self._has_printed = True
+            self._backoff.end()
 
     def _deliver(
         self, pending: Pending, commands: Iterable[ReceiverCommand], connections: Connections

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sendrecv import imports, systemd
+from sendrecv.backoff import Backoff
 from sendrecv.config import receiver_config
 from sendrecv.core.errors import ERROR
 from sendrecv.errors import DONE, CredentialError
@@ -25,7 +26,7 @@ from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
 
 
-def main(notifier: systemd.Notifier) -> NoReturn:
+def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     imports.end()
     config = receiver_config(os.environ)
@@ -38,7 +39,7 @@ def main(notifier: systemd.Notifier) -> NoReturn:
         start.Ports(open_ledger, mark, JournalReader(), printer, notifier, time)
     )
     writer = ThreadPoolExecutor(1, "writer")
-    receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer))
+    receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer, backoff))
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:

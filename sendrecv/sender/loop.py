@@ -33,13 +33,13 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.values import Value
 from sendrecv.errors import LockBusy
-from sendrecv.sender.backoff import ENOUGH
+from sendrecv.backoff import ENOUGH
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sendrecv.sender.backoff import Backoff
+    from sendrecv.backoff import Backoff
     from sendrecv.sender.ports import Clock, Link, OpenLink, Queue
     from sendrecv.sender.store import Store
     from sendrecv.systemd import Notifier

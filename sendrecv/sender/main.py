@@ -18,7 +18,7 @@ from sendrecv.sender.store_file import StateFile
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from sendrecv.sender.backoff import Backoff
+    from sendrecv.backoff import Backoff
 
 
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
@@ -47,7 +47,20 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stop())
     sender.run()
+    _tell_if_masked(instance, role)
     return DONE
+
+
+def _tell_if_masked(instance: str, role: str) -> None:
+    """A unit that is masked while it runs has no OnSuccess= any more: see sendrecv-mask.path."""
+    unit = f"sender@{instance}.service" if role == "main" else f"sender-failover@{instance}.service"
+    is_masked = any(
+        os.path.realpath(os.path.join(directory, unit)) == os.devnull
+        for directory in ("/etc/systemd/system", "/run/systemd/system")
+    )
+    if is_masked and (directory := os.environ.get("RUNTIME_DIRECTORY")):
+        with open(os.path.join(directory, "masked"), "w", encoding="ascii"):
+            pass
 
 
 def _token() -> str:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sendrecv.sender.backoff import LONGEST
+from sendrecv.backoff import LONGEST
 from tests.chaos.arena import Arena
 from tests.judges.checker import STARTING
 from tests.lab import roots

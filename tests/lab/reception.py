@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, ParamSpec, Self, TypeVar
 
+from sendrecv.backoff import Backoff
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Ports, Receiver
 from sendrecv.receiver.main import serve
@@ -59,7 +60,8 @@ class Reception:
             writer = self._held.enter_context(ThreadPoolExecutor(1))
             mark = Mark(self._directory / "mark", BOOT)
             printer = Printer(mark, write_to_stdout, wait_for_stdout)
-            ports = Ports(Ledger(self._directory, BOOT), silent_notifier(), writer, printer)
+            ledger = Ledger(self._directory, BOOT)
+            ports = Ports(ledger, silent_notifier(), writer, printer, Backoff(""))
             self.receiver = Receiver(ports)
             work = serve(self.receiver, listener, TOKEN, self._max_connections)
             self._task = self._loop.create_task(work)

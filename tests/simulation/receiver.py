@@ -17,6 +17,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from sendrecv.backoff import Backoff
 from sendrecv.core.receiver import ReceiverMachine
 from sendrecv.core.receiver_events import (
     AdmissionAsked,
@@ -152,7 +153,7 @@ class ReceiverProcess:
         ledger = self.world.parts.open_ledger(ports)
         machine = type("Watched", (WatchedMachine, self.world.parts.receiver), {"process": self})
         self._loop = self.world.parts.receiver_loop(
-            loop.Ports(ledger, self._notifier, self._writer, printer), machine
+            loop.Ports(ledger, self._notifier, self._writer, printer, Backoff("")), machine
         )
         self.serving = True
         self.world.ledger_is_lost = False

@@ -30,7 +30,7 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.wire import Claim
 from sendrecv.errors import LockLost, SendrecvError
 from sendrecv.sender import store_file
-from sendrecv.sender.backoff import Backoff
+from sendrecv.backoff import Backoff
 from sendrecv.sender.loop import Ports
 from sendrecv.sender.store_file import StateFile
 from tests.simulation.kernel import System

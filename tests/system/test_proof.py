@@ -141,10 +141,12 @@ def test_two_senders_at_once(app: App) -> None:
     """Units edited so that nothing orders the two halves: the lock alone keeps them apart."""
     machine = app.machine
     unit = machine.run(f"systemctl cat {app.failover}").stdout
-    edited = re.sub(r"^(Conflicts|After|OnSuccess|OnFailure)=sender@.*$", "", unit, flags=re.M)
+    edited = re.sub(
+        r"^(Conflicts|After|OnSuccess|OnFailure)=sender(-start-main)?@.*$", "", unit, flags=re.M
+    )
     machine.write("/etc/systemd/system/sender-failover@.service", edited)
     main = re.sub(
-        r"^(Conflicts|OnSuccess|OnFailure)=sender-failover@.*$",
+        r"^(Conflicts|OnSuccess|OnFailure)=sender(-start)?-failover@.*$",
         "",
         machine.run(f"systemctl cat {app.main}").stdout,
         flags=re.M,

@@ -63,17 +63,20 @@ def test_an_app_that_does_not_run_is_3(shared: Machine) -> None:
     assert status(shared, "one other")[0] == 3
     app = App(shared, "two")
     app.start()
-    shared.run("systemctl stop sendrecv-guard.timer sendrecv-guard.service")
+    shared.run("systemctl stop sendrecv-guard.timer sendrecv-guard.service sendrecv-mask.path")
     shared.run(f"systemctl mask --runtime {app.failover}")
     shared.kill(app.main, "KILL")
     shared.wait_until(lambda: app.state(app.main) == "failed", "main has failed")
     code, units, apps, errors = status(shared)
     assert (code, errors) == (3, "")
-    assert ["two", "failed", "inactive"] in units
+    assert ["two", "failed", "masked"] in units
     assert [row[:3] for row in apps[1:]] == [["one", "failover", "2"], ["two", "main", "1"]]
     assert status(shared, "one")[0] == 0
+    shared.run(f"systemctl mask --runtime {app.main}; systemctl reset-failed '{app.main}'")
+    code, units, _, errors = status(shared)
+    assert (code, errors) == (3, "") and ["two", "masked", "masked"] in units
     app.stop()
-    shared.run(f"systemctl unmask --runtime {app.failover}; systemctl reset-failed '{app.main}'")
+    shared.run(f"systemctl unmask --runtime {app.failover} {app.main}")
     assert status(shared)[0] == 0  # two is not meant to run, and no longer known to systemd
     assert status(shared, "two")[0] == 3
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ STOP_TIMEOUT = 60.0
 UNITS = (
     "sender@x.service sender-failover@x.service sendrecv@x.target receiver.service receiver.socket"
     " sendrecv-guard.timer sendrecv-guard.service sendrecv-token.path sendrecv-token.service"
+    " sendrecv-mask.path sendrecv-mask.service sender-start-main@x.service"
+    " sender-start-failover@x.service sendrecv-journal.socket sendrecv-journal@x.service"
 )
 MakeApp = Callable[..., App]
 
@@ -143,19 +146,105 @@ def test_stop_for_good(shared: Machine, new_app: MakeApp) -> None:
         app.assert_sound()
 
 
+def test_an_order_leaves_no_warning(shared: Machine, app: App) -> None:
+    """`journalctl -p warning` is for what needs a person."""
+    since = shared.cursor()
+    with app.counts_from("failover"):
+        app.systemctl("stop", app.main)
+    with app.counts_from("main"):
+        app.systemctl("start", app.main)
+    with app.counts_from("main"):
+        app.systemctl("restart", app.main)
+    with app.counts_from("failover"):
+        app.systemctl("start", app.failover)
+    with app.counts_from("failover"):
+        app.systemctl("restart", app.failover)
+    app.stop()
+    app.start()
+    app.stop()
+    warnings = shared.run(f"journalctl -q -o cat -p warning --after-cursor='{since}'").stdout
+    assert app.name not in warnings
+    app.assert_sound()
+
+
+@pytest.mark.parametrize("node", ["main", "failover"])
+@pytest.mark.parametrize("now", [True, False], ids=["now", "while it runs"])
+def test_a_half_that_is_masked_hands_over(app: App, node: str, now: bool) -> None:
+    """It has no OnSuccess= any more."""
+    other = {"main": "failover", "failover": "main"}[node]
+    with app.counts_from(node):
+        app.systemctl("start", app.unit(node))
+    with app.counts_from(other):
+        app.systemctl("mask", "--runtime", *(["--now"] if now else []), app.unit(node))
+    assert app.active() == [other]
+    app.systemctl("unmask", "--runtime", app.unit(node))
+    # A start that finds the other half active is not the guard's. It may have seen the mask first.
+    app.assert_sound(rescued=not now)
+
+
+def test_a_half_that_is_masked_is_not_started(app: App) -> None:
+    app.systemctl("mask", app.failover)
+    killed = app.machine.kill(app.main, "KILL")
+    app.machine.wait_until(lambda: app.machine.pid(app.main) not in (0, killed), "main again")
+    app.systemctl("unmask", app.failover)
+    with app.counts_from("main"):
+        pass
+    assert app.active() == ["main"]
+    app.assert_sound(rescued=True)
+
+
+def test_a_user_that_is_gone(shared: Machine, app: App) -> None:
+    """Nothing of the program runs then. From the third try on, one half is tried alone."""
+    since = shared.cursor()
+    shared.run("cp -p /etc/passwd /root/passwd; sed -i '/^sendrecv:/d' /etc/passwd")
+    try:
+        shared.kill(app.main, "KILL")
+        held = rf"{app.failover} .*skipped.* unmet condition"
+        shared.wait_entry(
+            lambda entry: re.match(held, str(entry["MESSAGE"])) is not None, "_PID=1", after=since
+        )
+        tried = shared.cursor()
+        _await_looks(shared, 3)
+        starts = shared.journal(f"--after-cursor={tried}", f"MESSAGE_ID={STARTING}")
+        assert len(starts) <= 1, starts  # the next try is 15 s after that
+    finally:
+        with app.counts_from():
+            shared.run("cp -p /root/passwd /etc/passwd")
+    with app.counts_from("failover"):
+        shared.kill(app.main, "KILL")  # nothing is held back any more
+    app.assert_sound(rescued=True)
+
+
+def test_the_receivers_user_is_gone(shared: Machine, app: App) -> None:
+    """systemd does not restart what it cannot run, and no connection makes it try."""
+    shared.run("cp -p /etc/passwd /root/passwd; sed -i '/^sendrecv-receiver:/d' /etc/passwd")
+    try:
+        shared.run("systemctl kill --signal=KILL --kill-whom=main receiver")
+        shared.wait_until(
+            lambda: app.state("receiver.socket") == "inactive", "the socket is stopped"
+        )
+        since = shared.cursor()
+        _await_looks(shared, 3)
+        starts = shared.journal(f"--after-cursor={since}", "UNIT=receiver.service")
+        ours = [entry for entry in starts if entry.get("MESSAGE_ID") == STARTING]
+        assert len(ours) <= 3, ours
+    finally:
+        with app.counts_from("main"):
+            shared.run("cp -p /root/passwd /etc/passwd")
+    app.assert_sound()
+
+
 def test_the_guard_starts_what_is_meant_to_run(app: App) -> None:
     """With the target active and no half running: main is started, or else the failover."""
     for cannot, started in (([app.failover], "main"), ([app.main, app.failover], "failover")):
         app.systemctl("mask", "--runtime", *cannot)
-        app.systemctl("stop", app.main)
-        assert not app.active()
+        app.machine.kill(app.main, "KILL")
         with app.counts_from(started):
             app.systemctl("unmask", "--runtime", app.failover)
         app.systemctl("unmask", "--runtime", app.main)
         assert app.active() == [started]
         with app.counts_from("main"):
             app.systemctl("start", app.main)
-    assert len(app.rescues()) == 2
     app.assert_sound(rescued=True)
 
 

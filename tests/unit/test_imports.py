@@ -25,9 +25,19 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "patching": ("core", "imports", "systemd"),
     "commandline": ("errors",),
     "config": ("core", "errors"),
+    "backoff": ("systemd",),
     "systemd": ("core", "errors"),
-    "sender": ("sender", "core", "errors", "imports", "patching", "systemd", "config"),
-    "receiver": ("receiver", "core", "errors", "imports", "patching", "systemd", "config"),
+    "sender": ("sender", "core", "errors", "imports", "patching", "systemd", "config", "backoff"),
+    "receiver": (
+        "receiver",
+        "core",
+        "errors",
+        "imports",
+        "patching",
+        "systemd",
+        "config",
+        "backoff",
+    ),
     # The proof shares no code with those whom it judges: only how a command line is parsed.
     "proof": ("proof", "errors", "commandline"),
     "proof.evidence": (),
@@ -36,7 +46,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "proof.show": ("proof.show", "proof.judge", "proof.evidence"),
     "admin": ("admin", "core", "errors", "commandline", "systemd", "config"),
     "cli": ("core", "errors", "imports", "patching", "systemd", "commandline", "sender")
-    + ("receiver", "proof", "admin", "__version__"),
+    + ("receiver", "proof", "admin", "backoff", "__version__"),
 }
 
 # What computes only. Not here, among others: socket, asyncio, time, os, logging, sys, importlib.

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from sendrecv.admin import status
-from sendrecv.admin.status import Half, app_rows, halves_of, table, unit_rows, url_of
+from sendrecv.admin.status import (
+    Half,
+    app_rows,
+    halves_of,
+    meant_to_run,
+    table,
+    unit_rows,
+    url_of,
+)
 from sendrecv.errors import ReceiverUnavailable
 from tests.lab.reception import TOKEN, Reception
 from tests.peers.peer import Peer, auth, payload
@@ -66,6 +74,21 @@ def test_the_table_of_units(release: str) -> None:
 def test_no_units() -> None:
     assert halves_of("") == halves_of("\n") == []
     assert unit_rows([]) == []
+
+
+def test_a_half_that_is_masked_says_so() -> None:
+    shown = "Id=sender@x.service\nLoadState=masked\nActiveState={}\n"
+    states = {state: halves_of(shown.format(state))[0].state for state in ("failed", "inactive")}
+    assert set(states.values()) == {"masked"}
+    assert halves_of(shown.format("active"))[0].state == "active"  # it still runs
+
+
+def test_what_is_meant_to_run() -> None:
+    shown = (
+        "Id=sendrecv@a.b.target\nActiveState=active\n\n"
+        "ActiveState=inactive\nId=sendrecv@c.target\n"
+    )
+    assert meant_to_run(shown) == {"a.b"} and meant_to_run("") == set()
 
 
 def test_the_status_of_a_half_that_has_ended_is_not_shown() -> None:

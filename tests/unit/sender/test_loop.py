@@ -20,7 +20,7 @@ from sendrecv.core import record as slots
 from sendrecv.core.sender import SECOND, App
 from sendrecv.errors import LockBusy, LockLost
 from sendrecv.sender import loop
-from sendrecv.sender.backoff import Backoff
+from sendrecv.backoff import Backoff
 from sendrecv.sender.connection import Connection
 from sendrecv.sender.loop import MonotonicClock, Ports, Sender
 from sendrecv.sender.store_file import StateFile

@@ -1,11 +1,14 @@
 """Back-off: how long a start waits when many starts follow each other, so that nothing spins.
 
 A *streak* is a series of starts none of which has worked. Its first ten starts do not wait: a
-takeover must be fast, and no series of single faults is so long. Each later start waits for half
-of the time that the streak has lasted, but at most LONGEST. So each wait is one and a half times as
-long as the wait before. A streak ends with an acknowledged count, or when a process has lived for
-ENOUGH seconds. (Without the second rule, rare kills of an App with a long interval would look like
-a loop.)
+takeover must be fast, and no series of single faults is so long. Each later start waits for as long
+as the streak has lasted, but at most LONGEST. So each wait is twice as long as the wait before. A
+streak ends when counts are acknowledged (a sender) or printed (the receiver). The streak of a sender
+also ends when a process has lived for ENOUGH seconds: otherwise rare kills of an App with a long
+interval would look like a loop.
+
+A wait ends early when a file changes that may be the reason for the trouble. Then the streak ends
+too. This process still has the old settings and may fail again, but the next one has the new ones.
 
 The streak is kept in the units' RuntimeDirectory= (a tmpfs), not in the App's record. So the
 back-off also delays starts that fail before there is a record, and a reboot ends the streak.
@@ -18,11 +21,16 @@ import time
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sendrecv.systemd import Notifier
 
 AT_ONCE = 10
-LONGEST = 12.0
-"""Seconds. If the fault is fixed just after a wait has begun, the App still counts within 30 s."""
+CONFIGURATION = ("/etc/sendrecv", "/etc/systemd/system", "/run/systemd/system")
+LONGEST = 60.0
+"""Seconds. A failed start writes six lines to the journal, so fewer than ten a minute."""
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the files."""
 ENOUGH = 10.0
 
 
@@ -77,10 +85,45 @@ def braked(instance: str, notifier: Notifier) -> Backoff:
     seconds = backoff.begin(time.monotonic())
     if seconds:
         notifier.status(f"too many starts one after the other, waiting {seconds:.0f} s")
-        time.sleep(seconds)
+        if _wait(seconds):
+            backoff.end()
     return backoff
+
+
+def _wait(seconds: float) -> bool:
+    """Wait. Whether that ended early, because a file has changed."""
+    before = list(_files())
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0:
+        time.sleep(min(left, LOOK_EVERY))
+        if list(_files()) != before:
+            return True
+    return False
+
+
+def _files() -> Iterator[tuple[object, ...]]:
+    """What to compare of each file that may keep a process from working."""
+    for directory in (*CONFIGURATION, os.path.dirname(__file__)):
+        for path, there in _stats(directory):
+            yield path, there.st_ino, there.st_mode, there.st_size, there.st_ctime_ns
+    # Not the times: other Apps write their records.
+    for path, there in _stats(os.environ.get("STATE_DIRECTORY", "")):
+        yield path, there.st_ino, there.st_mode, there.st_uid
+
+
+def _stats(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The directory and what is in it."""
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        names = []
+    for path in (directory, *(os.path.join(directory, name) for name in names)):
+        try:
+            yield path, os.stat(path)
+        except OSError:
+            continue
 
 
 def delay(starts: int, age: float) -> float:
     """Seconds to wait before start number `starts` of a streak that began `age` seconds ago."""
-    return 0.0 if starts <= AT_ONCE else min(max(age, 0.2) / 2, LONGEST)
+    return 0.0 if starts <= AT_ONCE else min(max(age, 0.1), LONGEST)

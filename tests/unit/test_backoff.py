@@ -1,0 +1,141 @@
+"""Starts that follow each other are braked; nothing that can happen to the file stops a start."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sendrecv import backoff
+from sendrecv.backoff import AT_ONCE, LONGEST, Backoff, delay
+from sendrecv.systemd import Notifier
+
+
+@pytest.mark.parametrize(
+    ("starts", "age", "expected"),
+    [
+        (1, 0.0, 0.0),
+        (AT_ONCE, 500.0, 0.0),
+        (AT_ONCE + 1, 0.0, 0.1),
+        (AT_ONCE + 1, 3.0, 3.0),
+        (AT_ONCE + 1, 2 * LONGEST, LONGEST),
+        (10**9, 10.0**9, LONGEST),
+    ],
+)
+def test_delays(starts: int, age: float, expected: float) -> None:
+    assert delay(starts, age) == expected
+
+
+@given(st.integers(0, 10**9), st.floats(-1e9, 1e9))
+def test_no_delay_is_negative_or_longer_than_the_longest(starts: int, age: float) -> None:
+    assert 0.0 <= delay(starts, age) <= LONGEST
+
+
+def test_a_streak_of_starts_that_all_fail_at_once_never_spins(tmp_path: Path) -> None:
+    path, now, waits = str(tmp_path / "x.starts"), 1000.0, []
+    for _ in range(40):
+        waits.append(Backoff(path).begin(now))
+        now += waits[-1] + 0.05
+    assert waits[:AT_ONCE] == [0.0] * AT_ONCE
+    assert all(waits[AT_ONCE:]) and waits[AT_ONCE:] == sorted(waits[AT_ONCE:])
+    assert waits[-1] == LONGEST
+    assert [file.name for file in tmp_path.iterdir()] == ["x.starts"]
+
+
+def test_a_life_that_worked_ends_the_streak(tmp_path: Path) -> None:
+    streak = Backoff(str(tmp_path / "x.starts"))
+    waits = [streak.begin(5.0) for _ in range(AT_ONCE + 1)]
+    assert waits[-1] > 0.0
+    streak.end()
+    streak.end()  # there is no streak any more
+    assert streak.begin(5.0) == 0.0 and not list(tmp_path.glob("*.starts.*"))
+
+
+def braked_for(minutes: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> float:
+    """How long a start waits that follows a streak of so many minutes, in a process of its own."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    began = time.monotonic()
+    (tmp_path / "x.starts").write_text(f"99 {began - 60 * minutes}\n", encoding="ascii")
+    backoff.braked("x", Silent())
+    return time.monotonic() - began
+
+
+class Silent(Notifier):
+    """There is no service manager."""
+
+    def __init__(self) -> None:
+        pass
+
+    def status(self, text: str) -> None:
+        """See Notifier."""
+
+
+@pytest.mark.parametrize("change", ["setting", "new", "removed", "link", "state"])
+def test_a_file_that_changes_ends_a_wait_and_the_streak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    etc, state = tmp_path / "etc", tmp_path / "state"
+    etc.mkdir()
+    state.mkdir()
+    (etc / "x.env").write_text("A=1\n", encoding="ascii")
+    (etc / "link").symlink_to("x.env")
+    monkeypatch.setattr(backoff, "CONFIGURATION", (str(etc),))
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
+    timer = threading.Timer(0.2, CHANGES[change], (etc, state))
+    timer.start()
+    assert braked_for(10, monkeypatch, tmp_path) < backoff.LONGEST
+    assert not (tmp_path / "x.starts").exists()
+
+
+def _replace_link(etc: Path, _state: Path) -> None:
+    (etc / "new").symlink_to("/dev/null")
+    (etc / "new").replace(etc / "link")
+
+
+CHANGES: Mapping[str, Callable[[Path, Path], object]] = {
+    "setting": lambda etc, _: (etc / "x.env").write_text("A=2\n", encoding="ascii"),
+    "new": lambda etc, _: (etc / "y.env").touch(),
+    "removed": lambda etc, _: (etc / "x.env").unlink(),
+    "link": _replace_link,
+    "state": lambda _, state: state.chmod(0o500),
+}
+
+
+def test_a_wait_without_a_change_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    record = state / "other.record"
+    record.touch()
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
+    monkeypatch.setattr(backoff, "LONGEST", 1.2)
+    # Another App's record is no change.
+    timer = threading.Timer(0.2, record.write_text, ("x",))
+    timer.start()
+    assert braked_for(10, monkeypatch, tmp_path) >= 1.2
+    assert (tmp_path / "x.starts").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "\0" * 64, "99", "99 x", "x 1", "99 nan", "99 inf", "99 -1", "99 1e9", "1 2 3", "\xe9 1"],
+)
+def test_a_file_that_is_no_streak_begins_one(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.starts"
+    path.write_text(content, encoding="utf-8")
+    assert Backoff(str(path)).begin(100.0) == 0.0
+    assert path.read_text(encoding="utf-8") == "1 100.0\n"
+
+
+@pytest.mark.parametrize("name", ["", "no/such/directory/x.starts", "."])
+def test_a_file_that_cannot_be_written_means_no_delay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    streak = Backoff(name)
+    assert [streak.begin(1.0) for _ in range(2 * AT_ONCE)] == [0.0] * (2 * AT_ONCE)
+    streak.end()
