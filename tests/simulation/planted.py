@@ -334,8 +334,8 @@ _REAL = {"unprinted": start.unprinted, "raised": start.raised}
 
 @contextlib.contextmanager
 def _replaced(name: str, planted: object) -> Iterator[None]:
-    """Not mock.patch: two receivers may be starting at once, and neither must restore what the other
-    has planted.
+    """Not mock.patch: two receivers may be starting at once, and neither must restore what the
+    other has planted.
     """
     setattr(start, name, planted)
     try:
