@@ -176,23 +176,35 @@ TOKEN_HINT = (
 )
 
 
-def listening_socket(name: str) -> socket.socket:
-    """The inherited stream socket called `name` (FileDescriptorName=), its variables cleared.
+def listening_sockets(name: str) -> list[socket.socket]:
+    """The inherited stream sockets called `name` (FileDescriptorName=), their variables cleared.
 
-    Raises UsageError if this process was handed none.
+    One for each ListenStream=, whatever its family. Raises UsageError if this process was handed
+    none.
     """
     count = os.environ.pop("LISTEN_FDS", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     pid = os.environ.pop("LISTEN_PID", "")
     if pid != str(os.getpid()) or not count.isdigit():
         raise UsageError("no listening socket was handed over", "start receiver.socket")
+    listeners = []
     for offset in range(int(count)):
         # systemd-socket-activate(1) calls every socket "unknown".
         if names[offset : offset + 1] in ([name], ["unknown"]):
-            listener = socket.socket(fileno=_FIRST_LISTEN_FD + offset)
-            listener.setblocking(False)
-            return listener
-    raise UsageError(f"no socket called {name} was handed over", "see receiver.socket")
+            listeners += _listener(_FIRST_LISTEN_FD + offset)
+    if not listeners:
+        raise UsageError(f"no socket called {name} was handed over", "see receiver.socket")
+    return listeners
+
+
+def _listener(descriptor: int) -> list[socket.socket]:
+    """None, if nothing can connect there: a ListenDatagram=, a ListenFIFO= ..."""
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return []
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)
+    accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return [listener] if accepts and listener.type == socket.SOCK_STREAM else []
 
 
 def log(severity: int, text: str) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import hmac
 import socket
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
@@ -66,7 +66,7 @@ class _Sender(NamedTuple):
 
 
 class Gateway:
-    """Serves one listening socket.
+    """Serves listening sockets.
 
     Of a Socket.IO session, `sid` is the name; of the Engine.IO session below it, `eio_sid`.
     """
@@ -82,7 +82,7 @@ class Gateway:
         self._admission: Admission
         self._server = self._make_server()
 
-    async def serve(self, listener: socket.socket) -> None:
+    async def serve(self, listeners: Iterable[socket.socket]) -> None:
         """Begin to accept connections."""
         complain_of_what_is_logged(self._complain)
         app = web.Application(client_max_size=MAX_MESSAGE + 1)
@@ -92,7 +92,8 @@ class Gateway:
         runner = await make_http(app, lambda name: self._sessions.get(name) is not None)
         assert runner.server
         self._admission = Admission(runner.server, self._max_connections, self._complain_of)
-        await self._admission.open(listener)
+        for listener in listeners:
+            await self._admission.open(listener)
         self._spawn(self._sweep())
         imports.collect_in_small_steps()
 

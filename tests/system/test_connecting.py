@@ -71,3 +71,23 @@ def test_a_receiver_that_no_way_leads_to(host: Machine) -> None:
         one.systemctl("start", one.main)
         said.wait("cannot connect to http://192.0.2.1:3000 (unreachable: Network is unreachable)")
         one.stop()
+
+
+MORE = "[::1]:3001", "127.0.0.1:3002", "/run/receiver-test.socket"
+ASK = "GET /healthz HTTP/1.1\\r\\nHost: a"
+
+
+def test_each_socket_of_receiver_socket_is_served(host: Machine) -> None:
+    listen = "".join(f"ListenStream={address}\n" for address in MORE)
+    drop_in = "/etc/systemd/system/receiver.socket.d/more.conf"
+    host.write(drop_in, f"[Socket]\n{listen}")
+    restart = "systemctl daemon-reload; systemctl restart receiver.socket"
+    host.run(restart)
+    try:
+        for address in MORE[:2]:
+            with app_on(host, f"SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://{address}") as one:
+                assert_sound(one)
+        code = f"from tests.peers.peer import Peer; print(Peer({MORE[2]!r}).request('{ASK}')[0])"
+        assert host.run(["env", "PYTHONPATH=/opt", "python3", "-c", code]).stdout == "200\n"
+    finally:
+        host.run(f"rm {drop_in}; {restart}; rm -f {MORE[2]}")
