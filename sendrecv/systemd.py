@@ -16,6 +16,7 @@ import time
 
 import sdnotify
 
+from sendrecv.core.errors import WARNING
 from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, UsageError
 
 TYPE_CHECKING = False  # see values.py
@@ -169,6 +170,37 @@ def token() -> str:
         problem = "/etc/sendrecv/token: missing, empty, or not one printable line"
         raise CredentialError(problem, TOKEN_HINT)
     return data.decode()
+
+
+class TokenReport:
+    """Says that a peer has another token than `unit`, which has `token`: one of the two is old.
+
+    It is for sendrecv-token.service to find out which, and to restart whoever has an old one.
+    """
+
+    def __init__(self, unit: str, token: str) -> None:
+        self._unit = unit
+        self._token = token
+        self._failed = False
+
+    def __call__(self) -> None:
+        """Without a runtime directory, nobody is told."""
+        directory = os.environ.get("RUNTIME_DIRECTORY")
+        try:
+            if directory:
+                self._write(os.path.join(directory, "refused"))
+        except OSError as error:
+            if not self._failed:
+                problem = f"{error.filename}: {error.strerror}"
+                log(WARNING, f"{problem}, a new token is not noticed, ignoring")
+            self._failed = True
+
+    def _write(self, directory: str) -> None:
+        from hashlib import sha256  # not at the start, which would wait for it
+
+        os.makedirs(directory, 0o700, exist_ok=True)
+        with open(os.path.join(directory, self._unit), "w", encoding="ascii") as file:
+            file.write(sha256(self._token.encode()).hexdigest())
 
 
 TOKEN_HINT = (

@@ -11,6 +11,8 @@ from sendrecv import imports, systemd
 from sendrecv.config import sender_config
 from sendrecv.core.sender import SECOND, App
 from sendrecv.core.errors import ERROR
+from sendrecv.core.sender_events import Refused
+from sendrecv.core.wire import Refusal
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.sender.connection import Connection, prepare
 from sendrecv.sender.loop import MonotonicClock, Ports, Sender
@@ -18,6 +20,10 @@ from sendrecv.sender.store_file import StateFile
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sendrecv.core.sender_events import SenderEvent
+    from sendrecv.core.wire import Claim
     from sendrecv.sender.backoff import Backoff
 
 
@@ -25,6 +31,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     config = sender_config(instance, role, os.environ)
     token = _token()
+    half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
     prepare(config.url)  # now: once the watchdog runs, a starved machine may be too slow for it
     imports.end()
     app = App(
@@ -36,7 +43,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     )
     ports = Ports(
         store=StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record")),
-        connect=partial(Connection, config.url, token),
+        connect=partial(_connect, config.url, token, systemd.TokenReport(half, token)),
         notifier=notifier,
         backoff=backoff,
         clock=MonotonicClock(),
@@ -48,6 +55,24 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
         signal.signal(number, lambda *_: sender.stop())
     sender.run()
     return DONE
+
+
+def _connect(
+    url: str,
+    token: str,
+    report: systemd.TokenReport,
+    number: int,
+    claim: Claim,
+    post: Callable[[SenderEvent], None],
+) -> Connection:
+    """A connection; if it is refused for the token, this half may have an old one."""
+
+    def note(event: SenderEvent) -> None:
+        if isinstance(event, Refused) and event.reason is Refusal.TOKEN:
+            report()
+        post(event)
+
+    return Connection(url, token, number, claim, note)
 
 
 def _token() -> str:

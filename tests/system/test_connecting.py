@@ -1,5 +1,6 @@
 """Senders and receiver find each other, whatever stood between them."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,3 +92,60 @@ def test_each_socket_of_receiver_socket_is_served(host: Machine) -> None:
         assert host.run(["env", "PYTHONPATH=/opt", "python3", "-c", code]).stdout == "200\n"
     finally:
         host.run(f"rm {drop_in}; {restart}; rm -f {MORE[2]}")
+
+
+def test_whoever_has_a_wrong_token_has_nothing_restarted(host: Machine, app: App) -> None:
+    pids = host.pid("receiver"), host.pid(app.main)
+    said = Said(host)
+    step = {"auth": {"appID": "a", "nodeID": "main", "epoch": 1, "run": "a" * 32, "token": "no"}}
+    command = ["env", "PYTHONPATH=/opt", "python3", "-m", "tests.peers.peer"]
+    host.run(command, input=json.dumps([step]))
+    said.wait("connection without the right token refused")
+    refused = "/run/sendrecv-receiver/refused"
+    host.wait_until(lambda: not host.run(f"ls {refused}").stdout, "a look at the token")
+    app.count(3)
+    assert (host.pid("receiver"), host.pid(app.main)) == pids
+    assert not any("restarting what has" in str(entry.get("MESSAGE")) for entry in said.entries())
+
+
+NEW = "(umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > {path})"
+TOKEN = "/etc/sendrecv/token"
+
+
+@pytest.fixture(name="linked")
+def fixture_linked(host: Machine) -> Iterator[None]:
+    """The token is elsewhere, and a symbolic link leads to it."""
+    host.run(f"mkdir -p /root/tokens; mv {TOKEN} /root/tokens/1; ln -s /root/tokens/1 {TOKEN}")
+    yield
+    host.run(f"cat {TOKEN} > /root/tokens/last; rm {TOKEN}; mv /root/tokens/last {TOKEN}")
+
+
+def swap(host: Machine, number: int) -> None:
+    """Another token, by a link that is put in the place of the one before."""
+    host.run(f"{NEW.format(path=f'/root/tokens/{number}')}; ln -sfn /root/tokens/{number} {TOKEN}")
+
+
+@pytest.mark.usefixtures("linked")
+def test_a_token_that_is_swapped_by_a_link(host: Machine, app: App) -> None:
+    """A takeover brings the new one to a receiver that has the old one. The receiver is restarted,
+    and each sender that is refused because it has the old one still.
+    """
+    with app_on(host) as other:
+        pids = host.pid("receiver"), host.pid(other.main)
+        swap(host, 2)
+        with app.counts_from("failover"):
+            host.kill(app.main, "KILL")
+        with other.counts_from("main"):
+            pass
+        assert host.pid("receiver") != pids[0] and host.pid(other.main) != pids[1]
+        assert_sound(other)
+        assert other.nodes() == ["main"]
+    assert_sound(app)
+
+
+@pytest.mark.usefixtures("linked")
+def test_a_receiver_that_has_a_new_token_before_its_senders(host: Machine, app: App) -> None:
+    swap(host, 3)
+    with app.counts_from("main"):
+        host.kill("receiver", "KILL")
+    assert_sound(app)
