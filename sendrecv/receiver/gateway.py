@@ -43,6 +43,10 @@ from sendrecv.receiver.patched_socketio import make_server
 SWEEP_INTERVAL = 1.0
 REPORT_INTERVAL = 10.0
 """Seconds between two looks at whether our own token is old."""
+FULL = (
+    "no room for one more App: 10000 are connected, or the ledger knows 100000"
+    " (take the name of one that is no more), refused"
+)
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender asks one thing at a time."""
 _session: ContextVar[str] = ContextVar("session", default="")
@@ -195,7 +199,7 @@ class Gateway:
         if not isinstance(reply, Admit):
             refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
             if refusal.reason is Refusal.FULL:
-                self._complain("too many Apps, refused", claim)
+                self._complain(FULL, claim)
             raise _refused(refusal)
         session = self._name_session(sid)
         self._senders[sid] = _Sender(claim, session, time.time())

@@ -149,3 +149,43 @@ def test_a_receiver_that_has_a_new_token_before_its_senders(host: Machine, app: 
     with app.counts_from("main"):
         host.kill("receiver", "KILL")
     assert_sound(app)
+
+
+FILL = """
+import sqlite3
+database = sqlite3.connect("/var/lib/sendrecv-receiver/ledger.db")
+with database:
+    database.executemany(
+        "INSERT INTO app VALUES (?, 5, '0123456789abcdef0123456789abcdef', 'main', 41, 0)",
+        [(f"idle{number}",) for number in range({first}, {end})],
+    )
+database.close()
+"""
+
+
+def fill(host: Machine, first: int, end: int) -> None:
+    """Have the ledger know these Apps."""
+    host.run("systemctl stop receiver.socket receiver.service")
+    code = FILL.replace("{first}", str(first)).replace("{end}", str(end))
+    host.run(["runuser", "-u", "sendrecv-receiver", "--", "python3", "-c", code])
+    host.run("systemctl start receiver.socket")
+
+
+def test_ten_thousand_apps_that_are_no_more(machine: Machine) -> None:
+    """They keep nobody out, and each goes on where it was. A ledger that is full says so."""
+    with app_on(machine) as app:
+        fill(machine, 0, 10_500)
+        assert_sound(app)
+        with app_on(machine):
+            back = App(machine, "idle1")
+            back.start()
+            back.count(3)
+            counts = [line.count for line in back.verdict().lines["idle1"]]
+            assert counts == list(range(42, 42 + len(counts)))
+            back.stop()
+        said = Said(machine)
+        fill(machine, 10_500, 100_000)
+        with app_on(machine, start=False) as late:
+            late.systemctl("start", late.main)
+            said.wait(f"{late.name}/main: no room for one more App: 10000 are connected, or the")
+            assert_sound(app)
