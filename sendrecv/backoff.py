@@ -3,7 +3,7 @@
 A *streak* is a series of starts none of which has worked. Its first ten starts do not wait: a
 takeover must be fast, and no series of single faults is so long. Each later start waits as long
 as the streak has lasted, but at most LONGEST. So each wait is twice as long as the wait before. A
-streak ends when counts are acknowledged (a sender) or printed (the receiver). The streak of a sender
+streak ends when counts are acknowledged (a sender) or printed (the receiver). A sender's streak
 also ends when a process has lived for ENOUGH seconds: otherwise rare kills of an App with a long
 interval would look like a loop.
 

@@ -16,6 +16,7 @@ import time
 
 import sdnotify
 
+from sendrecv.core.errors import WARNING
 from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, UsageError
 
 TYPE_CHECKING = False  # see values.py
@@ -174,28 +175,71 @@ def token() -> str:
     return data.decode()
 
 
+class TokenReport:
+    """Says that a peer has another token than `unit`, which has `token`: one of the two is old.
+
+    It is for sendrecv-token.service to find out which, and to restart whoever has an old one.
+    """
+
+    def __init__(self, unit: str, token: str) -> None:
+        self._unit = unit
+        self._token = token
+        self._failed = False
+
+    def __call__(self) -> None:
+        """Without a runtime directory, nobody is told."""
+        directory = os.environ.get("RUNTIME_DIRECTORY")
+        try:
+            if directory:
+                self._write(os.path.join(directory, "refused"))
+        except OSError as error:
+            if not self._failed:
+                problem = f"{error.filename}: {error.strerror}"
+                log(WARNING, f"{problem}, a new token is not noticed, ignoring")
+            self._failed = True
+
+    def _write(self, directory: str) -> None:
+        from hashlib import sha256  # not at the start, which would wait for it
+
+        os.makedirs(directory, 0o700, exist_ok=True)
+        with open(os.path.join(directory, self._unit), "w", encoding="ascii") as file:
+            file.write(sha256(self._token.encode()).hexdigest())
+
+
 TOKEN_HINT = (
     "make one with: (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/sendrecv/token)"
 )
 
 
-def listening_socket(name: str) -> socket.socket:
-    """The inherited stream socket called `name` (FileDescriptorName=). Clears systemd's variables.
+def listening_sockets(name: str) -> list[socket.socket]:
+    """The inherited stream sockets called `name` (FileDescriptorName=). Clears systemd's variables.
 
-    Raises UsageError if this process was handed none.
+    One for each ListenStream=, whatever its family. Raises UsageError if this process was handed
+    none.
     """
     count = os.environ.pop("LISTEN_FDS", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     pid = os.environ.pop("LISTEN_PID", "")
     if pid != str(os.getpid()) or not count.isdigit():
         raise UsageError("no listening socket was handed over", "start receiver.socket")
+    listeners = []
     for offset in range(int(count)):
         # systemd-socket-activate(1) calls every socket "unknown".
         if names[offset : offset + 1] in ([name], ["unknown"]):
-            listener = socket.socket(fileno=_FIRST_LISTEN_FD + offset)
-            listener.setblocking(False)
-            return listener
-    raise UsageError(f"no socket called {name} was handed over", "see receiver.socket")
+            listeners += _listener(_FIRST_LISTEN_FD + offset)
+    if not listeners:
+        raise UsageError(f"no socket called {name} was handed over", "see receiver.socket")
+    return listeners
+
+
+def _listener(descriptor: int) -> list[socket.socket]:
+    """None, if nothing can connect there: a ListenDatagram=, a ListenFIFO= ..."""
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return []
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)
+    accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return [listener] if accepts and listener.type == socket.SOCK_STREAM else []
 
 
 def log(severity: int, text: str) -> None:

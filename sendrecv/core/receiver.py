@@ -9,6 +9,9 @@ Rules
     3. In each list of commands, StoreRow comes before Print, and Print before the Answer that
        accepts. So a count is durable before it is printed, and printed before it is acknowledged.
     4. One run has one connection: the newest.
+    5. The ledger knows every App that ever counted, the machine not more than it has room for. If
+       there is no room for one more, that one gives way which is not connected, and has not
+       changed for the longest time. Nothing of it is lost: its row comes back from the ledger.
 
 Invariants, for each App: epoch never falls; last never falls, and rises only together with a Print
 of exactly the counts in between.
@@ -22,7 +25,12 @@ table.
 
     event             condition                        commands                         the App then
     AdmissionAsked    no such App, room for it         StoreRow Admit(new)              claimed
+    AdmissionAsked    no such App, an idle one         StoreRow Admit(new)              claimed
     AdmissionAsked    no such App, no room             Refuse(full)                     unchanged
+    AdmissionAsked    known to the ledger, above       StoreRow Admit(new)              claimed
+    AdmissionAsked    known to the ledger, the same    Admit(same)                      reconnected
+    AdmissionAsked    known to the ledger, stale       Refuse(stale)                    unchanged
+    AdmissionAsked    known to the ledger, no room     Refuse(full)                     unchanged
     AdmissionAsked    epoch above the row's            StoreRow Admit(new)              claimed
     AdmissionAsked    epoch above row's, connected     StoreRow Admit(new) CutOff       claimed
     AdmissionAsked    no such App, epoch too large     Refuse(invalid)                  unchanged
@@ -34,6 +42,7 @@ table.
     AdmissionAsked    epoch below the row's            Refuse(stale)                    unchanged
     ResumeAsked       its connection                   Answer(accepted)                 unchanged
     ResumeAsked       another connection               Answer(fenced)                   unchanged
+    ResumeAsked       no such App                      Answer(fenced)                   unchanged
     CountsSent        its connection, the next         StoreRow Print Answer(accepted)  counted
     CountsSent        its connection, the first ever   StoreRow Print Answer(accepted)  counted
     CountsSent        its connection, first too large  Answer(invalid)                  unchanged
@@ -41,8 +50,10 @@ table.
     CountsSent        its connection, all known        Answer(duplicate)                unchanged
     CountsSent        its connection, not the next     Answer(gap)                      unchanged
     CountsSent        another connection               Answer(fenced) CutOff            unchanged
+    CountsSent        no such App                      Answer(fenced) CutOff            unchanged
     ConnectionClosed  its connection                   -                                disconnected
     ConnectionClosed  another connection               -                                unchanged
+    ConnectionClosed  no such App                      -                                unchanged
 """
 
 from __future__ import annotations
@@ -63,7 +74,7 @@ from sendrecv.core.receiver_events import (
     StoreRow,
 )
 from sendrecv.core.values import Value
-from sendrecv.core.wire import MAX_EPOCH_STEP, MAX_FIRST, Refusal, Status
+from sendrecv.core.wire import MAX_EPOCH_STEP, MAX_FIRST, Claim, Refusal, Status
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -84,7 +95,9 @@ class ReceiverMachine:
     """The machine. `apps` maps an appID to its state; reading it is fine."""
 
     def __init__(self, rows: Iterable[Row], max_apps: int) -> None:
-        """`rows` as the ledger has them. Above `max_apps` no new App is admitted."""
+        """`rows` as the ledger has them, the last one that changed at the end: at most `max_apps`,
+        which is the room that there is.
+        """
         self.apps = {row.app_id: AppState(row) for row in rows}
         self._max_apps = max_apps
         self._before: dict[str, AppState | None] = {}  # what the group has changed
@@ -97,7 +110,7 @@ class ReceiverMachine:
         """The group could not be made durable: forget it."""
         for app_id, before in self._before.items():
             if before is None:
-                del self.apps[app_id]
+                self.apps.pop(app_id, None)
             else:
                 self.apps[app_id] = before
         self._before.clear()
@@ -108,32 +121,46 @@ class ReceiverMachine:
             case AdmissionAsked():
                 return self._decide(event)
             case ResumeAsked(connection, app_id):
-                app = self.apps[app_id]
+                app = self.apps.get(app_id, _NOBODY)
                 is_its = app.connection == connection
                 return [Answer(Status.ACCEPTED if is_its else Status.FENCED, app.row.last)]
             case CountsSent():
                 return self._accept(event)
             case ConnectionClosed(connection, app_id):
-                if self.apps[app_id].connection == connection:
-                    self._set(app_id, self.apps[app_id].replace(connection=""))
+                app = self.apps.get(app_id, _NOBODY)
+                if app.connection == connection:
+                    self._set(app_id, app.replace(connection=""))
                 return []
 
     def _decide(self, event: AdmissionAsked) -> list[ReceiverCommand]:
         claim = event.claim
         app = self.apps.get(claim.app_id)
+        if app is None and event.known:
+            app = AppState(event.known)
+        refusal = _refusal(claim, app, event.room)
+        if refusal:
+            return [refusal]
+        if claim.app_id not in self.apps and not self._make_room():
+            return [Refuse(Refusal.FULL)]
         if app is None:
-            if len(self.apps) >= self._max_apps:
-                return [Refuse(Refusal.FULL)]
-            return self._admit(event, None, "") if claim.epoch <= MAX_FIRST else [_INVALID]
-        if claim.epoch > app.row.epoch + MAX_EPOCH_STEP:
-            return [_INVALID]
+            return self._admit(event, None, "")
         if claim.epoch > app.row.epoch:
             return self._admit(event, app.row.last, app.connection)
-        ours = (app.row.epoch, app.row.run, app.row.node_id)
-        if (claim.epoch, claim.run, claim.node_id) == ours:
-            self._set(claim.app_id, app.replace(connection=event.connection))
-            return [Admit(app.row, new=False), *_cut_off(app.connection)]
-        return [Refuse(Refusal.STALE, app.row.epoch)]
+        self._set(claim.app_id, app.replace(connection=event.connection))
+        return [Admit(app.row, new=False), *_cut_off(app.connection)]
+
+    def _make_room(self) -> bool:
+        """For one more App. They stand in the order of their last change.
+
+        What the group has changed is not in the ledger yet, so it cannot come back from there.
+        """
+        if len(self.apps) < self._max_apps:
+            return True
+        for name, app in self.apps.items():
+            if not app.connection and name not in self._before:
+                self._before[name] = self.apps.pop(name)
+                return True
+        return False
 
     def _admit(self, event: AdmissionAsked, last: int | None, older: str) -> list[ReceiverCommand]:
         claim = event.claim
@@ -142,7 +169,7 @@ class ReceiverMachine:
         return [StoreRow(row), Admit(row, new=True), *_cut_off(older)]
 
     def _accept(self, event: CountsSent) -> list[ReceiverCommand]:
-        app = self.apps[event.app_id]
+        app = self.apps.get(event.app_id, _NOBODY)
         have = app.row.last
         if app.connection != event.connection:
             return [Answer(Status.FENCED, have), CutOff(event.connection)]
@@ -159,8 +186,26 @@ class ReceiverMachine:
         return [StoreRow(row), order, Answer(Status.ACCEPTED, event.last)]
 
     def _set(self, app_id: str, state: AppState) -> None:
-        self._before.setdefault(app_id, self.apps.get(app_id))
-        self.apps[app_id] = state
+        self._before.setdefault(app_id, self.apps.pop(app_id, None))
+        self.apps[app_id] = state  # at the end
+
+
+_NOBODY = AppState(Row("", 0, "", "", None))
+"""An App that has given way: whoever still speaks for it had been fenced before."""
+
+
+def _refusal(claim: Claim, app: AppState | None, room: bool) -> Refuse | None:
+    """Why the claim is refused, whatever room the machine has; None if it is not."""
+    if app is None:
+        if not room:
+            return Refuse(Refusal.FULL)
+        return None if claim.epoch <= MAX_FIRST else _INVALID
+    if claim.epoch > app.row.epoch + MAX_EPOCH_STEP:
+        return _INVALID
+    ours = (app.row.epoch, app.row.run, app.row.node_id)
+    if claim.epoch > app.row.epoch or (claim.epoch, claim.run, claim.node_id) == ours:
+        return None
+    return Refuse(Refusal.STALE, app.row.epoch)
 
 
 def _cut_off(connection: str) -> list[ReceiverCommand]:

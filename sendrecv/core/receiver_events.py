@@ -9,14 +9,31 @@ from __future__ import annotations
 from sendrecv.core.values import Value
 from sendrecv.core.wire import Claim, Refusal, Status
 
-# Events. Each of them is answered by one Reply, except ConnectionClosed.
+
+class Row(Value):
+    """The receiver's durable knowledge of one App. last: the last count accepted, None for none."""
+
+    app_id: str
+    epoch: int
+    run: str
+    node_id: str
+    last: int | None
+
+
+# Events. Each is answered by one Reply, but for ConnectionClosed.
 
 
 class AdmissionAsked(Value):
-    """A connection asks to be admitted; its token has been checked."""
+    """A connection asks to be admitted; its token has been checked.
+
+    known: what the ledger has of its App, if the machine has nothing. room: whether the ledger has
+    room for one more App.
+    """
 
     connection: str
     claim: Claim
+    known: Row | None = None
+    room: bool = True
 
 
 class ResumeAsked(Value):
@@ -45,16 +62,6 @@ class ConnectionClosed(Value):
 ReceiverEvent = AdmissionAsked | ResumeAsked | CountsSent | ConnectionClosed
 
 # Commands.
-
-
-class Row(Value):
-    """The receiver's durable knowledge of one App. last: the last count accepted, None for none."""
-
-    app_id: str
-    epoch: int
-    run: str
-    node_id: str
-    last: int | None
 
 
 class StoreRow(Value):

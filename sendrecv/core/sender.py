@@ -10,7 +10,12 @@ Rules
     5. A stale epoch is raised to just above the receiver's, but only after the lock was verified to
        be ours (VerifyLock). The lock is verified in each connection too, when the receiver has
        answered `resume` and so obeys no older run.
-    6. Due times are on a grid, which the record passes on from process to process. After missed due
+    6. If a connection cannot be opened or has ended, the next one waits: RETRY_LEAST at first,
+       then an eighth of the time for which the trouble has lasted, and at most RETRY_MOST. The
+       trouble is over with a count that is acknowledged, or a connection that has lasted for
+       STEADY. A cause is reported once, until there is another cause, and at most REPORTS times a
+       minute.
+    7. Due times are on a grid, which the record passes on from process to process. After missed due
        times, one count is taken at once, and the other missed due times are dropped.
 
 Invariants: -1 <= acknowledged <= count; flight, if any, is acknowledged + 1 .. at most count.
@@ -97,7 +102,6 @@ ANSWER_TIMEOUT = 5 * SECOND
 """After this time without an answer, the connection counts as dead. The watchdog of a receiver that
 hangs kills it long before."""
 RETRY = {
-    Refusal.STALE: 0,
     Refusal.UNAVAILABLE: 500 * MILLISECOND,
     Refusal.FULL: SECOND,
     Refusal.TOKEN: 5 * SECOND,
@@ -108,7 +112,12 @@ RETRY_ANSWER = {
     Status.FENCED: SECOND,
     Status.INVALID: 5 * SECOND,
 }
-RETRY_LOST = 20 * MILLISECOND
+RETRY_NO_EPOCH = 5 * SECOND
+RETRY_LEAST, RETRY_MOST = 20 * MILLISECOND, 2 * SECOND
+"""A receiver that restarts is found at once, and one that is back after hours within 2 s."""
+STEADY = SECOND
+REPORTS, MINUTE = 5, 60 * SECOND
+"""Another program in the receiver's place may have something else to say each time."""
 STOP_TIMEOUT = SECOND
 """How long a stop waits for the answer to a batch in flight."""
 
@@ -132,6 +141,19 @@ class App(Value):
     interval: int
 
 
+class Trouble(Value):
+    """What is known of connections that fail. since: when they began to; None if they do not.
+    up: when the last one was up. told: the last trouble that was reported, and is not over.
+    reports: how many there were in the minute that ends at `reports_until`.
+    """
+
+    since: int | None
+    up: int
+    told: str
+    reports: int
+    reports_until: int
+
+
 class SenderMachine:
     """The machine. Reading its attributes is fine, setting them is not."""
 
@@ -148,7 +170,7 @@ class SenderMachine:
         self._flight: int | None = None  # last count of the batch in flight
         self._deadline: int | None = now  # when to retry, or to give up waiting
         self._stop_deadline: int | None = None
-        self._trouble = ""  # the last trouble reported, not to be reported again
+        self._trouble = Trouble(None, now, "", 0, now)
 
     def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
         """The commands to carry out, in order, when `event` has happened."""
@@ -230,30 +252,37 @@ class SenderMachine:
             case Answered(), State.UP if self._flight is not None:
                 return self._answered(event, now)
             case Lost(), State.OPENING | State.RESUMING | State.UP:
-                return self._drop(now, RETRY_LOST) + self._report(event.reason)
+                return self._drop(now, self._back_off(now)) + self._report(event.reason, now)
         return []
 
     def _refused(self, event: Refused, now: int) -> list[SenderCommand]:
-        commands = self._drop(now, RETRY[event.reason])
-        if event.reason is not Refusal.STALE:
-            return commands + self._report(
-                f"the receiver refuses this sender: {event.reason.value}"
-            )
-        if event.epoch >= MAX_EPOCH:
-            return commands + self._report("the receiver has no epoch left for this App")
-        if event.epoch >= self.epoch:
-            self.epoch = event.epoch + 1
+        if event.reason is Refusal.STALE:
+            return self._refused_as_stale(event.epoch, now)
+        trouble = f"the receiver refuses this sender: {event.reason.value}"
+        return self._drop(now, RETRY[event.reason]) + self._report(trouble, now)
+
+    def _refused_as_stale(self, epoch: int, now: int) -> list[SenderCommand]:
+        if epoch >= MAX_EPOCH:
+            trouble = "the receiver has no epoch left for this App"
+            return self._drop(now, RETRY_NO_EPOCH) + self._report(trouble, now)
+        # At once: a takeover waits for it. But not again and again, whoever says so.
+        first = self._trouble.since is None
+        retry = self._back_off(now)
+        commands = self._drop(now, 0 if first else retry)
+        if epoch >= self.epoch:
+            self.epoch = epoch + 1
             return [*commands, VerifyLock(), self._persist(), *self._pass_time(now)]
         return commands
 
     def _resumed(self, last: int, now: int) -> list[SenderCommand]:
         self.state, self._deadline, self._known = State.UP, None, True
+        self._trouble = self._trouble.replace(up=now)
         # From now on the receiver obeys no older run. Another run may have begun because our file
         # was removed or replaced. If it was admitted before us, VerifyLock finds that out, and none
         # of our counts follows one of its counts. If it is admitted later, it fences us.
         commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last)]
-        if self._trouble:
-            self._trouble = ""
+        if self._trouble.told:
+            self._trouble = self._trouble.replace(told="")
             commands.append(Report(NOTICE, f"connected again, count {self.count}"))
         if self.count >= MAX_COUNT:
             commands.append(Report(ERROR, "the largest count is reached, counting no more"))
@@ -263,11 +292,13 @@ class SenderMachine:
         self._flight, self._deadline = None, None
         if event.status is Status.UNAVAILABLE:
             self._deadline = now + RETRY[Refusal.UNAVAILABLE]
-            return self._report("the receiver cannot store counts now")
+            return self._report("the receiver cannot store counts now", now)
         if event.status in (Status.FENCED, Status.INVALID):
             return self._drop(now, RETRY_ANSWER[event.status]) + self._report(
-                f"the receiver answers: {event.status.value}"
+                f"the receiver answers: {event.status.value}", now
             )
+        if self._trouble.since is not None and event.status is not Status.GAP:
+            self._trouble = self._trouble.replace(since=None)
         adopted = self._adopt(event.last)
         if self._stop_deadline is not None:
             return self._exit()
@@ -333,11 +364,21 @@ class SenderMachine:
         ):  # the ledger could not be written before
             return self._emit(now)
         if self.state is not State.DOWN:
-            return self._drop(now, 0) + self._report("the receiver does not answer")
+            retry = self._back_off(now)
+            return self._drop(now, retry) + self._report("the receiver does not answer", now)
         self.connection += 1
         self.state, self._deadline = State.OPENING, now + ANSWER_TIMEOUT
         claim = Claim(self.app.app_id, self.app.node_id, self.epoch, self.app.run)
         return [Connect(self.connection, claim)]
+
+    def _back_off(self, now: int) -> int:
+        """A connection has failed: how long the next one waits."""
+        steady = self.state is State.UP and now >= self._trouble.up + STEADY
+        since = self._trouble.since
+        if since is None or steady:
+            since = now
+        self._trouble = self._trouble.replace(since=since)
+        return min(max((now - since) // 8, RETRY_LEAST), RETRY_MOST)
 
     def _drop(self, now: int, retry: int) -> list[SenderCommand]:
         self.state, self._flight, self._deadline = State.DOWN, None, now + retry
@@ -345,10 +386,13 @@ class SenderMachine:
             self._stop_deadline = now  # no answer will come any more
         return [Disconnect(self.connection)]
 
-    def _report(self, trouble: str) -> list[SenderCommand]:
-        if trouble == self._trouble:
+    def _report(self, trouble: str, now: int) -> list[SenderCommand]:
+        before = self._trouble
+        if now >= before.reports_until:
+            before = before.replace(reports=0, reports_until=now + MINUTE)
+        if trouble == before.told or before.reports >= REPORTS:
             return []
-        self._trouble = trouble
+        self._trouble = before.replace(told=trouble, reports=before.reports + 1)
         meanwhile = "counting goes on" if self._known else "the first count waits for it"
         return [Report(WARNING, f"{trouble}, {meanwhile}, ignoring")]
 

@@ -205,7 +205,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
 
 class Admission:
-    """All connections of one listening socket.
+    """All connections, of all listening sockets.
 
     authenticated: the claims of the admitted sessions. make_protocol: makes aiohttp's protocol for
     one connection. complain: is called with a session, and what it did wrong.

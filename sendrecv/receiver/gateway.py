@@ -12,14 +12,14 @@ import contextlib
 import hmac
 import socket
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
 import socketio
 from aiohttp import web
 
-from sendrecv import imports
+from sendrecv import imports, systemd
 from sendrecv.core.errors import PeerError, quoted
 from sendrecv.core.receiver import AppState
 from sendrecv.core.receiver_events import (
@@ -41,6 +41,12 @@ from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
 from sendrecv.receiver.patched_socketio import make_server
 
 SWEEP_INTERVAL = 1.0
+REPORT_INTERVAL = 10.0
+"""Seconds between two looks at whether our own token is old."""
+FULL = (
+    "no room for one more App: 10000 are connected, or the ledger knows 100000"
+    " (take the name of one that is no more), refused"
+)
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender has one question open at a time."""
 _session: ContextVar[str] = ContextVar("session", default="")
@@ -65,15 +71,37 @@ class _Sender(NamedTuple):
     since: float
 
 
+class _Secret:
+    """The token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._report = systemd.TokenReport("receiver.service", token)
+        self._quiet_until = 0.0
+
+    def is_it(self, given: object) -> bool:
+        """Whether the peer has the same."""
+        # An empty token of ours means that there is none: then nobody is admitted.
+        encoded = given.encode(errors="replace") if isinstance(given, str) else b""
+        return hmac.compare_digest(encoded, self._token) and bool(self._token)
+
+    def refused(self) -> None:
+        """A peer has another one. It may be ours that is old, but anybody may have a wrong one."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + REPORT_INTERVAL
+            self._report()
+
+
 class Gateway:
-    """Serves one listening socket.
+    """Serves listening sockets.
 
     Of a Socket.IO session, `sid` is the name; of the Engine.IO session below it, `eio_sid`.
     """
 
     def __init__(self, inbox: Inbox, token: str, max_connections: int) -> None:
         self._inbox = inbox
-        self._token = token.encode()
+        self._secret = _Secret(token)
         self._max_connections = max_connections
         self._complain = Complaints(token)
         self._senders: dict[str, _Sender] = {}  # by sid
@@ -82,7 +110,7 @@ class Gateway:
         self._admission: Admission
         self._server = self._make_server()
 
-    async def serve(self, listener: socket.socket) -> None:
+    async def serve(self, listeners: Iterable[socket.socket]) -> None:
         """Begin to accept connections."""
         complain_of_what_is_logged(self._complain)
         app = web.Application(client_max_size=MAX_MESSAGE + 1)
@@ -92,7 +120,8 @@ class Gateway:
         runner = await make_http(app, lambda name: self._sessions.get(name) is not None)
         assert runner.server
         self._admission = Admission(runner.server, self._max_connections, self._complain_of)
-        await self._admission.open(listener)
+        for listener in listeners:
+            await self._admission.open(listener)
         self._spawn(self._sweep())
         imports.collect_in_small_steps()
 
@@ -170,7 +199,7 @@ class Gateway:
         if not isinstance(reply, Admit):
             refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
             if refusal.reason is Refusal.FULL:
-                self._complain("too many Apps, refused", claim)
+                self._complain(FULL, claim)
             raise _refused(refusal)
         session = self._name_session(sid)
         self._senders[sid] = _Sender(claim, session, time.time())
@@ -179,15 +208,11 @@ class Gateway:
 
     def _authenticate(self, auth: object) -> Claim:
         given = auth.get("token") if isinstance(auth, dict) else None
-        if not isinstance(auth, dict) or not self._is_token(given):
+        if not isinstance(auth, dict) or not self._secret.is_it(given):
             self._complain("connection without the right token refused")
+            self._secret.refused()
             raise _refused(Refuse(Refusal.TOKEN))
         return parse_auth(auth)
-
-    def _is_token(self, given: object) -> bool:
-        # If our own token is empty, there is none: then nobody is admitted.
-        encoded = given.encode(errors="replace") if isinstance(given, str) else b""
-        return hmac.compare_digest(encoded, self._token) and bool(self._token)
 
     def _complain_of(self, eio_sid: str, text: str) -> None:
         self._complain(text, self._admission.authenticated.get(eio_sid))
@@ -296,7 +321,7 @@ class Gateway:
 
     async def _apps(self, request: web.Request) -> web.Response:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not self._is_token(given):
+        if scheme != "Bearer" or not self._secret.is_it(given):
             self._complain("GET /apps without the right token refused")
             return web.Response(status=401, text="the token is needed\n")
         return web.json_response(

@@ -27,8 +27,12 @@ from sendrecv.core.recovery import Span
 from sendrecv.core.values import Value
 from sendrecv.errors import LedgerBroken, RecordFromFuture
 
-FORMAT = 2
-"""Format 1 had no state and no pending table; its spans knew neither boot nor time."""
+FORMAT = 3
+"""Format 1 had no state and no pending table; its spans knew neither boot nor time. Format 2 did
+not know which App had changed last."""
+MAX_NAMES = 100_000
+"""Apps that it has room for, of which it forgets none: 27 new ones a day for ten years. They take
+about 10 MB, which each start reads to find damage."""
 LOCK_TIMEOUT = 0.2
 """Seconds to wait for a database that another process has locked."""
 SPAN_OPEN = 30.0
@@ -39,7 +43,7 @@ SPAN_KEPT = 360.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS app (
     app_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, run TEXT NOT NULL,
-    node_id TEXT NOT NULL, last INTEGER
+    node_id TEXT NOT NULL, last INTEGER, changed INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
     span INTEGER PRIMARY KEY, app_id TEXT NOT NULL, node_id TEXT NOT NULL,
@@ -58,6 +62,9 @@ _FROM_FORMAT_1 = (
     "ALTER TABLE outbox ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE outbox ADD COLUMN opened REAL NOT NULL DEFAULT 0",
 )
+_FROM_FORMAT_2 = ("ALTER TABLE app ADD COLUMN changed INTEGER NOT NULL DEFAULT 0",)
+
+_ROW = "app_id, epoch, run, node_id, last"
 
 
 class _Open(Value):
@@ -101,10 +108,21 @@ class Ledger:
         self._number = 0
         self._load()
 
-    def rows(self) -> list[Row]:
-        """The rows of all Apps."""
-        query = "SELECT app_id, epoch, run, node_id, last FROM app"
-        return [Row(*values) for values in self._database.execute(query)]
+    def rows(self, most: int = MAX_NAMES) -> list[Row]:
+        """The rows of all Apps, or of those `most` that changed last; the last one at the end."""
+        query = f"SELECT {_ROW} FROM app ORDER BY changed DESC, app_id DESC LIMIT ?"
+        return [Row(*values) for values in self._database.execute(query, (most,))][::-1]
+
+    def row(self, app_id: str) -> Row | None:
+        """The row of that App, if it has one."""
+        query = f"SELECT {_ROW} FROM app WHERE app_id = ?"
+        values = self._database.execute(query, (app_id,)).fetchone()
+        return Row(*values) if values else None
+
+    def has_room(self) -> bool:
+        """Whether there is room for one more App."""
+        (names,) = self._database.execute("SELECT count(*) FROM app").fetchone()
+        return int(names) < MAX_NAMES
 
     def outbox(self) -> list[Span]:
         """All spans, oldest first."""
@@ -215,8 +233,8 @@ class Ledger:
 
     def _write_rows(self, rows: Iterable[Row]) -> None:
         self._database.executemany(
-            "INSERT OR REPLACE INTO app VALUES (?, ?, ?, ?, ?)",
-            [(row.app_id, row.epoch, row.run, row.node_id, row.last) for row in rows],
+            "INSERT OR REPLACE INTO app VALUES (?, ?, ?, ?, ?, ?)",
+            [(*row.as_dict().values(), self.serial + 1) for row in rows],
         )
 
     def _write_spans(self, spans: Iterable[_Open], gone: Iterable[int]) -> None:
@@ -293,8 +311,8 @@ class Ledger:
         """Raises sqlite3.DatabaseError if the database is damaged."""
         (found,) = database.execute("PRAGMA user_version").fetchone()
         self.is_new = found == 0
-        if found == 1:
-            self._migrate(database)
+        if 0 < found < FORMAT:
+            self._migrate(database, int(found))
         if found > FORMAT:
             raise RecordFromFuture(
                 f"{self.path}: ledger has format {found}, this version knows up to {FORMAT}",
@@ -305,9 +323,9 @@ class Ledger:
             raise sqlite3.DatabaseError(verdict.splitlines()[-1])
 
     @staticmethod
-    def _migrate(database: sqlite3.Connection) -> None:
+    def _migrate(database: sqlite3.Connection, found: int) -> None:
         with database:
-            for statement in _FROM_FORMAT_1:
+            for statement in (*_FROM_FORMAT_1 * (found == 1), *_FROM_FORMAT_2):
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {FORMAT}")
 

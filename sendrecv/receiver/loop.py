@@ -17,6 +17,7 @@ from sendrecv.backoff import Backoff
 from sendrecv.core.lines import session_line
 from sendrecv.core.receiver import AppState, ReceiverMachine
 from sendrecv.core.receiver_events import (
+    AdmissionAsked,
     Admit,
     Answer,
     CutOff,
@@ -34,6 +35,7 @@ from sendrecv.receiver.printing import Printer
 from sendrecv.systemd import Notifier
 
 MAX_APPS = 10_000
+"""Apps that may be connected at once. The ledger knows more."""
 STUCK = 10.0
 """Seconds after which a write to the ledger or the journal counts as hanging."""
 
@@ -75,7 +77,7 @@ class Receiver:
         self._printer = ports.printer
         self._backoff = ports.backoff
         self._has_printed = False
-        self._machine = make_machine(ports.ledger.rows(), MAX_APPS)
+        self._machine = make_machine(ports.ledger.rows(MAX_APPS), MAX_APPS)
         self._group: list[Pending] = []
         self._arrived = asyncio.Event()
         self._stopping = False
@@ -115,7 +117,9 @@ class Receiver:
         return group
 
     async def _process(self, group: Sequence[Pending], connections: Connections) -> None:
-        answers = [(pending, self._machine.handle(pending.event)) for pending in group]
+        answers = [
+            (pending, self._machine.handle(self._completed(pending.event))) for pending in group
+        ]
         if await self._make_durable([command for _, commands in answers for command in commands]):
             self._machine.committed()
             for pending, commands in answers:
@@ -124,6 +128,14 @@ class Receiver:
             self._machine.rolled_back()
             for pending in group:
                 _resolve(pending, None)
+
+    def _completed(self, event: ReceiverEvent) -> ReceiverEvent:
+        """With what the ledger knows of an App that the machine does not."""
+        if not isinstance(event, AdmissionAsked) or event.claim.app_id in self._machine.apps:
+            return event
+        # Nobody else uses the ledger now: the group before is done, and this one is not written.
+        known = self._ledger.row(event.claim.app_id)
+        return event.replace(known=known, room=known is not None or self._ledger.has_room())
 
     async def _make_durable(self, commands: Sequence[ReceiverCommand]) -> bool:
         rows = {c.row.app_id: c.row for c in commands if isinstance(c, StoreRow)}

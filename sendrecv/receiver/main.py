@@ -1,4 +1,4 @@
-"""`sendrecv receive`: prints each payload once. Makes the loop of settings and socket."""
+"""`sendrecv receive`: prints each payload once. Makes the loop of settings and sockets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     imports.end()
     config = receiver_config(os.environ)
-    listener = systemd.listening_socket("receiver")
+    listeners = systemd.listening_sockets("receiver")
     boot = systemd.boot_id()
     mark = Mark(Path(systemd.runtime_directory()) / "mark", boot)
     printer = Printer(mark, write_to_stdout, wait_for_stdout)
@@ -43,7 +44,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:
-        serving = serve(receiver, listener, _token(), config.max_connections)
+        serving = serve(receiver, listeners, _token(), config.max_connections)
         events.run_until_complete(serving)
     finally:
         logging.disable()  # nor a word about the tasks that are left: all that matters is durable
@@ -51,13 +52,13 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
 
 
 async def serve(
-    receiver: loop.Receiver, listener: socket.socket, token: str, max_connections: int
+    receiver: loop.Receiver, listeners: Sequence[socket.socket], token: str, max_connections: int
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.stop)
     gateway = Gateway(receiver, token, max_connections)
-    await gateway.serve(listener)
+    await gateway.serve(listeners)
     await receiver.run(gateway)
 
 

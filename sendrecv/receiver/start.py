@@ -155,16 +155,22 @@ def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
     """After another boot, or of a ledger that is old."""
     better: list[Row] = []
     told = list(ports.journal.read_all(NEWEST).known.rows.values())
-    if standing is Standing.OLD or raised(ledger.rows(), told):
+    if standing is Standing.OLD or raised(_rows_of(told, ledger), told):
         _sync_if_possible(ports)
         told = list(ports.journal.read_all(REBUILT_FROM).known.rows.values())
-        better = raised(ledger.rows(), told)
+        better = raised(_rows_of(told, ledger), told)
         said = f"{len(better)} Apps go on as the journal has them"
         ports.notifier.log(WARNING, f"ledger: older than what was printed, {said}, ignoring")
     # What an old ledger has still to print may have been printed since, in another boot.
     left = above(ledger.outbox(), told)
     finding = _compare_with_the_journal(left, ledger, ports)
     return Known(better, finding.orders, finding.unproven)
+
+
+def _rows_of(told: Sequence[Row], ledger: Ledger) -> list[Row]:
+    """What the ledger has of the same Apps."""
+    rows = (ledger.row(row.app_id) for row in told)
+    return [row for row in rows if row]
 
 
 def _sync_if_possible(ports: Ports) -> None:

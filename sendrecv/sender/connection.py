@@ -4,10 +4,14 @@ If the receiver dies during a handshake, python-socketio's connect() and call() 
 their time-outs. A sender must not wait for that. So each connection is opened in a thread of its
 own, with wait=False, and answers arrive through callbacks. Socket.IO has no event for a connection
 that ends before its handshake is answered. Engine.IO's own "disconnect" is used instead.
+
+A connection is tried once. If it fails, Lost says why, in words. The machine decides when to try
+again.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 
@@ -24,8 +28,9 @@ if TYPE_CHECKING:
     from sendrecv.core.sender_events import SenderEvent
 
 HANDSHAKE_TIMEOUT = 5.0
-PROBE_INTERVAL = 0.04
-"""Seconds between two attempts to reach a receiver that is not listening."""
+PROBE_TIMEOUT = 4.0
+"""Seconds for a TCP connection; below the machine's ANSWER_TIMEOUT, which knows no cause."""
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
 def prepare(url: str) -> None:
@@ -44,10 +49,12 @@ class Connection:
         self._url = url
         self._claim = claim
         self._post_to = post
+        self._admitted = False
         self._closed = threading.Event()
         self._client = self._make_client()
         auth = claim_to_auth(claim, token)
-        threading.Thread(target=self._open, args=(auth,), daemon=True).start()
+        self._opener = threading.Thread(target=self._open, args=(auth,), daemon=True)
+        self._opener.start()
 
     def resume(self) -> None:
         """Ask for the last count; Resumed follows."""
@@ -71,38 +78,32 @@ class Connection:
             engineio_logger=SILENT,
             request_timeout=HANDSHAKE_TIMEOUT,
         )
-        client.on("connect", lambda: self._post(Connected(self._number)))
+        client.on("connect", self._on_connected)
         client.on("connect_error", self._on_refused)
-        engine(client).on("disconnect", lambda *_reason: self._post_lost("connection lost"))
+        engine(client).on("disconnect", self._on_disconnected)
         return client
 
     def _open(self, auth: dict[str, object]) -> None:
         """The connecting thread."""
-        # For the first connection there nearly always is a listener: a takeover saves the probe.
-        if self._number > 1 and not self._wait_for_listener():
-            return
         try:
+            # The first time there nearly always is a listener, and a takeover does not wait for a
+            # probe. Later: a refused connect() costs nothing, a client does.
+            if self._number > 1:
+                self._probe()
             self._client.connect(self._url, auth=auth, transports=["websocket"], wait=False)
         # python-socketio lets OSError, struct.error and others through.
         except Exception as error:  # pylint: disable=broad-exception-caught
-            self._post_lost(f"cannot connect to {self._url} ({type(error).__name__})")
+            self._post_not_connected(cause_of(error))
         if self._closed.is_set():  # while it connected: close() found nothing to close
             abandon(self._client)
 
-    def _wait_for_listener(self) -> bool:
-        """Wait until something listens. A refused connect() is cheap, a client is not."""
+    def _probe(self) -> None:
+        """Raises OSError if nothing listens."""
         from urllib.parse import urlsplit  # not before the client: see light_client.py
 
         parts = urlsplit(self._url)
         address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        while not self._closed.is_set():
-            try:
-                socket.create_connection(address, timeout=HANDSHAKE_TIMEOUT).close()
-            except OSError:
-                self._closed.wait(PROBE_INTERVAL)
-            else:
-                return True
-        return False
+        socket.create_connection(address, timeout=PROBE_TIMEOUT).close()
 
     def _emit(self, event: str, data: tuple[object, ...], callback: Callable[..., None]) -> None:
         try:
@@ -111,10 +112,20 @@ class Connection:
         except Exception as error:  # pylint: disable=broad-exception-caught
             self._post_lost(f"connection lost ({type(error).__name__})")
 
+    def _on_connected(self) -> None:
+        self._admitted = True
+        self._post(Connected(self._number))
+
+    def _on_disconnected(self, *_reason: object) -> None:
+        if self._admitted:
+            self._post_lost("connection lost")
+        else:
+            self._post_not_connected("closed in the handshake")
+
     def _on_refused(self, reply: object = None) -> None:
-        if isinstance(reply, str):  # the library's own text: the handshake got no answer
-            return self._post_lost(f"cannot connect to {self._url} ({quoted(reply)})")
-        return self._post(refused_by(self._number, reply))
+        # By the library itself, which is about to raise an error that says more?
+        if threading.current_thread() is not self._opener:
+            self._post(refused_by(self._number, reply))
 
     def _on_resumed(self, reply: object = None) -> None:
         self._post(resumed_by(self._number, reply))
@@ -122,9 +133,57 @@ class Connection:
     def _on_answered(self, reply: object = None) -> None:
         self._post(answered_by(self._number, reply))
 
+    def _post_not_connected(self, cause: str) -> None:
+        self._post_lost(f"cannot connect to {self._url} ({cause})")
+
     def _post_lost(self, reason: str) -> None:
         self._post(Lost(self._number, reason))
 
     def _post(self, event: SenderEvent) -> None:
         if not self._closed.is_set():
             self._post_to(event)
+
+
+def cause_of(error: BaseException) -> str:
+    """Why a connection could not be opened, in words; `error` is what python-socketio raised.
+
+    The libraries raise errors of their own in place of those that they met, which are their
+    contexts. The first one that means something to a person counts, from the innermost.
+    """
+    chain = [error]
+    while chain[-1].__context__ is not None and len(chain) < 10:
+        chain.append(chain[-1].__context__)
+    causes = (cause for one in reversed(chain) if (cause := _cause_in_words(one)))
+    return next(causes, f"not a receiver: {type(error).__name__} {quoted(str(error))}")
+
+
+def _cause_in_words(error: BaseException) -> str:
+    """Empty if this error is not known. By names, where a module need not be imported."""
+    names = {one.__name__ for one in type(error).__mro__}
+    if "SSLCertVerificationError" in names:
+        return f"its certificate is not trusted: {getattr(error, 'verify_message', '')}"
+    if "SSLError" in names:
+        return f"no TLS: {quoted(getattr(error, 'reason', None) or str(error))}"
+    if "WebSocketBadStatusException" in names:
+        return f"not a receiver: HTTP {quoted(getattr(error, 'status_code', None))}"
+    if isinstance(error, TimeoutError) or "WebSocketTimeoutException" in names:
+        return "timed out"
+    closed = "WebSocketConnectionClosedException"
+    if closed in names or isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return "closed in the handshake"
+    return _words_of_system(error) if isinstance(error, OSError) else ""
+
+
+def _words_of_system(error: OSError) -> str:
+    why = error.strerror or str(error)
+    if isinstance(error, socket.gaierror):
+        if error.errno == socket.EAI_NONAME:
+            return "its name is not known"
+        return f"its name cannot be looked up: {why}; does IPAddressDeny= of this unit forbid it?"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused: nothing listens there"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return f"blocked by IPAddressDeny= of this unit: {why}"
+    if error.errno in _UNREACHABLE:
+        return f"unreachable: {why}"
+    return why

@@ -11,6 +11,8 @@ from sendrecv import imports, systemd
 from sendrecv.config import sender_config
 from sendrecv.core.sender import SECOND, App
 from sendrecv.core.errors import ERROR
+from sendrecv.core.sender_events import Refused
+from sendrecv.core.wire import Refusal
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.sender.connection import Connection, prepare
 from sendrecv.sender.loop import MonotonicClock, Ports, Sender
@@ -18,13 +20,18 @@ from sendrecv.sender.store_file import StateFile
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sendrecv.backoff import Backoff
+    from sendrecv.core.sender_events import SenderEvent
+    from sendrecv.core.wire import Claim
 
 
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     config = sender_config(instance, role, os.environ)
     token = _token()
+    half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
     prepare(config.url)  # now: later the watchdog runs, for which this may take too long
     imports.end()
     app = App(
@@ -36,7 +43,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     )
     ports = Ports(
         store=StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record")),
-        connect=partial(Connection, config.url, token),
+        connect=partial(_connect, config.url, token, systemd.TokenReport(half, token)),
         notifier=notifier,
         backoff=backoff,
         clock=MonotonicClock(),
@@ -47,20 +54,37 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stop())
     sender.run()
-    _tell_if_masked(instance, role)
+    _tell_if_masked(half)
     return DONE
 
 
-def _tell_if_masked(instance: str, role: str) -> None:
+def _tell_if_masked(half: str) -> None:
     """A unit that is masked while it runs has no OnSuccess= any more: see sendrecv-mask.path."""
-    unit = f"sender@{instance}.service" if role == "main" else f"sender-failover@{instance}.service"
     is_masked = any(
-        os.path.realpath(os.path.join(directory, unit)) == os.devnull
+        os.path.realpath(os.path.join(directory, half)) == os.devnull
         for directory in ("/etc/systemd/system", "/run/systemd/system")
     )
     if is_masked and (directory := os.environ.get("RUNTIME_DIRECTORY")):
         with open(os.path.join(directory, "masked"), "w", encoding="ascii"):
             pass
+
+
+def _connect(
+    url: str,
+    token: str,
+    report: systemd.TokenReport,
+    number: int,
+    claim: Claim,
+    post: Callable[[SenderEvent], None],
+) -> Connection:
+    """A connection; if it is refused for the token, this half may have an old one."""
+
+    def note(event: SenderEvent) -> None:
+        if isinstance(event, Refused) and event.reason is Refusal.TOKEN:
+            report()
+        post(event)
+
+    return Connection(url, token, number, claim, note)
 
 
 def _token() -> str:

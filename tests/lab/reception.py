@@ -35,10 +35,15 @@ class Reception:
     One at a time in a process: it is stopped by a signal.
     """
 
-    def __init__(self, directory: Path, max_connections: int = 256) -> None:
-        """`directory`: an empty one, for the ledger and what is printed."""
+    def __init__(
+        self, directory: Path, max_connections: int = 256, more: Sequence[socket.socket] = ()
+    ) -> None:
+        """`directory`: an empty one, for the ledger and what is printed. more: sockets that listen,
+        besides the one at `address`.
+        """
         self._directory = directory
         self._max_connections = max_connections
+        self._listeners = [socket.create_server(("127.0.0.1", 0)), *more]
         self._held = contextlib.ExitStack()
         self._errors = io.StringIO()
         self.address = ("", 0)
@@ -51,11 +56,12 @@ class Reception:
         with self._held:
             self._keep_logging()
             self._printed = self._held.enter_context((self._directory / "printed").open("ab"))
-            listener = self._held.enter_context(socket.create_server(("127.0.0.1", 0)))
-            listener.setblocking(False)
-            # What a peer does not read is then not kept by the kernel, in megabytes, for long.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            self.address = listener.getsockname()
+            for listener in self._listeners:
+                self._held.enter_context(listener)
+                listener.setblocking(False)
+                # What a peer does not read is then not kept by the kernel, in megabytes, for long.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            self.address = self._listeners[0].getsockname()
             self._loop = asyncio.new_event_loop()
             writer = self._held.enter_context(ThreadPoolExecutor(1))
             mark = Mark(self._directory / "mark", BOOT)
@@ -63,7 +69,7 @@ class Reception:
             ledger = Ledger(self._directory, BOOT)
             ports = Ports(ledger, silent_notifier(), writer, printer, Backoff(""))
             self.receiver = Receiver(ports)
-            work = serve(self.receiver, listener, TOKEN, self._max_connections)
+            work = serve(self.receiver, self._listeners, TOKEN, self._max_connections)
             self._task = self._loop.create_task(work)
             self._held.callback(self._stop)
             self.do(lambda: self.peer().close())

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+Address = tuple[str, int] | str
+"""Host and port, or the path of a Unix socket."""
 RECEIVER = ("127.0.0.1", 3000)
 RUN = "a" * 32
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -64,15 +66,17 @@ class Peer:
     """One TCP connection to a receiver."""
 
     def __init__(
-        self, address: tuple[str, int] = RECEIVER, timeout: float = 120, receive_buffer: int = 0
+        self, address: Address = RECEIVER, timeout: float = 120, receive_buffer: int = 0
     ) -> None:
         """`receive_buffer`: bytes that the kernel keeps of what is not read, 0 for megabytes."""
-        self._socket = socket.socket()
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else family)
         self._socket.settimeout(timeout)
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.connect(address)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._socket.family != socket.AF_UNIX:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
         self._acknowledged = 0
         self.fields: dict[str, str] = {}

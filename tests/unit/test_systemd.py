@@ -27,8 +27,8 @@ for target, descriptor in enumerate(descriptors, 3):
 os.environ.update(LISTEN_PID=pid or str(os.getpid()), LISTEN_FDS=str(len(descriptors)))
 os.environ["LISTEN_FDNAMES"] = names
 try:
-    listener = systemd.listening_socket(wanted)
-    print(listener.getsockname()[1], listener.getblocking(), end=" ")
+    for listener in systemd.listening_sockets(wanted):
+        print(listener.getsockname()[1], listener.getblocking(), end=" ")
 except UsageError as error:
     print(error, end=" ")
 print([name for name in os.environ if name.startswith("LISTEN_")])
@@ -239,6 +239,23 @@ def test_the_socket_is_chosen_by_its_name(
     handed = listeners[: names.count(":") + 1]
     port = listeners[which].getsockname()[1]
     assert inherit(names, "receiver", handed) == f"{port} False []"
+
+
+@pytest.mark.parametrize("names", ["receiver:receiver", "unknown:unknown"])
+def test_each_socket_of_that_name_is_handed_over(
+    listeners: list[socket.socket], names: str
+) -> None:
+    one, two = (listener.getsockname()[1] for listener in listeners)
+    assert inherit(names, "receiver", listeners) == f"{one} False {two} False []"
+
+
+def test_what_nobody_can_connect_to_is_left_out(listeners: list[socket.socket]) -> None:
+    port = listeners[0].getsockname()[1]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, socket.socket() as idle:
+        handed = [datagrams, listeners[0], idle]
+        assert inherit("receiver:receiver:receiver", "receiver", handed) == f"{port} False []"
+        none = "no socket called receiver was handed over: see receiver.socket []"
+        assert inherit("receiver:receiver", "receiver", [datagrams, idle]) == none
 
 
 def test_a_socket_that_was_not_handed_over(listeners: list[socket.socket]) -> None:

@@ -1,5 +1,7 @@
 """The receiver's machine, by the table in its header."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -256,3 +258,126 @@ def check_and_apply(
             row = durable[app_id]
             assert (row.last, row.node_id) == (last, node_id) and first <= last
             printed[app_id] += range(first, last + 1)
+
+
+# Apps that give way.
+
+
+class WithLedger:
+    """A machine with room for so many Apps, and the ledger that knows them all."""
+
+    def __init__(self, room: int) -> None:
+        self.machine = ReceiverMachine([], room)
+        self.rows: dict[str, Row] = {}
+        self.gave_way = 0
+
+    def group(self, events: list[ReceiverEvent], durable: bool) -> list[list[ReceiverCommand]]:
+        """The commands of a group."""
+        before = set(self.machine.apps)
+        found = [self.machine.handle(self._completed(event)) for event in events]
+        if durable:
+            self.machine.committed()
+            rows = [c.row for commands in found for c in commands if isinstance(c, StoreRow)]
+            self.rows.update({row.app_id: row for row in rows})
+            self.gave_way += bool(before - set(self.machine.apps))
+        else:
+            self.machine.rolled_back()
+            assert set(self.machine.apps) == before
+        return found
+
+    def _completed(self, event: ReceiverEvent) -> ReceiverEvent:
+        if not isinstance(event, AdmissionAsked) or event.claim.app_id in self.machine.apps:
+            return event
+        return event.replace(known=self.rows.get(event.claim.app_id))
+
+
+def likeness(commands: list[ReceiverCommand]) -> list[object]:
+    """The commands; of who is fenced, not which count it is told, for it must not go by that."""
+    fenced = Status.FENCED
+    return [
+        fenced if isinstance(command, Answer) and command.status is fenced else command
+        for command in commands
+    ]
+
+
+NAMES = st.sampled_from("abcd")
+STEPS = st.one_of(
+    st.builds(lambda a, e: ("claim", a, e), NAMES, st.integers(1, 4)),
+    st.builds(lambda a, e: ("count", a, e), NAMES, st.integers(0, 3)),
+    st.builds(lambda a: ("leave", a, 0), NAMES),
+    st.builds(lambda a: ("resume", a, 0), NAMES),
+)
+Group = tuple[list[tuple[str, str, int]], bool]
+# An App comes and counts, and leaves then: chance alone would seldom have it do so in that order.
+VISITS: st.SearchStrategy[list[Group]] = st.builds(
+    lambda a, e, n: [([("claim", a, e), ("count", a, n)], True), ([("leave", a, 0)], True)],
+    NAMES,
+    st.integers(1, 4),
+    st.integers(0, 3),
+)
+GROUPS: st.SearchStrategy[list[Group]] = st.lists(
+    st.tuples(st.lists(STEPS, min_size=1, max_size=4), st.booleans()), max_size=25
+)
+
+
+def event_of(step: tuple[str, str, int]) -> ReceiverEvent:
+    """A step, as an event of the App's one connection."""
+    what, app_id, number = step
+    match what:
+        case "claim":
+            return AdmissionAsked(app_id, Claim(app_id, "main", number, RUNS[0]))
+        case "count":
+            return CountsSent(app_id, app_id, number, number)
+        case "leave":
+            return ConnectionClosed(app_id, app_id)
+    return ResumeAsked(app_id, app_id)
+
+
+@given(st.lists(VISITS, max_size=8), GROUPS)
+def test_an_app_that_gave_way_is_answered_as_if_it_had_not(
+    visits: list[list[Group]], groups: list[Group]
+) -> None:
+    """But for who finds no room: that one is only refused."""
+    small, large = WithLedger(2), WithLedger(100)
+    for steps, durable in [*itertools.chain(*visits), *groups]:
+        events: list[ReceiverEvent] = []
+        for step in steps:
+            event = event_of(step)
+            trial = copied(small)
+            if [Refuse(Refusal.FULL)] not in trial.group([*events, event], durable=True):
+                events.append(event)
+        assert list(map(likeness, small.group(events, durable))) == list(
+            map(likeness, large.group(events, durable))
+        )
+        assert len(small.machine.apps) <= 2
+        assert small.rows == large.rows
+
+
+def copied(other: WithLedger) -> WithLedger:
+    """One that goes on by itself."""
+    copy = WithLedger(2)
+    copy.machine.apps = dict(other.machine.apps)
+    copy.rows = dict(other.rows)
+    return copy
+
+
+def test_the_app_that_has_not_changed_for_the_longest_time_gives_way() -> None:
+    both = WithLedger(3)
+    for name in "abc":
+        both.group([event_of(("claim", name, 1)), event_of(("count", name, 0))], True)
+    both.group([event_of(("count", "a", 1)), event_of(("leave", "a", 0))], True)
+    both.group([event_of(("leave", "c", 0))], True)
+    both.group([event_of(("claim", "d", 1))], True)
+    assert list(both.machine.apps) == ["b", "c", "d"] and both.gave_way == 1
+    both.group([event_of(("claim", "a", 2))], True)
+    assert list(both.machine.apps) == ["b", "d", "a"]
+    assert both.machine.apps["a"].row.last == 1
+    assert both.group([event_of(("claim", "c", 2))], True) == [[Refuse(Refusal.FULL)]]
+
+
+def test_what_the_group_has_changed_does_not_give_way() -> None:
+    """The ledger does not have it yet, so it could not come back."""
+    both = WithLedger(1)
+    steps = ("claim", "a", 1), ("count", "a", 0), ("leave", "a", 0), ("claim", "b", 1)
+    found = both.group([event_of(step) for step in steps], True)
+    assert found[-1] == [Refuse(Refusal.FULL)] and list(both.machine.apps) == ["a"]

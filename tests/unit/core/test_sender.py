@@ -10,8 +10,10 @@ from sendrecv.core.sender import (
     MILLISECOND,
     RETRY,
     RETRY_ANSWER,
-    RETRY_LOST,
+    RETRY_LEAST,
+    RETRY_MOST,
     SECOND,
+    STEADY,
     STOP_TIMEOUT,
     App,
     SenderMachine,
@@ -218,7 +220,9 @@ def test_no_answer_for_too_long_is_a_lost_connection(state: State) -> None:
     machine.handle(TimePassed(), NOW + ANSWER_TIMEOUT - 1)
     assert machine.state is state
     assert kinds(machine.handle(TimePassed(), NOW + ANSWER_TIMEOUT)) == ["Disconnect", "Report"]
-    assert machine.handle(TimePassed(), NOW + ANSWER_TIMEOUT) == [Connect(2, CLAIM)]
+    retry = NOW + ANSWER_TIMEOUT + RETRY_LEAST
+    assert machine.handle(TimePassed(), retry - 1) == []
+    assert machine.handle(TimePassed(), retry) == [Connect(2, CLAIM)]
 
 
 def test_troubles_are_reported_once_until_all_is_well() -> None:
@@ -227,17 +231,100 @@ def test_troubles_are_reported_once_until_all_is_well() -> None:
     for number in (1, 2, 3):
         commands = machine.handle(Lost(number, "no route"), NOW)
         reports.append(kinds(commands).count("Report"))
-        machine.handle(TimePassed(), NOW + RETRY_LOST)
+        machine.handle(TimePassed(), NOW + RETRY_LEAST)
     assert reports == [1, 0, 0]
     machine.handle(Connected(4), NOW)
     assert Report(5, "connected again, count 41") in machine.handle(Resumed(4, 41), NOW)
     assert kinds(machine.handle(Lost(4, "no route"), NOW)) == ["Disconnect", "Report"]
 
 
+FAILURES: dict[str, list[SenderEvent]] = {
+    "not opened": [Lost(0, "refused")],
+    "closed before its answer": [Connected(0), Lost(0, "closed")],
+    "admitted, and ended at once": [Connected(0), Resumed(0, 41), Lost(0, "lost")],
+    "stale, below our epoch": [Refused(0, Refusal.STALE, 5)],
+    "stale, above our epoch": [Refused(0, Refusal.STALE, 0)],
+}
+
+
+class Failing:
+    """A machine whose every connection fails, each after no time at all, from `now` on."""
+
+    def __init__(self, machine: SenderMachine, failure: str) -> None:
+        self.machine = machine
+        self.now = NOW
+        self._failure = FAILURES[failure]
+
+    def fail(self) -> None:
+        """The connection that is being opened fails."""
+        for event in self._failure:
+            changes: dict[str, int] = {"connection": self.machine.connection}
+            if isinstance(event, Refused) and not event.epoch:
+                changes["epoch"] = self.machine.epoch
+            self.machine.handle(event.replace(**changes), self.now)
+
+    def until(self, end: int) -> list[int]:
+        """When connections were opened until then."""
+        times = []
+        while self.now < end:
+            number = self.machine.connection
+            if self.machine.state is State.OPENING:
+                self.fail()
+            if self.machine.connection == number:
+                self.now = max(self.machine.deadline() or end, self.now)
+                self.machine.handle(TimePassed(), self.now)
+            if self.machine.connection > number:
+                times.append(self.now)
+        return times
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_connections_that_fail_are_tried_less_and_less_often(failure: str) -> None:
+    failing = Failing(begun(found=record(41, 41)), failure)
+    times = failing.until(NOW + 3600 * SECOND)
+    assert 3 <= sum(time <= NOW + 100 * MILLISECOND for time in times)
+    assert sum(time <= NOW + 20 * SECOND for time in times) < 60
+    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    assert all(wait <= (time - NOW) // 4 + 2 * RETRY_LEAST for wait, time in zip(waits, times[1:]))
+    # A count that is due may be one more occasion, and never makes a wait longer.
+    assert 0.9 * RETRY_MOST < max(waits) <= RETRY_MOST
+
+
+@pytest.mark.parametrize("end", ["acknowledged", "steady"])
+def test_a_connection_that_works_ends_the_back_off(end: str) -> None:
+    failing = Failing(begun(found=record(41, 41, NOW + 30 * SECOND)), "not opened")
+    failing.until(NOW + 29 * SECOND)
+    machine, now = failing.machine, NOW + 40 * SECOND
+    if machine.state is State.DOWN:
+        machine.handle(TimePassed(), now)
+    machine.handle(Connected(machine.connection), now)
+    machine.handle(Resumed(machine.connection, 41), now)
+    if end == "acknowledged":
+        machine.handle(Answered(machine.connection, Status.ACCEPTED, machine.count), now)
+    else:
+        now += STEADY
+    machine.handle(Lost(machine.connection, "gone"), now)
+    early = machine.handle(TimePassed(), now + RETRY_LEAST - 1)
+    assert "Connect" not in kinds(early)
+    assert "Connect" in kinds(machine.handle(TimePassed(), now + RETRY_LEAST))
+
+
+def test_a_peer_that_has_always_something_else_to_say_is_not_repeated() -> None:
+    machine, said = begun(found=record(41, 41)), 0
+    for number in range(1, 62):
+        now = NOW + (number - 1) * SECOND
+        said += kinds(machine.handle(Lost(number, f"mood {number}"), now)).count("Report")
+        machine.handle(TimePassed(), now + SECOND)
+        if machine.state is State.DOWN:
+            machine.handle(TimePassed(), now + RETRY_MOST)
+        assert machine.connection == number + 1
+    assert said == 5 + 1  # of one minute, and of the next
+
+
 def test_events_of_older_connections_are_ignored() -> None:
     machine = connected()
     machine.handle(Lost(1, "gone"), NOW)
-    machine.handle(TimePassed(), NOW + RETRY_LOST)
+    machine.handle(TimePassed(), NOW + RETRY_LEAST)
     machine.handle(Connected(2), NOW)
     before = machine.status()
     for link in (0, 1, 3):

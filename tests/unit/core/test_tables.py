@@ -286,15 +286,23 @@ ROOM = 1
 
 
 class Asked(NamedTuple):
-    """The App before (None: there is none), what happens, and how many Apps there may be."""
+    """The App before (None: there is none), what happens, and how many Apps there may be. other:
+    an App that there is too.
+    """
 
     before: AppState | None
     event: ReceiverEvent
     room: int = ROOM
+    other: AppState | None = None
 
 
 def claimed(claim: Claim, before: AppState | None, room: int = ROOM) -> Asked:
     return Asked(before, AdmissionAsked("new", claim), room)
+
+
+def back(claim: Claim, other: AppState | None = None) -> Asked:
+    """The App is known to the ledger only."""
+    return Asked(None, AdmissionAsked("new", claim, ROW), other=other)
 
 
 def sent(first: int, last: int, *, by: str = "old", have: int | None = 41) -> Asked:
@@ -302,9 +310,30 @@ def sent(first: int, last: int, *, by: str = "old", have: int | None = 41) -> As
 
 
 AWAY, HERE = AppState(ROW), AppState(ROW, "old")
+IDLE, BUSY = AppState(ROW.replace(app_id="b")), AppState(ROW.replace(app_id="b"), "other")
 ASKED: dict[tuple[str, str], list[Asked]] = {
     ("AdmissionAsked", "no such App, room for it"): [claimed(OURS, None)],
-    ("AdmissionAsked", "no such App, no room"): [claimed(OURS, None, 0)],
+    ("AdmissionAsked", "no such App, an idle one"): [
+        Asked(None, AdmissionAsked("new", OURS), other=IDLE)
+    ],
+    ("AdmissionAsked", "no such App, no room"): [
+        claimed(OURS, None, 0),
+        Asked(None, AdmissionAsked("new", OURS), other=BUSY),
+        Asked(None, AdmissionAsked("new", OURS, room=False)),
+    ],
+    ("AdmissionAsked", "known to the ledger, above"): [
+        back(OURS.replace(epoch=6)),
+        back(OURS.replace(epoch=6), IDLE),
+    ],
+    ("AdmissionAsked", "known to the ledger, the same"): [back(OURS), back(OURS, IDLE)],
+    ("AdmissionAsked", "known to the ledger, stale"): [
+        back(OURS.replace(epoch=4), IDLE),
+        back(OURS.replace(run=OTHER), BUSY),
+    ],
+    ("AdmissionAsked", "known to the ledger, no room"): [
+        back(OURS, BUSY),
+        back(OURS.replace(epoch=6), BUSY),
+    ],
     ("AdmissionAsked", "epoch above the row's"): [
         claimed(OURS.replace(epoch=6, run=OTHER, node_id="failover"), AWAY),
         claimed(OURS.replace(epoch=5 + 2**44), AWAY),
@@ -335,6 +364,7 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         Asked(HERE, ResumeAsked("older", "a")),
         Asked(AWAY, ResumeAsked("older", "a")),
     ],
+    ("ResumeAsked", "no such App"): [Asked(None, ResumeAsked("old", "a"))],
     ("CountsSent", "its connection, the next"): [sent(42, 42), sent(42, 99)],
     ("CountsSent", "its connection, the first ever"): [
         sent(0, 0, have=None),
@@ -352,8 +382,10 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         sent(41, 41, by="older"),
         sent(43, 43, by="older"),
     ],
+    ("CountsSent", "no such App"): [Asked(None, CountsSent("old", "a", 42, 42))],
     ("ConnectionClosed", "its connection"): [Asked(HERE, ConnectionClosed("old", "a"))],
     ("ConnectionClosed", "another connection"): [Asked(HERE, ConnectionClosed("older", "a"))],
+    ("ConnectionClosed", "no such App"): [Asked(None, ConnectionClosed("old", "a"))],
 }
 RECEIVER = table(receiver, "event", "condition", "commands", "the App then")
 
@@ -373,6 +405,8 @@ def in_words(command: ReceiverCommand) -> str:
 def then(what: str, asked: Asked) -> AppState | None:
     """The App as it must be after the event."""
     before, event = asked.before, asked.event
+    if isinstance(event, AdmissionAsked) and event.known and what != "unchanged":
+        before = AppState(event.known)
     match what, event:
         case "claimed", AdmissionAsked(connection, claim):
             last = before.row.last if before else None
@@ -398,9 +432,13 @@ def test_a_row_of_the_receivers_table(row: tuple[str, ...]) -> None:
         machine = ReceiverMachine([], asked.room)
         if asked.before:
             machine.apps["a"] = asked.before
+        if asked.other:
+            machine.apps["b"] = asked.other
         assert type(asked.event).__name__ == event
         done = machine.handle(asked.event)
         assert " ".join(map(in_words, done)) == commands.strip("-")
         assert machine.apps.get("a") == then(what, asked)
+        assert len(machine.apps) <= ROOM
         machine.rolled_back()
+        assert machine.apps.get("b") == asked.other
         assert machine.apps.get("a") == asked.before

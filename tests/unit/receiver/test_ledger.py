@@ -74,7 +74,7 @@ def test_what_is_committed_is_there_after_it_was_opened_again(tmp_path: Path) ->
         ledger.commit([ROW], orders((41, 41)), 1.0)
     with opened(tmp_path) as ledger:
         assert not ledger.is_new
-        assert ledger.rows() == [ROW, Row("b", 1, "2" * 32, "n", None)]
+        assert ledger.rows() == [Row("b", 1, "2" * 32, "n", None), ROW]
         assert outbox_of(ledger) == orders((41, 41))
 
 
@@ -205,6 +205,39 @@ def test_a_ledger_of_format_1_is_taken_over(tmp_path: Path) -> None:
         assert ledger.outbox() == [Span(Print("a", "main", 41, 41), BOOT, 5.0)]
 
 
+def test_a_ledger_of_format_2_is_taken_over(tmp_path: Path) -> None:
+    with opened(tmp_path) as ledger:
+        ledger.commit([ROW], orders((41, 41)), 0.0)
+    in_database(tmp_path, "ALTER TABLE app DROP COLUMN changed")
+    in_database(tmp_path, "PRAGMA user_version=2")
+    for _ in range(2):
+        with opened(tmp_path) as ledger:
+            assert (ledger.is_new, ledger.rows(), ledger.serial) == (False, [ROW], 1)
+            assert outbox_of(ledger) == orders((41, 41))
+
+
+# Who changed last.
+
+
+def test_the_apps_that_changed_last_are_at_the_end(tmp_path: Path) -> None:
+    rows = {name: ROW.replace(app_id=name) for name in "abcd"}
+    with opened(tmp_path) as ledger:
+        for names in ("abcd", "b", "a"):
+            ledger.commit([rows[name] for name in names], [], 0.0)
+    with opened(tmp_path) as ledger:
+        assert ledger.rows() == [rows[name] for name in "cdba"]
+        assert ledger.rows(2) == [rows["b"], rows["a"]]
+        assert ledger.row("c") == rows["c"] and ledger.row("e") is None
+
+
+def test_there_is_room_for_so_many_apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sendrecv.receiver.ledger.MAX_NAMES", 2)
+    with opened(tmp_path) as ledger:
+        for name, room in (("a", True), ("a", True), ("b", False)):
+            ledger.commit([ROW.replace(app_id=name)], [], 0.0)
+            assert ledger.has_room() is room
+
+
 # What gets in its way.
 
 
@@ -221,7 +254,7 @@ def test_a_second_opener_is_turned_away_until_the_first_is_dead(tmp_path: Path) 
 def test_a_database_that_is_locked_cannot_be_opened_now(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         ledger.commit([ROW], [], 0.0)
-    in_database(tmp_path, "PRAGMA journal_mode=DELETE")  # in WAL mode, readers are admitted
+    in_database(tmp_path, "PRAGMA journal_mode=DELETE")  # in WAL mode, readers do not wait
     with holding(HOLD_DATABASE, tmp_path):
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             Ledger(tmp_path, BOOT)
@@ -246,7 +279,7 @@ def test_a_ledger_from_the_future_is_left_alone(tmp_path: Path) -> None:
         ledger.commit([ROW], [], 0.0)
     in_database(tmp_path, f"PRAGMA user_version={FORMAT + 1}")
     for _ in range(2):  # the first has not kept the lock
-        with pytest.raises(RecordFromFuture, match=r"ledger.db: ledger has format 3.*install that"):
+        with pytest.raises(RecordFromFuture, match=r"ledger.db: ledger has format 4.*install that"):
             Ledger(tmp_path, BOOT)
     in_database(tmp_path, f"PRAGMA user_version={FORMAT}")
     with opened(tmp_path) as ledger:

@@ -1,13 +1,13 @@
 """A sender's connection: to the real receiver, and to listeners that are none."""
 
 import base64
+import errno
 import gc
 import hashlib
 import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 
 from sendrecv.core.sender_events import Answered, Connected, Lost, Refused, Resumed, SenderEvent
 from sendrecv.core.wire import Claim, Refusal, Status
-from sendrecv.sender.connection import Connection
+from sendrecv.sender.connection import Connection, cause_of
 from tests.lab.reception import TOKEN, Reception
 from tests.lab.waiting import HANG, wait_until
 from tests.peers.peer import CLOSE, TEXT
@@ -174,9 +174,13 @@ def test_lost_to_a_newer_connection(reception: Reception) -> None:
 
 
 class Listener:
-    """Accepts one connection, and plays one part: that of a WebSocket server, or none at all."""
+    """Accepts one connection, and plays one part: that of a WebSocket server, or none at all.
 
-    def __init__(self, play: Callable[[socket.socket], None]) -> None:
+    probes: connections that come before, and end at once.
+    """
+
+    def __init__(self, play: Callable[[socket.socket], None], probes: int = 0) -> None:
+        self._probes = probes
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self._play = play
@@ -191,6 +195,10 @@ class Listener:
         self._server.close()
 
     def _serve(self) -> None:
+        for _ in range(self._probes):
+            probe, _ = self._server.accept()
+            with closing(probe):
+                assert receive(probe, b"") == b""
         peer, _ = self._server.accept()
         with closing(peer):
             peer.settimeout(HANG)
@@ -293,33 +301,39 @@ def play_silence(peer: socket.socket) -> None:
     receive(peer, b"")
 
 
-@pytest.mark.parametrize(
-    "play",
-    [
-        play_silence,
-        lambda peer: None,
-        play_bytes(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n"),
+NOT_A_RECEIVER: dict[str, tuple[Callable[[socket.socket], None], str]] = {
+    "silent": (play_silence, "timed out"),
+    "closes": (lambda peer: None, "closed in the handshake"),
+    "404": (play_bytes(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n"), "not a receiver: HTTP 404"),
+    "200": (
         play_bytes(b"HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok"),
-        play_bytes(b"SSH-2.0-x\r\n"),
-        play_messages(),
-        play_messages("0{"),
-        play_messages("4hello"),
-        play_messages("hello"),
-    ],
-    ids="silent closes 404 200 ssh no-greeting broken-greeting message-first rubbish".split(),
-)
+        "not a receiver: HTTP 200",
+    ),
+    "ssh": (play_bytes(b"SSH-2.0-x\r\n"), "not a receiver: "),
+    "no greeting": (play_messages(), "timed out"),
+    "broken greeting": (play_messages("0{"), "not a receiver: "),
+    "message first": (play_messages("4hello"), "not a receiver: "),
+    "rubbish": (play_messages("hello"), "not a receiver: "),
+}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("name", NOT_A_RECEIVER)
 def test_a_listener_that_is_no_receiver(
-    monkeypatch: pytest.MonkeyPatch, play: Callable[[socket.socket], None]
+    monkeypatch: pytest.MonkeyPatch, name: str, number: int
 ) -> None:
+    play, cause = NOT_A_RECEIVER[name]
     monkeypatch.setattr("sendrecv.sender.connection.HANDSHAKE_TIMEOUT", 0.3)
-    with Listener(play) as listener:
-        client = Client(listener.port)
+    with Listener(play, probes=number - 1) as listener:
+        client = Client(listener.port, number=number)
         event = client.next()
         client.connection.close()
         del client
         gc.collect()  # see sockets_left
-    assert isinstance(event, Lost) and event.connection == 1
-    assert event.reason.startswith(f"cannot connect to http://127.0.0.1:{listener.port} (")
+    assert isinstance(event, Lost) and event.connection == number
+    assert event.reason.startswith(
+        f"cannot connect to http://127.0.0.1:{listener.port} ({cause}"
+    ), event
 
 
 @pytest.mark.parametrize(
@@ -405,31 +419,69 @@ def test_after_close_nothing_is_posted() -> None:
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_nobody_listens(number: int) -> None:
-    """The first connection says so; each later one waits until somebody does."""
     with closing(socket.socket()) as reserved:
         reserved.bind(("127.0.0.1", 0))  # and does not listen
-        client = Client(reserved.getsockname()[1], number=number)
-        if number == 1:
-            assert isinstance(client.next(), Lost)
-        else:
-            time.sleep(0.2)
-            assert client.events.empty()
-            reserved.listen()
-            reserved.settimeout(HANG)
-            probe, _ = reserved.accept()
-            peer, _ = reserved.accept()
-            assert receive(probe, b"") == b""
-            assert receive(peer, b"\r\n\r\n").startswith(b"GET /socket.io/")
-            for one in (probe, peer):
-                one.close()
-            assert isinstance(client.next(), Lost)
+        port = reserved.getsockname()[1]
+        client = Client(port, number=number)
+        event = client.next()
         client.connection.close()
+    cause = "refused: nothing listens there"
+    assert event == Lost(number, f"cannot connect to http://127.0.0.1:{port} ({cause})")
 
 
-def test_close_ends_the_wait_for_a_listener() -> None:
-    with closing(socket.socket()) as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        client = Client(reserved.getsockname()[1], number=2)
+def test_a_receiver_that_hangs_up_before_it_has_admitted() -> None:
+    def play(peer: socket.socket) -> None:
+        open_websocket(peer)
+        say(peer, OPEN)
+        assert hear(peer).startswith("40{")
+
+    with Listener(play) as listener:
+        client = Client(listener.port)
+        event = client.next()
         client.connection.close()
-        # no_thread_is_left() waits for its thread.
-    assert client.events.empty()
+    cause = "closed in the handshake"
+    assert event == Lost(1, f"cannot connect to http://127.0.0.1:{listener.port} ({cause})")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_name_that_is_not_known(number: int) -> None:
+    """Which of the two is said depends on whether this machine has a name server."""
+    events: SimpleQueue[SenderEvent] = SimpleQueue()
+    url = "http://nobody.invalid:3000"  # RFC 6761, section 6.4
+    connection = Connection(url, TOKEN, number, claim(), events.put)
+    event = events.get(timeout=HANG)
+    connection.close()
+    assert isinstance(event, Lost)
+    assert event.reason.startswith(f"cannot connect to {url} (its name "), event
+
+
+def raised(*errors: BaseException) -> BaseException:
+    """The last of these, each raised while the one before was handled."""
+    for before, error in zip(errors, errors[1:], strict=False):
+        error.__context__ = before
+    return errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(errno.EPERM, "x"), "blocked by IPAddressDeny= of this unit: x"),
+        (OSError(errno.ENETUNREACH, "no route"), "unreachable: no route"),
+        (OSError(errno.EHOSTUNREACH, "no route"), "unreachable: no route"),
+        (TimeoutError("timed out"), "timed out"),
+        (ConnectionResetError(errno.ECONNRESET, "x"), "closed in the handshake"),
+        (socket.gaierror(socket.EAI_NONAME, "x"), "its name is not known"),
+        (
+            socket.gaierror(socket.EAI_AGAIN, "later"),
+            "its name cannot be looked up: later; does IPAddressDeny= of this unit forbid it?",
+        ),
+        (OSError(errno.EAFNOSUPPORT, "no such family"), "no such family"),
+    ],
+)
+def test_causes_in_words(error: Exception, words: str) -> None:
+    assert cause_of(error) == words
+    assert cause_of(raised(error, ValueError("of the library"))) == words
+
+
+def test_a_cause_that_is_not_known() -> None:
+    assert cause_of(ValueError("odd")) == "not a receiver: ValueError 'odd'"

@@ -1,5 +1,6 @@
 """`sendrecv send` as a process: from its environment to the record, with a real receiver."""
 
+import hashlib
 import os
 import resource
 import subprocess
@@ -158,6 +159,8 @@ def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, toke
         "the receiver refuses this sender: token, the first count waits for it, ignoring"
     )
     complaint = WRONG_TOKENS[token]
+    has = (half.directory / "refused/sender@one.service").read_text(encoding="ascii")
+    assert has == hashlib.sha256(b"another token" * (token == "other")).hexdigest()
     assert status == 0 and len(said) == bool(complaint)
     assert all(line.startswith(complaint) for line in said)
     assert reception.printed() == []

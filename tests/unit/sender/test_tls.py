@@ -42,6 +42,17 @@ import websocket
 connection = websocket.create_connection(f"wss://{sys.argv[1]}/", timeout=120)
 print(type(connection.sock).__name__, connection.recv())
 """
+SENDER = """
+import sys
+from queue import SimpleQueue
+from sendrecv.core.wire import Claim
+from sendrecv.sender.connection import Connection
+events = SimpleQueue()
+claim = Claim("a", "main", 1, "1" * 32)
+connection = Connection(f"https://{sys.argv[1]}", "x", 1, claim, events.put)
+print(events.get(timeout=120).reason)
+connection.close()
+"""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
 
@@ -73,10 +84,12 @@ def _greet_one(listener: socket.socket, context: ssl.SSLContext) -> None:
         )
 
 
-def connect(port: int, host: str = "localhost", **environment: str) -> tuple[str, str]:
+def connect(
+    port: int, host: str = "localhost", *, client: str = CLIENT, **environment: str
+) -> tuple[str, str]:
     """What the client prints, and the last line of what it complains of."""
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, f"{host}:{port}"],
+        [sys.executable, "-c", client, f"{host}:{port}"],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -99,3 +112,39 @@ def test_nor_somebody_else_whom_it_trusts(server: int, tmp_path: Path) -> None:
     trusted = str(tmp_path / "identity.pem")
     said, complaint = connect(server, "127.0.0.1", SSL_CERT_FILE=trusted)
     assert not said and "CERTIFICATE_VERIFY_FAILED" in complaint
+
+
+@pytest.mark.parametrize(
+    ("host", "trusts", "cause"),
+    [
+        ("localhost", False, "self-signed certificate"),
+        ("127.0.0.1", True, "IP address mismatch, certificate is not valid for '127.0.0.1'."),
+    ],
+)
+def test_a_sender_says_what_is_wrong_with_the_certificate(
+    server: int, tmp_path: Path, host: str, trusts: bool, cause: str
+) -> None:
+    trusted = {"SSL_CERT_FILE": str(tmp_path / "identity.pem")} if trusts else {}
+    said, _ = connect(server, host, client=SENDER, **trusted)
+    start = f"cannot connect to https://{host}:{server} (its certificate is not trusted: "
+    assert said.startswith(start) and cause in said
+
+
+def test_a_sender_says_that_the_server_does_not_speak_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=_answer_plainly, args=(listener,))
+        thread.start()
+        said, _ = connect(port, "127.0.0.1", client=SENDER)
+        thread.join()
+    assert said == f"cannot connect to https://127.0.0.1:{port} (no TLS: 'WRONG_VERSION_NUMBER')"
+
+
+def _answer_plainly(listener: socket.socket) -> None:
+    peer, _ = listener.accept()
+    with peer:
+        peer.recv(4096)
+        peer.sendall(b"HTTP/1.1 400 x\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            while peer.recv(4096):
+                pass

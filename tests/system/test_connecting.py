@@ -1,0 +1,191 @@
+"""Senders and receiver find each other, whatever stood between them."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.machine import TOP, Machine
+from tests.system.app import App
+from tests.system.trouble import Said, app_on, assert_sound
+
+PLACE = "systemd-run -q --unit=foreign -p StandardError=journal"
+FOREIGN = f"{PLACE} python3 -u -m http.server --bind 127.0.0.1 3000"
+WAITING = 20.0
+"""Seconds for which another program has the receiver's place."""
+
+
+@pytest.fixture(scope="module")
+def host(release: str, installed_disk: Path) -> Iterator[Machine]:
+    """One machine for all tests."""
+    with Machine(release, layer=installed_disk, binds={TOP / "tests": "/opt/tests"}) as machine:
+        yield machine
+
+
+@pytest.fixture
+def app(host: Machine) -> Iterator[App]:
+    """An App that has counted."""
+    with app_on(host) as one:
+        yield one
+
+
+def requests_of(machine: Machine) -> int:
+    """How many the foreign server has logged."""
+    machine.run("journalctl --sync")
+    entries = machine.journal("_SYSTEMD_UNIT=foreign.service")
+    return sum('"GET /socket.io/' in str(entry["MESSAGE"]) for entry in entries)
+
+
+def test_a_foreign_server_in_the_receivers_place(host: Machine, app: App) -> None:
+    """It is asked less and less often, one line says what is wrong, and all goes on after it."""
+    said = Said(host)
+    host.run("systemctl stop receiver.socket receiver.service")
+    host.run(FOREIGN)
+    said.wait("cannot connect to http://127.0.0.1:3000 (not a receiver: HTTP 404)")
+    time.sleep(WAITING)
+    asked = requests_of(host)
+    assert 5 <= asked <= 80, asked
+    host.run("systemctl stop foreign.service")
+    with app.counts_from("main"):
+        host.run("systemctl start receiver.socket")
+    said.wait("connected again, count ")
+    complaints = [str(entry["MESSAGE"]) for entry in said.lines("cannot connect to ")]
+    assert len(complaints) <= 4, complaints
+    assert_sound(app)
+
+
+def test_nobody_listens(host: Machine, app: App) -> None:
+    said = Said(host)
+    host.run("systemctl stop receiver.socket receiver.service")
+    said.wait("cannot connect to http://127.0.0.1:3000 (refused: nothing listens there)")
+    with app.counts_from("main"):
+        host.run("systemctl start receiver.socket")
+    assert_sound(app)
+
+
+def test_a_receiver_that_no_way_leads_to(host: Machine) -> None:
+    said = Said(host)
+    settings = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://192.0.2.1:3000"
+    with app_on(host, settings, start=False) as one:
+        one.systemctl("start", one.main)
+        said.wait("cannot connect to http://192.0.2.1:3000 (unreachable: Network is unreachable)")
+        one.stop()
+
+
+MORE = "[::1]:3001", "127.0.0.1:3002", "/run/receiver-test.socket"
+ASK = "GET /healthz HTTP/1.1\\r\\nHost: a"
+
+
+def test_each_socket_of_receiver_socket_is_served(host: Machine) -> None:
+    listen = "".join(f"ListenStream={address}\n" for address in MORE)
+    drop_in = "/etc/systemd/system/receiver.socket.d/more.conf"
+    host.write(drop_in, f"[Socket]\n{listen}")
+    restart = "systemctl daemon-reload; systemctl restart receiver.socket"
+    host.run(restart)
+    try:
+        for address in MORE[:2]:
+            with app_on(host, f"SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://{address}") as one:
+                assert_sound(one)
+        code = f"from tests.peers.peer import Peer; print(Peer({MORE[2]!r}).request('{ASK}')[0])"
+        assert host.run(["env", "PYTHONPATH=/opt", "python3", "-c", code]).stdout == "200\n"
+    finally:
+        host.run(f"rm {drop_in}; {restart}; rm -f {MORE[2]}")
+
+
+def test_whoever_has_a_wrong_token_has_nothing_restarted(host: Machine, app: App) -> None:
+    pids = host.pid("receiver"), host.pid(app.main)
+    said = Said(host)
+    step = {"auth": {"appID": "a", "nodeID": "main", "epoch": 1, "run": "a" * 32, "token": "no"}}
+    command = ["env", "PYTHONPATH=/opt", "python3", "-m", "tests.peers.peer"]
+    host.run(command, input=json.dumps([step]))
+    said.wait("connection without the right token refused")
+    refused = "/run/sendrecv-receiver/refused"
+    host.wait_until(lambda: not host.run(f"ls {refused}").stdout, "a look at the token")
+    app.count(3)
+    assert (host.pid("receiver"), host.pid(app.main)) == pids
+    assert not any("restarting what has" in str(entry.get("MESSAGE")) for entry in said.entries())
+
+
+NEW = "(umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > {path})"
+TOKEN = "/etc/sendrecv/token"
+
+
+@pytest.fixture(name="linked")
+def fixture_linked(host: Machine) -> Iterator[None]:
+    """The token is elsewhere, and a symbolic link leads to it."""
+    host.run(f"mkdir -p /root/tokens; mv {TOKEN} /root/tokens/1; ln -s /root/tokens/1 {TOKEN}")
+    yield
+    host.run(f"cat {TOKEN} > /root/tokens/last; rm {TOKEN}; mv /root/tokens/last {TOKEN}")
+
+
+def swap(host: Machine, number: int) -> None:
+    """Another token, by a link that is put in the place of the one before."""
+    host.run(f"{NEW.format(path=f'/root/tokens/{number}')}; ln -sfn /root/tokens/{number} {TOKEN}")
+
+
+@pytest.mark.usefixtures("linked")
+def test_a_token_that_is_swapped_by_a_link(host: Machine, app: App) -> None:
+    """A takeover brings the new one to a receiver that has the old one. The receiver is restarted,
+    and each sender that is refused because it has the old one still.
+    """
+    with app_on(host) as other:
+        pids = host.pid("receiver"), host.pid(other.main)
+        swap(host, 2)
+        with app.counts_from("failover"):
+            host.kill(app.main, "KILL")
+        with other.counts_from("main"):
+            pass
+        assert host.pid("receiver") != pids[0] and host.pid(other.main) != pids[1]
+        assert_sound(other)
+        assert other.nodes() == ["main"]
+    assert_sound(app)
+
+
+@pytest.mark.usefixtures("linked")
+def test_a_receiver_that_has_a_new_token_before_its_senders(host: Machine, app: App) -> None:
+    swap(host, 3)
+    with app.counts_from("main"):
+        host.kill("receiver", "KILL")
+    assert_sound(app)
+
+
+FILL = """
+import sqlite3
+database = sqlite3.connect("/var/lib/sendrecv-receiver/ledger.db")
+with database:
+    database.executemany(
+        "INSERT INTO app VALUES (?, 5, '0123456789abcdef0123456789abcdef', 'main', 41, 0)",
+        [(f"idle{number}",) for number in range({first}, {end})],
+    )
+database.close()
+"""
+
+
+def fill(host: Machine, first: int, end: int) -> None:
+    """Have the ledger know these Apps."""
+    host.run("systemctl stop receiver.socket receiver.service")
+    code = FILL.replace("{first}", str(first)).replace("{end}", str(end))
+    host.run(["runuser", "-u", "sendrecv-receiver", "--", "python3", "-c", code])
+    host.run("systemctl start receiver.socket")
+
+
+def test_ten_thousand_apps_that_are_no_more(machine: Machine) -> None:
+    """They keep nobody out, and each goes on where it was. A ledger that is full says so."""
+    with app_on(machine) as app:
+        fill(machine, 0, 10_500)
+        assert_sound(app)
+        with app_on(machine):
+            back = App(machine, "idle1")
+            back.start()
+            back.count(3)
+            counts = [line.count for line in back.verdict().lines["idle1"]]
+            assert counts == list(range(42, 42 + len(counts)))
+            back.stop()
+        said = Said(machine)
+        fill(machine, 10_500, 100_000)
+        with app_on(machine, start=False) as late:
+            late.systemctl("start", late.main)
+            said.wait(f"{late.name}/main: no room for one more App: 10000 are connected, or the")
+            assert_sound(app)

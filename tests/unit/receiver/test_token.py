@@ -1,0 +1,50 @@
+"""A token that is refused: the receiver says which one it has itself, but not each time."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from sendrecv.receiver import gateway
+from tests.lab.reception import TOKEN, Reception
+from tests.peers.peer import auth
+
+
+def refuse(reception: Reception, token: str) -> None:
+    """A sender with that token is refused."""
+
+    def work() -> object:
+        with reception.peer() as peer:
+            assert peer.open() == 101
+            return (peer.connect(auth("a", token)) or {})["data"]
+
+    assert reception.do(work) == {"reason": "token"}
+
+
+def test_the_receiver_says_which_token_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(gateway, "REPORT_INTERVAL", 3600.0)
+    there = tmp_path / "refused/receiver.service"
+    with Reception(tmp_path) as reception:
+        reception.do(lambda: reception.peer().close())
+        assert not there.exists()
+        refuse(reception, "another")
+        assert there.read_text(encoding="ascii") == hashlib.sha256(TOKEN.encode()).hexdigest()
+        there.unlink()
+        refuse(reception, "another")
+        assert not there.exists()
+
+
+def test_a_directory_that_cannot_be_used_is_said_once_and_nothing_else_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "refused").touch()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(gateway, "REPORT_INTERVAL", 0.0)
+    with Reception(tmp_path) as reception:
+        for _ in range(2):
+            refuse(reception, "another")
+        lines = [line for line in reception.said() if "a new token is not noticed" in line]
+    assert len(lines) == 1 and lines[0].startswith(f"<4>{tmp_path}/refused: ")
