@@ -28,9 +28,7 @@ class Hole:
 
 @dataclass(slots=True)
 class Doubted:
-    """Counts above all that were printed so far, of which the receiver cannot tell whether they
-    were.
-    """
+    """Counts of which the receiver cannot tell whether they were printed."""
 
     first: int
     last: int
@@ -66,8 +64,8 @@ class Tally:
         self.owners.claim(said)
 
     def unproven(self, said: Unproven) -> None:
-        """The receiver cannot tell whether it printed these counts: those in the journal it did."""
-        for first, last, doubted in self._split(max(said.first, self.highest + 1), said.last):
+        """The receiver cannot tell whether it printed these counts. The journal may have them."""
+        for first, last, doubted in self._split(said.first, said.last):
             if doubted is None:
                 self._doubted.append(Doubted(first, last, said))
 
