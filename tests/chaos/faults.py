@@ -67,6 +67,14 @@ KINDS = (
     Kind("state-full", "system", 2, "no space for the records; half the time, one lost", (0.3, 3)),
     Kind("ledger-full", "system", 3, "no space for the ledger", (0.3, 3.0)),
     Kind("ledger-deleted", "system", 1, "the ledger's files deleted"),
+    Kind("rotate", "system", 4, "the journal rotated, once or up to ten times"),
+    Kind("rotate-start", "system", 4, "the journal rotated 15 times while a receiver starts"),
+    Kind("vacuum", "system", 5, "the journal rotated and vacuumed; half the time, receiver killed"),
+    Kind("restore", "system", 4, "the receiver's state put back from a copy"),
+    Kind("restore-all", "system", 3, "the same, and the senders' records; all stopped meanwhile"),
+    Kind("log-removed", "system", 3, "the ledger's write-ahead log removed"),
+    Kind("flood", "system", 3, "foreign journal lines, a receiver killed meanwhile", (1.0, 3.0)),
+    Kind("run-full", "system", 3, "no space in /run; half the time, receiver killed", (0.3, 3.0)),
     Kind("reexec", "system", 1, "systemctl daemon-reexec"),
     Kind("reload", "system", 1, "systemctl daemon-reload"),
     Kind("power-cut", "power", 3, "SIGKILL of the machine's PID 1, then boot"),
@@ -134,7 +142,7 @@ def _together(
     one = source.choice(apps)
     leader: Fault | None = None
     for index in range(count):
-        scope = "app" if source.random() < 0.83 else "system"
+        scope = "app" if source.random() < 0.7 else "system"
         app = one if source.random() < 0.6 else source.choice(apps)
         fault = _fault(source, number + index, scope, app, at)
         leader = leader or fault

@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.actions import ACTIONS
 from tests.chaos.campaign import Result
+from tests.chaos.erasure import ERASURES
 from tests.chaos.faults import BY_NAME, KINDS, schedule
 from tests.chaos.silence import NOTHING, SEVERAL, Silence, Strike, silences, worst_by_kind
 from tests.chaos.table import table
@@ -29,7 +30,10 @@ def test_every_fault_has_its_number_and_every_kind_its_turn() -> None:
 
 
 def test_the_injector_can_do_all_but_cut_the_power() -> None:
-    assert ACTIONS.keys() == {kind.name for kind in KINDS if kind.scope != "power"}
+    assert not ACTIONS.keys() & ERASURES.keys()
+    assert ACTIONS.keys() | ERASURES.keys() == {
+        kind.name for kind in KINDS if kind.scope != "power"
+    }
 
 
 def lines(*times: float) -> dict[str, list[Line]]:
