@@ -108,7 +108,7 @@ class Campaign:
                 if self._result.problems:
                     break
             self._prove(arena)
-            if self._result.problems:
+            if self._result.problems or self._result.seen.unknowable:
                 self._keep(arena)
         self._result.seconds = time.monotonic() - begin
         self._result.pressure = self._pressure.share(begin, time.monotonic())

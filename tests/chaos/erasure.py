@@ -27,6 +27,9 @@ DEBUG = "7"  # above what the observer is told, which could not keep up
 ROTATION = threading.Lock()
 """Held while the journal's files are renamed by a fault here, and while they are copied."""
 
+RESIZED = threading.Lock()
+"""Held while /run is not of its own size."""
+
 
 def journal_files() -> Iterator[Path]:
     """Those that the journal has now."""
@@ -191,16 +194,17 @@ def flood(fault: Fault) -> None:
 
 def run_full(fault: Fault) -> None:
     """A /run without a free block; half the time, the receiver is killed then."""
-    there = os.statvfs(RUN)
-    size = there.f_blocks * there.f_frsize
-    used = size - there.f_bfree * there.f_frsize
     filler = RUN / "chaos-filler"
-    try:
-        resize(used + (256 << 10))
-        fill(filler, fault)
-    finally:
-        filler.unlink(missing_ok=True)
-        resize(size)
+    with RESIZED:
+        there = os.statvfs(RUN)
+        size = there.f_blocks * there.f_frsize
+        used = size - there.f_bfree * there.f_frsize
+        try:
+            resize(used + (256 << 10))
+            fill(filler, fault)
+        finally:
+            filler.unlink(missing_ok=True)
+            resize(size)
 
 
 def fill(filler: Path, fault: Fault) -> None:
