@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.arena import APPS, KEPT, Arena
-from tests.chaos.faults import Fault, schedule
+from tests.chaos.faults import VACUUMS, Fault, schedule
 from tests.chaos.memory import Memory
 from tests.chaos.pressure import OVERLOADED, Pressure
 from tests.chaos.silence import Silence, Strike, Worst, silences, worst_by_kind
@@ -187,7 +187,7 @@ class Campaign:
     def _judge(self, arena: Arena) -> None:
         self._entries = arena.journal()
         self._log = arena.observed()
-        vacuums = [(s.begin, s.end) for s in self._strikes if s.kind == "vacuum"]
+        vacuums = [(s.begin, s.end) for s in self._strikes if s.kind in VACUUMS]
         verdict = checker.check(self._entries, taken=vacuums)
         result = self._result
         faults = self._faults(verdict)

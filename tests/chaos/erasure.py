@@ -103,17 +103,20 @@ def rotate_start(fault: Fault) -> None:
             time.sleep(0.01 + 0.05 * fault["chance"])
 
 
-def vacuum(fault: Fault) -> None:
-    """All that is archived, or all but one file; half the time, the receiver is killed then."""
-    limit = "--vacuum-size=1" if fault["chance"] < 0.7 else "--vacuum-files=1"
-    with ROTATION:
-        keep()
-        command = ["journalctl", "--rotate", limit]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(done.stderr.strip())
-    if int(100 * fault["chance"]) % 2:
-        kill_receiver()
+def vacuum(limit: str) -> Callable[[Fault], None]:
+    """What is archived, to that limit; half the time, the receiver is killed then."""
+
+    def action(fault: Fault) -> None:
+        with ROTATION:
+            keep()
+            command = ["journalctl", "--rotate", limit]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(done.stderr.strip())
+        if fault["chance"] < 0.5:
+            kill_receiver()
+
+    return action
 
 
 def stopped(*units: str) -> Callable[[list[str]], None]:
@@ -228,7 +231,8 @@ def resize(size: int) -> None:
 ERASURES: dict[str, Callable[[dict[str, Any]], None]] = {
     "rotate": rotate,
     "rotate-start": rotate_start,
-    "vacuum": vacuum,
+    "vacuum": vacuum("--vacuum-size=1"),
+    "vacuum-files": vacuum("--vacuum-files=1"),
     "restore": restore,
     "restore-all": restore_all,
     "log-removed": log_removed,

@@ -69,7 +69,8 @@ KINDS = (
     Kind("ledger-deleted", "system", 1, "the ledger's files deleted"),
     Kind("rotate", "system", 4, "the journal rotated, once or up to ten times"),
     Kind("rotate-start", "system", 4, "the journal rotated 15 times while a receiver starts"),
-    Kind("vacuum", "system", 5, "the journal rotated and vacuumed; half the time, receiver killed"),
+    Kind("vacuum", "system", 4, "--rotate --vacuum-size=1; half the time, receiver killed"),
+    Kind("vacuum-files", "system", 2, "--rotate --vacuum-files=1; half the time, receiver killed"),
     Kind("restore", "system", 4, "the receiver's state put back from a copy"),
     Kind("restore-all", "system", 3, "the same, and the senders' records; all stopped meanwhile"),
     Kind("log-removed", "system", 3, "the ledger's write-ahead log removed"),
@@ -81,6 +82,7 @@ KINDS = (
     Kind("journal-lost", "power", 1, "a power cut that takes the journal's last seconds along"),
     Kind("reboot", "power", 1, "systemctl reboot"),
 )
+VACUUMS = {"vacuum", "vacuum-files"}
 FORGETFUL = {"restore", "restore-all", "log-removed", "ledger-deleted"}
 """What makes the receiver ask the journal."""
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -160,7 +162,7 @@ def _leave_nothing(kinds: set[str]) -> bool:
 
     It still happens when the Apps stand still between the two faults; see memory.py.
     """
-    return "vacuum" in kinds and bool(kinds & FORGETFUL)
+    return bool(kinds & VACUUMS and kinds & FORGETFUL)
 
 
 def _fault(source: random.Random, number: int, scope: str, app: str, at: float) -> Fault:

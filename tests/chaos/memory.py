@@ -7,18 +7,19 @@ then. Everything else is a violation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tests.chaos.silence import Strike
 from tests.judges.checker import Fault, Kind, Line, Session
 
-VACUUM = {"vacuum"}
 OLD = {"restore", "restore-all", "log-removed"}
 """The ledger is older than what was printed: a sender goes back to what the receiver says."""
 NEW = {"ledger-deleted"}
 """There is no ledger: then the sender's record knows, if that is not lost, too."""
 RECORDS = {"restore-all", "lock-removed", "record-noise", "state-full"}
 """A record is lost, or older."""
+ROTATED = {"rotate", "rotate-start", "vacuum", "vacuum-files", "journald-kill"}
+"""Before a vacuum that leaves the newest of the archived files: only what is older is gone."""
 ON_ITS_WAY = 2.0
 """Seconds between the printing of a line and its time in the journal, while journald is killed or
 busy: state that was lost in between was lost after the line was printed.
@@ -36,8 +37,8 @@ class Memory:
 
     def could_not_know(self, fault: Fault, sessions: Sequence[Session] = ()) -> bool:
         """Whether, when the fault happened, nothing was left of the entry that it contradicts."""
-        vacuums = [v for v in self._between(fault, VACUUM) if not self._told(fault, v, sessions)]
-        if not vacuums:
+        forgotten = (at for at in self._forgotten() if fault.since < at < fault.at)
+        if all(self._told(fault, at, sessions) for at in forgotten):
             return False
         records = self._between(fault, RECORDS)
         if fault.kind is Kind.EPOCH:
@@ -46,6 +47,15 @@ class Memory:
             return False
         return bool(self._between(fault, OLD) or (self._between(fault, NEW) and records))
 
+    def _forgotten(self) -> Iterator[float]:
+        """Times before which a vacuum left nothing in the journal."""
+        for strike in self._strikes:
+            if strike.kind == "vacuum":
+                yield strike.end
+            if strike.kind == "vacuum-files":
+                rotated = [s for s in self._strikes if s.kind in ROTATED and s.end < strike.begin]
+                yield max((s.end for s in rotated), default=0.0)
+
     def _between(self, fault: Fault, kinds: set[str]) -> list[Strike]:
         """The strikes of those kinds after what the fault contradicts, and before the fault."""
         return [
@@ -53,21 +63,21 @@ class Memory:
             for strike in self._strikes
             if strike.kind in kinds
             and strike.app in {"", fault.app}
-            and fault.since - (0 if kinds == VACUUM else ON_ITS_WAY) < strike.end
+            and fault.since - ON_ITS_WAY < strike.end
             and strike.begin < fault.at
         ]
 
-    def _told(self, fault: Fault, vacuum: Strike, sessions: Sequence[Session]) -> bool:
-        """Whether the journal had another line since the vacuum, which tells as much."""
+    def _told(self, fault: Fault, forgotten: float, sessions: Sequence[Session]) -> bool:
+        """Whether the journal had another line from after that time, which tells as much."""
         if fault.kind is Kind.EPOCH:
             return any(
-                session.app == fault.app and vacuum.end < session.at < fault.at
+                session.app == fault.app and forgotten < session.at < fault.at
                 for session in sessions
             )
         since = [
             line
             for line in self._lines.get(fault.app, ())
-            if line.count >= fault.counts[0] and vacuum.end < line.at <= fault.at
+            if line.count >= fault.counts[0] and forgotten < line.at <= fault.at
         ]
         # The observer sees a line a moment after the time that the journal has for it.
         own = max((line.at for line in since if line.count == fault.counts[0]), default=fault.at)

@@ -131,6 +131,15 @@ def test_a_count_comes_again_only_if_state_and_journal_have_both_forgotten_it() 
     assert not excused(Kind.GAP, vacuum, strike("restore", 6))
 
 
+def test_a_vacuum_that_leaves_a_file_takes_what_is_older_than_the_rotation_before() -> None:
+    strikes = strike("vacuum-files", 5), strike("restore", 6)
+    assert not excused(Kind.DUPLICATE, *strikes)
+    assert not excused(Kind.DUPLICATE, *strikes, strike("rotate", 2))
+    assert not excused(Kind.DUPLICATE, *strikes, strike("rotate", 7))
+    assert excused(Kind.DUPLICATE, *strikes, strike("rotate", 4.5))
+    assert not excused(Kind.DUPLICATE, *strikes, strike("rotate", 4.5), seen=[*WHOLE, (4.8, 4)])
+
+
 def test_a_line_since_the_vacuum_would_have_told() -> None:
     strikes = strike("vacuum", 5), strike("restore", 7)
     assert excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE, (9.0, 2), (9.0, 3)])
