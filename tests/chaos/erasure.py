@@ -63,8 +63,12 @@ def copy_state() -> None:
 
 
 def put_back(name: str, directory: Path) -> None:
-    """That part of the copy, in place of what is there."""
-    script = 'rm -rf "$2"/*; cp -a "$1"/. "$2"/'
+    """That part of the copy, in place of what is there; half of it, if there is no room for more.
+
+    A cp that fails leaves root's files, which nobody but a person could make usable again.
+    """
+    script = 'rm -rf "$2"/*; cp -a "$1"/. "$2"/; failed=$?; chown -R --reference="$1" "$2"; '
+    script += "exit $failed"
     command = ["sh", "-c", script, "sh", str(COPY / name), str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
