@@ -236,7 +236,7 @@ ERASURES: dict[str, Callable[[dict[str, Any]], None]] = {
     "rotate": rotate,
     "rotate-start": rotate_start,
     "vacuum": vacuum("--vacuum-size=1"),
-    "vacuum-files": vacuum("--vacuum-files=1"),
+    "vacuum-files": vacuum("--vacuum-files=2"),
     "restore": restore,
     "restore-all": restore_all,
     "log-removed": log_removed,

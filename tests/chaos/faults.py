@@ -70,7 +70,7 @@ KINDS = (
     Kind("rotate", "system", 4, "the journal rotated, once or up to ten times"),
     Kind("rotate-start", "system", 4, "the journal rotated 15 times while a receiver starts"),
     Kind("vacuum", "system", 4, "--rotate --vacuum-size=1; half the time, receiver killed"),
-    Kind("vacuum-files", "system", 2, "--rotate --vacuum-files=1; half the time, receiver killed"),
+    Kind("vacuum-files", "system", 2, "--rotate --vacuum-files=2; half the time, receiver killed"),
     Kind("restore", "system", 4, "the receiver's state put back from a copy"),
     Kind("restore-all", "system", 3, "the same, and the senders' records; all stopped meanwhile"),
     Kind("log-removed", "system", 3, "the ledger's write-ahead log removed"),

@@ -19,11 +19,15 @@ NEW = {"ledger-deleted"}
 RECORDS = {"restore-all", "lock-removed", "record-noise", "state-full"}
 """A record is lost, or older."""
 ROTATED = {"rotate", "rotate-start", "vacuum", "vacuum-files", "journald-kill"}
-"""Before a vacuum that leaves the newest of the archived files: only what is older is gone."""
+"""Before a vacuum that leaves the newest of the archived files: only what is older is gone. (The
+file that is written to is the other one of --vacuum-files=2.)
+"""
 ON_ITS_WAY = 2.0
 """Seconds between the printing of a line and its time in the journal, while journald is killed or
 busy: state that was lost in between was lost after the line was printed.
 """
+BATCH = 0.1
+"""Seconds in which a batch is printed."""
 REPEATED = {Kind.DUPLICATE, Kind.CONFLICT, Kind.DISORDER}
 
 
@@ -45,7 +49,17 @@ class Memory:
             return bool(self._between(fault, OLD | NEW) and records)
         if fault.kind not in REPEATED:
             return False
-        return bool(self._between(fault, OLD) or (self._between(fault, NEW) and records))
+        if self._between(fault, OLD):
+            return True
+        return bool(self._between(fault, NEW) and (records or self._was_in_flight(fault)))
+
+    def _was_in_flight(self, fault: Fault) -> bool:
+        """Whether it was in the last batch that was printed before: a record says that a count was
+        taken, and not that it was accepted, until the answer has come.
+        """
+        printed = [line for line in self._lines.get(fault.app, ()) if line.at > fault.since + BATCH]
+        own = [line.at for line in printed if line.count == fault.counts[0]]
+        return all(line.at >= min(own, default=fault.at) for line in printed)
 
     def _forgotten(self) -> Iterator[float]:
         """Times before which a vacuum left nothing in the journal."""

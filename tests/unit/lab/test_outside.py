@@ -154,6 +154,13 @@ def test_without_a_ledger_the_record_knows() -> None:
     assert excused(Kind.DUPLICATE, *strikes, strike("lock-removed", 6, "x"))
 
 
+def test_without_a_ledger_the_record_does_not_know_whether_the_last_batch_was_accepted() -> None:
+    strikes = strike("vacuum", 5), strike("ledger-deleted", 6)
+    assert excused(Kind.DUPLICATE, *strikes, seen=WHOLE[:3])
+    assert excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE[:3], (8.9, 2), (8.9, 3)])
+    assert not excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE, (8.9, 2)])
+
+
 def test_an_epoch_comes_again_only_if_the_record_is_lost_too() -> None:
     assert not excused(Kind.EPOCH, strike("vacuum", 5), strike("restore", 6))
     assert excused(Kind.EPOCH, strike("vacuum", 5), strike("restore-all", 6))
