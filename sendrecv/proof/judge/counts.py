@@ -57,7 +57,10 @@ class Tally:
     @property
     def from_the_start(self) -> bool:
         """Whether the journal begins with the App's first count."""
-        return self.owners.fresh or (self.first is not None and self.first.number == 0)
+        if self.first is None:
+            return self.owners.fresh
+        # A receiver without a ledger admits a run with "no count yet", whatever was counted before.
+        return self.first.number == 0
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""

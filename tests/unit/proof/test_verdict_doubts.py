@@ -203,6 +203,18 @@ def test_a_count_that_a_shutdown_took_is_a_violation() -> None:
     assert outcome(judge(world)) == {f.NO_GAP: VIOLATED}
 
 
+def test_a_receiver_that_knows_no_count_does_not_show_that_there_was_none() -> None:
+    """Its ledger was lost, the journal vacuumed; the sender's record goes on."""
+    world = World()
+    world.start_receiver()
+    world.admit(world.start("x", "main"))
+    assert '"last": null' in world.entries[-1]["MESSAGE"]
+    world.counts["x"] = 742
+    world.count("x", times=3)
+    assert outcome(judge(world)) == {f.WHOLE: INCONCLUSIVE}
+    assert "its counts before 742 are not in this journal" in found(judge(world))
+
+
 def unproven_world(first: int, last: int) -> World:
     """Counts 0 to 2 are printed; the next receiver cannot tell whether `first` to `last` were."""
     world = World().up("x")
