@@ -115,7 +115,10 @@ def unprinted(spans: Iterable[Span], reading: Reading, here: str) -> Finding:
         is_lost = (known is not None and known >= first - 1) or _is_lost(span, reading, here)
         start = first if known is None else max(first, known + 1)
         (orders if is_lost else unproven).append(span.order.replace(first=start))
-        highest[app_id] = span.order.last
+        if is_lost:
+            # What follows it was printed after it, and so is lost, too. Of an unproven span nothing
+            # is known that says so of the next one.
+            highest[app_id] = span.order.last
     return Finding(orders, unproven)
 
 

@@ -74,6 +74,18 @@ class Claimed(NamedTuple):
     last: int | None
 
 
+class Unproven(NamedTuple):
+    """The receiver cannot tell whether these counts were printed, and does not print them again."""
+
+    at: At
+    ref: str
+    stream: str
+    app: str
+    node: str
+    first: int
+    last: int
+
+
 class Counted(NamedTuple):
     """The receiver printed a payload."""
 
@@ -119,7 +131,7 @@ class Journald(NamedTuple):
     started: bool
 
 
-Statement = Booted | UnitSaid | Claimed | Counted | Stray | Spoke | Lost | Journald
+Statement = Booted | UnitSaid | Claimed | Unproven | Counted | Stray | Spoke | Lost | Journald
 
 # PID 1's statements. "said" stands for any other entry that names the unit and the invocation.
 PID1 = {
@@ -253,7 +265,7 @@ def _of_receiver(entry: bytes) -> Statement | None:
     message = field(entry, b"MESSAGE")
     at, ref = _head(entry)
     if b"\nPRIORITY=6\n" not in entry:
-        return _claim(message, at, ref, text(entry, b"_STREAM_ID"))
+        return _remark(message, at, ref, text(entry, b"_STREAM_ID"))
     payload = _PAYLOAD.fullmatch(message)
     if not payload:
         return Stray(at, ref)
@@ -262,25 +274,40 @@ def _of_receiver(entry: bytes) -> Statement | None:
     return Counted(at, ref, stream, app.decode(), node.decode(), int(count))
 
 
-def _claim(message: bytes, at: At, ref: str, stream: str) -> Claimed | None:
-    if not message.startswith(b"session {"):
-        return None
+def _remark(message: bytes, at: At, ref: str, stream: str) -> Claimed | Unproven | None:
+    """What the receiver says beside its payloads, if it is evidence."""
+    kind, _, rest = message.partition(b" ")
     try:
-        said = json.loads(message[len(b"session ") :])
-        claim = Claimed(
-            at, ref, stream, said["appID"], said["nodeID"], said["epoch"], said["run"], said["last"]
-        )
+        said = json.loads(rest) if kind in {b"session", b"unproven"} else None
+        if said is None:
+            return None
+        app, node = said["appID"], said["nodeID"]
+        if kind == b"session":
+            return _claim(
+                Claimed(at, ref, stream, app, node, said["epoch"], said["run"], said["last"])
+            )
+        return _unproven(Unproven(at, ref, stream, app, node, said["first"], said["last"]))
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return claim if _is_well_formed(claim) else None
 
 
-def _is_well_formed(claim: Claimed) -> bool:
-    names: tuple[Any, ...] = (claim.app, claim.node, claim.run)
-    numbers: tuple[Any, ...] = (claim.epoch, 0 if claim.last is None else claim.last)
-    return all(isinstance(name, str) and _NAMED.fullmatch(name.encode()) for name in names) and all(
-        type(number) is int and number >= 0 for number in numbers
-    )
+def _claim(claim: Claimed) -> Claimed | None:
+    last = 0 if claim.last is None else claim.last
+    is_one = _are_names(claim.app, claim.node, claim.run) and _are_numbers(claim.epoch, last)
+    return claim if is_one else None
+
+
+def _unproven(said: Unproven) -> Unproven | None:
+    is_one = _are_names(said.app, said.node) and _are_numbers(said.first, said.last)
+    return said if is_one and said.first <= said.last else None
+
+
+def _are_names(*names: Any) -> bool:
+    return all(isinstance(name, str) and _NAMED.fullmatch(name.encode()) for name in names)
+
+
+def _are_numbers(*numbers: Any) -> bool:
+    return all(type(number) is int and number >= 0 for number in numbers)
 
 
 def _of_sender(entry: bytes) -> Spoke | None:

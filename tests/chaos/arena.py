@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.chaos.faults import Fault
-from tests.lab.machine import DEB, Machine, end
+from tests.lab.machine import DEB, TOP, Machine, end
 
 # Seconds between counts: short ones, so that something is under way at most instants.
 APPS: Mapping[str, float] = {
@@ -30,6 +30,34 @@ _INJECTOR = "/usr/local/lib/chaos"
 _MEMORY = Path("/sys/fs/cgroup/memory")
 _DISK_SIZE = "24M"
 _CLOCK_UNITS = ("systemd-journald", "receiver", "sender@", "sender-failover@")
+KEPT = "--file=/var/lib/chaos/kept/*.journal"
+"""journalctl's option for all that the journal has ever had, see erasure.py."""
+_WITNESSES = (
+    *("_SYSTEMD_UNIT=receiver.service", "+"),
+    *("_PID=1", "_TRANSPORT=journal", "+"),
+    "_TRANSPORT=driver",
+)
+# Nothing is vacuumed but by a fault. The observer is not told of the faults' own flood.
+_JOURNALD = """[Journal]
+SystemMaxFiles=5000
+SystemMaxUse=32G
+SystemKeepFree=1M
+ForwardToSyslog=yes
+MaxLevelSyslog=info
+"""
+# From before the first line until after the last one of a boot.
+_OBSERVER = f"""[Unit]
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target receiver.service
+[Service]
+Type=exec
+ExecStartPre=-/bin/sh -c 'echo 10000 > /proc/sys/net/unix/max_dgram_qlen'
+ExecStart=/usr/bin/python3 {_INJECTOR}/observer.py /var/lib/chaos/observed
+Restart=always
+[Install]
+WantedBy=sysinit.target
+"""
 FIELDS = (
     "_SYSTEMD_UNIT _TRANSPORT PRIORITY MESSAGE _BOOT_ID _PID UNIT MESSAGE_ID INVOCATION_ID"
 ).split()
@@ -62,13 +90,15 @@ class Arena:
         self._held.close()
 
     def inject(
-        self, faults: Sequence[Fault], save: float = 0.0
+        self, faults: Sequence[Fault], save: float = 0.0, copy: bool = False
     ) -> Generator[dict[str, Any], None, None]:
         """Runs the injector; yields its reports. Closing the iterator kills it.
 
-        `save`: after how many seconds the journal is kept for lose_journal(), if at all.
+        `save`: after how many seconds the journal is kept for lose_journal(), if at all. `copy`:
+        whether the state is copied first, for faults that put it back.
         """
-        plan = {"apps": self.apps, "faults": [asdict(fault) for fault in faults], "save": save}
+        plan: dict[str, Any] = {"apps": self.apps, "save": save, "copy": copy}
+        plan["faults"] = [asdict(fault) for fault in faults]
         # Without the capability, nothing here can set the clock, which is the host's too.
         command = ["setpriv", "--bounding-set", "-sys_time", "env", f"PYTHONPATH={_INJECTOR}"]
         command += ["python3", "-um", "chaos.injector"]
@@ -109,16 +139,29 @@ class Arena:
         journal = self.machine.disk / "var/log/journal"
         shutil.rmtree(journal)
         saved.rename(journal)
+        outlasted = self._chaos("outlasted").read_text(encoding="ascii").split()
+        for path in self._chaos("kept").iterdir():
+            if path.name not in outlasted:
+                path.unlink()
         return True
 
     def journal(self) -> list[dict[str, Any]]:
-        """The whole journal in the order of time, which the wall clock has no part in.
+        """All that the journal has ever had of the units and of journald, vacuumed or not, but for
+        what a loss of power took; in the order of time, which the wall clock has no part in.
 
         All boots of the machine see the host's monotonic clock.
         """
         self.machine.run("journalctl --sync", check=False)
-        entries = self.machine.journal(fields=FIELDS)
+        self.machine.run(f"PYTHONPATH={_INJECTOR} python3 -m chaos.erasure")
+        entries = self.machine.journal(KEPT, *_WITNESSES, fields=FIELDS)
         return sorted(entries, key=lambda entry: int(entry["__MONOTONIC_TIMESTAMP"]))
+
+    def observed(self) -> str:
+        """The log of the observer outside the journal."""
+        return self._chaos("observed").read_text(encoding="utf-8", errors="replace")
+
+    def _chaos(self, name: str) -> Path:
+        return self.machine.disk / "var/lib/chaos" / name
 
     def _binds(self) -> list[str]:
         binds = []
@@ -154,8 +197,12 @@ class Arena:
     def _furnish(self) -> None:
         machine = self.machine
         machine.install_deb(DEB)
-        for name in ("__init__.py", "actions.py", "injector.py"):
+        for name in ("__init__.py", "actions.py", "erasure.py", "injector.py"):
             machine.put(_HERE / name, f"{_INJECTOR}/chaos/{name}")
+        for name in ("flood.py", "observer.py"):
+            machine.put(TOP / "tests/lab" / name, f"{_INJECTOR}/{name}")
+        machine.write("/etc/systemd/journald.conf.d/chaos.conf", _JOURNALD)
+        machine.write("/etc/systemd/system/observer.service", _OBSERVER)
         for app, interval in self.apps.items():
             machine.write(f"/etc/sendrecv/{app}.env", f"SENDRECV_INTERVAL={interval}\n")
         machine.run("mkdir -p /var/lib/chaos && head -c 8 /dev/zero > /var/lib/chaos/clock")
@@ -165,7 +212,7 @@ class Arena:
         for unit in _CLOCK_UNITS:
             machine.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", preload)
         units = " ".join(f"sender@{app}" for app in self.apps)
-        machine.run(f"systemctl daemon-reload && systemctl -q enable {units}")
+        machine.run(f"systemctl daemon-reload && systemctl -q enable observer {units}")
 
 
 def clock_library(directory: Path) -> Path:

@@ -1,4 +1,6 @@
-"""Carries out a schedule batch by batch, and judges each by the journal alone."""
+"""Carries out a schedule batch by batch, and judges each: by all that the journal has ever had, and
+by an observer outside the journal.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.arena import APPS, Arena
-from tests.chaos.faults import Fault, schedule
+from tests.chaos.arena import APPS, KEPT, Arena
+from tests.chaos.faults import VACUUMS, Fault, schedule
+from tests.chaos.memory import Memory
 from tests.chaos.pressure import OVERLOADED, Pressure
 from tests.chaos.silence import Silence, Strike, Worst, silences, worst_by_kind
-from tests.judges import checker
+from tests.judges import checker, outside
 from tests.lab.nspawn import NspawnError
 
 BATCH = 60
 RECOVERY_LIMIT = 5.0
 """Seconds after the last fault in which an App must count again, unless the host is overloaded: on
 an idle machine of today. `make test` asks for less, since it has to pass on any."""
+
+
+UNSEEN_LIMIT = 0.05
+"""Share of the counts that the observer may miss."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,21 @@ class Options:
     keep: Path
     batch: int = BATCH
     recovery: float = RECOVERY_LIMIT
+
+
+@dataclass
+class Seen:
+    """What the two witnesses have seen. unproven: what may have been violations, had journald not
+    been down. told: counts of which a receiver said that it cannot tell. unknowable: violations
+    where faults had taken each trace of what was violated, see memory.py. observed: lines that the
+    observer outside the journal saw; unseen: counts in the journal that it did not see.
+    """
+
+    unproven: int = 0
+    told: int = 0
+    unknowable: list[str] = field(default_factory=list)
+    observed: int = 0
+    unseen: int = 0
 
 
 @dataclass
@@ -50,7 +72,7 @@ class Result:
     runs: int = 0
     seconds: float = 0.0
     violations: dict[str, int] = field(default_factory=dict)
-    unproven: int = 0
+    seen: Seen = field(default_factory=Seen)
     proof: str = ""
     pressure: float = 0.0
     overloaded: list[str] = field(default_factory=list)
@@ -80,24 +102,24 @@ class Campaign:
             for number, batch in enumerate(
                 schedule(options.seed, options.faults, [*APPS], options.batch)
             ):
-                self._inject(arena, batch)
+                self._inject(arena, batch, copy=number % 2 == 0)
                 self._judge(arena)
                 print(f"batch {number}: {self._progress()}", flush=True)
                 if self._result.problems:
                     break
             self._prove(arena)
-            if self._result.problems:
+            if self._result.problems or self._result.seen.unknowable:
                 self._keep(arena)
         self._result.seconds = time.monotonic() - begin
         self._result.pressure = self._pressure.share(begin, time.monotonic())
         return self._result
 
-    def _inject(self, arena: Arena, batch: Sequence[Fault]) -> None:
+    def _inject(self, arena: Arena, batch: Sequence[Fault], copy: bool) -> None:
         by_number = {fault.number: fault for fault in batch}
         last = batch[-1]
         save = max(0.1, last.at - 1 - 15 * last.chance) if last.kind == "journal-lost" else 0.0
         power: float | None = None
-        with closing(arena.inject(batch, save)) as reports:
+        with closing(arena.inject(batch, save, copy)) as reports:
             for report in reports:
                 if "power" in report:
                     power = report["at"]
@@ -164,26 +186,47 @@ class Campaign:
 
     def _judge(self, arena: Arena) -> None:
         self._entries = arena.journal()
-        verdict = checker.check(self._entries)
+        self._log = arena.observed()
+        vacuums = [(s.begin, s.end) for s in self._strikes if s.kind in VACUUMS]
+        verdict = checker.check(self._entries, taken=vacuums)
         result = self._result
+        faults = self._faults(verdict)
         result.counts = sum(map(len, verdict.lines.values()))
         result.runs = sum(map(len, verdict.runs.values()))
-        faults = verdict.faults
         result.violations = {
             str(kind): sum(fault.kind is kind for fault in faults) for kind in checker.Kind
         }
-        result.unproven = len(verdict.unproven)
+        result.seen.unproven = len(verdict.unproven)
         result.triggers = {}
         for strike in self._strikes:
             result.triggers[strike.trigger] = result.triggers.get(strike.trigger, 0) + 1
         some = list(silences(verdict.lines, self._strikes))
         result.worst = worst_by_kind(some, self._strikes)
-        result.problems += [f"{fault.kind}: {fault.app}: {fault.text}" for fault in faults]
+        result.problems += [_told(fault) for fault in faults]
         result.problems += [f"no line of {app}" for app in APPS if not verdict.lines.get(app)]
+        # It is away for a moment at each boot; else one of the two has gone blind.
+        if result.seen.unseen > result.counts * UNSEEN_LIMIT:
+            result.problems.append(f"the observer did not see {result.seen.unseen} of the counts")
         slow = [silence for silence in some if silence.recovery > self._options.recovery]
         hard = [s for s in slow if self._pressure.share(s.begin, s.end) > OVERLOADED]
         result.overloaded = [_describe(silence) for silence in hard]
         result.problems += [f"too long: {_describe(s)}" for s in slow if s not in hard]
+
+    def _faults(self, verdict: checker.Verdict) -> list[checker.Fault]:
+        """By both witnesses, but for what nobody could know."""
+        observed = outside.read(self._log)
+        cuts = [s.begin for s in self._strikes if s.kind in {"power-cut", "journal-lost"}]
+        faults = [*verdict.faults, *outside.judge(observed, verdict, cuts)]
+        memory = Memory(self._strikes, verdict.lines)
+        known = [f for f in faults if not memory.could_not_know(f, verdict.sessions)]
+        result = self._result
+        result.seen.unknowable = [_told(fault) for fault in faults if fault not in known]
+        result.seen.observed = sum(map(len, observed.lines.values()))
+        result.seen.unseen = outside.unseen(observed, verdict)
+        ranges = {(app, one) for app, some in observed.told.items() for one in some}
+        ranges |= {(app, one) for app, some in verdict.told.items() for one in some}
+        result.seen.told = sum(last - first + 1 for _, (first, last) in ranges)
+        return known
 
     def _prove(self, arena: Arena) -> None:
         """What the package's own proof says of the same journal: it must not contradict."""
@@ -195,10 +238,12 @@ class Campaign:
             result.problems.append(f"the proof says {result.proof}:\n{done.stdout}")
 
     def _progress(self) -> str:
-        result = self._result
+        result, seen = self._result, self._result.seen
         recovery = max((worst.recovery for worst in result.worst.values()), default=0)
         return (
             f"{result.injected} faults, {result.counts} counts, {result.runs} runs, "
+            f"{seen.observed} lines observed, {seen.unseen} counts not, "
+            f"{seen.told} said to be unproven, {len(seen.unknowable)} unknowable, "
             f"{sum(result.violations.values())} violations, worst recovery {recovery:.2f} s, "
             f"{len(result.overloaded)} too slow on an overloaded host, CPU pressure "
             f"{self._pressure.share(time.monotonic() - 30, time.monotonic()):.0%}"
@@ -209,16 +254,22 @@ class Campaign:
         keep = self._options.keep
         keep.mkdir(parents=True, exist_ok=True)
         stem = f"{self._options.suite}-{self._options.seed}"
-        command = "journalctl -o export | gzip > /var/lib/chaos/export.gz"
+        command = f"journalctl '{KEPT}' -o export | gzip > /var/lib/chaos/export.gz"
         export = arena.machine.run(command, check=False)
         if not export.returncode:
             arena.machine.get("/var/lib/chaos/export.gz", keep / f"{stem}.journal.export.gz")
         with gzip.open(keep / f"{stem}.journal.json.gz", "wt", encoding="utf-8") as file:
             for entry in self._entries:
                 file.write(f"{json.dumps(entry)}\n")
+        with gzip.open(keep / f"{stem}.observed.gz", "wt", encoding="utf-8") as file:
+            file.write(self._log)
         strikes = [asdict(strike) for strike in self._strikes]
         (keep / f"{stem}.faults.json").write_text(json.dumps(strikes), encoding="utf-8")
         (keep / f"{stem}.problems").write_text("\n".join(self._result.problems), encoding="utf-8")
+
+
+def _told(fault: checker.Fault) -> str:
+    return f"{fault.kind}: {fault.app}: {fault.text}"
 
 
 def _look(arena: Arena) -> str:

@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from .actions import ACTIONS, LEDGER, STATE, Fault
+from .erasure import ERASURES, ROTATION, copy_state, journal_files, keep, outlasted
 
 SAVED = Path("/var/lib/chaos/journal")
+OUTLASTED = Path("/var/lib/chaos/outlasted")  # what was kept of vacuumed files by then
 SYNCED = Path("/run/systemd/journal/synced")  # written by journald when all is on disk
 TRIGGER_WAIT = 1.5
 SETTLE = 60.0
@@ -128,7 +130,7 @@ class Injector:
         at = time.monotonic()
         error = ""
         try:
-            ACTIONS[fault["kind"]](fault)
+            (ACTIONS | ERASURES)[fault["kind"]](fault)
         except OSError as problem:
             error = str(problem)
         end = time.monotonic()
@@ -164,6 +166,8 @@ def main() -> None:
     """Read the plan, carry it out."""
     plan = json.loads(sys.stdin.readline())
     shutil.rmtree(SAVED, ignore_errors=True)
+    if plan.get("copy"):
+        copy_state()
     if save := plan.get("save"):  # for a power cut that takes the journal's end along
         threading.Thread(target=keep_journal, args=(save,), daemon=True).start()
     Injector(plan).run()
@@ -187,10 +191,25 @@ def keep_journal(wait: float) -> None:
     while True:
         if (now := synced()) != before:
             before = now
-            shutil.rmtree(SAVED, ignore_errors=True)
-            subprocess.run(["cp", "-a", "/var/log/journal", f"{SAVED}.new"], check=True)
-            os.rename(f"{SAVED}.new", SAVED)
+            with ROTATION:
+                keep()
+                copy_journal()
         time.sleep(0.01)
+
+
+def copy_journal() -> None:
+    """To SAVED. A journald that is killed renames its files, too: then once more."""
+    new = Path(f"{SAVED}.new")
+    complete = False
+    while not complete:
+        shutil.rmtree(new, ignore_errors=True)
+        files = set(journal_files())
+        command = ["cp", "-a", "/var/log/journal", str(new)]
+        done = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+        complete = not done.returncode and files == set(journal_files())
+    shutil.rmtree(SAVED, ignore_errors=True)
+    OUTLASTED.write_text("\n".join(outlasted()), encoding="ascii")
+    os.rename(new, SAVED)
 
 
 if __name__ == "__main__":

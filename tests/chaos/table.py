@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.chaos.campaign import Result
+from tests.chaos.campaign import Result, Seen
 from tests.chaos.faults import BY_NAME
 from tests.chaos.silence import NOTHING, SEVERAL, Worst
 
@@ -46,9 +46,14 @@ def _summary(results: Sequence[Result]) -> str:
             f"{sum(r.runs for r in results)} runs in {minutes:.0f} minutes, "
             f"CPU pressure {min(pressures):.0%} to {max(pressures):.0%}.",
             f"{', '.join(f'{kind}: {count}' for kind, count in violations.items())}; "
-            f"unproven: {sum(r.unproven for r in results)}, "
+            f"unproven: {sum(r.seen.unproven for r in results)}, "
             f"slower than 5 s on an overloaded host: {slow}; "
             f"sendrecv proof: {', '.join(sorted({r.proof for r in results}))}.",
+            f"Outside the journal {sum(r.seen.observed for r in results)} lines were observed, "
+            f"{sum(r.seen.unseen for r in results)} counts were not; "
+            f"counts of which a receiver could not tell: {sum(r.seen.told for r in results)}; "
+            "violations where nothing was left that could know: "
+            f"{sum(len(r.seen.unknowable) for r in results)}.",
             "",
         ]
     )
@@ -89,7 +94,8 @@ def read(files: Iterable[str]) -> list[Result]:
     for name in files:
         values = json.loads(Path(name).read_text(encoding="utf-8"))
         worst = {kind: Worst(**one) for kind, one in values.pop("worst").items()}
-        results.append(Result(**values, worst=worst))
+        seen = Seen(**values.pop("seen"))
+        results.append(Result(**values, worst=worst, seen=seen))
     return results
 
 

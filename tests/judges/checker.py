@@ -12,7 +12,8 @@ goes by fields that only journald sets (their names begin with "_"): nobody can 
 While journald is down, PID 1 does not log to it. Where it was restarted between the start of a run
 without an end and the next start, nothing is known of that end: this is unproven, and no fault. Nor
 is a gap between two lines between which journald was killed: what it had read and not written is
-lost.
+lost. Nor are counts that the receiver names in a line "unproven {...}", nor what a vacuum may have
+taken whose time is told.
 
     journalctl -o json | python3 -m tests.judges.checker
 """
@@ -22,7 +23,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -107,7 +108,9 @@ class Doubt:
 class Fault:
     """One violation, shown by an entry of the time `at`.
 
-    doubt: set if it is one only because an entry is missing.
+    doubt: set if it is one only because an entry is missing. counts: the first and the last one
+    that it is about, if it is about counts. since: the time of the entry that it contradicts, or of
+    the last one before what is missing.
     """
 
     kind: Kind
@@ -115,6 +118,8 @@ class Fault:
     text: str
     at: float
     doubt: Doubt | None = None
+    counts: tuple[int, int] = (0, -1)
+    since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,13 +135,18 @@ class Silence:
 class Verdict:
     """What the journal shows. The Apps of `lines` are appIDs, those of `runs` instances.
 
-    unproven: as faults, what may have been one, had journald not been down.
+    unproven: as faults, what may have been one, had journald not been down. sessions: in order.
+    told: of each App, the counts that a receiver could not tell of, as first and last ones.
+    killed: when journald was started after it had been killed.
     """
 
     lines: Mapping[str, tuple[Line, ...]]
     runs: Mapping[str, tuple[Run, ...]]
     faults: tuple[Fault, ...]
     unproven: tuple[Fault, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    told: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    killed: tuple[float, ...] = ()
 
     def of(self, kind: Kind) -> tuple[Fault, ...]:
         """The faults of one kind."""
@@ -158,27 +168,40 @@ class Verdict:
         return f"{len(self.lines)} Apps, {lines} lines, {runs} runs; {kinds}{unproven}{first}"
 
 
-def check(entries: Iterable[Entry], *, first: int | None = 0) -> Verdict:
+def check(
+    entries: Iterable[Entry], *, first: int | None = 0, taken: Iterable[tuple[float, float]] = ()
+) -> Verdict:
     """Judges the entries, given in the journal's order.
 
-    `first`: what each App's counts begin with, None if they may begin with any. Without a single
+    `first`: what each App's counts begin with, None if they may begin with any. `taken`: times, in
+    seconds of one clock of all boots, of which a vacuum may have taken entries. Without a single
     line or run this finds no fault: whoever asks must also look whether there was anything to see.
     """
-    seen = _Seen()
+    seen = _Seen(taken)
     for entry in entries:
         seen.take(entry)
     found = [fault for app in seen.lines for fault in _judge_counts(app, seen.lines[app], first)]
     found += [fault for app in seen.runs for fault in _judge_runs(app, seen.runs[app])]
     found += _judge_sessions(seen.sessions, seen.known)
-    unproven = [fault for fault in found if seen.journal_was_down(fault)]
+    unproven = [fault for fault in found if seen.journal_was_down(fault) or seen.is_told(fault)]
     faults = [fault for fault in found if fault not in unproven]
-    return Verdict(_frozen(seen.lines), _frozen(seen.runs), tuple(faults), tuple(unproven))
+    return Verdict(
+        _frozen(seen.lines),
+        _frozen(seen.runs),
+        tuple(faults),
+        tuple(unproven),
+        tuple(seen.sessions),
+        _frozen(seen.told),
+        seen.killed,
+    )
 
 
 class _Seen:
     """What the entries say, sorted by what it is about."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Iterable[tuple[float, float]]) -> None:
+        self._taken = list(taken)
+        self.told: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.lines: dict[str, list[Line]] = defaultdict(list)
         self.runs: dict[str, list[Run]] = defaultdict(list)
         self.sessions: list[Session] = []
@@ -193,6 +216,8 @@ class _Seen:
             self.lines[line.app].append(line)
         elif session := _session(entry):
             self.sessions.append(session)
+        elif said := _remark(entry, "unproven "):
+            self.told[said["appID"]].append((said["first"], said["last"]))
         elif entry.get("_PID") == "1" and _SENDER.fullmatch(str(entry.get("UNIT", ""))):
             self.known.add(str(entry.get("INVOCATION_ID", "")))
             if event := _sender_event(entry):
@@ -214,11 +239,31 @@ class _Seen:
         doubt = fault.doubt
         if doubt is None:
             return False
+        if any(doubt.since < end and begin <= doubt.until for begin, end in self._taken):
+            return True
         times = self._journal_killed if doubt.line else self._journal_started
         settles = 0.0 if doubt.line else _SETTLES
         return any(
             boot == doubt.boot and doubt.since - settles < at <= doubt.until for boot, at in times
         )
+
+    def is_told(self, fault: Fault) -> bool:
+        """Whether each count that it misses is one that a receiver could not tell of."""
+        first, last = fault.counts
+        return fault.kind is Kind.GAP and are_told(self.told.get(fault.app, ()), first, last)
+
+    @property
+    def killed(self) -> tuple[float, ...]:
+        """See Verdict."""
+        return tuple(at for _, at in self._journal_killed)
+
+
+def are_told(told: Iterable[tuple[int, int]], first: int, last: int) -> bool:
+    """Whether each of the counts `first` to `last` is in one of those ranges."""
+    for begin, end in sorted(told):
+        if begin <= first <= end:
+            first = end + 1
+    return first > last
 
 
 def _frozen(lists: Mapping[str, list[Value]]) -> Mapping[str, tuple[Value, ...]]:
@@ -236,14 +281,20 @@ def _payload(entry: Entry) -> Line | None:
     return Line(app, node, int(count), *_when(entry))
 
 
-def _session(entry: Entry) -> Session | None:
+def _remark(entry: Entry, kind: str) -> Mapping[str, Any]:
+    """What the receiver says that is no payload, if it is of that kind."""
     trusted = (entry.get("_SYSTEMD_UNIT"), entry.get("_TRANSPORT"), entry.get("PRIORITY"))
     message = entry.get("MESSAGE")
     if trusted != ("receiver.service", "stdout", "5") or not isinstance(message, str):
+        return {}
+    said = json.loads(message.removeprefix(kind)) if message.startswith(f"{kind}{{") else {}
+    return dict(said)
+
+
+def _session(entry: Entry) -> Session | None:
+    said = _remark(entry, "session ")
+    if not said:
         return None
-    if not message.startswith("session {"):
-        return None
-    said = json.loads(message.removeprefix("session "))
     return Session(said["appID"], said["epoch"], said["run"], *_when(entry))
 
 
@@ -285,12 +336,18 @@ def _judge_counts(app: str, lines: Iterable[Line], first: int | None) -> Iterato
         text = f"count {line.count} of {line.node} at {line.at:.3f}"
         if before := printed.get(line.count):
             kind = Kind.DUPLICATE if before.node == line.node else Kind.CONFLICT
-            yield Fault(kind, app, f"{text}, after {before.node} at {before.at:.3f}", line.at)
+            text += f", after {before.node} at {before.at:.3f}"
+            yield Fault(kind, app, text, line.at, None, (line.count, line.count), before.at)
         elif highest is not None and line.count <= highest:
-            yield Fault(Kind.DISORDER, app, f"{text}, after {highest}", line.at)
+            since = min((b.at for b in printed.values() if b.count > line.count), default=0.0)
+            text += f", after {highest}"
+            yield Fault(Kind.DISORDER, app, text, line.at, None, (line.count, line.count), since)
         elif highest is not None and line.count > highest + 1:
-            doubt = Doubt(line.boot, last.at if last else 0.0, line.at, line=True)
-            yield Fault(Kind.GAP, app, f"{text}, {highest + 1} expected", line.at, doubt)
+            since = last.at if last else 0.0
+            doubt = Doubt(line.boot, since, line.at, line=True)
+            missing = (highest + 1, line.count - 1)
+            text += f", {highest + 1} expected"
+            yield Fault(Kind.GAP, app, text, line.at, doubt, missing, since)
         printed.setdefault(line.count, line)
         last = line
         highest = line.count if highest is None else max(highest, line.count)
@@ -319,7 +376,8 @@ def _judge_sessions(sessions: Iterable[Session], known: Container[str]) -> Itera
             yield Fault(Kind.UNKNOWN, app, f"{text}, which is no run of a unit", session.at, doubt)
         last = before.get(app, session)
         if session.epoch < last.epoch or (session.epoch == last.epoch and session.run != last.run):
-            yield Fault(Kind.EPOCH, app, f"{text}, after epoch {last.epoch}", session.at)
+            text += f", after epoch {last.epoch}"
+            yield Fault(Kind.EPOCH, app, text, session.at, since=last.at)
         before[app] = session
 
 

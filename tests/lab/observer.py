@@ -1,6 +1,7 @@
 """Runs in a machine: logs each line that journald forwards to syslog (ForwardToSyslog=yes).
 
-It sees what the journal no longer has, or never had.
+It sees what the journal no longer has, or never had. Each line begins with the time: seconds of the
+monotonic clock.
 
     python3 observer.py FILE
 """
@@ -8,6 +9,7 @@ It sees what the journal no longer has, or never had.
 import os
 import socket
 import sys
+import time
 
 PATH = "/run/systemd/journal/syslog"
 
@@ -21,7 +23,8 @@ def main() -> None:
     server.bind(PATH)
     with open(sys.argv[1], "ab", buffering=0) as log:
         while True:
-            log.write(server.recv(1 << 16).rstrip(b"\n") + b"\n")
+            line = server.recv(1 << 16).rstrip(b"\n")
+            log.write(b"%.6f %s\n" % (time.monotonic(), line))
 
 
 if __name__ == "__main__":

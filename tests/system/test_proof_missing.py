@@ -65,6 +65,54 @@ def test_a_rotated_journal(app: App) -> None:
     assert "are not in this journal" in machine.run("sendrecv proof", check=False).stdout
 
 
+MARK = "/run/sendrecv-receiver/mark"
+JOURNALD = "/etc/systemd/journald.conf.d/test.conf"
+
+
+def _last_count(machine: Machine) -> int:
+    """The receiver's own word, for where the journal has none."""
+    query = "sqlite3 /var/lib/sendrecv-receiver/ledger.db 'SELECT max(last) FROM app'"
+    said = machine.run(f"runuser -u sendrecv-receiver -- {query}", check=False).stdout.strip()
+    return int(said) if said else -1
+
+
+def _assert_in_doubt(app: App, first: int, last: int) -> None:
+    """Those counts, with the receiver's line, and nothing is said to be violated."""
+    machine = app.machine
+    show = "journalctl --sync; journalctl -q -o cat -u receiver | grep ^unproven"
+    line = machine.run(show).stdout
+    assert f'"first": {first}, "last": {last}}}' in line
+    found = unproven(proof(machine))
+    assert found["no count missing"] == "INCONCLUSIVE" and "VIOLATED" not in found.values()
+    text = f"counts {first} to {last} are not in the journal: the receiver could not tell"
+    assert text in machine.run("sendrecv proof", check=False).stdout
+
+
+def test_lines_that_were_not_stored_and_a_receiver_that_cannot_tell(machine: Machine) -> None:
+    machine.write(JOURNALD, "[Journal]\nStorage=none\n")
+    machine.run("systemctl restart systemd-journald")
+    app = App(machine, "x")
+    app.systemctl("start", app.main)
+    machine.wait_until(lambda: _last_count(machine) >= 5, "5 counts")
+    app.stop()
+    last = _last_count(machine)
+    machine.run(f"rm {JOURNALD} {MARK}; systemctl restart systemd-journald receiver")
+    app.start()
+    _assert_in_doubt(app, 0, last)
+    app.count(5)
+    _assert_in_doubt(app, 0, last)
+
+
+def test_a_vacuumed_journal_and_a_receiver_that_cannot_tell(app: App) -> None:
+    machine = app.machine
+    app.stop()
+    last = _last_count(machine)
+    machine.run(f"journalctl --rotate --vacuum-size=1; rm {MARK}; systemctl restart receiver")
+    _assert_in_doubt(app, 0, last)
+    app.start()
+    _assert_in_doubt(app, 0, last)
+
+
 def test_a_journal_that_this_user_cannot_read(app: App) -> None:
     verdict = proof(app.machine, as_user="nobody")
     assert verdict["verdict"] == "INCONCLUSIVE"

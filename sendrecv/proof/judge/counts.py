@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import Claimed, Counted
-from sendrecv.proof.judge.findings import IN_ORDER, NO_GAP, ONCE, Book, Finding
+from sendrecv.proof.evidence import Claimed, Counted, Unproven
+from sendrecv.proof.judge.findings import IN_ORDER, NO_GAP, ONCE, Book, Exhibit, Finding
 from sendrecv.proof.judge.owners import Owners, Session, exhibit
 from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.judge.timeline import Timeline
@@ -25,6 +26,15 @@ class Hole:
     finding: Finding
 
 
+@dataclass(slots=True)
+class Doubted:
+    """Counts of which the receiver cannot tell whether they were printed."""
+
+    first: int
+    last: int
+    said: Unproven
+
+
 class Tally:
     """Fed with the receiver's lines of one App, in their order."""
 
@@ -39,6 +49,7 @@ class Tally:
         self._highest: Counted | None = None
         self.spans = Spans(dots) if dots else None
         self._holes: list[Hole] = []
+        self._doubted: list[Doubted] = []
         self._timeline = timeline
         self._recent: deque[Counted] = deque(maxlen=REMEMBERED)
         self._losses = 0  # how many losses of the timeline were known at the last count
@@ -46,21 +57,33 @@ class Tally:
     @property
     def from_the_start(self) -> bool:
         """Whether the journal begins with the App's first count."""
-        return self.owners.fresh or (self.first is not None and self.first.number == 0)
+        if self.first is None:
+            return self.owners.fresh
+        # A receiver without a ledger admits a run with "no count yet", whatever was counted before.
+        return self.first.number == 0
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""
         self.owners.claim(said)
+
+    def unproven(self, said: Unproven) -> None:
+        """The receiver cannot tell whether it printed these counts. The journal may have them."""
+        for first, last, doubted in self._split(said.first, said.last):
+            if doubted is None:
+                self._doubted.append(Doubted(first, last, said))
 
     def count(self, said: Counted) -> None:
         """The receiver printed a count."""
         session = self.owners.session_of(said, self._losses)
         if self.last is None:
             self.first = said
+            self._doubt_below(said)
         elif said.number != self.highest + 1:
             self._out_of_line(said)
         if said.number > self.highest:
             self.highest, self._highest = said.number, said
+            if self._doubted:
+                self._doubted = [one for one in self._doubted if one.last > said.number]
         self.last = session.last = said
         session.first = session.first or said
         session.counts += 1
@@ -72,6 +95,9 @@ class Tally:
 
     def end(self) -> None:
         """Nothing more will come."""
+        for first, last, doubted in self._split(self.highest + 1, self._most_doubted):
+            if doubted:
+                self._not_here(first, last, doubted)
         for hole in self._holes:
             self.book.of[NO_GAP].add(hole.finding)
         self.owners.end(from_the_start=self.from_the_start)
@@ -88,17 +114,51 @@ class Tally:
             self._twice(said)
 
     def _gap(self, said: Counted) -> None:
-        first, last = self.highest + 1, said.number - 1
+        for first, last, doubted in self._split(self.highest + 1, said.number - 1):
+            self._not_here(first, last, doubted, said)
+
+    def _doubt_below(self, said: Counted) -> None:
+        """Of what is below the first count, only what the receiver doubts is known to be missing
+        here: the rest may be older than the journal.
+        """
+        for first, last, doubted in self._split(0, said.number - 1):
+            if doubted:
+                self._not_here(first, last, doubted, said)
+
+    def _not_here(
+        self, first: int, last: int, doubted: Doubted | None, said: Counted | None = None
+    ) -> None:
+        """These counts were jumped over, by `said` if it is given: one that came later."""
         text = f"count {first} is" if first == last else f"counts {first} to {last} are"
         text += " not in the journal"
-        exhibits = [exhibit(self.last)] if self.last else []
-        exhibits.append(exhibit(said))
+        exhibits = [exhibit(one) for one in (self.last, said) if one]
         excuse = self._timeline.excuse(self._losses)
-        if excuse:
+        if doubted:
+            text += ": the receiver could not tell whether it had printed them"
+            exhibits.append(Exhibit("the receiver says so", doubted.said.at, doubted.said.ref))
+        elif excuse:
             text += f": {excuse.text}"
             exhibits += excuse.exhibits
+        is_violation = not (doubted or excuse)
         if len(self._holes) < MOST_HOLES:
-            self._holes.append(Hole(first, last, Finding(not excuse, text, tuple(exhibits))))
+            self._holes.append(Hole(first, last, Finding(is_violation, text, tuple(exhibits))))
+
+    @property
+    def _most_doubted(self) -> int:
+        return max((one.last for one in self._doubted), default=-1)
+
+    def _split(self, first: int, last: int) -> Iterator[tuple[int, int, Doubted | None]]:
+        """These counts in parts: what the receiver doubts, and what it does not."""
+        for one in sorted(self._doubted, key=lambda one: one.first):
+            if one.last < first or one.first > last:
+                continue
+            if one.first > first:
+                yield first, one.first - 1, None
+            first = max(one.first, first)
+            yield first, min(one.last, last), one
+            first = one.last + 1
+        if first <= last:
+            yield first, last, None
 
     def _fill(self, hole: Hole, count: int) -> None:
         self._holes.remove(hole)

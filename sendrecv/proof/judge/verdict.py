@@ -26,6 +26,7 @@ from sendrecv.proof.evidence import (
     Statement,
     Stray,
     UnitSaid,
+    Unproven,
 )
 from sendrecv.proof.judge.basis import NO_COUNT, Basis, counted
 from sendrecv.proof.judge.claims import Claims, Runs, claims_of, judge_claims, runs_by_app
@@ -166,6 +167,8 @@ class Judge:
                 timeline.unit_said(said)
             case Claimed():
                 self._tally(said.app).claim(said)
+            case Unproven():
+                self._tally(said.app).unproven(said)
             case Spoke():
                 timeline.spoke(said)
             case Lost():

@@ -60,6 +60,16 @@ CASES: dict[str, tuple[list[Span], Reading, Finding]] = {
         unproven((1, 3)),
     ),
     "vacuumed": ([span(1, 3)], read((BEFORE, "b", 7), bounds=(101.0, 500.0)), unproven((1, 3))),
+    "vacuumed, and another span after it": (
+        [span(1, 3), span(4, 6, opened=101)],
+        read((BEFORE, "b", 7), bounds=(102.0, 500.0)),
+        unproven((1, 3), (4, 6)),
+    ),
+    "vacuumed between two spans": (
+        [span(1, 3), span(4, 6, opened=103)],
+        read((BEFORE, "b", 7), bounds=(102.0, 500.0)),
+        Finding([Print("a", "main", 4, 6)], [Print("a", "main", 1, 3)]),
+    ),
     "not read so far back": (
         [span(1, 3)],
         read((BEFORE, "b", 7), since=101.0),

@@ -6,7 +6,8 @@ import pytest
 
 from tests.chaos.actions import ACTIONS
 from tests.chaos.campaign import Result
-from tests.chaos.faults import BY_NAME, KINDS, schedule
+from tests.chaos.erasure import ERASURES
+from tests.chaos.faults import BY_NAME, FORGETFUL, KINDS, VACUUMS, schedule
 from tests.chaos.silence import NOTHING, SEVERAL, Silence, Strike, silences, worst_by_kind
 from tests.chaos.table import table
 from tests.judges.checker import Line
@@ -28,8 +29,19 @@ def test_every_fault_has_its_number_and_every_kind_its_turn() -> None:
         assert power == (batch[-1:] if number % 2 else [])
 
 
+def test_state_and_journal_do_not_forget_at_one_instant() -> None:
+    instants: dict[float, set[str]] = {}
+    for fault in (fault for batch in schedule(2, 9000, APPS, 60) for fault in batch):
+        instants.setdefault(fault.at, set()).add(fault.kind)
+    assert any(kinds & VACUUMS and len(kinds) > 1 for kinds in instants.values())
+    assert not any(kinds & VACUUMS and kinds & FORGETFUL for kinds in instants.values())
+
+
 def test_the_injector_can_do_all_but_cut_the_power() -> None:
-    assert ACTIONS.keys() == {kind.name for kind in KINDS if kind.scope != "power"}
+    assert not ACTIONS.keys() & ERASURES.keys()
+    assert ACTIONS.keys() | ERASURES.keys() == {
+        kind.name for kind in KINDS if kind.scope != "power"
+    }
 
 
 def lines(*times: float) -> dict[str, list[Line]]:

@@ -161,6 +161,34 @@ def test_only_a_journald_that_was_killed_loses_a_line_and_only_there() -> None:
     assert kinds([began, line(0, at=1), line(1, at=2), killed, line(1, at=3)]) == [Kind.DUPLICATE]
 
 
+def told(first: int, last: int) -> Entry:
+    """The receiver's word that it cannot tell of those counts."""
+    names = '"appID": "x", "nodeID": "main"'
+    text = f'unproven {{{names}, "first": {first}, "last": {last}}}'
+    return line(0, at=2.5, PRIORITY="5", MESSAGE=text)
+
+
+def test_counts_that_the_receiver_could_not_tell_of_are_unproven_and_no_others() -> None:
+    before, after = [line(0, at=1), line(1, at=2)], line(4, at=3)
+    verdict = check([*before, told(2, 3), after])
+    assert ([fault.kind for fault in verdict.unproven], verdict.faults) == ([Kind.GAP], ())
+    assert verdict.told == {"x": ((2, 3),)}
+    for other in (told(2, 2), told(3, 9)):
+        assert kinds([*before, other, after]) == [Kind.GAP]
+    assert not kinds([*before, told(2, 2), told(3, 3), after])
+    assert kinds([*before, told(1, 1), line(1, at=3)]) == [Kind.DUPLICATE]
+
+
+def test_what_a_vacuum_may_have_taken_is_unproven_then_and_at_no_other_time() -> None:
+    lines = [line(0, at=1), line(1, at=2), line(3, at=3)]
+    for taken, unproven in (((2.4, 2.5), [Kind.GAP]), ((1.5, 1.9), []), ((3.5, 3.6), [])):
+        verdict = check(lines, taken=[taken])
+        assert [fault.kind for fault in verdict.unproven] == unproven
+        assert len(verdict.faults) == 1 - len(unproven)
+    twice = [line(0, at=1), line(0, at=2)]
+    assert [fault.kind for fault in check(twice, taken=[(1.4, 1.5)]).faults] == [Kind.DUPLICATE]
+
+
 @pytest.mark.parametrize(
     "look_alike",
     [

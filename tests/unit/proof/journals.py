@@ -159,6 +159,11 @@ class World:
         line = json.dumps({**session, "run": sender.run, "last": last})
         return self.receive(f"session {line}", 5)
 
+    def cannot_tell(self, app: str, node: str, first: int, last: int) -> Fields:
+        """The receiver's line about counts that it may have printed, and does not print again."""
+        said = {"appID": app, "nodeID": node, "first": first, "last": last}
+        return self.receive(f"unproven {json.dumps(said)}", 5)
+
     def print(self, app: str, node: str, count: int) -> Fields:
         payload = {"count": count, "appID": app, "nodeID": node}
         return self.receive(json.dumps(payload))

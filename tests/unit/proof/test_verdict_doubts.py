@@ -203,6 +203,116 @@ def test_a_count_that_a_shutdown_took_is_a_violation() -> None:
     assert outcome(judge(world)) == {f.NO_GAP: VIOLATED}
 
 
+def test_a_receiver_that_knows_no_count_does_not_show_that_there_was_none() -> None:
+    """Its ledger was lost, the journal vacuumed; the sender's record goes on."""
+    world = World()
+    world.start_receiver()
+    world.admit(world.start("x", "main"))
+    assert '"last": null' in world.entries[-1]["MESSAGE"]
+    world.counts["x"] = 742
+    world.count("x", times=3)
+    assert outcome(judge(world)) == {f.WHOLE: INCONCLUSIVE}
+    assert "its counts before 742 are not in this journal" in found(judge(world))
+
+
+def unproven_world(first: int, last: int) -> World:
+    """Counts 0 to 2 are printed; the next receiver cannot tell whether `first` to `last` were."""
+    world = World().up("x")
+    world.start_receiver()
+    world.cannot_tell("x", "main", first, last)
+    world.counts["x"] = last + 1
+    return world
+
+
+def test_counts_of_which_the_receiver_cannot_tell_are_a_doubt() -> None:
+    world = unproven_world(3, 5)
+    for _ in range(2):  # at the journal's end, and with a count after them
+        assert outcome(judge(world)) == {f.NO_GAP: INCONCLUSIVE}
+        assert "counts 3 to 5 are not in the journal: the receiver could not" in found(judge(world))
+        world.count("x")
+
+
+def test_counts_of_which_the_receiver_cannot_tell_and_the_journal_can_are_none() -> None:
+    world = unproven_world(1, 2)
+    world.count("x")
+    assert judge(world).status == PROVEN
+    world = unproven_world(2, 5)
+    world.count("x")
+    assert "counts 3 to 5 are" in found(judge(world))
+    world = unproven_world(3, 3)
+    world.counts["x"] = 3
+    world.count("x")
+    assert judge(world).status == PROVEN
+
+
+@pytest.mark.parametrize("more", [(2, 0), (0, 2)])
+def test_no_other_count_is_excused_by_what_the_receiver_cannot_tell(more: tuple[int, int]) -> None:
+    before, after = more
+    world = unproven_world(3 + before, 5)
+    world.counts["x"] += after
+    world.count("x")
+    assert outcome(judge(world)) == {f.NO_GAP: VIOLATED}
+    missing = "counts 3 to 4" if before else "counts 6 to 7"
+    assert f"{missing} are not in the journal;" in f"{found(judge(world))};"
+    world.print("x", "main", 4)
+    assert outcome(judge(world))[f.IN_ORDER] == VIOLATED
+
+
+def test_what_the_receiver_cannot_tell_is_said_once_and_only_of_its_app() -> None:
+    world = World().up("x", "y")
+    for _ in range(3):
+        world.start_receiver()
+        world.cannot_tell("x", "main", 3, 4)
+        world.cannot_tell("x", "failover", 5, 6)
+    verdict = judge(world)
+    assert [(app.app, app.status) for app in verdict.apps] == [("x", INCONCLUSIVE), ("y", PROVEN)]
+    assert found(verdict).count("could not tell") == 2
+
+
+def test_nothing_but_what_the_receiver_cannot_tell() -> None:
+    world = World()
+    world.start_receiver()
+    world.cannot_tell("x", "main", 0, 7)
+    verdict = judge(world)
+    assert verdict.status == INCONCLUSIVE
+    assert "counts 0 to 7 are not in the journal: the receiver could not" in found(verdict)
+    world.counts["x"] = 8
+    world.admit(world.start("x", "main"))
+    world.count("x")
+    assert outcome(judge(world, scoped=True)) == {f.NO_GAP: INCONCLUSIVE}
+    assert "counts 0 to 7 are not in the journal: the receiver could not" in found(judge(world))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"appID": "x", "nodeID": "main", "first": 5, "last": 4}',
+        '{"appID": "x", "nodeID": "main", "first": -1, "last": 4}',
+        '{"appID": "x", "nodeID": "main", "first": "3", "last": 4}',
+        '{"appID": "x", "nodeID": 7, "first": 3, "last": 4}',
+        '{"appID": "x", "nodeID": "main", "first": 3}',
+        "[3, 4]",
+        "{",
+        "",
+    ],
+)
+def test_what_is_no_such_line_excuses_nothing(said: str) -> None:
+    world = World().up("x")
+    world.receive(f"unproven {said}", 5)
+    world.counts["x"] += 1
+    world.count("x")
+    assert outcome(judge(world)) == {f.NO_GAP: VIOLATED}
+
+
+def test_nobody_but_the_receiver_can_say_that_it_cannot_tell() -> None:
+    world = World().up("x")
+    entry = world.cannot_tell("x", "main", 3, 3)
+    entry["_SYSTEMD_UNIT"] = "sender@x.service"
+    world.counts["x"] += 1
+    world.count("x")
+    assert outcome(judge(world)) == {f.NO_GAP: VIOLATED}
+
+
 def test_a_run_that_the_power_took_from_the_journal_is_missed() -> None:
     world = World().up("x")
     world.boot(clean=False)

@@ -1,0 +1,249 @@
+"""Faults that make the journal or the state forget, or leave no room; see injector.py.
+
+What a vacuum takes is kept here, by links to the journal's files: the verdict rests on all that the
+journal has ever had. The programs under test cannot see it.
+
+    python3 -m chaos.erasure             links the files that the journal has now
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .actions import LEDGER, STATE, Fault, processes, send, stop_processes, systemctl, take_space
+
+JOURNAL = Path("/var/log/journal")
+KEPT = Path("/var/lib/chaos/kept")
+COPY = Path("/var/lib/chaos/copy")
+MARK = Path("/run/sendrecv-receiver/mark")
+RUN = Path("/run")
+FLOOD = "/usr/local/lib/chaos/flood.py"
+DEBUG = "7"  # above what the observer is told, which could not keep up
+ROTATION = threading.Lock()
+"""Held while the journal's files are renamed by a fault here, and while they are copied."""
+
+RESIZED = threading.Lock()
+"""Held while /run is not of its own size."""
+
+
+def journal_files() -> Iterator[Path]:
+    """Those that the journal has now."""
+    yield from JOURNAL.glob("*/system*.journal*")
+
+
+def keep() -> None:
+    """Link the journal's files, so that they outlast a vacuum. The name is the inode."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for path in journal_files():
+        try:
+            os.link(path, KEPT / f"{path.stat().st_ino}.journal")
+        except FileExistsError:
+            pass  # it is linked already, and the link has what was added since
+        except FileNotFoundError:
+            keep()  # it was renamed just now, and has another name
+            return
+
+
+def outlasted() -> list[str]:
+    """The names of the kept files that the journal no longer has."""
+    there = {f"{path.stat().st_ino}.journal" for path in journal_files()}
+    return [path.name for path in KEPT.glob("*") if path.name not in there]
+
+
+def copy_state() -> None:
+    """What a later fault puts back: the state of receiver and senders, as it is now."""
+    script = 'rm -rf "$1"; mkdir -p "$1"; cp -a "$2" "$1/ledger"; cp -a "$3" "$1/state"'
+    command = ["sh", "-c", script, "sh", str(COPY), str(LEDGER), str(STATE)]
+    subprocess.run(command, stderr=subprocess.DEVNULL, check=False)  # files come and go meanwhile
+
+
+def put_back(name: str, directory: Path) -> None:
+    """That part of the copy, in place of what is there; half of it, if there is no room for more.
+
+    A cp that fails leaves root's files, which nobody but a person could make usable again.
+    """
+    script = 'rm -rf "$2"/*; cp -a "$1"/. "$2"/; failed=$?; chown -R --reference="$1" "$2"; '
+    script += "exit $failed"
+    command = ["sh", "-c", script, "sh", str(COPY / name), str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.strip())
+
+
+def kill_receiver() -> None:
+    send(processes("receiver.service"), signal.SIGKILL)
+
+
+def journald() -> list[int]:
+    pids = processes("systemd-journald.service", "system.slice")
+    if not pids:
+        raise OSError("journald does not run")
+    return pids
+
+
+def rotate(fault: Fault) -> None:
+    """Once, or several times."""
+    with ROTATION:
+        for _ in range(1 + int(10 * max(0.0, 2 * fault["chance"] - 1))):
+            send(journald(), signal.SIGUSR2)
+            time.sleep(0.03)
+
+
+def rotate_start(fault: Fault) -> None:
+    """While a receiver starts, which has to ask the journal, if its mark is gone."""
+    pids = journald()
+    with ROTATION:
+        if fault["chance"] < 0.6:
+            MARK.unlink(missing_ok=True)
+        kill_receiver()
+        time.sleep(0.2 * fault["chance"])
+        for _ in range(15):
+            send(pids, signal.SIGUSR2)
+            time.sleep(0.01 + 0.05 * fault["chance"])
+
+
+def vacuum(limit: str) -> Callable[[Fault], None]:
+    """What is archived, to that limit; half the time, the receiver is killed then."""
+
+    def action(fault: Fault) -> None:
+        with ROTATION:
+            keep()
+            command = ["journalctl", "--rotate", limit]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(done.stderr.strip())
+        if fault["chance"] < 0.5:
+            kill_receiver()
+
+    return action
+
+
+def stopped(*units: str) -> Callable[[list[str]], None]:
+    """Stops those units; what is returned starts others."""
+    subprocess.run(["systemctl", "stop", *units], stderr=subprocess.DEVNULL, check=False)
+
+    def start(wanted: list[str]) -> None:
+        until = time.monotonic() + 60  # PID 1 does not answer while it re-executes
+        while not systemctl("start", *wanted) and time.monotonic() < until:
+            time.sleep(0.05)
+
+    return start
+
+
+def restore(fault: Fault) -> None:
+    """The receiver's state, while it runs, or while it is stopped, with its mark or without."""
+    if not (COPY / "ledger").is_dir():
+        raise OSError("there is no copy")
+    if fault["chance"] < 0.4:
+        put_back("ledger", LEDGER)
+        return
+    start = stopped("receiver.socket", "receiver.service")
+    try:
+        if fault["chance"] > 0.8:
+            MARK.unlink(missing_ok=True)
+        put_back("ledger", LEDGER)
+    finally:
+        start(["receiver.socket"])
+
+
+def restore_all(fault: Fault) -> None:
+    """The same, with the senders' records."""
+    if not (COPY / "ledger").is_dir():
+        raise OSError("there is no copy")
+    apps = sorted(path.stem for path in Path("/etc/sendrecv").glob("*.env"))
+    targets = [f"sendrecv@{app}.target" for app in apps]
+    start = stopped(*targets, "receiver.socket", "receiver.service")
+    try:
+        if fault["chance"] > 0.7:
+            MARK.unlink(missing_ok=True)
+        put_back("ledger", LEDGER)
+        put_back("state", STATE)
+    finally:
+        start(["receiver.socket", *(f"sender@{app}.service" for app in apps)])
+
+
+def log_removed(fault: Fault) -> None:
+    """The database's write-ahead log, while the receiver runs, or between two of its starts."""
+    pids = processes("receiver.service")
+    between = fault["chance"] > 0.3
+    if between:
+        stop_processes(pids)
+    try:
+        (LEDGER / "ledger.db-wal").unlink()
+    finally:
+        if between:
+            send(pids, signal.SIGKILL)
+
+
+def flood(fault: Fault) -> None:
+    """Three processes of user nobody keep journald busy, and the receiver is killed meanwhile."""
+    units = [f"flood-{fault['number']}-{number}" for number in range(3)]
+    for unit in units:
+        command = ["systemd-run", "-q", "--collect", "--no-block", "--uid=nobody"]
+        command += [f"--unit={unit}", "python3", FLOOD, DEBUG]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(done.stderr.strip())
+    time.sleep(fault["hold"] / 2)
+    kill_receiver()
+    time.sleep(fault["hold"] / 2)
+    flooding = [pid for unit in units for pid in processes(f"{unit}.service", "system.slice")]
+    send(flooding, signal.SIGKILL)
+    systemctl("stop", *units)
+    if not flooding:
+        raise OSError("nothing flooded")
+
+
+def run_full(fault: Fault) -> None:
+    """A /run without a free block; half the time, the receiver is killed then."""
+    filler = RUN / "chaos-filler"
+    with RESIZED:
+        there = os.statvfs(RUN)
+        size = there.f_blocks * there.f_frsize
+        used = size - there.f_bfree * there.f_frsize
+        try:
+            resize(used + (256 << 10))
+            fill(filler, fault)
+        finally:
+            filler.unlink(missing_ok=True)
+            resize(size)
+
+
+def fill(filler: Path, fault: Fault) -> None:
+    with filler.open("ab") as file:
+        take_space(file.fileno())
+        if fault["chance"] < 0.5:
+            kill_receiver()
+        until = time.monotonic() + fault["hold"]
+        while time.monotonic() < until:
+            time.sleep(0.02)
+            take_space(file.fileno())
+
+
+def resize(size: int) -> None:
+    command = ["mount", "-o", f"remount,size={size}", str(RUN)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.strip())
+
+
+ERASURES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "rotate": rotate,
+    "rotate-start": rotate_start,
+    "vacuum": vacuum("--vacuum-size=1"),
+    "vacuum-files": vacuum("--vacuum-files=2"),
+    "restore": restore,
+    "restore-all": restore_all,
+    "log-removed": log_removed,
+    "flood": flood,
+    "run-full": run_full,
+}
+
+
+if __name__ == "__main__":
+    keep()
