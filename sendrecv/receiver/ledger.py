@@ -14,6 +14,7 @@ that. After a power cut, what of the spans is not in the journal is printed agai
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -295,6 +296,10 @@ class Ledger:
 
     def _open(self) -> sqlite3.Connection:
         # One thread at a time uses it, but not always the one that opened it.
+        if self.path.exists() and not os.access(self.path, os.R_OK | os.W_OK):
+            # SQLite would only say "unable to open database file".
+            owner = f"it belongs to {self.path.owner()}"
+            raise PermissionError(errno.EACCES, owner, str(self.path))
         database = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode=WAL")

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.lines import unproven_line
 from sendrecv.core.receiver_events import Print, Row
-from sendrecv.core.recovery import Finding, Span, above, raised, unprinted
+from sendrecv.core.recovery import Finding, Reading, Span, above, raised, unprinted
 from sendrecv.receiver.journal import Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark, Progress, Standing
@@ -31,6 +31,8 @@ from sendrecv.systemd import Notifier
 OPEN_RETRY = 1.0
 NEWEST = 1000
 """Lines that show whether the ledger is older than what was printed: any newer one would do."""
+RECENT = 120.0
+"""Seconds. A start that waits for the ledger, or by its back-off, may be that old."""
 REBUILT_FROM = 100_000
 """Lines of the journal from which a ledger that is lost or old is made anew."""
 
@@ -185,13 +187,25 @@ def _sync_if_possible(ports: Ports) -> None:
 def _compare_with_the_journal(spans: Sequence[Span], ledger: Ledger, ports: Ports) -> Finding:
     if not spans:
         return Finding([], [])
-    if any(span.boot == ledger.boot for span in spans):
+    is_of_this_boot = any(span.boot == ledger.boot for span in spans)
+    if is_of_this_boot:
         ports.journal.sync()  # what was printed may still be on its way
     since: dict[str, float] = {}
     for span in reversed(spans):
         since[span.boot or "-"] = min(span.opened, since.get(span.boot or "-", span.opened))
     reading = ports.journal.read_boots(since, {span.order.app_id for span in spans})
+    if is_of_this_boot:
+        _assert_up_to_date(reading, ledger.boot, ports.clock.monotonic())
     return unprinted(spans, reading, ledger.boot)
+
+
+def _assert_up_to_date(reading: Reading, boot: str, now: float) -> None:
+    """systemd has just said that it starts this unit. A journal without a recent entry is not
+    stored any more, and lines that are not in it may be printed all the same. Raises Unreadable.
+    """
+    bounds = reading.bounds.get(boot)
+    if bounds is None or bounds.last < now - RECENT:
+        raise Unreadable("it has no recent entry")
 
 
 def _cut(orders: Sequence[Print], start: int, end: int) -> list[Print]:
