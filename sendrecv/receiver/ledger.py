@@ -14,6 +14,7 @@ that. After a power cut, what of the spans is not in the journal is printed agai
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -36,6 +37,9 @@ MAX_NAMES = 100_000
 about 10 MB, which each start reads to find damage."""
 LOCK_TIMEOUT = 0.2
 """Seconds to wait for a database that another process has locked."""
+LOG_PAGES = 100
+"""Pages of 4 KiB after which the log is written into the database: about 20 groups. With SQLite's
+1000, the log would need 4 MB."""
 SPAN_OPEN = 30.0
 """Seconds for which one span is extended before a new one is begun."""
 SPAN_KEPT = 360.0
@@ -219,8 +223,10 @@ class Ledger:
                 self._write_spans(spans, gone)
                 self._write_pending(orders)
                 self._stamp()
-        except sqlite3.OperationalError:
-            raise  # disk full, or locked: it may go better next time
+        except sqlite3.OperationalError:  # disk full, or locked: it may go better next time
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(RESTART)")  # the log needs no more room
+            raise
         except sqlite3.DatabaseError as error:
             raise LedgerBroken(f"{self.path}: {error}") from None
         self._stamped = True
@@ -304,6 +310,7 @@ class Ledger:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
+            database.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             self._check(database)
             database.executescript(_SCHEMA)
             database.execute("SELECT * FROM app").fetchone()  # so the log's file is there

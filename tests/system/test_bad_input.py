@@ -253,10 +253,10 @@ def test_a_state_directory_that_cannot_be_written(
 
 @contextlib.contextmanager
 def small_disk(machine: Machine, user: str) -> Iterator[str]:
-    """A disk of 256 kB under the user's directory; the name of a file that fills it."""
+    """A disk of 1 MB under the user's directory; the name of a file that fills it."""
     directory = f"/var/lib/{user}"
     with receiver_stopped(machine):
-        machine.tmpfs(directory, "256k", "0700", user)
+        machine.tmpfs(directory, "1m", "0700", user)
     try:
         yield f"{directory}/fill"
     finally:
@@ -309,7 +309,7 @@ def test_no_room_when_the_receiver_starts(host: Machine) -> None:
         said = Said(host)
         fill(host, file)
         app.systemctl("restart", "--no-block", RECEIVER)
-        said.wait("waiting until it can be used")
+        said.wait("ledger: database or disk is full, accepting no counts until it can be written")
         with app.counts_from("main"):
             host.run(["rm", file])
         assert app.active() == ["main"]

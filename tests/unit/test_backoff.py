@@ -59,18 +59,8 @@ def braked_for(minutes: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     began = time.monotonic()
     (tmp_path / "x.starts").write_text(f"99 {began - 60 * minutes}\n", encoding="ascii")
-    backoff.braked("x", Silent())
+    backoff.braked("x", Notifier())
     return time.monotonic() - began
-
-
-class Silent(Notifier):
-    """There is no service manager."""
-
-    def __init__(self) -> None:
-        pass
-
-    def status(self, text: str) -> None:
-        """See Notifier."""
 
 
 @pytest.mark.parametrize("change", ["setting", "new", "removed", "link", "state"])

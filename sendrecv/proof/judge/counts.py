@@ -45,7 +45,6 @@ class Tally:
         self.first: Counted | None = None
         self.last: Counted | None = None
         self.counts = 0
-        self.highest = -1
         self._highest: Counted | None = None
         self.spans = Spans(dots) if dots else None
         self._holes: list[Hole] = []
@@ -61,6 +60,11 @@ class Tally:
             return self.owners.fresh
         # A receiver without a ledger admits a run with "no count yet", whatever was counted before.
         return self.first.number == 0
+
+    @property
+    def highest(self) -> int:
+        """The highest count, -1 for none."""
+        return self._highest.number if self._highest else -1
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""
@@ -81,7 +85,7 @@ class Tally:
         elif said.number != self.highest + 1:
             self._out_of_line(said)
         if said.number > self.highest:
-            self.highest, self._highest = said.number, said
+            self._highest = said
             if self._doubted:
                 self._doubted = [one for one in self._doubted if one.last > said.number]
         self.last = session.last = said

@@ -32,6 +32,7 @@ class Said(Notifier):
     """Keeps what is said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def log(self, severity: int, text: str) -> None:
