@@ -297,7 +297,8 @@ class SenderMachine:
             return self._drop(now, RETRY_ANSWER[event.status]) + self._report(
                 f"the receiver answers: {event.status.value}", now
             )
-        if event.status is not Status.GAP and (self._trouble.since is not None or self._trouble.told):
+        in_trouble = self._trouble.since is not None or self._trouble.told
+        if in_trouble and event.status is not Status.GAP:
             self._trouble = self._trouble.replace(since=None, told="")
         adopted = self._adopt(event.last)
         if self._stop_deadline is not None:

@@ -225,7 +225,7 @@ class Ledger:
                 self._stamp()
         except sqlite3.OperationalError:  # disk full, or locked: it may go better next time
             with contextlib.suppress(sqlite3.Error):
-                self._database.execute("PRAGMA wal_checkpoint(RESTART)")  # the log needs no more room
+                self._database.execute("PRAGMA wal_checkpoint(RESTART)")  # its room is used again
             raise
         except sqlite3.DatabaseError as error:
             raise LedgerBroken(f"{self.path}: {error}") from None

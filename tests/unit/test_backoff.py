@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sendrecv import backoff
 from sendrecv.backoff import AT_ONCE, LONGEST, Backoff, delay
-from sendrecv.systemd import Notifier
+from tests.lab.reception import silent_notifier
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def braked_for(minutes: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     began = time.monotonic()
     (tmp_path / "x.starts").write_text(f"99 {began - 60 * minutes}\n", encoding="ascii")
-    backoff.braked("x", Notifier())
+    backoff.braked("x", silent_notifier())
     return time.monotonic() - began
 
 
