@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sendrecv.systemd import Notifier
 
@@ -43,12 +44,17 @@ class Backoff:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def begin(self, now: float) -> float:
-        """Count this start. Returns the seconds that it has to wait. now: monotonic, in seconds."""
-        starts, since = self._read()
-        if not 0 <= since <= now:
+    def begin(self, now: float, digest: Callable[[], str] = lambda: "") -> float:
+        """Count this start. Returns the seconds that it has to wait. now: monotonic, in seconds.
+
+        `digest` tells of the files that may be the reason for the streak. A change since the last
+        start ends it. A takeover does not wait for that: the first starts of a streak do not ask.
+        """
+        starts, since, before = self._read()
+        seen = digest() if starts >= AT_ONCE - 1 else ""
+        if not 0 <= since <= now or (before and seen != before):
             starts, since = 0, now
-        self._write(f"{starts + 1} {since}\n")
+        self._write(f"{starts + 1} {since} {seen}".rstrip() + "\n")
         return delay(starts + 1, now - since)
 
     def end(self) -> None:
@@ -59,13 +65,13 @@ class Backoff:
             except OSError:
                 pass
 
-    def _read(self) -> tuple[int, float]:
+    def _read(self) -> tuple[int, float, str]:
         try:
             with open(self._path, encoding="ascii") as file:
-                starts, since = file.read(64).split()
-            return int(starts), float(since)
+                starts, since, *before = file.read(64).split()
+            return int(starts), float(since), "".join(before)
         except (OSError, ValueError):
-            return 0, -1.0
+            return 0, -1.0, ""
 
     def _write(self, text: str) -> None:
         if self._path:
@@ -82,7 +88,7 @@ def braked(instance: str, notifier: Notifier) -> Backoff:
     """The streak of `instance`, with this start counted. Waits, if there were too many."""
     directory = os.environ.get("RUNTIME_DIRECTORY")
     backoff = Backoff(os.path.join(directory, f"{instance}.starts") if directory else "")
-    seconds = backoff.begin(time.monotonic())
+    seconds = backoff.begin(time.monotonic(), _digest)
     if seconds:
         notifier.status(f"too many starts one after the other, waiting {seconds:.0f} s")
         if _wait(seconds):
@@ -92,13 +98,17 @@ def braked(instance: str, notifier: Notifier) -> Backoff:
 
 def _wait(seconds: float) -> bool:
     """Wait. Whether that ended early, because a file has changed."""
-    before = list(_files())
+    before = _digest()
     ends = time.monotonic() + seconds
     while (left := ends - time.monotonic()) > 0:
         time.sleep(min(left, LOOK_EVERY))
-        if list(_files()) != before:
+        if _digest() != before:
             return True
     return False
+
+
+def _digest() -> str:
+    return f"{zlib.crc32(repr(list(_files())).encode()):08x}"
 
 
 def _files() -> Iterator[tuple[object, ...]]:
@@ -106,9 +116,10 @@ def _files() -> Iterator[tuple[object, ...]]:
     for directory in (*CONFIGURATION, os.path.dirname(__file__)):
         for path, there in _stats(directory):
             yield path, there.st_ino, there.st_mode, there.st_size, there.st_ctime_ns
-    # Not the times: other Apps write their records.
+    # Not the times of the records, nor of the directory: other Apps write there.
     for path, there in _stats(os.environ.get("STATE_DIRECTORY", "")):
-        yield path, there.st_ino, there.st_mode, there.st_uid
+        ledger = (there.st_size, there.st_mtime_ns) if path.endswith(".db") else ()
+        yield path, there.st_ino, there.st_mode, there.st_uid, *ledger
 
 
 def _stats(directory: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -93,11 +93,10 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.values import Value
+from sendrecv.core.trouble import Trouble
+from sendrecv.core.values import MILLISECOND, SECOND, Value
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 
-MILLISECOND = 1_000_000
-SECOND = 1000 * MILLISECOND
 ANSWER_TIMEOUT = 5 * SECOND
 """After this time without an answer, the connection counts as dead. The watchdog of a receiver that
 hangs kills it long before."""
@@ -113,11 +112,6 @@ RETRY_ANSWER = {
     Status.INVALID: 5 * SECOND,
 }
 RETRY_NO_EPOCH = 5 * SECOND
-RETRY_LEAST, RETRY_MOST = 20 * MILLISECOND, 2 * SECOND
-"""A receiver that restarts is found at once, and one that is back after hours within 2 s."""
-STEADY = SECOND
-REPORTS, MINUTE = 5, 60 * SECOND
-"""Another program in the receiver's place may have something else to say each time."""
 STOP_TIMEOUT = SECOND
 """How long a stop waits for the answer to a batch in flight."""
 
@@ -139,19 +133,6 @@ class App(Value):
     run: str
     boot: str
     interval: int
-
-
-class Trouble(Value):
-    """What is known of connections that fail. since: when they began to; None if they do not.
-    up: when the last one was up. told: the last trouble that was reported, and is not over.
-    reports: how many there were in the minute that ends at `reports_until`.
-    """
-
-    since: int | None
-    up: int
-    told: str
-    reports: int
-    reports_until: int
 
 
 class SenderMachine:
@@ -252,7 +233,10 @@ class SenderMachine:
             case Answered(), State.UP if self._flight is not None:
                 return self._answered(event, now)
             case Lost(), State.OPENING | State.RESUMING | State.UP:
-                return self._drop(now, self._back_off(now)) + self._report(event.reason, now)
+                # A receiver that restarts is back at once. If it is not, there is a cause to say.
+                severity = NOTICE if self.state is State.UP else WARNING
+                drop = self._drop(now, self._back_off(now))
+                return drop + self._report(event.reason, now, severity)
         return []
 
     def _refused(self, event: Refused, now: int) -> list[SenderCommand]:
@@ -374,12 +358,8 @@ class SenderMachine:
 
     def _back_off(self, now: int) -> int:
         """A connection has failed: how long the next one waits."""
-        steady = self.state is State.UP and now >= self._trouble.up + STEADY
-        since = self._trouble.since
-        if since is None or steady:
-            since = now
-        self._trouble = self._trouble.replace(since=since)
-        return min(max((now - since) // 8, RETRY_LEAST), RETRY_MOST)
+        self._trouble = self._trouble.failed(now, was_up=self.state is State.UP)
+        return self._trouble.retry(now)
 
     def _drop(self, now: int, retry: int) -> list[SenderCommand]:
         self.state, self._flight, self._deadline = State.DOWN, None, now + retry
@@ -387,15 +367,12 @@ class SenderMachine:
             self._stop_deadline = now  # no answer will come any more
         return [Disconnect(self.connection)]
 
-    def _report(self, trouble: str, now: int) -> list[SenderCommand]:
-        before = self._trouble
-        if now >= before.reports_until:
-            before = before.replace(reports=0, reports_until=now + MINUTE)
-        if trouble == before.told or before.reports >= REPORTS:
+    def _report(self, trouble: str, now: int, severity: int = WARNING) -> list[SenderCommand]:
+        before, self._trouble = self._trouble, self._trouble.report(trouble, now)
+        if self._trouble is before:
             return []
-        self._trouble = before.replace(told=trouble, reports=before.reports + 1)
         meanwhile = "counting goes on" if self._known else "the first count waits for it"
-        return [Report(WARNING, f"{trouble}, {meanwhile}, ignoring")]
+        return [Report(severity, f"{trouble}, {meanwhile}, ignoring")]
 
     def _exit(self) -> list[SenderCommand]:
         return [self._persist(), Exit()]

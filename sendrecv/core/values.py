@@ -17,6 +17,11 @@ else:
         return lambda decorated: decorated
 
 
+MILLISECOND = 1_000_000
+SECOND = 1000 * MILLISECOND
+"""The senders' machine counts time in nanoseconds."""
+
+
 @dataclass_transform(frozen_default=True)
 class Value:
     """Base of a frozen value. Its fields are its annotations, in order; defaults are class

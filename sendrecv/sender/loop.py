@@ -12,7 +12,8 @@ import time
 from queue import Empty
 
 from sendrecv.core.record import Record
-from sendrecv.core.sender import SECOND, App, SenderMachine
+from sendrecv.core.sender import App, SenderMachine
+from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import (
     Answered,
     Connect,

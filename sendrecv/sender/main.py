@@ -9,7 +9,8 @@ from queue import SimpleQueue
 
 from sendrecv import imports, systemd
 from sendrecv.config import sender_config
-from sendrecv.core.sender import SECOND, App
+from sendrecv.core.sender import App
+from sendrecv.core.values import SECOND
 from sendrecv.core.errors import ERROR
 from sendrecv.core.sender_events import Refused
 from sendrecv.core.wire import Refusal

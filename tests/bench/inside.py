@@ -67,7 +67,7 @@ async def _sender(
 
 async def _handshake(socket: Any, app: str) -> int:
     await socket.receive()
-    claim = {"appID": app, "nodeID": "main", "epoch": time.time_ns(), "run": f"{0:032x}"}
+    claim = {"appID": app, "nodeID": "main", "epoch": time.time_ns() // 1000, "run": f"{0:032x}"}
     token = TOKEN.read_text(encoding="ascii").strip()
     await socket.send_str("40" + json.dumps({**claim, "token": token}))
     reply = (await socket.receive()).data

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from sendrecv.core.sender import SECOND
+from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import Connect, Emit, Persist, Resume, SenderCommand, VerifyLock
 from tests.simulation.network import Admission, Connection
 from tests.simulation.receiver import Phase

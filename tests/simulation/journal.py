@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from sendrecv.core.recovery import Bounds, Known, Reading
-from sendrecv.core.sender import SECOND
+from sendrecv.core.values import SECOND
 from sendrecv.receiver.journal import Unreadable
 
 SYNC_INTERVAL = 300 * SECOND

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from greenlet import getcurrent, greenlet
 
 from sendrecv import systemd
-from sendrecv.core.sender import SECOND
+from sendrecv.core.values import SECOND
 from sendrecv.errors import SendrecvError
 from tests.simulation.verdict import Violation
 

@@ -35,7 +35,7 @@ from sendrecv.core.receiver_events import (
     StoreRow,
 )
 from sendrecv.core.recovery import Reading
-from sendrecv.core.sender import SECOND
+from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Refusal, Status
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import loop, start

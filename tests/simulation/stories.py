@@ -4,7 +4,7 @@ a planted violation that it shows.
 
 from __future__ import annotations
 
-from sendrecv.core.sender import SECOND
+from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import Connect, Emit
 from tests.simulation.faults import SOON, Faults
 from tests.simulation.planted import (

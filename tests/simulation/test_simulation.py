@@ -11,7 +11,7 @@ from dataclasses import fields
 
 import pytest
 
-from sendrecv.core.sender import SECOND
+from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Refusal, Status
 from tests.simulation.faults import Faults, simulate
 from tests.simulation.planted import PLANTED

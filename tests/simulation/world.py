@@ -19,7 +19,8 @@ from typing import Self
 
 from sendrecv.core import sender as sender_machine
 from sendrecv.core.receiver import ReceiverMachine
-from sendrecv.core.sender import MILLISECOND, SECOND, SenderMachine
+from sendrecv.core.sender import SenderMachine
+from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.core.sender_events import SenderEvent
 from sendrecv.core.wire import Claim
 from sendrecv.receiver import start

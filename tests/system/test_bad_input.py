@@ -372,12 +372,13 @@ def test_a_ledger_from_the_future(host: Machine) -> None:
     with app_on(host) as app:
         said = Said(host)
         with receiver_stopped(host):
+            known = host.run(["sqlite3", LEDGER, "PRAGMA user_version"]).stdout.strip()
             host.run(["sqlite3", LEDGER, "PRAGMA user_version = 9"])
         said.wait(f"{LEDGER}: ledger has format 9, this version knows up to ")
         said.assert_exit(RECEIVER, "65/DATAERR")
         with app.counts_from("main"):
             with receiver_stopped(host):
-                host.run(["sqlite3", LEDGER, "PRAGMA user_version = 1"])
+                host.run(["sqlite3", LEDGER, f"PRAGMA user_version = {known}"])
         said.assert_one_line("ledger has format 9")
         assert_sound(app)
 

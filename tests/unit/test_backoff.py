@@ -94,6 +94,22 @@ CHANGES: Mapping[str, Callable[[Path, Path], object]] = {
 }
 
 
+def test_what_has_changed_before_a_start_ends_the_streak_too(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.starts")
+    waits = [Backoff(path).begin(1.0, lambda: "one") for _ in range(AT_ONCE + 2)]
+    assert waits[: AT_ONCE + 1] == [0.0] * AT_ONCE + [0.1]
+    assert Backoff(path).begin(1.0, lambda: "two") == 0.0
+    assert Path(path).read_text(encoding="ascii") == "1 1.0 two\n"
+
+
+def test_the_first_starts_of_a_streak_look_at_no_file(tmp_path: Path) -> None:
+    def look() -> str:
+        raise AssertionError("a takeover waits for this")
+
+    for _ in range(AT_ONCE - 1):
+        Backoff(str(tmp_path / "x.starts")).begin(1.0, look)
+
+
 def test_a_wait_without_a_change_takes_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,18 +7,15 @@ from hypothesis import strategies as st
 from sendrecv.core.record import Record
 from sendrecv.core.sender import (
     ANSWER_TIMEOUT,
-    MILLISECOND,
     RETRY,
     RETRY_ANSWER,
-    RETRY_LEAST,
-    RETRY_MOST,
-    SECOND,
-    STEADY,
     STOP_TIMEOUT,
     App,
     SenderMachine,
     State,
 )
+from sendrecv.core.trouble import RETRY_LEAST, RETRY_MOST, STEADY
+from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.core.sender_events import (
     Answered,
     Connect,

@@ -25,7 +25,8 @@ from sendrecv.core.receiver_events import (
     Row,
 )
 from sendrecv.core.record import Record
-from sendrecv.core.sender import ANSWER_TIMEOUT, SECOND, STOP_TIMEOUT, App, SenderMachine, State
+from sendrecv.core.sender import ANSWER_TIMEOUT, STOP_TIMEOUT, App, SenderMachine, State
+from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import (
     Answered,
     Connected,

@@ -1,0 +1,44 @@
+"""Trouble with connections: how long the next one waits, and how often a person is told why."""
+
+from __future__ import annotations
+
+from sendrecv.core.values import SECOND, Value
+
+RETRY_LEAST, RETRY_MOST = SECOND // 50, 2 * SECOND
+"""A receiver that restarts is found at once, and one that is back after hours within 2 s."""
+STEADY = SECOND
+"""A connection that has lasted so long was none of the trouble."""
+REPORTS, MINUTE = 5, 60 * SECOND
+"""Another program in the receiver's place may have something else to say each time."""
+
+
+class Trouble(Value):
+    """What is known of it. since: when connections began to fail; None if they do not. up: when the
+    last one was up. told: what was reported last, and is not over. reports: how many there were in
+    the minute that ends at `reports_until`. Times are in nanoseconds.
+    """
+
+    since: int | None
+    up: int
+    told: str
+    reports: int
+    reports_until: int
+
+    def failed(self, now: int, *, was_up: bool) -> Trouble:
+        """A connection has ended, or was not opened."""
+        is_new = self.since is None or (was_up and now >= self.up + STEADY)
+        return self.replace(since=now) if is_new else self
+
+    def retry(self, now: int) -> int:
+        """How long the next connection waits: an eighth of the time for which this has lasted."""
+        lasted = now - (now if self.since is None else self.since)
+        return min(max(lasted // 8, RETRY_LEAST), RETRY_MOST)
+
+    def report(self, text: str, now: int) -> Trouble:
+        """This is what to report, if it comes back changed."""
+        before = self
+        if now >= self.reports_until:
+            before = self.replace(reports=0, reports_until=now + MINUTE)
+        if text == before.told or before.reports >= REPORTS:
+            return self
+        return before.replace(told=text, reports=before.reports + 1)
