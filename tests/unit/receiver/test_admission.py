@@ -40,7 +40,7 @@ def admitted(reception: Reception, app_id: str, receive_buffer: int = 0) -> Peer
     """A sender."""
     peer = reception.peer(receive_buffer=receive_buffer)
     assert peer.open() == 101
-    assert "sid" in (peer.connect(auth(app_id, TOKEN, epoch=time.monotonic_ns())) or {})
+    assert "sid" in (peer.connect(auth(app_id, TOKEN, epoch=time.monotonic_ns() // 1000)) or {})
     return peer
 
 

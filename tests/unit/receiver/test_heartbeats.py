@@ -42,7 +42,7 @@ def admitted(reception: Reception, app_id: str) -> Peer:
     """A sender."""
     peer = reception.peer()
     assert peer.open() == 101
-    assert "sid" in (peer.connect(auth(app_id, TOKEN, epoch=time.monotonic_ns())) or {})
+    assert "sid" in (peer.connect(auth(app_id, TOKEN, epoch=time.monotonic_ns() // 1000)) or {})
     return peer
 
 
