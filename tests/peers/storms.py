@@ -60,7 +60,7 @@ class Storm:
         self, app_id: str, receive_buffer: int = 0
     ) -> tuple[asyncio.StreamReader, "Writer"]:
         """A WebSocket of a sender that was admitted."""
-        epoch = time.monotonic_ns()  # it may be the storm's hundredth
+        epoch = time.monotonic_ns() // 1000  # it may be the storm's hundredth
         reader, writer = await self.websocket(receive_buffer)
         writer.write(text(f"40{json.dumps(auth(app_id, self.token, epoch=epoch))}"))
         while b'40{"sid"' not in (data := await reader.read(65536)):
