@@ -89,7 +89,8 @@ class _Frame:
         self.end = self._x(last)
 
     def _time(self, at: At) -> int:
-        return at.mono + self._shifts[self._names[at.boot].number]
+        boot = self._names.get(at.boot)  # a damaged entry may name none
+        return at.mono + (self._shifts[boot.number] if boot else 0)
 
     def _x(self, time: int) -> float:
         return LEFT + (time - self.first) * self._scale

@@ -18,13 +18,15 @@ from hypothesis import given
 
 from sendrecv.errors import UsageError
 from sendrecv.proof import prove
-from sendrecv.proof.evidence import field
+from sendrecv.proof.evidence import At, field
 from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.read import export, holes
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source
+from sendrecv.proof.show import picture
 from tests.unit.proof.journals import Fields, World
 from tests.unit.proof.journals import export as written
+from tests.unit.proof.judging import judge
 
 
 def world() -> World:
@@ -434,6 +436,13 @@ def test_a_damaged_file_is_a_verdict_and_no_fault(data: st.DataObject) -> None:
         path.write_bytes(content)
         options = data.draw(st.sampled_from([[], ["--json"], ["--boot"], ["--since=2026-09-21"]]))
         assert run("--file", path, "--svg", Path(directory) / "picture", *options) in {0, 1, 2}
+
+
+def test_a_moment_that_names_no_boot_has_a_place_in_the_picture() -> None:
+    """A damaged entry may name none. Chance found one; it was a traceback."""
+    verdict = judge(world())
+    frame = picture._Frame(verdict)  # pylint: disable=protected-access
+    assert frame.of(At("", 5, 5)) == frame.of(At("", 5, 9))
 
 
 DAMAGE = [b"9" * 30, b"9" * 5000, b"\xff\xfe", b"\n", b"\n\n", b"=", b"[" * 2000, b"\0", b"1" * 17]
