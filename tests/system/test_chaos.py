@@ -157,14 +157,14 @@ def edit(app: App, file: str, script: str) -> None:
 
 def test_a_receiver_that_prints_twice(app: App) -> None:
     with receiver_stopped(app):
-        edit(app, "receiver/printing.py", 's/"".join(map(lines_of, orders))/2 * &/')
+        edit(app, "receiver/printing.py", "s/lines_of(order)/(2 * &)/")
     assert kinds(app) == {Kind.DUPLICATE}
 
 
 def test_a_receiver_that_prints_the_other_node_too(app: App) -> None:
     with receiver_stopped(app):
-        other = r'(& + "".join(map(lines_of, orders)).replace("main", "failover"))'
-        edit(app, "receiver/printing.py", f's/"".join(map(lines_of, orders))/{other}/')
+        other = '(& + &.replace("main", "failover"))'
+        edit(app, "receiver/printing.py", f"s/lines_of(order)/{other}/")
     assert kinds(app) == {Kind.CONFLICT}
 
 
