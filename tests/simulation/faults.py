@@ -366,7 +366,7 @@ def simulate(
     while not enough(tally):
         machine = type("Faults", (Faults,), {"parts": parts, "tally": tally})
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis's of Debian
                 seed(first_seed)(machine), settings=options
             )
         except BaseException as error:

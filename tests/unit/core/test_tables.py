@@ -153,7 +153,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("OPENING", "Refused", "stale, no epoch is left"): [
         lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 2**63 - 1))
     ],
-    ("OPENING", "Refused", "for another reason"): [
+    ("OPENING", "Refused", "for another reason"): [  # (mypy cannot infer a lambda with a default)
         lambda reason=reason: Case(at(State.OPENING), Refused(1, reason, 0))  # type: ignore[misc]
         for reason in Refusal
         if reason is not Refusal.STALE
@@ -220,7 +220,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ],
     ("UP", "Lost", "-"): [lambda: Case(at(State.UP), Lost(1, "gone"))],
     ("UP", "StopAsked", "in flight"): [lambda: Case(sending(), StopAsked())],
-    ("any", "StopAsked", "nothing in flight"): [
+    ("any", "StopAsked", "nothing in flight"): [  # (the same)
         lambda state=state: Case(at(state), StopAsked()) for state in State  # type: ignore[misc]
     ],
 }

@@ -50,7 +50,7 @@ def test_equality_is_of_class_and_fields() -> None:
 def test_it_is_frozen() -> None:
     point = Point(1)
     with pytest.raises(AttributeError, match="Point is frozen: row"):
-        point.row = 2  # type: ignore[misc]
+        point.row = 2  # type: ignore[misc]  # mypy sees it, too
     with pytest.raises(AttributeError, match="Point is frozen: row"):
         del point.row
     assert point == Point(1)

@@ -21,7 +21,7 @@ PrivateTmp=yes
 
 
 def figure(values: tuple[float, ...], **more: object) -> Figure:
-    return Figure("section", "name", "s", values, **more)  # type: ignore[arg-type]
+    return Figure("section", "name", "s", values, **more)  # type: ignore[arg-type]  # any
 
 
 def test_percentile_is_the_nearest_rank() -> None:

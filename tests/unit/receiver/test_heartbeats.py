@@ -149,6 +149,7 @@ def test_one_that_cannot_be_ended_does_not_keep_the_others_in(
             module("engineio.async_socket", "engineio.asyncio_socket").AsyncSocket,
             "close",
         ),
+        # Private, so typeshed does not have it.
         "connection": (selector_events._SelectorTransport, "abort"),  # type: ignore[attr-defined]
     }
 
