@@ -215,7 +215,8 @@ class Campaign:
     def _faults(self, verdict: checker.Verdict) -> list[checker.Fault]:
         """By both witnesses, but for what nobody could know."""
         observed = outside.read(self._log)
-        cuts = [s.begin for s in self._strikes if s.kind in {"power-cut", "journal-lost"}]
+        # Its end is when the machine was down: it printed between the decision and that.
+        cuts = [s.end for s in self._strikes if s.kind in {"power-cut", "journal-lost"}]
         faults = [*verdict.faults, *outside.judge(observed, verdict, cuts)]
         memory = Memory(self._strikes, verdict.lines)
         known = [f for f in faults if not memory.could_not_know(f, verdict.sessions)]
