@@ -19,6 +19,8 @@ PATIENCE = 20.0
 """Seconds for one reading, with its repetitions."""
 TRIES = 10
 """How often a reading is repeated because a journal file was renamed or removed meanwhile."""
+NEWEST = 1000
+"""Lines that show whether a ledger is older than what was printed: any newer one would do."""
 MAX_LINES = 1_000_000
 """Lines that are read of one boot."""
 MAX_LINE = 65_536

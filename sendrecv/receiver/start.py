@@ -22,15 +22,13 @@ from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.lines import unproven_line
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import Finding, Reading, Span, above, raised, unprinted
-from sendrecv.receiver.journal import Journal, Unreadable
+from sendrecv.receiver.journal import NEWEST, Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark, Progress, Standing
 from sendrecv.receiver.printing import Printer, lines_in
 from sendrecv.systemd import Notifier
 
 OPEN_RETRY = 1.0
-NEWEST = 1000
-"""Lines that show whether the ledger is older than what was printed: any newer one would do."""
 RECENT = 120.0
 """Seconds. A start that waits for the ledger, or by its back-off, may be that old."""
 REBUILT_FROM = 100_000

@@ -6,7 +6,7 @@ import json
 import struct
 from pathlib import Path
 
-from sendrecv.receiver.start import NEWEST
+from sendrecv.receiver.journal import NEWEST
 from tests.chaos.arena import clock_library
 from tests.judges.checker import Kind, check
 from tests.lab.machine import Machine
