@@ -273,10 +273,14 @@ def test_a_half_that_is_stopped_while_it_starts_is_not_waited_for(
     app.assert_sound(rescued=True)
 
 
-def test_the_target_started_alone_starts_main(app: App) -> None:
-    app.stop()
-    with app.counts_from("main"):
-        app.systemctl("start", app.target)
+def test_the_target_started_alone_starts_main(shared: Machine, app: App) -> None:
+    """Also right after it was stopped, when the orderly end of main has just been noticed; and as
+    often as somebody does it.
+    """
+    for _ in range(4):
+        with app.counts_from():
+            shared.run(f"systemctl stop {app.target}; systemctl start {app.target}")
+    assert app.nodes() == ["main"] and app.active() == ["main"]
 
 
 def test_ten_instances_side_by_side(shared: Machine, new_app: MakeApp) -> None:
