@@ -21,6 +21,7 @@ usage: sendrecv COMMAND [ARGUMENT...]
   receive                         print what the senders send (run by receiver.service)
   status [INSTANCE...]            show units, Apps and counts
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
+  forget APP                      let an App that is stopped begin anew, with count 0
 
   --help, --version
 
@@ -99,7 +100,7 @@ def _run(arguments: list[str]) -> int:
     match arguments:
         case ["--help" | "-h" | "help"]:
             return _print(USAGE)
-        case [_, "--help" | "-h"] if arguments[0] not in ("status", "proof"):
+        case [_, "--help" | "-h"] if arguments[0] not in ("status", "proof", "forget"):
             return _print(USAGE)
         case ["--version"]:
             return _print(f"sendrecv {__version__}\n")
@@ -121,6 +122,11 @@ def _run(arguments: list[str]) -> int:
             from sendrecv.admin import status
 
             return commandline.printed(status.main, rest)
+        case ["forget", *rest]:
+            from sendrecv import commandline
+            from sendrecv.admin import forget
+
+            return commandline.printed(forget.main, rest)
         case ["proof", *rest]:
             from sendrecv import commandline
 

@@ -46,13 +46,13 @@ def main(argv: Sequence[str]) -> int:
     known = {half.instance for half in halves} | set(options.instance)
     sys.stdout.flush()  # what is known so far, before the error
     try:
-        apps = _apps(options.url or _url_of_socket())
+        found = _apps(options.url or _url_of_socket())
     except SendrecvError as error:
         print(f"sendrecv: {error}", file=sys.stderr)
         return error.exit_status
     print()
     header = ("APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED SINCE")
-    print(table(header, app_rows(apps, options.instance)))
+    print(table(header, app_rows(found, options.instance)))
     return DONE if known <= running else NOT_RUNNING
 
 
@@ -155,6 +155,11 @@ def url_of(shown: str) -> str:
     if not found:
         raise ReceiverUnavailable("receiver.socket does not listen on TCP", "give --url")
     return f"http://{found[1]}".replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
+def apps() -> Mapping[str, Mapping[str, object]]:
+    """What the receiver of this machine has of each App. Raises SendrecvError."""
+    return _apps(_url_of_socket())
 
 
 def _apps(url: str) -> Mapping[str, Mapping[str, object]]:

@@ -13,6 +13,8 @@ _SESSION = re.compile(
     r' "run": "([0-9a-f]{32})", "last": (?:null|[0-9]{1,19})\}'
 )
 
+_FORGOTTEN = re.compile(r'forgotten \{"appID": "([^"]{1,64})", "incarnation": ([0-9]{1,19})\}')
+
 
 def line_of(app_id: str, node_id: str, count: int) -> str:
     """One payload as it is printed. Names need no escaping, so this is JSON."""
@@ -44,6 +46,17 @@ def parse_session(line: str) -> Claim | None:
     """The run that a session line names; None if the line is no session line."""
     match = _SESSION.fullmatch(line.rstrip("\n"))
     return Claim(match[1], match[2], int(match[3]), match[4]) if match else None
+
+
+def forgotten_line(app_id: str, incarnation: int) -> str:
+    """The line that says that an App was forgotten: an incarnation begins, the first one is 0."""
+    return f'forgotten {{"appID": "{app_id}", "incarnation": {incarnation}}}'
+
+
+def parse_forgotten(line: str) -> tuple[str, int] | None:
+    """appID and incarnation; None if the line is no such line."""
+    match = _FORGOTTEN.fullmatch(line.rstrip("\n"))
+    return (match[1], int(match[2])) if match else None
 
 
 def unproven_line(order: Print) -> str:

@@ -19,7 +19,7 @@ are. Without one, it is not printed again, and the App is named as unproven.
 
 from __future__ import annotations
 
-from sendrecv.core.lines import parse_line, parse_session
+from sendrecv.core.lines import parse_forgotten, parse_line, parse_session
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.values import Value
 
@@ -53,24 +53,30 @@ class Known:
     """What receivers' lines tell of each App: its last count, and the newest run that was admitted.
 
     Attribute rows: by appID. Of a run that is not told the epoch is 0, below every sender's.
-    Attribute boots: in which payloads were printed.
+    Attribute boots: in which payloads were printed. Attribute incarnations: of the Apps that were
+    forgotten (`sendrecv forget`); of such an App, the row is of what came after that.
     """
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.boots: set[str] = set()
+        self.incarnations: dict[str, int] = {}
 
     def add(self, boot: str, line: str) -> str:
-        """One line, in any order. The App whose payload it is; "" for none."""
+        """One line, the newest ones first. The App whose payload it is; "" for none."""
         if payload := parse_line(line):
             app_id, node_id, count = payload
+            self.boots.add(boot)
+            if app_id in self.incarnations:
+                return app_id
             row = self.rows.get(app_id) or Row(app_id, 0, "0" * 32, node_id, None)
             if row.last is None or count > row.last:
                 node_id = row.node_id if row.epoch else node_id
                 self.rows[app_id] = row.replace(node_id=node_id, last=count)
-            self.boots.add(boot)
             return app_id
-        if claim := parse_session(line):
+        if forgotten := parse_forgotten(line):
+            self.incarnations.setdefault(*forgotten)
+        elif (claim := parse_session(line)) and claim.app_id not in self.incarnations:
             row = self.rows.get(claim.app_id) or Row(claim.app_id, 0, "0" * 32, "", None)
             if claim.epoch > row.epoch:
                 self.rows[claim.app_id] = Row(
@@ -131,6 +137,16 @@ def above(spans: Iterable[Span], known: Iterable[Row]) -> list[Span]:
         if first <= span.order.last:
             found.append(span.replace(order=span.order.replace(first=first)))
     return found
+
+
+def forgotten_since(known: Known, incarnations: Mapping[str, int]) -> dict[str, int]:
+    """Apps that were forgotten after the ledger was written, whose `incarnations` are given. Its
+    rows and spans of them are not valid any more."""
+    return {
+        app_id: incarnation
+        for app_id, incarnation in known.incarnations.items()
+        if incarnation > incarnations.get(app_id, 0)
+    }
 
 
 def raised(rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:

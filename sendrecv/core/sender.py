@@ -247,7 +247,7 @@ class SenderMachine:
 
     def _refused_as_stale(self, epoch: int, now: int) -> list[SenderCommand]:
         if epoch >= MAX_EPOCH:
-            trouble = "the receiver has no epoch left for this App"
+            trouble = "the receiver has no epoch left for this App: stop it, see sendrecv forget"
             return self._drop(now, RETRY_NO_EPOCH) + self._report(trouble, now)
         # At once: a takeover waits for it. But not again and again, whoever says so.
         first = self._trouble.since is None

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 RECEIVER = "receiver.service"
@@ -86,6 +86,16 @@ class Unproven(NamedTuple):
     last: int
 
 
+class Forgotten(NamedTuple):
+    """The receiver was told to forget an App. Its counts and epochs begin anew after this."""
+
+    at: At
+    ref: str
+    stream: str
+    app: str
+    incarnation: int
+
+
 class Counted(NamedTuple):
     """The receiver printed a payload."""
 
@@ -131,7 +141,9 @@ class Journald(NamedTuple):
     started: bool
 
 
-Statement = Booted | UnitSaid | Claimed | Unproven | Counted | Stray | Spoke | Lost | Journald
+Statement = (
+    Booted | UnitSaid | Claimed | Unproven | Forgotten | Counted | Stray | Spoke | Lost | Journald
+)
 
 # PID 1's statements. "said" stands for any other entry that names the unit and the invocation.
 PID1 = {
@@ -274,32 +286,45 @@ def _of_receiver(entry: bytes) -> Statement | None:
     return Counted(at, ref, stream, app.decode(), node.decode(), int(count))
 
 
-def _remark(message: bytes, at: At, ref: str, stream: str) -> Claimed | Unproven | None:
+def _remark(message: bytes, at: At, ref: str, stream: str) -> Statement | None:
     """What the receiver says beside its payloads, if it is evidence."""
     kind, _, rest = message.partition(b" ")
+    parse = _REMARKS.get(kind)
+    if parse is None:
+        return None
     try:
-        said = json.loads(rest) if kind in {b"session", b"unproven"} else None
-        if said is None:
-            return None
-        app, node = said["appID"], said["nodeID"]
-        if kind == b"session":
-            return _claim(
-                Claimed(at, ref, stream, app, node, said["epoch"], said["run"], said["last"])
-            )
-        return _unproven(Unproven(at, ref, stream, app, node, said["first"], said["last"]))
+        return parse(json.loads(rest), at, ref, stream)
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
-def _claim(claim: Claimed) -> Claimed | None:
+def _claim(said: Any, at: At, ref: str, stream: str) -> Claimed | None:
+    claim = Claimed(
+        *(at, ref, stream, said["appID"], said["nodeID"]), said["epoch"], said["run"], said["last"]
+    )
     last = 0 if claim.last is None else claim.last
     is_one = _are_names(claim.app, claim.node, claim.run) and _are_numbers(claim.epoch, last)
     return claim if is_one else None
 
 
-def _unproven(said: Unproven) -> Unproven | None:
-    is_one = _are_names(said.app, said.node) and _are_numbers(said.first, said.last)
-    return said if is_one and said.first <= said.last else None
+def _unproven(said: Any, at: At, ref: str, stream: str) -> Unproven | None:
+    first, last = said["first"], said["last"]
+    unproven = Unproven(at, ref, stream, said["appID"], said["nodeID"], first, last)
+    is_one = _are_names(unproven.app, unproven.node) and _are_numbers(first, last)
+    return unproven if is_one and first <= last else None
+
+
+def _forgotten(said: Any, at: At, ref: str, stream: str) -> Forgotten | None:
+    forgotten = Forgotten(at, ref, stream, said["appID"], said["incarnation"])
+    is_one = _are_names(forgotten.app) and _are_numbers(forgotten.incarnation)
+    return forgotten if is_one else None
+
+
+_REMARKS: dict[bytes, Callable[[Any, At, str, str], Statement | None]] = {
+    b"session": _claim,
+    b"unproven": _unproven,
+    b"forgotten": _forgotten,
+}
 
 
 def _are_names(*names: Any) -> bool:

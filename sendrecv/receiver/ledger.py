@@ -19,19 +19,18 @@ import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import Span
 from sendrecv.core.values import Value
-from sendrecv.errors import LedgerBroken, RecordFromFuture
+from sendrecv.errors import LedgerBroken
+from sendrecv.receiver import schema
 
-FORMAT = 3
-"""Format 1 had no state and no pending table; its spans knew neither boot nor time. Format 2 did
-not know which App had changed last."""
 MAX_NAMES = 100_000
 """Apps that it has room for, of which it forgets none: 27 new ones a day for ten years. They take
 about 10 MB, which each start reads to find damage."""
@@ -44,30 +43,6 @@ SPAN_OPEN = 30.0
 """Seconds for which one span is extended before a new one is begun."""
 SPAN_KEPT = 360.0
 """Seconds for which a span is kept: journald's sync interval and some slack."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS app (
-    app_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, run TEXT NOT NULL,
-    node_id TEXT NOT NULL, last INTEGER, changed INTEGER NOT NULL DEFAULT 0
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (
-    span INTEGER PRIMARY KEY, app_id TEXT NOT NULL, node_id TEXT NOT NULL,
-    first INTEGER NOT NULL, last INTEGER NOT NULL,
-    boot TEXT NOT NULL DEFAULT '', opened REAL NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE IF NOT EXISTS pending (
-    place INTEGER PRIMARY KEY, app_id TEXT NOT NULL, node_id TEXT NOT NULL,
-    first INTEGER NOT NULL, last INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS state (
-    only INTEGER PRIMARY KEY CHECK (only = 1), identity TEXT NOT NULL, serial INTEGER NOT NULL
-) STRICT;
-"""
-_FROM_FORMAT_1 = (
-    "ALTER TABLE outbox ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE outbox ADD COLUMN opened REAL NOT NULL DEFAULT 0",
-)
-_FROM_FORMAT_2 = ("ALTER TABLE app ADD COLUMN changed INTEGER NOT NULL DEFAULT 0",)
 
 _ROW = "app_id, epoch, run, node_id, last"
 
@@ -124,6 +99,10 @@ class Ledger:
         values = self._database.execute(query, (app_id,)).fetchone()
         return Row(*values) if values else None
 
+    def incarnations(self) -> dict[str, int]:
+        """How often each App was forgotten, without those that never were."""
+        return dict(self._database.execute("SELECT app_id, number FROM incarnation"))
+
     def has_room(self) -> bool:
         """Whether there is room for one more App."""
         (names,) = self._database.execute("SELECT count(*) FROM app").fetchone()
@@ -157,14 +136,50 @@ class Ledger:
         """
         return self._commit(rows, orders, now, self._expired(now))
 
-    def settle(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
+    def settle(
+        self,
+        rows: Iterable[Row],
+        orders: Sequence[Print],
+        now: float,
+        forgotten: Mapping[str, int] = MappingProxyType({}),
+    ) -> int:
         """The same, as the first group of a process: of the spans of other boots, only `orders` are
-        not printed yet. They become spans of this boot.
+        not printed yet. They become spans of this boot. `forgotten`: incarnations of Apps of which
+        everything else that is there is dropped before.
         """
+        self._verify()
+        self._forget(forgotten)
         mine = set(self._spans)
         query = "SELECT span FROM outbox"
         others = [number for (number,) in self._database.execute(query) if number not in mine]
         return self._commit(rows, orders, now, [*others, *self._expired(now)])
+
+    def forget(self, app_id: str, incarnation: int) -> None:
+        """Drop all that is known of an App, of which that incarnation begins. The last group stays
+        as it is. Raises what commit() does.
+        """
+        self._verify()
+        self._forget({app_id: incarnation})
+
+    def _forget(self, forgotten: Mapping[str, int]) -> None:
+        if not forgotten:
+            return
+        apps = [(app_id,) for app_id in forgotten]
+        try:
+            with self._database:
+                self._database.executemany("DELETE FROM app WHERE app_id = ?", apps)
+                self._database.executemany("DELETE FROM outbox WHERE app_id = ?", apps)
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO incarnation VALUES (?, ?)", forgotten.items()
+                )
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise LedgerBroken(f"{self.path}: {error}") from None
+        for app_id in forgotten:
+            self._newest.pop(app_id, None)
+        kept = [there for there in self._spans.values() if there.span.order.app_id not in forgotten]
+        self._spans = {there.number: there for there in kept}
 
     def close(self) -> None:
         """Close the database: its write-ahead log is merged into it."""
@@ -269,7 +284,7 @@ class Ledger:
             "INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (self.identity, self.serial + 1)
         )
         if not self._stamped:
-            self._database.execute(f"PRAGMA user_version = {FORMAT}")
+            self._database.execute(f"PRAGMA user_version = {schema.FORMAT}")
 
     def _read_state(self) -> tuple[str, int]:
         found = self._database.execute("SELECT identity, serial FROM state").fetchone()
@@ -311,35 +326,12 @@ class Ledger:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             database.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-            self._check(database)
-            database.executescript(_SCHEMA)
+            self.is_new = schema.prepare(database, self.path)
             database.execute("SELECT * FROM app").fetchone()  # so the log's file is there
         except BaseException:
             database.close()
             raise
         return database
-
-    def _check(self, database: sqlite3.Connection) -> None:
-        """Raises sqlite3.DatabaseError if the database is damaged."""
-        (found,) = database.execute("PRAGMA user_version").fetchone()
-        self.is_new = found == 0
-        if 0 < found < FORMAT:
-            self._migrate(database, int(found))
-        if found > FORMAT:
-            raise RecordFromFuture(
-                f"{self.path}: ledger has format {found}, this version knows up to {FORMAT}",
-                "install that version",
-            )
-        (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict.splitlines()[-1])
-
-    @staticmethod
-    def _migrate(database: sqlite3.Connection, found: int) -> None:
-        with database:
-            for statement in (*_FROM_FORMAT_1 * (found == 1), *_FROM_FORMAT_2):
-                database.execute(statement)
-            database.execute(f"PRAGMA user_version = {FORMAT}")
 
     def _set_aside(self) -> None:
         os.replace(self.path, self.path.with_name("ledger.db.damaged"))

@@ -25,6 +25,7 @@ from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
+from sendrecv.receiver.requests import Requests
 
 
 def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
@@ -33,11 +34,12 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     config = receiver_config(os.environ)
     listeners = systemd.listening_sockets("receiver")
     boot = systemd.boot_id()
-    mark = Mark(Path(systemd.runtime_directory()) / "mark", boot)
+    runtime = Path(systemd.runtime_directory())
+    mark = Mark(runtime / "mark", boot)
     printer = Printer(mark, write_to_stdout, wait_for_stdout)
     open_ledger = partial(Ledger, Path(systemd.state_directory()), boot)
     ledger = start.open_ledger(
-        start.Ports(open_ledger, mark, JournalReader(), printer, notifier, time)
+        start.Ports(open_ledger, mark, JournalReader(), printer, notifier, time, Requests(runtime))
     )
     writer = ThreadPoolExecutor(1, "writer")
     receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer, backoff))

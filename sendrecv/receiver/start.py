@@ -9,23 +9,36 @@
     is new                                  nothing; the journal tells its rows
 
 Where the journal cannot tell, nothing is printed again, and one line says of which Apps.
+
+Then it forgets the Apps that a person asked it to (`sendrecv forget`, requests.py), before any
+sender is admitted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
-from sendrecv.core.lines import unproven_line
+from sendrecv.core.lines import forgotten_line, unproven_line
 from sendrecv.core.receiver_events import Print, Row
-from sendrecv.core.recovery import Finding, Reading, Span, above, raised, unprinted
+from sendrecv.core.recovery import (
+    Finding,
+    Reading,
+    Span,
+    above,
+    forgotten_since,
+    raised,
+    unprinted,
+)
 from sendrecv.receiver.journal import NEWEST, Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark, Progress, Standing
 from sendrecv.receiver.printing import Printer, lines_in
+from sendrecv.receiver.requests import Requests
 from sendrecv.systemd import Notifier
 
 OPEN_RETRY = 1.0
@@ -54,16 +67,19 @@ class Ports(NamedTuple):
     printer: Printer
     notifier: Notifier
     clock: Clock
+    requests: Requests
 
 
 class Known(NamedTuple):
     """What is found out: rows to be raised in the ledger, counts to be printed, and counts of which
-    nobody can tell.
+    nobody can tell. forgotten: Apps, with their incarnations, that the ledger does not know to be
+    forgotten.
     """
 
     rows: Sequence[Row] = ()
     orders: Sequence[Print] = ()
     unproven: Sequence[Print] = ()
+    forgotten: Mapping[str, int] = MappingProxyType({})
 
 
 def open_ledger(ports: Ports) -> Ledger:
@@ -96,6 +112,7 @@ def _words(error: Exception) -> str:
 def _prepare(ledger: Ledger, ports: Ports) -> None:
     try:
         _go_on(ledger, _find_out(ledger, ports), ports)
+        _forget(ledger, ports)
     except BaseException:
         ledger.close()  # or the next attempt would find it locked
         raise
@@ -106,7 +123,8 @@ def _find_out(ledger: Ledger, ports: Ports) -> Known:
     try:
         if ledger.is_new:
             _sync_if_possible(ports)
-            return Known(rows=list(ports.journal.read_all(REBUILT_FROM).known.rows.values()))
+            told = ports.journal.read_all(REBUILT_FROM).known
+            return Known(rows=list(told.rows.values()), forgotten=told.incarnations)
         if standing is Standing.CONTINUES:
             return _of_the_last_group(ledger, progress, ports)
         return _of_the_journal(ledger, standing, ports)
@@ -125,8 +143,10 @@ def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
         why = f"{error.filename}: {error.strerror}"
         ports.notifier.log(WARNING, f"{why}, the next start has to ask the journal, ignoring")
     serial, orders = ledger.serial, list(known.orders)
-    if orders or known.rows or ledger.is_new or ledger.has_older_spans():
-        serial = ledger.settle(known.rows, orders, ports.clock.monotonic())
+    is_raised = known.rows or known.forgotten
+    if orders or is_raised or ledger.is_new or ledger.has_older_spans():
+        now = ports.clock.monotonic()
+        serial = ledger.settle(known.rows, orders, now, known.forgotten)
         ports.printer.print_group(serial, orders)
     else:
         ports.printer.nothing_left(serial, ledger.pending())
@@ -153,24 +173,54 @@ def _of_the_last_group(ledger: Ledger, progress: Progress, ports: Ports) -> Know
 
 def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
     """After another boot, or of a ledger that is old."""
-    better: list[Row] = []
-    told = list(ports.journal.read_all(NEWEST).known.rows.values())
-    if standing is Standing.OLD or raised(_rows_of(told, ledger), told):
+    newer = _newer(ledger, NEWEST, ports)
+    if standing is Standing.OLD or newer.rows or newer.forgotten:
         _sync_if_possible(ports)
-        told = list(ports.journal.read_all(REBUILT_FROM).known.rows.values())
-        better = raised(_rows_of(told, ledger), told)
-        said = f"{len(better)} Apps go on as the journal has them"
+        newer = _newer(ledger, REBUILT_FROM, ports)
+        said = f"{len({row.app_id for row in newer.rows} | {*newer.forgotten})} Apps"
+        said += " go on as the journal has them"
         ports.notifier.log(WARNING, f"ledger: older than what was printed, {said}, ignoring")
     # What an old ledger has still to print may have been printed since, in another boot.
-    left = above(ledger.outbox(), told)
-    finding = _compare_with_the_journal(left, ledger, ports)
-    return Known(better, finding.orders, finding.unproven)
+    outbox = [span for span in ledger.outbox() if span.order.app_id not in newer.forgotten]
+    finding = _compare_with_the_journal(above(outbox, newer.told), ledger, ports)
+    return Known(newer.rows, finding.orders, finding.unproven, newer.forgotten)
 
 
-def _rows_of(told: Sequence[Row], ledger: Ledger) -> list[Row]:
-    """What the ledger has of the same Apps."""
-    rows = (ledger.row(row.app_id) for row in told)
-    return [row for row in rows if row]
+class _Newer(NamedTuple):
+    """told: what the journal has of the Apps as they are now. rows: what of it the ledger does not
+    have. forgotten: see Known.
+    """
+
+    told: Sequence[Row]
+    rows: Sequence[Row]
+    forgotten: Mapping[str, int]
+
+
+def _newer(ledger: Ledger, lines: int, ports: Ports) -> _Newer:
+    known = ports.journal.read_all(lines).known
+    told = list(known.rows.values())
+    forgotten = forgotten_since(known, ledger.incarnations())
+    valid = (row for row in told if row.app_id not in forgotten)
+    rows = [there for row in valid if (there := ledger.row(row.app_id))]
+    return _Newer(told, raised(rows, told), forgotten)
+
+
+def _forget(ledger: Ledger, ports: Ports) -> None:
+    """The line comes first, and is on disk: if the ledger says that an App was forgotten, so does
+    the journal. Else its old lines would be taken for what is printed, by the next start and by
+    the proof. There is no line if journald is too busy.
+    """
+    for app_id in ports.requests.apps():
+        incarnation = ledger.incarnations().get(app_id, 0) + 1
+        try:
+            ports.journal.sync()
+            ports.notifier.log(NOTICE, forgotten_line(app_id, incarnation))
+            ports.journal.sync()
+        except Unreadable as error:
+            ports.notifier.log(WARNING, f"App {app_id} is not forgotten yet: {error}")
+        else:
+            ledger.forget(app_id, incarnation)
+            ports.requests.done(app_id)
 
 
 def _sync_if_possible(ports: Ports) -> None:

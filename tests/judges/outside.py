@@ -48,7 +48,7 @@ def read(log: str) -> Observed:
 
 
 def judge(observed: Observed, journal: Verdict, cuts: Sequence[float]) -> list[Fault]:
-    """What is wrong. `cuts`: when the power was gone. An App that only the journal has is not judged
+    """What is wrong. `cuts`: when power was gone. An App that only the journal has is not judged
     here: whoever asks must also look whether the observer saw anything.
     """
     found: list[Fault] = []

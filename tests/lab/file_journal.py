@@ -50,7 +50,7 @@ class FileJournal:
     def _read(self, since: Mapping[str, float], limit: int | None) -> Reading:
         lines = self._ask()
         known = Known()
-        for boot, at, text in lines[-limit:] if limit else lines:
+        for boot, at, text in reversed(lines[-limit:] if limit else lines):
             if at >= since.get(boot, since.get("-", float("inf"))):
                 known.add(boot, text)
         bounds = {}

@@ -168,6 +168,13 @@ class Faults(RuleBasedStateMachine):
         """It is full; or broken, and leaves torn writes."""
         self.world.disk.full, self.world.disk.broken = broken is None, broken
 
+    @rule(index=indexes, before=commands)
+    def forget(self, index: int, before: Kind) -> None:
+        """Its senders are stopped, the receiver and the record forget it, it starts again."""
+        self._sender(index, before)
+        if not self.world.ledger_is_lost:
+            self.world.forget(self._app(index))
+
     # The network.
 
     @rule(index=indexes, before=commands, arriving=st.integers(0, 3))

@@ -59,6 +59,11 @@ class Journal:
         self._to_disk()
         return lost
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether all of it is on disk."""
+        return self._synced == len(self.lines)
+
     def _to_disk(self) -> None:
         self._synced, self._synced_at = len(self.lines), self._now
         self._sync_due = None
@@ -69,7 +74,7 @@ class Journal:
         """See Journal."""
         del wanted  # all is read
         known = Known()
-        for line, (boot, at) in zip(self.lines, self._at, strict=True):
+        for line, (boot, at) in list(zip(self.lines, self._at, strict=True))[::-1]:
             if at >= since.get(boot, float("inf")):
                 known.add(boot, line)
         return self._answer(known, since)
@@ -77,7 +82,7 @@ class Journal:
     def read_all(self, lines: int) -> Reading:
         """See Journal."""
         known = Known()
-        for line, (boot, _) in list(zip(self.lines, self._at, strict=True))[-lines:]:
+        for line, (boot, _) in list(zip(self.lines, self._at, strict=True))[: -lines - 1 : -1]:
             known.add(boot, line)
         return self._answer(known, {"-": 0.0})
 

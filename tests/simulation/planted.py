@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from unittest import mock
 
 from sendrecv.core.receiver import ReceiverMachine
@@ -42,6 +44,7 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.wire import Status
 from sendrecv.errors import LockLost
 from sendrecv.receiver import ledger, start
+from sendrecv.receiver.journal import Journal
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Connections, Pending, Receiver
 from sendrecv.receiver.mark import Mark, Progress, Standing
@@ -329,7 +332,9 @@ def knows_nothing(ports: start.Ports) -> Ledger:
     return start.open_ledger(ports._replace(open_ledger=opened))
 
 
-_REAL = {"unprinted": start.unprinted, "raised": start.raised}
+_REAL = {
+    name: getattr(start, name) for name in ("unprinted", "raised", "forgotten_since", "_forget")
+}
 
 
 @contextlib.contextmanager
@@ -350,7 +355,7 @@ def prints_again(ports: start.Ports) -> Ledger:
         return start.open_ledger(ports)
 
 
-def all_of_them(spans: Iterable[Span], _reading: Reading, _here: str) -> Finding:
+def all_of_them(spans: Iterable[Span], _reading: Reading, *_: object) -> Finding:
     """None of the spans is printed."""
     return Finding([span.order for span in spans], [])
 
@@ -358,6 +363,19 @@ def all_of_them(spans: Iterable[Span], _reading: Reading, _here: str) -> Finding
 def believes_the_ledger(ports: start.Ports) -> Ledger:
     """A ledger that is older than what was printed is taken as it is."""
     with _replaced("raised", lambda *_: []):
+        return start.open_ledger(ports)
+
+
+def remembers_the_forgotten(ports: start.Ports) -> Ledger:
+    """Nobody looks whether an App was forgotten since."""
+    with _replaced("forgotten_since", lambda *_: {}):
+        return start.open_ledger(ports)
+
+
+def forgets_without_a_sync(ports: start.Ports) -> Ledger:
+    """Nobody cares whether the line that says that an App is forgotten is on disk."""
+    hasty = ports._replace(journal=cast(Journal, SimpleNamespace(sync=lambda: None)))
+    with _replaced("_forget", lambda ledger, _: _REAL["_forget"](ledger, hasty)):
         return start.open_ledger(ports)
 
 
@@ -402,6 +420,13 @@ class ForgetsTheLastGroup(Ledger):
 
     def pending(self) -> list[Print]:
         return []
+
+
+class KeepsNoIncarnation(Ledger):
+    """Forgets an App, and that it has."""
+
+    def incarnations(self) -> dict[str, int]:
+        return {}
 
 
 class KeepsNoOutbox(Ledger):

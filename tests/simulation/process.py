@@ -9,7 +9,8 @@ at a time, so the same choices always give the same run.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from greenlet import getcurrent, greenlet
 
@@ -112,17 +113,20 @@ class Thread:
 
 
 class Notifier(systemd.Notifier):
-    """A service manager to which nothing needs to be said. pinged: since somebody cleared it."""
+    """A service manager to which nothing needs to be said. pinged: since somebody cleared it.
+
+    `said`: who hears of log lines that begin with that word.
+    """
 
     # The real one opens a socket.
     def __init__(  # pylint: disable=super-init-not-called
-        self, thread: Thread, unproven: Callable[[str], None] = lambda _: None
+        self, thread: Thread, said: Mapping[str, Callable[[str], None]] = MappingProxyType({})
     ) -> None:
         self.ping_interval = PING_INTERVAL
         self.pinged = False
         self.is_ready = False
         self._thread = thread
-        self._unproven = unproven
+        self._said = said
 
     @contextlib.contextmanager
     def at_most(self, seconds: float, error: SendrecvError) -> Iterator[None]:
@@ -140,8 +144,8 @@ class Notifier(systemd.Notifier):
         pass
 
     def log(self, severity: int, text: str) -> None:
-        if text.startswith("unproven "):
-            self._unproven(text)
+        if hear := self._said.get(text.partition(" ")[0]):
+            hear(text)
 
     def stopping(self) -> None:
         pass

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from enum import Enum
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from sendrecv.backoff import Backoff
@@ -41,9 +42,11 @@ from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import loop, start
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark, Progress
+from sendrecv.receiver.requests import Requests
 from tests.simulation.journal import Journal
 from tests.simulation.network import END, Admission, Connection, Message
 from tests.simulation.process import Killed, Notifier, Thread
+from tests.simulation.verdict import require
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -82,7 +85,8 @@ class ReceiverProcess:
         self._main_thread.about = Phase.STARTING
         self._writer = Writer(world.time)
         self._events = EventLoop(self._main_thread, world.time)
-        self._notifier = Notifier(self._main_thread, self.world.unproven)
+        said = {"unproven": self.world.unproven, "forgotten": self.world.forgotten}
+        self._notifier = Notifier(self._main_thread, said)
         self._loop: loop.Receiver
         self._claims: dict[str, Claim] = {}  # by the connection's name
         self._unprinted: Sequence[Print] = ()  # durable, and not yet printed
@@ -147,7 +151,13 @@ class ReceiverProcess:
         self._mark = cast(Mark, mark)
         printer = self.world.parts.printer(mark, self._write, lambda: None)
         ports = start.Ports(
-            self._open_ledger, mark, WatchedJournal(self), printer, self._notifier, self
+            self._open_ledger,
+            mark,
+            WatchedJournal(self),
+            printer,
+            self._notifier,
+            self,
+            WatchedRequests(self),
         )
         self.pause(Phase.STARTING)
         ledger = self.world.parts.open_ledger(ports)
@@ -408,6 +418,19 @@ class WatchedMark(Mark):
         super()._write(progress)
 
 
+class WatchedRequests(Requests):
+    """The real requests. Before one is removed, the process can be killed."""
+
+    def __init__(self, process: ReceiverProcess) -> None:
+        super().__init__(process.world.run_directory)
+        self._process = process
+
+    def done(self, app_id: str) -> None:
+        self._process.pause(Phase.PREPARING)
+        require(self._process.world.journal.is_safe, f"{app_id} is forgotten, and not on disk")
+        super().done(app_id)
+
+
 class WatchedJournal:
     """The journal, as the receiver asks it."""
 
@@ -440,9 +463,19 @@ class WatchedLedger(Ledger):
         self._closed = False
         self._is_first = process.ledger is None  # a start may fail once, or it would take too long
 
-    def settle(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
+    def settle(
+        self,
+        rows: Iterable[Row],
+        orders: Sequence[Print],
+        now: float,
+        forgotten: Mapping[str, int] = MappingProxyType({}),
+    ) -> int:
         self._pause()
-        return super().settle(rows, orders, now)
+        return super().settle(rows, orders, now, forgotten)
+
+    def _forget(self, forgotten: Mapping[str, int]) -> None:
+        self._pause()
+        super()._forget(forgotten)
 
     def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
         self._pause()

@@ -13,6 +13,7 @@ from tests.simulation.planted import (
     DropsCutOff,
     GoesOnAfterStop,
     HasNoReceiverLock,
+    KeepsNoIncarnation,
     KeepsOutboxOnlyBriefly,
     LeavesAnOldMark,
     MarksNoIntent,
@@ -21,6 +22,8 @@ from tests.simulation.planted import (
     StampsTooSoon,
     WaitsForEver,
     believes_the_ledger,
+    forgets_without_a_sync,
+    remembers_the_forgotten,
     knows_nothing,
 )
 from tests.simulation.receiver import Phase
@@ -153,7 +156,35 @@ def no_mark_for_one_count(faults: Faults) -> None:
     faults.teardown()
 
 
+def forgotten_and_a_backup_put_back(faults: Faults) -> None:
+    """An App is forgotten; then comes a ledger that knows it as it was before."""
+    faults.begin(apps=1, interval=SECOND)
+    for _ in range(3):
+        faults.calm(duration=3 * SECOND)
+    faults.sleep(seconds=3600)  # so that what it printed first is in no outbox any more
+    faults.calm(duration=3 * SECOND)
+    faults.copy_ledger()
+    faults.forget(index=0, before=None)
+    faults.calm(duration=3 * SECOND)
+    faults.put_ledger_back(phase=Phase.IDLE)
+    faults.teardown()
+
+
+def forgotten_and_the_power_cut(faults: Faults) -> None:
+    """What the App has counted since it was forgotten is lost, all of it."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.forget(index=0, before=None)
+    for _ in range(3):
+        faults.calm(duration=3 * SECOND)
+    faults.power_cut(waited=0, phase=Phase.IDLE, kept=0, choices=b"")
+    faults.teardown()
+
+
 STORIES = (
+    (forgotten_and_a_backup_put_back, Parts(open_ledger=remembers_the_forgotten)),
+    (forgotten_and_the_power_cut, Parts(open_ledger=forgets_without_a_sync)),
+    (forgotten_and_the_power_cut, Parts(ledger=KeepsNoIncarnation)),
     (no_mark_for_one_count, Parts(mark=LeavesAnOldMark)),
     (backup_put_back, Parts(open_ledger=believes_the_ledger, mark=NeverOld)),
     (killed_before_the_mark, Parts(mark=MarksNoIntent)),

@@ -32,18 +32,25 @@ def require(held: object, what: str) -> None:
 
 
 class Lines:
-    """The journal's lines: for each App 0, 1, 2, ... `last` is the last one of each.
+    """The journal's lines: for each App 0, 1, 2, ... `last` is the last one of each. They begin
+    anew where an App is said to be forgotten.
 
     `erased`: lines of which nobody could know any more, and which may be missing.
     """
 
     def __init__(self, lines: Iterable[str], erased: Container[str] = ()) -> None:
         self.last: dict[str, int] = {}
+        self._forgotten: dict[str, int] = {}
         self._erased = erased
         for line in lines:
             self._read(line)
 
     def _read(self, line: str) -> None:
+        if line.startswith("forgotten "):
+            app_id = json.loads(line.removeprefix("forgotten "))["appID"]
+            if app_id in self.last:
+                self._forgotten[app_id] = self.last.pop(app_id)
+            return
         try:
             payload = json.loads(line)
         except ValueError:
@@ -52,6 +59,9 @@ class Lines:
         require(list(payload) == ["count", "appID", "nodeID"], f"not a payload: {line}")
         require(payload["nodeID"] in {"main", "failover"}, f"whose is it? {line}")
         expected = self.last.get(payload["appID"], -1) + 1
+        before = self._forgotten.pop(payload["appID"], -1)
+        if expected <= payload["count"] <= before + 1:
+            expected = payload["count"]  # it was interrupted: the sender's record was not removed
         while expected < payload["count"] and self._was_erased(payload["appID"], expected):
             expected += 1
         require(payload["count"] == expected, f"{line} where {expected} was expected")
@@ -93,6 +103,11 @@ class Witness:
         require(epoch > before if command.new else epoch >= before, f"{claim} after {before}")
         if command.new:
             self._epochs[claim.app_id] = epoch
+
+    def forgotten(self, app_id: str) -> None:
+        """Its counts and epochs begin anew."""
+        self._epochs.pop(app_id, None)
+        self.last.pop(app_id, None)
 
     def ledger_lost(self) -> None:
         """From now on the receiver cannot know which epochs there were."""

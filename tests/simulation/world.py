@@ -28,6 +28,7 @@ from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Receiver
 from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer
+from sendrecv.receiver.requests import PREFIX
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.store_file import StateFile
 from tests.simulation.journal import Journal
@@ -95,6 +96,7 @@ class World:
         self.ledger_is_lost = False  # or old, and no receiver has served since
         self.erased: set[str] = set()  # lines that neither journal nor ledger have any more
         self._owed: set[str] = set()  # lines that the journal has lost
+        self._forgetting: set[str] = set()  # Apps that a person has stopped, to forget them
         self._directory = tempfile.TemporaryDirectory(dir=_memory())
         self.ledger_directory = Path(self._directory.name) / "ledger"
         self.run_directory = Path(self._directory.name) / "run"
@@ -279,6 +281,36 @@ class World:
             (self.ledger_directory / file.name).write_bytes(file.read_bytes())
         self._lost_ledger()
 
+    def forget(self, app_id: str) -> None:
+        """Somebody stops the App for good, and forgets it: see sendrecv/admin/forget.py."""
+        for sender in self.alive(app_id):
+            sender.kill()
+        self._forgetting.add(app_id)
+        self._request(app_id).touch()
+        self.kill_receiver(0)
+
+    def _request(self, app_id: str) -> Path:
+        return self.run_directory / f"{PREFIX}{app_id}"
+
+    def _end_forgetting(self) -> None:
+        """When the receiver has forgotten an App, its record is removed, and it may start. Where
+        the receiver could not, all stays as it is.
+        """
+        receiver = self.receiver()
+        for app_id in [*self._forgetting]:
+            if not self._request(app_id).exists():
+                self.remove_record(app_id)
+            elif receiver and receiver.serving:
+                self._request(app_id).unlink()
+            else:
+                continue
+            self._forgetting.remove(app_id)
+
+    def forgotten(self, line: str) -> None:
+        """A receiver says so."""
+        self.journal.write([line], self.now)
+        self.witness.forgotten(json.loads(line.removeprefix("forgotten "))["appID"])
+
     def unproven(self, line: str) -> None:
         """A receiver has said of counts that nobody can tell whether they were printed."""
         span = json.loads(line.removeprefix("unproven "))
@@ -306,6 +338,7 @@ class World:
         if not (self.ledger_directory / "ledger.db").exists():
             self._erase()
         self.lose_mark()
+        self._forgetting.clear()  # a request does not outlive the boot
         self.now = SECOND
 
     def stall(self, duration: int) -> None:
@@ -406,7 +439,9 @@ class World:
 
     def _starts(self) -> list[Action]:
         """What the service manager would do now: start what has ended."""
+        self._end_forgetting()
         counting = {sender.app.app_id for sender in self.senders if not sender.dead}
+        counting |= self._forgetting
         starts: list[Action] = [
             partial(self.start, app_id) for app_id in self.app_ids if app_id not in counting
         ]

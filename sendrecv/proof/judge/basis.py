@@ -84,7 +84,9 @@ class Basis:
         tally = self.tally
         if not tally.first or not tally.last:
             return NO_COUNT, []
-        text = f"{number(tally.counts, 'count')}, {tally.first.number} to {tally.highest}"
+        text = f"{number(tally.counts, 'count')}, {tally.first.number} to {tally.last.number}"
+        if tally.forgotten:
+            text += f", begun again {number(len(tally.forgotten), 'time')}: it was forgotten"
         return text, [counted("first", tally.first), counted("last", tally.last)]
 
     def _owners(self) -> Shown:

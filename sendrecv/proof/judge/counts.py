@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sendrecv.proof.evidence import Claimed, Counted, Unproven
+from sendrecv.proof.evidence import Claimed, Counted, Forgotten, Unproven
 from sendrecv.proof.judge.findings import IN_ORDER, NO_GAP, ONCE, Book, Exhibit, Finding
 from sendrecv.proof.judge.owners import Owners, Session, exhibit
 from sendrecv.proof.judge.spans import Spans
@@ -35,6 +35,17 @@ class Doubted:
     said: Unproven
 
 
+@dataclass(slots=True)
+class Incarnation:
+    """What the App counted since it was forgotten, or since it began."""
+
+    first: Counted | None = None
+    highest: Counted | None = None
+    holes: list[Hole] = field(default_factory=list)
+    doubted: list[Doubted] = field(default_factory=list)
+    recent: deque[Counted] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+
 class Tally:
     """Fed with the receiver's lines of one App, in their order."""
 
@@ -45,12 +56,10 @@ class Tally:
         self.first: Counted | None = None
         self.last: Counted | None = None
         self.counts = 0
-        self._highest: Counted | None = None
+        self.forgotten: list[Forgotten] = []
         self.spans = Spans(dots) if dots else None
-        self._holes: list[Hole] = []
-        self._doubted: list[Doubted] = []
+        self._now = Incarnation()
         self._timeline = timeline
-        self._recent: deque[Counted] = deque(maxlen=REMEMBERED)
         self._losses = 0  # how many losses of the timeline were known at the last count
 
     @property
@@ -64,7 +73,7 @@ class Tally:
     @property
     def highest(self) -> int:
         """The highest count, -1 for none."""
-        return self._highest.number if self._highest else -1
+        return self._now.highest.number if self._now.highest else -1
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""
@@ -74,45 +83,72 @@ class Tally:
         """The receiver cannot tell whether it printed these counts. The journal may have them."""
         for first, last, doubted in self._split(said.first, said.last):
             if doubted is None:
-                self._doubted.append(Doubted(first, last, said))
+                self._now.doubted.append(Doubted(first, last, said))
+
+    def forget(self, said: Forgotten) -> None:
+        """A person had the App forgotten: counts and epochs begin anew. What is known so far of
+        counts that are missing stays.
+        """
+        if self.forgotten and self._now.first is None and self.owners.is_new:
+            return  # said once more: the receiver was killed before it was done
+        self._doubt_the_rest()
+        self._close_holes()
+        self._now = Incarnation()
+        self.forgotten.append(said)
+        self.owners.forget()
+
+    def _doubt_the_rest(self) -> None:
+        """What the receiver doubts above the highest count will not come any more."""
+        for first, last, doubted in self._split(self.highest + 1, self._most_doubted):
+            if doubted:
+                self._not_here(first, last, doubted)
+
+    def _close_holes(self) -> None:
+        for hole in self._now.holes:
+            self.book.of[NO_GAP].add(hole.finding)
+
+    def _begins(self, said: Counted) -> None:
+        """It is the first count that is here, or the first one since the App was forgotten."""
+        self._now.first = said
+        self.first = self.first or said
+        self._doubt_below(said)
+        if self.forgotten and said.number:
+            text = f"its counts before {said.number} were not printed since it was forgotten"
+            self.book.doubt(NO_GAP, text, exhibit(self.forgotten[-1]), exhibit(said))
 
     def count(self, said: Counted) -> None:
         """The receiver printed a count."""
         session = self.owners.session_of(said, self._losses)
-        if self.last is None:
-            self.first = said
-            self._doubt_below(said)
+        if self._now.highest is None:
+            self._begins(said)
         elif said.number != self.highest + 1:
             self._out_of_line(said)
-        if said.number > self.highest:
-            self._highest = said
-            if self._doubted:
-                self._doubted = [one for one in self._doubted if one.last > said.number]
+        if self._now.highest is None or said.number > self._now.highest.number:
+            self._now.highest = said
+            if self._now.doubted:
+                self._now.doubted = [one for one in self._now.doubted if one.last > said.number]
         self.last = session.last = said
         session.first = session.first or said
         session.counts += 1
         self.counts += 1
         self._losses = len(self._timeline.losses)
-        self._recent.append(said)
+        self._now.recent.append(said)
         if self.spans and self._timeline.boot:
             self.spans.add(said.at.mono, session.number, self._timeline.boot.number)
 
     def end(self) -> None:
         """Nothing more will come."""
-        for first, last, doubted in self._split(self.highest + 1, self._most_doubted):
-            if doubted:
-                self._not_here(first, last, doubted)
-        for hole in self._holes:
-            self.book.of[NO_GAP].add(hole.finding)
+        self._doubt_the_rest()
+        self._close_holes()
         self.owners.end(from_the_start=self.from_the_start)
 
     def _out_of_line(self, said: Counted) -> None:
         if said.number > self.highest + 1:
             self._gap(said)
-        elif hole := next((h for h in self._holes if h.first <= said.number <= h.last), None):
+        elif hole := next((h for h in self._now.holes if h.first <= said.number <= h.last), None):
             self._fill(hole, said.number)
             self._not_in_order(said)
-        elif self.first and said.number < self.first.number:
+        elif self._now.first and said.number < self._now.first.number:
             self._not_in_order(said)
         else:
             self._twice(said)
@@ -144,16 +180,16 @@ class Tally:
             text += f": {excuse.text}"
             exhibits += excuse.exhibits
         is_violation = not (doubted or excuse)
-        if len(self._holes) < MOST_HOLES:
-            self._holes.append(Hole(first, last, Finding(is_violation, text, tuple(exhibits))))
+        if len(self._now.holes) < MOST_HOLES:
+            self._now.holes.append(Hole(first, last, Finding(is_violation, text, tuple(exhibits))))
 
     @property
     def _most_doubted(self) -> int:
-        return max((one.last for one in self._doubted), default=-1)
+        return max((one.last for one in self._now.doubted), default=-1)
 
     def _split(self, first: int, last: int) -> Iterator[tuple[int, int, Doubted | None]]:
         """These counts in parts: what the receiver doubts, and what it does not."""
-        for one in sorted(self._doubted, key=lambda one: one.first):
+        for one in sorted(self._now.doubted, key=lambda one: one.first):
             if one.last < first or one.first > last:
                 continue
             if one.first > first:
@@ -165,21 +201,21 @@ class Tally:
             yield first, last, None
 
     def _fill(self, hole: Hole, count: int) -> None:
-        self._holes.remove(hole)
+        self._now.holes.remove(hole)
         for first, last in ((hole.first, count - 1), (count + 1, hole.last)):
             if first <= last:
-                self._holes.append(Hole(first, last, hole.finding))
+                self._now.holes.append(Hole(first, last, hole.finding))
 
     def _not_in_order(self, said: Counted) -> None:
-        before = [exhibit(self._highest)] if self._highest else []
+        before = [exhibit(self._now.highest)] if self._now.highest else []
         text = f"count {said.number} came after {self.highest}"
         self.book.violation(IN_ORDER, text, *before, exhibit(said))
 
     def _twice(self, said: Counted) -> None:
         text = f"count {said.number} was printed twice"
-        earlier = next((one for one in self._recent if one.number == said.number), None)
+        earlier = next((one for one in self._now.recent if one.number == said.number), None)
         if earlier is None:
-            sessions = self.owners.sessions
+            sessions = self.owners.newest
             earlier = next((s.first for s in sessions if _covers(s, said.number)), None)
             text += ": it is among those that began here"
         elif earlier.node != said.node:

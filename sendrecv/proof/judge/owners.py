@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import At, Claimed, Counted
+from sendrecv.proof.evidence import At, Claimed, Counted, Forgotten
 from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
 from sendrecv.proof.judge.timeline import Mark, Run, Timeline
 
@@ -57,6 +57,7 @@ class Owners:
         self._current: Session | None = None
         self._claimed: Claimed | None = None
         self._highest: Claimed | None = None
+        self._forgotten = 0  # so many sessions were before
         self._roles: dict[str, str] = {}  # node to role, as learned from claims
         self._first_claims: dict[str, Claimed] = {}  # of each run
 
@@ -65,6 +66,21 @@ class Owners:
         """Whether the App had no count yet when its first run was admitted."""
         first = self.sessions[0].claim if self.sessions else None
         return first is not None and first.last is None
+
+    @property
+    def newest(self) -> list[Session]:
+        """Those since the App was forgotten; all of them, if it never was."""
+        return self.sessions[self._forgotten :]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no run was admitted since the App was forgotten."""
+        return not self.newest
+
+    def forget(self) -> None:
+        """The App is forgotten: epochs begin anew."""
+        self._current = self._claimed = self._highest = None
+        self._forgotten = len(self.sessions)
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""
@@ -98,7 +114,8 @@ class Owners:
             return
         if session.last.stream != said.stream:
             return  # it was an earlier receiver's, whose line about the run is missing
-        before = self.sessions[session.number - 1] if session.number else None
+        is_first = session.number == self._forgotten
+        before = None if is_first else self.sessions[session.number - 1]
         if before and before.node == session.node and session is self.sessions[-1]:
             before.last = session.last
             before.counts += session.counts
@@ -143,7 +160,7 @@ class Owners:
             return self._assume(said, unclaimed)
         if session is None:
             return self._assume(said, None)
-        older = next((s for s in reversed(self.sessions) if s.node == said.node), None)
+        older = next((s for s in reversed(self.newest) if s.node == said.node), None)
         if older is not None:
             self._judge_older(said, older)
             return older
@@ -274,8 +291,10 @@ def _ended(run: Run, end: Mark) -> Exhibit:
     return Exhibit(f"{run.unit} ended", end.at, end.ref)
 
 
-def exhibit(said: Counted | Claimed) -> Exhibit:
+def exhibit(said: Counted | Claimed | Forgotten) -> Exhibit:
     """A line of the receiver, as an exhibit."""
+    if isinstance(said, Forgotten):
+        return Exhibit("forgotten", said.at, said.ref)
     if isinstance(said, Counted):
         return Exhibit(f"count {said.number} from {said.node}", said.at, said.ref)
     what = f"session of {said.node}, epoch {said.epoch}, run {said.run[:8]}"

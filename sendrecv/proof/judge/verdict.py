@@ -19,6 +19,7 @@ from sendrecv.proof.evidence import (
     Booted,
     Claimed,
     Counted,
+    Forgotten,
     Journald,
     Lost,
     Missing,
@@ -169,6 +170,8 @@ class Judge:
                 self._tally(said.app).claim(said)
             case Unproven():
                 self._tally(said.app).unproven(said)
+            case Forgotten():
+                self._tally(said.app).forget(said)
             case Spoke():
                 timeline.spoke(said)
             case Lost():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sendrecv.proof.evidence import At, Counted
+from sendrecv.proof.evidence import At, Counted, Forgotten
 from sendrecv.proof.judge.basis import ms, number
 from sendrecv.proof.judge.findings import CHECKS, Exhibit, Finding
 from sendrecv.proof.judge.owners import Session
@@ -47,7 +47,7 @@ class Clock:
         days = {_local(at).date() for at in (first, last) if at}
         self._format = "%H:%M:%S.%f" if len(days) < 2 else "%Y-%m-%d %H:%M:%S.%f"
 
-    def of(self, mark: Mark | Counted | Exhibit | None) -> str:
+    def of(self, mark: Mark | Counted | Forgotten | Exhibit | None) -> str:
         """To the millisecond."""
         return _local(mark.at).strftime(self._format)[:-3] if mark else "-"
 
@@ -82,6 +82,8 @@ def _app(app: AppVerdict, clock: Clock, whole: bool) -> Iterator[str]:
         rows = [_takeover(takeover, numbers, clock) for takeover in app.takeovers]
         yield from _table([*heading, "entries"], rows, whole)
         yield ""
+    for said in app.tally.forgotten:
+        yield f"  forgotten      {clock.of(said)}  its counts begin again  [{_short(said.ref)}]"
     for check in app.checks:
         yield from _check(check, clock)
 
@@ -189,6 +191,10 @@ def _app_json(app: AppVerdict) -> dict[str, Any]:
             "first": tally.first.number if tally.first else None,
             "highest": tally.highest if tally.first else None,
         },
+        "forgotten": [
+            {"incarnation": said.incarnation} | _entry_json(said.at, said.ref)
+            for said in tally.forgotten
+        ],
         "runs": [_life_json(life) for life in app.lives],
         "takeovers": [_takeover_json(takeover) for takeover in app.takeovers],
         "checks": [_check_json(check) for check in app.checks],

@@ -556,7 +556,7 @@ def test_a_planted_fault_is_found(machines: Machines) -> None:
 def _not_printed(outbox: Iterable[Print], lines: Iterable[str]) -> list[Print]:
     """By a journal that is whole."""
     known = Known()
-    for line in lines:
+    for line in reversed([*lines]):
         known.add("b", line)
     known.boots.add("b")
     reading = Reading(known, {"b": 0.0}, {"b": Bounds(0.0, 9e9)}, True)

@@ -2,9 +2,18 @@
 
 import pytest
 
-from sendrecv.core.lines import line_of, session_line
+from sendrecv.core.lines import forgotten_line, line_of, session_line
 from sendrecv.core.receiver_events import Print, Row
-from sendrecv.core.recovery import Bounds, Finding, Known, Reading, Span, raised, unprinted
+from sendrecv.core.recovery import (
+    Bounds,
+    Finding,
+    Known,
+    Reading,
+    Span,
+    forgotten_since,
+    raised,
+    unprinted,
+)
 
 HERE, BEFORE, LONG_AGO = "h" * 32, "b" * 32, "a" * 32
 
@@ -112,6 +121,34 @@ def test_what_lines_tell() -> None:
         assert known.rows["a"] == newest.replace(last=4) and known.boots == {HERE}
         assert known.rows["b"] == Row("b", 0, "0" * 32, "main", 0)
         assert set(apps) == {"a", "b", ""}
+
+
+def told(*lines: str) -> Known:
+    """By these lines, the oldest first."""
+    known = Known()
+    for line in reversed(lines):
+        known.add(HERE, line)
+    return known
+
+
+OLD_LIFE = (session_line(Row("a", 9, "9" * 32, "main", None)), line_of("a", "main", 1000))
+FORGOTTEN = forgotten_line("a", 1)
+NEW_LIFE = (session_line(Row("a", 1, "1" * 32, "main", None)), line_of("a", "main", 2))
+
+
+def test_what_came_before_an_app_was_forgotten_is_not_known() -> None:
+    """With other Apps' lines as ever."""
+    known = told(*OLD_LIFE, line_of("b", "main", 7), FORGOTTEN, *NEW_LIFE)
+    assert known.rows["a"] == Row("a", 1, "1" * 32, "main", 2) and known.rows["b"].last == 7
+    assert known.incarnations == {"a": 1}
+    assert forgotten_since(known, {}) == {"a": 1} and not forgotten_since(known, {"a": 1})
+    twice = told(*OLD_LIFE, FORGOTTEN, *NEW_LIFE, forgotten_line("a", 2))
+    assert "a" not in twice.rows and twice.incarnations == {"a": 2}
+
+
+def test_a_line_that_is_not_quite_that_of_a_forgotten_app_is_none() -> None:
+    for line in ("x" + FORGOTTEN, FORGOTTEN + "x", 'forgotten {"appID": "a", "incarnation": -1}'):
+        assert not told(*OLD_LIFE, line).incarnations
 
 
 MINE = Row("a", 5, "5" * 32, "main", 41)

@@ -54,6 +54,7 @@ class World:
     epochs: dict[str, int] = field(default_factory=dict)
     senders: dict[str, Sender] = field(default_factory=dict)
     receivers: int = 0
+    forgets: int = 0
     clock: int = 0
     """Microseconds by which the wall clock is wrong."""
     numbering: str = "5" * 32
@@ -163,6 +164,14 @@ class World:
         """The receiver's line about counts that it may have printed, and does not print again."""
         said = {"appID": app, "nodeID": node, "first": first, "last": last}
         return self.receive(f"unproven {json.dumps(said)}", 5)
+
+    def forget(self, app: str) -> Fields:
+        """The receiver's line about an App that was stopped and is to be forgotten."""
+        self.stop_pair(app)
+        self.start_receiver()
+        self.forgets += 1
+        self.counts[app] = self.epochs[app] = 0
+        return self.receive(f'forgotten {{"appID": "{app}", "incarnation": {self.forgets}}}', 5)
 
     def print(self, app: str, node: str, count: int) -> Fields:
         payload = {"count": count, "appID": app, "nodeID": node}

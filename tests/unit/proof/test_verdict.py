@@ -37,6 +37,15 @@ def cannot_be_spawned(world: World) -> None:
     world.count("x", "main")
 
 
+def is_forgotten_and_begins_anew(world: World) -> None:
+    world.take_over("x")
+    for _ in range(2):
+        world.forget("x")
+        world.admit(world.start("x", "main"))
+        world.count("x", times=3)
+        world.take_over("x")
+
+
 def is_stopped_for_a_while(world: World) -> None:
     world.stop_pair("x")
     world.wait(4000)

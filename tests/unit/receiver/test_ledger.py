@@ -13,7 +13,8 @@ import pytest
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import Span
 from sendrecv.errors import LedgerBroken, RecordFromFuture
-from sendrecv.receiver.ledger import FORMAT, SPAN_KEPT, SPAN_OPEN, Ledger
+from sendrecv.receiver.ledger import SPAN_KEPT, SPAN_OPEN, Ledger
+from sendrecv.receiver.schema import FORMAT
 
 ROW = Row("a", 3, "1" * 32, "main", 41)
 STAY = "print('ready', flush=True); sys.stdin.read()"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from sendrecv.core.receiver_events import Print, Row
 from sendrecv.receiver import ledger as ledgers, start
 from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer
+from sendrecv.receiver.requests import Requests
 from tests.lab.file_journal import FileJournal
 
 directory, die, why = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -60,10 +63,15 @@ said = os.open(directory / "said", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 mark = Mark(directory / "mark", boot)
 printer = Printer(mark, write, lambda: None)
 journal = FileJournal(directory / "journal", boot, why)
-notifier = SimpleNamespace(
-    log=lambda _, text: os.write(said, (text + "\\n").encode()), status=lambda _: None
-)
-ledger = start.open_ledger(start.Ports(opened, mark, journal, printer, notifier, time))
+def log(_, text):
+    point()
+    if text.startswith("forgotten"):
+        os.write(printed, f"{boot} 1.0 {text}\\n".encode())
+    os.write(said, (text + "\\n").encode())
+
+notifier = SimpleNamespace(log=log, status=lambda _: None)
+requests = Requests(directory)
+ledger = start.open_ledger(start.Ports(opened, mark, journal, printer, notifier, time, requests))
 last = ledger.rows()[0].last if ledger.rows() else -1
 for group in range(3):
     first, last = last + 1, last + 3
@@ -71,7 +79,6 @@ for group in range(3):
     orders = [Print("a", "main", first, last)]
     serial = ledger.commit(rows, orders, 1.0)
     printer.print_group(serial, orders)
-print("asked", journal.asked)
 """
 # (Printing before the commit is none: the mark is then above the ledger, and the journal is asked.)
 PLANTED = {
@@ -97,24 +104,49 @@ PLANTED = {
 }
 
 
-def _run(script: str, directory: Path, die: int, why: str = "") -> tuple[bool, str]:
-    """Whether it was killed, and what it says."""
-    command = [sys.executable, "-c", script, str(directory), str(die), why]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode != 0, done.stdout
+def _run(script: str, directory: Path, die: int, why: str = "") -> bool:
+    """Whether it was killed. A fork, which has all modules already: there are hundreds of runs."""
+    if not (process := os.fork()):
+        sys.argv = ["", str(directory), str(die), why]
+        try:
+            exec(script, {"__name__": "receiver"})  # pylint: disable=exec-used
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert status in (0, -signal.SIGKILL), "see its traceback"
+    return status != 0
 
 
 def _counts(directory: Path) -> list[int]:
-    lines = (directory / "journal").read_text(encoding="ascii").splitlines()
-    return [int(line.partition(": ")[2].partition(",")[0]) for line in lines]
+    return _incarnations(directory)[0]
 
 
-def _violations(script: str, top: Path, why: str = "") -> list[int]:
+def _incarnations(directory: Path) -> list[list[int]]:
+    """The counts in the journal, up to where the App was forgotten, and after that."""
+    found: list[list[int]] = [[]]
+    for line in (directory / "journal").read_text(encoding="ascii").splitlines():
+        if "forgotten" in line:
+            found.append([])
+        else:
+            found[-1].append(int(line.partition(": ")[2].partition(",")[0]))
+    return found
+
+
+def _violations(
+    script: str,
+    top: Path,
+    why: str = "",
+    is_right: Callable[[Path], bool] | None = None,
+    request: str = "",
+) -> list[int]:
     """The points at which a kill has counts printed twice, out of order, or left out with no word.
 
-    The kill hits the second process of three, which goes on where the first was killed.
+    The kill hits the second process of three, which goes on where the first was killed, and which
+    finds that request.
     """
+    is_right = is_right or _is_right
     found: list[int] = []
     killed, die = True, 0
     (top / "first").mkdir()
@@ -123,9 +155,11 @@ def _violations(script: str, top: Path, why: str = "") -> list[int]:
         die += 1
         directory = top / str(die)
         shutil.copytree(top / "first", directory)
-        killed, _ = _run(script, directory, die, why)
+        if request:
+            (directory / request).touch()
+        killed = _run(script, directory, die, why)
         _run(script, directory, 0, why)
-        if not _is_right(directory):
+        if not is_right(directory):
             found.append(die)
     assert found or die > 40, "too few points"
     return found
@@ -133,15 +167,35 @@ def _violations(script: str, top: Path, why: str = "") -> list[int]:
 
 def _is_right(directory: Path) -> bool:
     counts = _counts(directory)
+    return _are_whole(counts, directory) and len(counts) > 6
+
+
+def _are_whole(counts: list[int], directory: Path) -> bool:
+    """Each once, in order, and what is missing is said to be unproven."""
     said = (directory / "said").read_text(encoding="ascii")
-    missing = set(range(counts[-1] + 1)) - set(counts)
+    missing = set(range(max(counts, default=-1) + 1)) - set(counts)
     unproven = {
         number
         for line in said.splitlines()
         if line.startswith("unproven")
         for number in _span(line)
     }
-    return counts == sorted(set(counts)) and missing <= unproven and len(counts) > 6
+    return counts == sorted(set(counts)) and missing <= unproven
+
+
+def _is_forgotten(directory: Path) -> bool:
+    """Once; perhaps said more often, with no count in between."""
+    before, *rest = _incarnations(directory)
+    if not rest:
+        return False
+    *between, after = rest
+    ledger = Ledger(directory, BOOT)
+    number = ledger.incarnations()
+    ledger.close()
+    are_whole = all(_are_whole(counts, directory) for counts in (before, after))
+    asked = list(directory.glob("forget-*"))
+    is_new = number in ({"a": 1}, {"a": 2})
+    return are_whole and len(after) > 2 and not any(between) and is_new and not asked
 
 
 def _span(line: str) -> range:
@@ -154,6 +208,34 @@ def _span(line: str) -> range:
 @pytest.mark.parametrize("why", ["", "it is too busy"])
 def test_killed_at_each_point_nothing_is_printed_twice_or_lost(tmp_path: Path, why: str) -> None:
     assert not _violations(THREE_GROUPS, tmp_path, why)
+
+
+def test_killed_at_each_point_an_app_is_forgotten_once(tmp_path: Path) -> None:
+    assert not _violations(THREE_GROUPS, tmp_path, "", _is_forgotten, "forget-a")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # It says so when it has done it: a kill in between, and nobody says so.
+        (
+            "requests = Requests(directory)",
+            "requests = Requests(directory)\n"
+            "start.forgotten_line, requests.done = (lambda *_: 'late'), (\n"
+            "    lambda a, real=requests.done: (real(a), log(0, 'forgotten')))",
+        ),
+        # It does not look which incarnation it was.
+        (
+            "requests = Requests(directory)",
+            "requests = Requests(directory)\nledgers.Ledger.incarnations = lambda _: {}\n"
+            "requests.done = lambda _: None",
+        ),
+    ],
+    ids=["says so too late", "asks for ever"],
+)
+def test_a_receiver_that_forgets_wrongly_is_found(tmp_path: Path, before: str, after: str) -> None:
+    script = THREE_GROUPS.replace(before, after)
+    assert _violations(script, tmp_path, "", _is_forgotten, "forget-a")
 
 
 @pytest.mark.parametrize("planted", PLANTED)

@@ -9,6 +9,7 @@ from sendrecv.receiver import start
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer
+from sendrecv.receiver.requests import Requests
 from tests.lab.file_journal import FileJournal
 from tests.lab.reception import silent_notifier
 
@@ -52,7 +53,15 @@ def test_a_journal_that_is_not_stored_any_more_proves_nothing(
     monkeypatch.setattr(notifier, "log", lambda _severity, text: said.append(text))
     printer = Printer(mark, chunks.append, lambda: None)
     journal = FileJournal(tmp_path / "journal", BOOT)
-    ports = start.Ports(lambda: Ledger(tmp_path, BOOT), mark, journal, printer, notifier, Clock())
+    ports = start.Ports(
+        lambda: Ledger(tmp_path, BOOT),
+        mark,
+        journal,
+        printer,
+        notifier,
+        Clock(),
+        Requests(tmp_path),
+    )
     start.open_ledger(ports).close()
     out = b"".join(chunks).decode("ascii")
     assert [n for n in range(9) if f'"count": {n},' in out] == printed
