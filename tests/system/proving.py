@@ -42,14 +42,18 @@ def unproven(verdict: dict[str, Any], app: str = "x") -> dict[str, str]:
     return {name: status for name, status in checks.items() if status not in {"PROVEN", "NOTHING"}}
 
 
-def assert_proven(verdict: dict[str, Any]) -> None:
-    failed = [
+def findings(verdict: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of each check: what it found, violations and doubts."""
+    return [
         (check["check"], finding["text"])
         for app in verdict["apps"]
         for check in app["checks"]
         for finding in check["findings"]
     ]
-    assert (verdict["verdict"], failed) == ("PROVEN", [])
+
+
+def assert_proven(verdict: dict[str, Any]) -> None:
+    assert (verdict["verdict"], findings(verdict)) == ("PROVEN", [])
 
 
 def drop_in(machine: Machine, unit: str, text: str) -> None:

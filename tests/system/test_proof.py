@@ -12,6 +12,7 @@ from tests.system.proving import (
     assert_proven,
     counting,
     drop_in,
+    findings,
     proof,
     proof_here,
     unproven,
@@ -162,7 +163,8 @@ def test_two_senders_at_once(app: App) -> None:
     with app.counts_from("failover"):
         machine.kill(app.main, "KILL")
     checks = ("one process at a time", "start after the exit")
-    assert unproven(proof(machine)) == dict.fromkeys(checks, "VIOLATED")
+    verdict = proof(machine)
+    assert unproven(verdict) == dict.fromkeys(checks, "VIOLATED"), findings(verdict)
     output = machine.run("sendrecv proof", check=False).stdout
     assert f"! {app.failover} (run " in output and "was started before" in output
 

@@ -177,17 +177,29 @@ def is_volatile(source: Source, found: Iterable[Header]) -> bool:
 
 
 def damaged(source: Source) -> list[Missing]:
-    """Damaged files. journalctl may have left out entries of them, without a message."""
-    closed = [Path(header.path) for header in headers(source) if header.closed]
-    output = replace(source.journalctl, held=source.held.of(closed)).verify()
-    failed = [path for verdict, path, _ in _SEAL.findall(output) if verdict == "FAIL"]
-    return [Missing(f"{path} is damaged (journalctl --verify)", somewhere=True) for path in failed]
+    """Damaged files. journalctl may have left out entries of them, without a message.
+
+    journald closes the file that it writes too, for a moment, when it is told to sync. What is
+    written while it is verified seems to be damaged, so only files that stay as they are count.
+    """
+    before = [header for header in headers(source) if header.closed]
+    closed = source.held.of([Path(header.path) for header in before])
+    output = replace(source.journalctl, held=closed).verify()
+    failed = {path for verdict, path, _ in _SEAL.findall(output) if verdict == "FAIL"}
+    still = headers(source) if failed else []
+    return [
+        Missing(f"{header.path} is damaged (journalctl --verify)", somewhere=True)
+        for header in before
+        if header.path in failed and header in still
+    ]
 
 
 # Seals
 
 
-_SEAL = re.compile(r"^(PASS|FAIL): (.*)\n(?:=> Validated from .* to (.*), .*\n)?", re.M)
+_SEAL = re.compile(
+    r"^(PASS|FAIL): (.*?)(?: \([^()\n]*\))?\n(?:=> Validated from .* to (.*), .*\n)?", re.M
+)
 
 
 def verify(source: Source, key: str) -> list[Seal]:
