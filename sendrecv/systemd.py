@@ -29,6 +29,22 @@ START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
 
 
+class Listener(socket.socket):
+    """A listening socket that systemd has made. name: its FileDescriptorName=."""
+
+    def __init__(self, name: str, descriptor: int) -> None:
+        super().__init__(fileno=descriptor)
+        self.name = name
+
+    def listen(self, backlog: int = 0) -> None:
+        """Does nothing. systemd listens already, with the unit's Backlog=.
+
+        The kernel tells the client of a Unix socket who called listen() last (SO_PEERCRED in
+        unix(7)). That must stay PID 1, or senders do not believe in the receiver. asyncio calls
+        this for each socket that it serves.
+        """
+
+
 class Notifier:
     """Sends messages to the service manager, and lines to the journal. In a run by hand there is no
     service manager, and the messages go nowhere.
@@ -211,8 +227,9 @@ TOKEN_HINT = (
 )
 
 
-def listening_sockets(name: str) -> list[socket.socket]:
-    """The inherited stream sockets called `name` (FileDescriptorName=). Clears systemd's variables.
+def listening_sockets(*wanted: str) -> list[Listener]:
+    """The inherited stream sockets with one of these names (FileDescriptorName=). Clears systemd's
+    variables.
 
     One for each ListenStream=, whatever its family. Raises UsageError if this process was handed
     none.
@@ -225,18 +242,19 @@ def listening_sockets(name: str) -> list[socket.socket]:
     listeners = []
     for offset in range(int(count)):
         # systemd-socket-activate(1) calls every socket "unknown".
-        if names[offset : offset + 1] in ([name], ["unknown"]):
-            listeners += _listener(_FIRST_LISTEN_FD + offset)
+        name = "".join(names[offset : offset + 1])
+        if name in (*wanted, "unknown"):
+            listeners += _listener(name, _FIRST_LISTEN_FD + offset)
     if not listeners:
-        raise UsageError(f"no socket called {name} was handed over", "see receiver.socket")
+        raise UsageError(f"no socket called {wanted[0]} was handed over", "see receiver.socket")
     return listeners
 
 
-def _listener(descriptor: int) -> list[socket.socket]:
+def _listener(name: str, descriptor: int) -> list[Listener]:
     """None, if nothing can connect there: a ListenDatagram=, a ListenFIFO= ..."""
     if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         return []
-    listener = socket.socket(fileno=descriptor)
+    listener = Listener(name, descriptor)
     listener.setblocking(False)
     accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     return [listener] if accepts and listener.type == socket.SOCK_STREAM else []

@@ -1,7 +1,10 @@
-"""Admission: every TCP connection, and what it may cost before its peer is authenticated.
+"""Admission: every connection, and what it may cost before its peer is authenticated.
 
-A TCP connection serves one Engine.IO session. The connection is authenticated from the moment when
-that session is admitted (its token was right) until the session ends.
+The kernel says on which socket a peer has connected. That decides what the peer may (Access).
+Nothing that the peer sends can change it.
+
+A connection serves one Engine.IO session. The connection is authenticated from the moment when that
+session is admitted (its claim was right, and its token where one is needed) until the session ends.
 
 Rules
     1. A connection that is not authenticated has AUTHENTICATION_TIMEOUT seconds,
@@ -23,7 +26,7 @@ Rules
        MAX_MESSAGE ends the connection before the frame is stored. (aiohttp checks the size of a
        message only when it has the whole message.)
 
-aiohttp has no such limits. So a TcpConnection is between the event loop and aiohttp's protocol.
+aiohttp has no such limits. So a PeerConnection is between the event loop and aiohttp's protocol.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from functools import partial
 from sendrecv.core.errors import PeerError
 from sendrecv.core.frames import Frames
 from sendrecv.core.wire import MAX_MESSAGE, Claim
+from sendrecv.systemd import Listener
 
 AUTHENTICATION_TIMEOUT = 5.0
 UNAUTHENTICATED_BYTES = 16_384
@@ -53,7 +57,30 @@ REQUEST_BYTES = MAX_MESSAGE + UNAUTHENTICATED_BYTES
 """The HTTP request of an authenticated connection, head and body."""
 ACCEPT_AT_ONCE = 16
 """Connections that are accepted in one turn of the event loop."""
-LISTEN_BACKLOG = 4096
+READERS = "receiver-status"
+"""FileDescriptorName= of the socket on which a peer may only look."""
+
+
+class Access(Enum):
+    """What a peer may, by the socket on which it has connected.
+
+    TOKEN: everything, once it has shown the token. GRANTED: everything, because the mode of the
+    Unix socket lets only root and senders connect. LOOK: it may only ask for the list of Apps.
+    """
+
+    TOKEN = 0
+    GRANTED = 1
+    LOOK = 2
+
+
+def access_of(listener: Listener) -> Access:
+    """What whoever connects to this socket may.
+
+    The address family decides, not the name alone: a drop-in may give any unit a TCP port.
+    """
+    if listener.family is not socket.AF_UNIX:
+        return Access.TOKEN
+    return Access.LOOK if listener.name == READERS else Access.GRANTED
 
 
 class Queue(Enum):
@@ -65,11 +92,12 @@ class Queue(Enum):
     ACCEPTED = 2
 
 
-class TcpConnection(asyncio.BufferedProtocol):
-    """One TCP connection. session: the Engine.IO session that it serves, "" for none yet."""
+class PeerConnection(asyncio.BufferedProtocol):
+    """One connection. session: the Engine.IO session that it serves, "" for none yet."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, access: Access) -> None:
         self.session = ""
+        self.access = access
         self.arrived = admission.now()
         self._admission = admission
         self._transport: asyncio.Transport
@@ -222,32 +250,34 @@ class Admission:
         self.authenticated: dict[str, Claim] = {}
         self.buffer = memoryview(bytearray(CHUNK))
         self._max_connections = max_connections
-        self._connections: dict[TcpConnection, None] = {}  # in the order of their arrival
-        self._pending: dict[TcpConnection, None] = {}  # by age
+        self._connections: dict[PeerConnection, None] = {}  # in the order of their arrival
+        self._pending: dict[PeerConnection, None] = {}  # by age
         self._queues: dict[Queue, deque[Callable[[], None]]] = {queue: deque() for queue in Queue}
         self._served = 0  # in this turn of the event loop
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
 
-    async def open(self, listener: socket.socket) -> None:
+    async def open(self, listener: Listener) -> None:
         """Begin to accept connections."""
+        access = access_of(listener)
+        # asyncio accepts `backlog` connections at once. It would call listen() with that number
+        # too, if a Listener let it.
         await self._loop.create_server(
-            lambda: TcpConnection(self), sock=listener, backlog=ACCEPT_AT_ONCE
+            lambda: PeerConnection(self, access), sock=listener, backlog=ACCEPT_AT_ONCE
         )
-        listener.listen(LISTEN_BACKLOG)  # asyncio uses one number for both
 
     # For the gateway.
 
     def authenticate(self, session: str, claim: Claim) -> None:
         """The session has shown the token."""
         self.authenticated[session] = claim
-        for tcp in [tcp for tcp in self._pending if tcp.session == session]:
-            self.release(tcp)
+        for peer in [peer for peer in self._pending if peer.session == session]:
+            self.release(peer)
 
     def close(self, session: str) -> None:
         """End the connections of a session that is not authenticated."""
-        for tcp in [tcp for tcp in self._pending if tcp.session == session]:
-            tcp.abort()
+        for peer in [peer for peer in self._pending if peer.session == session]:
+            peer.abort()
 
     def end(self, session: str) -> None:
         """The session has ended. The next sweep() ends its connections."""
@@ -256,43 +286,43 @@ class Admission:
     def sweep(self) -> None:
         """Cut the connections that are not authenticated in time. To be called each second."""
         limit = self.now() - AUTHENTICATION_TIMEOUT
-        for tcp in list(self._connections):
-            if tcp.arrived < limit and tcp.is_unauthenticated:
-                self._cut(tcp)
+        for peer in list(self._connections):
+            if peer.arrived < limit and peer.is_unauthenticated:
+                self._cut(peer)
 
-    def _cut(self, tcp: TcpConnection) -> None:
+    def _cut(self, peer: PeerConnection) -> None:
         try:
-            tcp.abort()
+            peer.abort()
         # All others have to be cut too.
         except Exception as error:  # pylint: disable=broad-exception-caught
-            self.complain(tcp.session, f"connection that cannot be cut ({type(error).__name__})")
+            self.complain(peer.session, f"connection that cannot be cut ({type(error).__name__})")
 
     # For connections.
 
-    def enter(self, tcp: TcpConnection) -> None:
+    def enter(self, peer: PeerConnection) -> None:
         """One more connection."""
-        self._connections[tcp] = None
+        self._connections[peer] = None
         if len(self._connections) > self._max_connections:
-            oldest = next((t for t in self._connections if t.is_unauthenticated), tcp)
+            oldest = next((t for t in self._connections if t.is_unauthenticated), peer)
             del self._connections[oldest]
             oldest.abort(f"more than {self._max_connections} connections, one closed")
 
-    def leave(self, tcp: TcpConnection) -> None:
+    def leave(self, peer: PeerConnection) -> None:
         """One connection less."""
-        self._connections.pop(tcp, None)
-        self.release(tcp)
+        self._connections.pop(peer, None)
+        self.release(peer)
 
-    def begin(self, tcp: TcpConnection) -> None:
+    def begin(self, peer: PeerConnection) -> None:
         """aiohttp gets to know a connection."""
         if len(self._pending) >= PENDING:
             oldest = next(iter(self._pending))
             self.release(oldest)
             oldest.abort(f"more than {PENDING} connections without the token, one closed")
-        self._pending[tcp] = None
+        self._pending[peer] = None
 
-    def release(self, tcp: TcpConnection) -> None:
+    def release(self, peer: PeerConnection) -> None:
         """The connection is authenticated, or has ended."""
-        self._pending.pop(tcp, None)
+        self._pending.pop(peer, None)
 
     def may_serve_now(self) -> bool:
         """Whether one more can be served in this turn of the event loop."""

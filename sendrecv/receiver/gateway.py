@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import socket
 import time
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -34,7 +33,7 @@ from sendrecv.core.receiver_events import (
     ResumeAsked,
 )
 from sendrecv.core.wire import MAX_MESSAGE, Claim, Refusal, Status, parse_auth, parse_payloads
-from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
+from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Access, Admission
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
@@ -110,7 +109,7 @@ class Gateway:
         self._admission: Admission
         self._server = self._make_server()
 
-    async def serve(self, listeners: Iterable[socket.socket]) -> None:
+    async def serve(self, listeners: Iterable[systemd.Listener]) -> None:
         """Begin to accept connections."""
         complain_of_what_is_logged(self._complain)
         app = web.Application(client_max_size=MAX_MESSAGE + 1)
@@ -154,8 +153,8 @@ class Gateway:
 
     async def _on_transport(self, eio_sid: str, environ: dict[str, Any]) -> object:
         """An Engine.IO session begins."""
-        if tcp := current_connection():
-            tcp.session = eio_sid
+        if peer := current_connection():
+            peer.session = eio_sid
         if len(self._opened) >= 2 * PENDING:  # of long polling, they outlive their connections
             await self._close(next(iter(self._opened)))
         self._opened[eio_sid] = time.monotonic()
@@ -207,6 +206,8 @@ class Gateway:
         self._admission.authenticate(session, claim)
 
     def _authenticate(self, auth: object) -> Claim:
+        if isinstance(auth, dict) and _access() is Access.GRANTED:
+            return parse_auth(auth)
         given = auth.get("token") if isinstance(auth, dict) else None
         if not isinstance(auth, dict) or not self._secret.is_it(given):
             self._complain("connection without the right token refused")
@@ -261,8 +262,8 @@ class Gateway:
         """
         if self._sessions.are_known:
             return _session.get()
-        if tcp := current_connection():
-            tcp.session = sid
+        if peer := current_connection():
+            peer.session = sid
         return sid
 
     async def _disconnect(self, sid: str) -> None:
@@ -321,7 +322,8 @@ class Gateway:
 
     async def _apps(self, request: web.Request) -> web.Response:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not self._secret.is_it(given):
+        has_token = scheme == "Bearer" and self._secret.is_it(given)
+        if _access() is Access.TOKEN and not has_token:
             self._complain("GET /apps without the right token refused")
             return web.Response(status=401, text="the token is needed\n")
         return web.json_response(
@@ -335,6 +337,12 @@ class Gateway:
                 for app_id, state in sorted(self._inbox.apps().items())
             }
         )
+
+
+def _access() -> Access:
+    """Of the connection whose request or message is being handled."""
+    peer = current_connection()
+    return peer.access if peer else Access.TOKEN
 
 
 def _refused(refusal: Refuse) -> Exception:

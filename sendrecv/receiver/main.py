@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from sendrecv.config import receiver_config
 from sendrecv.core.errors import ERROR
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.receiver import loop, start
+from sendrecv.receiver.admission import READERS
 from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
@@ -32,7 +32,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     imports.end()
     config = receiver_config(os.environ)
-    listeners = systemd.listening_sockets("receiver")
+    listeners = systemd.listening_sockets("receiver", "receiver-tcp", READERS)
     boot = systemd.boot_id()
     runtime = Path(systemd.runtime_directory())
     mark = Mark(runtime / "mark", boot)
@@ -54,7 +54,10 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
 
 
 async def serve(
-    receiver: loop.Receiver, listeners: Sequence[socket.socket], token: str, max_connections: int
+    receiver: loop.Receiver,
+    listeners: Sequence[systemd.Listener],
+    token: str,
+    max_connections: int,
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):

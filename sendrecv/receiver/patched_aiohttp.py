@@ -24,13 +24,15 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from sendrecv import patching
 from sendrecv.core.wire import MAX_MESSAGE
-from sendrecv.receiver.admission import TcpConnection
+from sendrecv.receiver.admission import Access, PeerConnection
 
 LIBRARY = patching.Library("aiohttp", "3.8.4", "3.11.16")
+FOR_READERS = ("/apps", "/healthz")
+"""All that a peer with Access.LOOK may ask for."""
 _FROM_A_CLIENT = "123456"
 """Engine.IO's packet types, without "open" and "b" (binary data as text)."""
 # Weak: timers that were cancelled keep their context until they would have been due.
-_current: ContextVar[ref[TcpConnection] | None] = ContextVar("connection", default=None)
+_current: ContextVar[ref[PeerConnection] | None] = ContextVar("connection", default=None)
 
 
 class WebSocketResponse(web.WebSocketResponse):
@@ -38,29 +40,29 @@ class WebSocketResponse(web.WebSocketResponse):
 
     def __init__(self, **_options: object) -> None:
         super().__init__(max_msg_size=MAX_MESSAGE, compress=False, autoping=False)
-        self._tcp: TcpConnection
+        self._peer: PeerConnection
 
     async def prepare(self, request: web.BaseRequest) -> Any:
         """See the library, which calls this once more at the end."""
         if not self.prepared:
-            tcp = tcp_connection_of(request)
-            if tcp is None:
+            peer = connection_of(request)
+            if peer is None:
                 raise ConnectionResetError
-            self._tcp = tcp
-            self._tcp.upgraded()
+            self._peer = peer
+            self._peer.upgraded()
         return await super().prepare(request)
 
     async def receive(self, timeout: float | None = None) -> WSMessage:
         """The next message that engineio can parse."""
         while True:
             message = await super().receive(timeout)
-            self._tcp.took_message()
+            self._peer.took_message()
             if message.type is WSMsgType.PING:
                 await self.pong(message.data)
             elif message.type is not WSMsgType.PONG:
                 break
         if message.type is WSMsgType.TEXT and message.data[:1] not in tuple(_FROM_A_CLIENT):
-            self._tcp.abort("message that is no Engine.IO packet")
+            self._peer.abort("message that is no Engine.IO packet")
         elif message.type is not WSMsgType.BINARY or message.data:
             return message
         return WSMessage(WSMsgType.CLOSED, None, None)
@@ -91,13 +93,13 @@ def _plain_response(**_options: object) -> web.WebSocketResponse:
         return web.WebSocketResponse()
 
 
-def tcp_connection_of(request: web.BaseRequest) -> TcpConnection | None:
+def connection_of(request: web.BaseRequest) -> PeerConnection | None:
     """The connection of a request; None if it has ended."""
-    tcp = request.transport.get_protocol() if request.transport else None
-    return tcp if isinstance(tcp, TcpConnection) else None
+    peer = request.transport.get_protocol() if request.transport else None
+    return peer if isinstance(peer, PeerConnection) else None
 
 
-def current_connection() -> TcpConnection | None:
+def current_connection() -> PeerConnection | None:
     """The connection of the request that is being handled, or of the WebSocket that it became."""
     weak = _current.get()
     return weak() if weak else None
@@ -113,12 +115,14 @@ async def make_http(app: web.Application, sessions: Callable[[str], bool]) -> we
     async def note(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        tcp = tcp_connection_of(request)
-        _current.set(ref(tcp) if tcp else None)
-        if tcp:
+        peer = connection_of(request)
+        _current.set(ref(peer) if peer else None)
+        if peer:
+            if peer.access is Access.LOOK and request.path not in FOR_READERS:
+                raise web.HTTPForbidden
             session = request.query.get("sid", "")
-            tcp.session = session if sessions(session) else tcp.session
-            tcp.requested()
+            peer.session = session if sessions(session) else peer.session
+            peer.requested()
         return await handler(request)
 
     app.middlewares.append(note)
@@ -129,8 +133,8 @@ async def make_http(app: web.Application, sessions: Callable[[str], bool]) -> we
 
 
 async def _one_each(request: web.Request, response: web.StreamResponse) -> None:
-    tcp = tcp_connection_of(request)
-    if tcp and tcp.is_unauthenticated:
+    peer = connection_of(request)
+    if peer and peer.is_unauthenticated:
         response.force_close()
 
 
@@ -144,9 +148,9 @@ async def _say_less(_request: web.Request, response: web.StreamResponse) -> None
 
 async def _follow_upgrade(request: web.Request, response: web.StreamResponse) -> None:
     """From now on frames come, with a limit of their own, whichever class made the response."""
-    tcp = tcp_connection_of(request)
-    if tcp and response.status == 101 and not isinstance(response, WebSocketResponse):
-        tcp.upgraded(counted=False)
+    peer = connection_of(request)
+    if peer and response.status == 101 and not isinstance(response, WebSocketResponse):
+        peer.upgraded(counted=False)
 
 
 def _handler_options() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sendrecv.receiver.loop import Ports, Receiver
 from sendrecv.receiver.main import serve
 from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
-from sendrecv.systemd import Notifier
+from sendrecv.systemd import Listener, Notifier
 from tests.peers.peer import Peer
 
 TOKEN = "0123456789abcdef" * 4
@@ -36,14 +36,15 @@ class Reception:
     """
 
     def __init__(
-        self, directory: Path, max_connections: int = 256, more: Sequence[socket.socket] = ()
+        self, directory: Path, max_connections: int = 256, more: Sequence[Listener] = ()
     ) -> None:
         """`directory`: an empty one, for the ledger and what is printed. more: sockets that listen,
         besides the one at `address`.
         """
         self._directory = directory
         self._max_connections = max_connections
-        self._listeners = [socket.create_server(("127.0.0.1", 0)), *more]
+        tcp = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self._listeners = [Listener("receiver-tcp", tcp.detach()), *more]
         self._held = contextlib.ExitStack()
         self._errors = io.StringIO()
         self.address = ("", 0)

@@ -27,7 +27,7 @@ for target, descriptor in enumerate(descriptors, 3):
 os.environ.update(LISTEN_PID=pid or str(os.getpid()), LISTEN_FDS=str(len(descriptors)))
 os.environ["LISTEN_FDNAMES"] = names
 try:
-    for listener in systemd.listening_sockets(wanted):
+    for listener in systemd.listening_sockets(*wanted.split()):
         print(listener.getsockname()[1], listener.getblocking(), end=" ")
 except UsageError as error:
     print(error, end=" ")
@@ -247,6 +247,13 @@ def test_each_socket_of_that_name_is_handed_over(
 ) -> None:
     one, two = (listener.getsockname()[1] for listener in listeners)
     assert inherit(names, "receiver", listeners) == f"{one} False {two} False []"
+
+
+def test_sockets_of_several_units_keep_their_names_apart(listeners: list[socket.socket]) -> None:
+    one, two = (listener.getsockname()[1] for listener in listeners)
+    assert inherit("a:b", "b a", listeners) == f"{one} False {two} False []"
+    assert inherit("a:b", "b", listeners) == f"{two} False []"
+    assert inherit("ab:b", "a ab", listeners) == f"{one} False []"
 
 
 def test_what_nobody_can_connect_to_is_left_out(listeners: list[socket.socket]) -> None:
