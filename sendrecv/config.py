@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 PREFIX = "SENDRECV_"
 MAX_CONNECTIONS = 16_000
 """Below the LimitNOFILE= of receiver.service."""
+DEFAULT_URL = "unix:///run/sendrecv-socket/receiver.sock"
+"""Where receiver.socket listens."""
 _URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?")
+_UNIX_URL = re.compile(r"unix://(?=.{2,107}$)(?:/[A-Za-z0-9._@+-]+)+")
+"""The kernel takes a path of at most 107 bytes."""
 
 
 class SenderConfig(Value):
@@ -58,7 +62,7 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
         app_id,
         nodes[role],
         reader.number("SENDRECV_INTERVAL", 1.0, 0.0, 86400.0),
-        reader.url("SENDRECV_URL", "http://127.0.0.1:3000"),
+        reader.url("SENDRECV_URL", DEFAULT_URL),
     )
     reader.finish()
     return config
@@ -111,9 +115,11 @@ class _Reader:
 
     def url(self, key: str, default: str) -> str:
         value = self._get(key, default)
+        if _UNIX_URL.fullmatch(value):
+            return value
         found = _URL.fullmatch(value)
         if not found or not 0 < int(found[1] or 1) < 65536:
-            self.fail(key, "an address like http://127.0.0.1:3000")
+            self.fail(key, f"an address like http://127.0.0.1:3000, or {DEFAULT_URL}")
         return value
 
     def finish(self) -> None:

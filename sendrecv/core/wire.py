@@ -77,14 +77,14 @@ class Refusal(str, Enum):
 
 
 def claim_to_auth(claim: Claim, token: str) -> dict[str, object]:
-    """The `auth` object of a Socket.IO CONNECT packet."""
-    return {
+    """The `auth` object of a Socket.IO CONNECT packet. Without a token, if `token` is empty."""
+    auth: dict[str, object] = {
         "appID": claim.app_id,
         "nodeID": claim.node_id,
         "epoch": claim.epoch,
         "run": claim.run,
-        "token": token,
     }
+    return {**auth, "token": token} if token else auth
 
 
 def parse_auth(auth: Mapping[str, object]) -> Claim:

@@ -7,6 +7,9 @@ that ends before its handshake is answered. Engine.IO's own "disconnect" is used
 
 A connection is tried once. If it fails, Lost says why, in words. The machine decides when to try
 again.
+
+On this machine the receiver has a Unix socket. Before anything is said there, own_socket.py asks
+the kernel who listens. The token stays at home: the socket's mode is the right to connect.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import threading
 from sendrecv.core.errors import quoted
 from sendrecv.core.sender_events import Connected, Lost, answered_by, refused_by, resumed_by
 from sendrecv.core.wire import Claim, claim_to_auth, payloads
+from sendrecv.sender import own_socket, patched_websocket
 from sendrecv.sender.light_client import SILENT, abandon, engine, socketio_client
 
 TYPE_CHECKING = False  # see values.py
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 HANDSHAKE_TIMEOUT = 5.0
 PROBE_TIMEOUT = 4.0
 """Seconds for a TCP connection; below the machine's ANSWER_TIMEOUT, which knows no cause."""
+NO_HOST = "http://localhost"
+"""What is asked for on a Unix socket, where the request names no other host."""
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
@@ -47,12 +53,13 @@ class Connection:
         """Begins to connect at once, in the background."""
         self._number = number
         self._url = url
+        self._path = own_socket.path_of(url)
         self._claim = claim
         self._post_to = post
         self._admitted = False
         self._closed = threading.Event()
         self._client = self._make_client()
-        auth = claim_to_auth(claim, token)
+        auth = claim_to_auth(claim, "" if self._path else token)
         self._opener = threading.Thread(target=self._open, args=(auth,), daemon=True)
         self._opener.start()
 
@@ -86,16 +93,27 @@ class Connection:
     def _open(self, auth: dict[str, object]) -> None:
         """The connecting thread."""
         try:
+            if self._path:
+                self._hand_over()
             # The first time there nearly always is a listener, and a takeover does not wait for a
             # probe. Later: a refused connect() costs nothing, a client does.
-            if self._number > 1:
+            elif self._number > 1:
                 self._probe()
-            self._client.connect(self._url, auth=auth, transports=["websocket"], wait=False)
+            url = NO_HOST if self._path else self._url
+            self._client.connect(url, auth=auth, transports=["websocket"], wait=False)
         # python-socketio lets OSError, struct.error and others through.
         except Exception as error:  # pylint: disable=broad-exception-caught
-            self._post_not_connected(cause_of(error))
+            self._post_not_connected(cause_of(error, self._path))
+        finally:
+            if (unused := patched_websocket.taken_back()) is not None:
+                unused.close()
         if self._closed.is_set():  # while it connected: close() found nothing to close
             abandon(self._client)
+
+    def _hand_over(self) -> None:
+        """Raises OSError if nobody listens, or somebody else than root."""
+        make = patched_websocket.socket_class()
+        patched_websocket.hand_over(own_socket.opened(self._path, HANDSHAKE_TIMEOUT, make))
 
     def _probe(self) -> None:
         """Raises OSError if nothing listens."""
@@ -144,8 +162,9 @@ class Connection:
             self._post_to(event)
 
 
-def cause_of(error: BaseException) -> str:
-    """Why a connection could not be opened, in words; `error` is what python-socketio raised.
+def cause_of(error: BaseException, path: str = "") -> str:
+    """Why a connection could not be opened, in words; `error` is what python-socketio raised. path:
+    of the Unix socket, if it was one.
 
     The libraries raise errors of their own in place of those that they met, which are their
     contexts. The first one that means something to a person counts, from the innermost.
@@ -153,6 +172,8 @@ def cause_of(error: BaseException) -> str:
     chain = [error]
     while chain[-1].__context__ is not None and len(chain) < 10:
         chain.append(chain[-1].__context__)
+    if path and isinstance(error, OSError) and (words := own_socket.words_of(error, path)):
+        return words
     causes = (cause for one in reversed(chain) if (cause := _cause_in_words(one)))
     return next(causes, f"not a receiver: {type(error).__name__} {quoted(str(error))}")
 

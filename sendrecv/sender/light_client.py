@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     Modules = dict[str, ModuleType | None]
 
 LIBRARY = patching.Library("python-socketio", "5.7.2", "5.12.1")
+_clients: list[ModuleType] = []
+"""The module, once it is patched. Another part of the process may have imported it before."""
 _PACKAGES = ("engineio", "socketio", "websocket")
 _NEVER_USED = ("requests", "python_socks", "aiohttp", "tornado", "eventlet", "gevent", "msgpack")
 # http.HTTPStatus is slow to make, and http.client, where websocket-client before 1.4 looks for the
@@ -70,13 +72,16 @@ SILENT = _Silent()
 
 def socketio_client(*, tls: bool) -> ModuleType:
     """The module socketio.client, imported and patched once. tls: whether it has to speak https."""
-    if "socketio.client" not in sys.modules:
+    if not _clients:
         client = _import(tls)
+        _clients.append(client)
         modules = sys.modules.get
         patched_websocket.patch(modules("websocket._http"), modules("websocket._socket"))
+        opening = ("websocket", "websocket._core", "engineio.client")
+        patched_websocket.patch_opening(*map(modules, opening))
         patched_engineio.patch(getattr(modules("engineio"), "Client", None))
         LIBRARY.fits(lambda: _check(client), "a lost connection may be noticed late")
-    return sys.modules["socketio.client"]
+    return _clients[0]
 
 
 def engine(client: Any) -> Any:

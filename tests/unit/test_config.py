@@ -20,10 +20,15 @@ OTHERS = {"PATH": "/bin", "STATE_DIRECTORY": "/x", "BOOT_ID": "0" * 32, "HOME": 
 
 
 def test_the_defaults() -> None:
-    url = "http://127.0.0.1:3000"
+    url = "unix:///run/sendrecv-socket/receiver.sock"
     assert sender_config("billing", "main", OTHERS) == SenderConfig("billing", "main", 1.0, url)
     assert sender_config("billing", "failover", {}) == SenderConfig("billing", "failover", 1.0, url)
     assert receiver_config(OTHERS) == ReceiverConfig(4096)
+
+
+@pytest.mark.parametrize("url", ["unix:///a", "unix:///run/other/a-b.sock", f"unix:///{'x' * 106}"])
+def test_a_unix_socket_can_be_set(url: str) -> None:
+    assert sender_config("a", "main", {"SENDRECV_URL": url}).url == url
 
 
 def test_what_can_be_set() -> None:
@@ -57,6 +62,11 @@ def test_what_can_be_set() -> None:
         ("SENDRECV_URL", "ftp://host", "an address like"),
         ("SENDRECV_URL", "http://", "an address like"),
         ("SENDRECV_URL", "http://a\nb", "an address like"),
+        ("SENDRECV_URL", "unix://", "an address like"),
+        ("SENDRECV_URL", "unix:///", "an address like"),
+        ("SENDRECV_URL", "unix:///a b", "an address like"),
+        ("SENDRECV_URL", "unix:///a\n", "an address like"),
+        ("SENDRECV_URL", f"unix:///{'x' * 107}", "an address like"),
     ],
 )
 def test_a_wrong_value_of_a_sender(key: str, value: str, allowed: str) -> None:

@@ -81,6 +81,33 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         "websocket._socket.recv ",
     ),
+    "websocket connects": (
+        renamed("create_connection"),
+        "no function websocket.create_connection",
+    ),
+    "websocket connects with": (
+        Change("websocket/_core.py", {r"'socket'|\"socket\"": "'open_socket'"}),
+        "WebSocket.connect does not use socket",
+    ),
+    "engineio connects": (
+        Change(
+            "engineio/client.py",
+            {r"websocket\.create_connection": "getattr(websocket, 'CREATE_CONNECTION'.lower())"},
+        ),
+        "Client._connect_websocket does not use create_connection",
+    ),
+    "engineio imports": (
+        Change(
+            "engineio/client.py",
+            {
+                r"(?<![\w.'])import websocket$": "import websocket as net",
+                r"(?<![\w.'])websocket\.(?=[\w])": "net.",
+                r"websocket is None": "net is None",
+                r"websocket = None": "net = None",
+            },
+        ),
+        "no module websocket in engineio.client",
+    ),
     "engineio triggers": (renamed("_trigger_event"), "no function Client._trigger_event"),
     "engineio triggers by": (renamed("run_async"), "Client._trigger_event does not use run_async"),
     "engineio receives": (renamed("_receive_packet"), "no function Client._receive_packet"),

@@ -1,0 +1,202 @@
+"""A sender on the receiver's Unix socket: who listens is known before a byte is said."""
+
+import errno
+import gc
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
+from sendrecv.core.wire import Claim, Status
+from sendrecv.sender import own_socket, patched_websocket
+from sendrecv.sender.connection import Connection, cause_of
+from sendrecv.systemd import Listener
+from tests.lab.reception import Reception
+from tests.lab.waiting import HANG
+
+RUN = "0123456789abcdef" * 2
+SECRET = "f" * 64
+"""A token that the receiver does not have."""
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.usefixtures("sockets_left"),
+]
+
+
+@pytest.fixture(autouse=True)
+def believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests is taken for root."""
+    monkeypatch.setattr(own_socket, "ROOT", os.getuid())
+
+
+@pytest.fixture
+def impostor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests is not root."""
+    monkeypatch.setattr(own_socket, "ROOT", os.getuid() + 1)
+
+
+def connected(path: Path, number: int, post: Callable[[SenderEvent], None]) -> Connection:
+    """A connection that has been begun."""
+    claim = Claim("one", "main", number, RUN)
+    return Connection(f"unix://{path}", SECRET, number, claim, post)
+
+
+def first_event(path: Path, number: int = 1) -> SenderEvent:
+    """What comes of a connection to that path."""
+    events: SimpleQueue[SenderEvent] = SimpleQueue()
+    connection = connected(path, number, events.put)
+    event = events.get(timeout=HANG)
+    connection.close()
+    gc.collect()  # see sockets_left
+    return event
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[list[bytes]]:
+    """Somebody listens there; what the first one who connects says, until it hangs up."""
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.settimeout(HANG)
+                while data := peer.recv(65536):
+                    heard.append(data)
+                    if data.endswith(b"\r\n\r\n"):
+                        peer.shutdown(socket.SHUT_RDWR)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield heard
+        thread.join(HANG)
+        assert not thread.is_alive()
+
+
+def test_connect_resume_emit_without_the_token(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+
+    def work() -> list[SenderEvent]:
+        events: SimpleQueue[SenderEvent] = SimpleQueue()
+        seen = []
+        for number, (first, last) in enumerate(((0, 1), (2, 5)), 1):
+            connection = connected(path, number, events.put)
+            seen.append(events.get(timeout=HANG))
+            connection.resume()
+            seen.append(events.get(timeout=HANG))
+            connection.emit(first, last)
+            seen.append(events.get(timeout=HANG))
+            connection.close()
+        return seen
+
+    with Reception(tmp_path, more=[Listener("receiver", server.detach())]) as reception:
+        assert reception.do(work) == [
+            *(Connected(1), Resumed(1, -1), Answered(1, Status.ACCEPTED, 1)),
+            *(Connected(2), Resumed(2, 1), Answered(2, Status.ACCEPTED, 5)),
+        ]
+        assert len(reception.printed()) == 6
+
+
+def test_nothing_secret_is_said(tmp_path: Path) -> None:
+    with listening(tmp_path / "socket") as heard:
+        first_event(tmp_path / "socket")
+    said = b"".join(heard)
+    assert said.startswith(b"GET /socket.io/") and SECRET.encode() not in said
+
+
+@pytest.mark.usefixtures("impostor")
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("through", ["itself", "a link"])
+def test_an_impostor_is_told_nothing(tmp_path: Path, number: int, through: str) -> None:
+    path = tmp_path / "socket"
+    (tmp_path / "link").symlink_to(path)
+    with listening(path) as heard:
+        event = first_event(path if through == "itself" else tmp_path / "link", number)
+    assert heard == []
+    assert isinstance(event, Lost)
+    cause = f"(not a receiver: user {os.getuid()} listens there, and not root)"
+    assert event.reason.endswith(cause), event
+
+
+def busy(path: Path) -> socket.socket:
+    """A socket on which nobody accepts the connection that waits."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen(0)
+    with socket.socket(socket.AF_UNIX) as waits:
+        waits.connect(str(path))
+    return server
+
+
+def bound(path: Path) -> socket.socket:
+    """A socket on which nobody listens."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    return server
+
+
+def datagrams(path: Path) -> socket.socket:
+    """A socket of another type."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    server.bind(str(path))
+    return server
+
+
+NOTHING: dict[str, tuple[Callable[[Path], object], str]] = {
+    "nothing": (lambda path: None, "nothing listens there: no such file"),
+    "a directory": (Path.mkdir, "not a receiver: no socket"),
+    "a file": (Path.touch, "not a receiver: no socket"),
+    "a link to nothing": (
+        lambda path: path.symlink_to("nowhere"),
+        "nothing listens there: no such file",
+    ),
+    "a link to itself": (
+        lambda path: path.symlink_to(path),
+        "Too many levels of symbolic links",
+    ),
+    "nobody": (bound, "refused: nothing listens there"),
+    "datagrams": (datagrams, "Protocol wrong type for socket"),
+    "a full queue": (busy, "too many connections wait there"),
+}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_is_there_in_the_receivers_place(tmp_path: Path, name: str, number: int) -> None:
+    put, cause = NOTHING[name]
+    path = tmp_path / "socket"
+    there = put(path)
+    event = first_event(path, number)
+    assert event == Lost(number, f"cannot connect to unix://{path} ({cause})")
+    del there
+
+
+def test_causes_in_words() -> None:
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    assert cause_of(denied, "/x") == "no right to open it: Permission denied"
+    assert cause_of(TimeoutError("timed out"), "/x") == "timed out"
+
+
+def test_a_library_that_takes_no_connection_is_given_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And does not open one to another place."""
+    monkeypatch.setattr(patched_websocket, "_patched", [])
+    with listening(tmp_path / "socket") as heard:
+        event = first_event(tmp_path / "socket")
+    assert heard == [] and isinstance(event, Lost)
+    assert event.reason.endswith(
+        "(this python3-websocket or python3-engineio cannot be given an open connection)"
+    )
