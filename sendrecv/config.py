@@ -22,6 +22,8 @@ MAX_CONNECTIONS = 16_000
 """Below the LimitNOFILE= of receiver.service."""
 DEFAULT_URL = "unix:///run/sendrecv-socket/receiver.sock"
 """Where receiver.socket listens."""
+STATUS_URL = "unix:///run/sendrecv-socket/status.sock"
+"""Where receiver-status.socket listens."""
 _URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?")
 _UNIX_URL = re.compile(r"unix://(?=.{2,107}$)(?:/[A-Za-z0-9._@+-]+)+")
 """The kernel takes a path of at most 107 bytes."""

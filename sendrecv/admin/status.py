@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
+import http.client
+import json
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 import requests
 
 from sendrecv.commandline import Parser
+from sendrecv.config import STATUS_URL
 from sendrecv.core.errors import quoted
 from sendrecv.errors import (
     DONE,
@@ -24,6 +27,8 @@ from sendrecv.errors import (
 )
 
 TOKEN = Path("/etc/sendrecv/token")
+TIMEOUT = 5.0
+_UNIX = "unix://"
 _HALVES = {"sender": "main", "sender-failover": "failover"}
 
 
@@ -46,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     known = {half.instance for half in halves} | set(options.instance)
     sys.stdout.flush()  # what is known so far, before the error
     try:
-        found = _apps(options.url or _url_of_socket())
+        found = apps(options.url)
     except SendrecvError as error:
         print(f"sendrecv: {error}", file=sys.stderr)
         return error.exit_status
@@ -59,10 +64,11 @@ def main(argv: Sequence[str]) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="sendrecv status",
-        description="Show the senders' units, and what the receiver has of each App (as root).",
+        description="Show the senders' units, and, to root and the group adm, what the receiver has"
+        " of each App.",
     )
     parser.add_argument("instance", nargs="*", help="Apps to show (default: all)")
-    parser.add_argument("--url", help="the receiver (default: where receiver.socket listens)")
+    parser.add_argument("--url", default=STATUS_URL, help="the receiver (default: this machine's)")
     return parser.parse_args(argv)
 
 
@@ -139,48 +145,70 @@ def unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
 # The receiver.
 
 
-def _url_of_socket() -> str:
-    return url_of(_systemctl_show("ActiveState,Listen", "receiver.socket"))
+def apps(url: str = STATUS_URL) -> Mapping[str, Mapping[str, object]]:
+    """What the receiver there has of each App. Raises SendrecvError."""
+    body = _ask_socket(url[len(_UNIX) :]) if url.startswith(_UNIX) else _ask_port(url)
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(app, dict) for app in found.values()):
+        raise ReceiverUnavailable(f"receiver at {quoted(url)}: not a receiver's answer")
+    return found
 
 
-def url_of(shown: str) -> str:
-    """Where receiver.socket listens, by what `systemctl show` prints: ActiveState and Listen.
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP on a Unix socket. Nothing of the environment, such as a proxy, has a say in it."""
 
-    Raises ReceiverUnavailable if the socket is not active: then another program may have the port,
-    and it must not be shown the token.
-    """
-    if "ActiveState=active\n" not in shown:
-        raise ReceiverUnavailable("receiver.socket is not active", "see its systemctl status")
-    found = re.search(r"^Listen=(\S+:\d+) \(Stream\)$", shown, re.M)
-    if not found:
-        raise ReceiverUnavailable("receiver.socket does not listen on TCP", "give --url")
-    return f"http://{found[1]}".replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self._path = path
 
-
-def apps() -> Mapping[str, Mapping[str, object]]:
-    """What the receiver of this machine has of each App. Raises SendrecvError."""
-    return _apps(_url_of_socket())
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT)
+        self.sock.connect(self._path)
 
 
-def _apps(url: str) -> Mapping[str, Mapping[str, object]]:
+def _ask_socket(path: str) -> bytes:
+    """The answer to GET /apps. The mode of the socket says who may ask: no token is needed."""
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", "/apps")
+        reply = connection.getresponse()
+        body = reply.read()
+    except PermissionError:
+        raise CredentialError(
+            f"{path}: you may not ask", "counts are shown to root and to members of the group adm"
+        ) from None
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise ReceiverUnavailable(
+            f"nothing listens on {path}", "see systemctl status receiver.socket"
+        ) from None
+    except (OSError, http.client.HTTPException):
+        raise _unavailable(_UNIX + path, "no answer") from None
+    finally:
+        connection.close()
+    if reply.status != http.client.OK:
+        raise _unavailable(_UNIX + path, f"HTTP {reply.status}")
+    return body
+
+
+def _ask_port(url: str) -> bytes:
+    """As _ask_socket(), with the token."""
     headers = {"Authorization": f"Bearer {_token()}"}
     try:
-        reply = requests.get(f"{url}/apps", headers=headers, timeout=5)
+        reply = requests.get(f"{url}/apps", headers=headers, timeout=TIMEOUT)
         reply.raise_for_status()
     except requests.RequestException as error:
         code = error.response.status_code if error.response is not None else 0
         known = {0: "no answer", 401: f"its token is not that of {TOKEN}"}
-        reason = known.get(code, f"HTTP {code}")
-        raise ReceiverUnavailable(
-            f"receiver at {quoted(url)}: {reason}", "see journalctl -u receiver"
-        ) from None
-    try:
-        apps = reply.json()
-    except ValueError:
-        apps = None
-    if not isinstance(apps, dict) or not all(isinstance(app, dict) for app in apps.values()):
-        raise ReceiverUnavailable(f"receiver at {quoted(url)}: not a receiver's answer")
-    return apps
+        raise _unavailable(url, known.get(code, f"HTTP {code}")) from None
+    return reply.content
+
+
+def _unavailable(url: str, reason: str) -> ReceiverUnavailable:
+    return ReceiverUnavailable(f"receiver at {quoted(url)}: {reason}", "see journalctl -u receiver")
 
 
 def _token() -> str:

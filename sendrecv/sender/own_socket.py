@@ -63,12 +63,12 @@ def words_of(error: OSError, path: str) -> str:
         return str(error.strerror)
     if isinstance(error, FileNotFoundError):
         return "nothing listens there: no such file"
+    if isinstance(error, (ConnectionRefusedError, PermissionError)) and not _is_socket(path):
+        return "not a receiver: no socket"
     if isinstance(error, PermissionError):
         return f"no right to open it: {error.strerror}"
     if isinstance(error, BlockingIOError):
         return "too many connections wait there"
-    if isinstance(error, ConnectionRefusedError) and not _is_socket(path):
-        return "not a receiver: no socket"
     return ""
 
 

@@ -108,6 +108,7 @@ def _plain(probe: Probe, flight: int) -> float:
 def load(probe: Probe, kills: int) -> list[Figure]:
     """1,000 connections, each 1 Hz."""
     install(probe)
+    probe.machine.run(["systemctl", "start", "receiver-tcp.socket"])
     seconds = max(kills // 5, 5)
     command = ["python3", INSIDE, "load", "1000", str(seconds)]
     taken = json.loads(probe.machine.run(command, timeout=seconds + 120).stdout)

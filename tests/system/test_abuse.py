@@ -112,6 +112,7 @@ def target(release: str, installed_disk: Path) -> Iterator[Target]:
     """One machine for all storms; what the App has printed through all of them is judged last."""
     binds = {TOP / "tests": "/opt/tests"}
     with Machine(release, layer=installed_disk, binds=binds) as machine:
+        machine.run("systemctl start receiver-tcp.socket")
         with app_on(machine, f"SENDRECV_INTERVAL={INTERVAL}") as app:
             yield Target(machine, app)
             assert_sound(app)

@@ -387,14 +387,24 @@ def test_a_ledger_from_the_future(host: Machine) -> None:
 
 
 def test_a_port_that_is_taken(host: Machine) -> None:
+    """The port alone cannot be had. The next start of the receiver tries again."""
     with app_on(host) as app:
         said = Said(host)
-        host.run(["systemctl", "stop", "receiver.socket", RECEIVER])
         with host.popen(["python3", "-m", "http.server", "--bind", "127.0.0.1", "3000"]) as other:
             host.wait_until(lambda: ":3000" in host.run("ss -ltn").stdout, "port taken")
-            assert app.systemctl("start", "receiver.socket", check=False) != 0
+            with app.counts_from("main"):
+                enable = ("enable", "--now", "receiver-tcp.socket")
+                assert app.systemctl(*enable, check=False) != 0
             said.wait("Address already in use")
             with app.counts_from("main"):
-                other.kill()
+                app.systemctl("restart", RECEIVER)
+            other.kill()
+        with app.counts_from("main"):
+            app.systemctl("restart", RECEIVER)
+        assert app.state("receiver-tcp.socket") == "active"
+        host.run("systemctl disable --now receiver-tcp.socket")
+        host.wait_until(lambda: ":3000" not in host.run("ss -ltn").stdout, "port free")
+        with app.counts_from("main"):
+            pass
         assert app.active() == ["main"]
         assert_sound(app)

@@ -23,6 +23,7 @@ INVALID = {"status": "invalid", "last": None}
 def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     """One machine for all tests, whose journal is looked at once more in the end."""
     with Machine(release, layer=installed_disk, binds={TOP / "tests": "/opt/tests"}) as machine:
+        machine.run("systemctl start receiver-tcp.socket")
         yield machine
         assert_unbroken(machine)
 

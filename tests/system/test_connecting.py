@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.machine import TOP, Machine
 from tests.system.app import App
-from tests.system.trouble import Said, app_on, assert_sound
+from tests.system.trouble import Said, allow_tcp, app_on, assert_sound
 
 PLACE = "systemd-run -q --unit=foreign -p StandardError=journal"
 FOREIGN = f"{PLACE} python3 -u -m http.server --bind 127.0.0.1 3000"
@@ -21,6 +21,7 @@ WAITING = 20.0
 def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     """One machine for all tests."""
     with Machine(release, layer=installed_disk, binds={TOP / "tests": "/opt/tests"}) as machine:
+        allow_tcp(machine)
         yield machine
 
 
@@ -31,6 +32,20 @@ def app(host: Machine) -> Iterator[App]:
         yield one
 
 
+BY_TCP = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://127.0.0.1:3000"
+
+
+@pytest.fixture
+def tcp_app(host: Machine) -> Iterator[App]:
+    """The same, by TCP and with the token."""
+    with app_on(host, BY_TCP) as one:
+        yield one
+
+
+STOP = "systemctl stop receiver.socket receiver.service"
+START = "systemctl start receiver.socket receiver-tcp.socket"
+
+
 def requests_of(machine: Machine) -> int:
     """How many the foreign server has logged."""
     machine.run("journalctl --sync")
@@ -38,31 +53,34 @@ def requests_of(machine: Machine) -> int:
     return sum('"GET /socket.io/' in str(entry["MESSAGE"]) for entry in entries)
 
 
-def test_a_foreign_server_in_the_receivers_place(host: Machine, app: App) -> None:
+def test_a_foreign_server_in_the_receivers_place(host: Machine, tcp_app: App) -> None:
     """It is asked less and less often, one line says what is wrong, and all goes on after it."""
     said = Said(host)
-    host.run("systemctl stop receiver.socket receiver.service")
+    host.run(STOP)
     host.run(FOREIGN)
     said.wait("cannot connect to http://127.0.0.1:3000 (not a receiver: HTTP 404)")
     time.sleep(WAITING)
     asked = requests_of(host)
     assert 5 <= asked <= 80, asked
     host.run("systemctl stop foreign.service")
-    with app.counts_from("main"):
-        host.run("systemctl start receiver.socket")
+    with tcp_app.counts_from("main"):
+        host.run(START)
     said.wait("connected again, count ")
     complaints = [str(entry["MESSAGE"]) for entry in said.lines("cannot connect to ")]
     assert len(complaints) <= 4, complaints
-    assert_sound(app)
+    assert_sound(tcp_app)
 
 
-def test_nobody_listens(host: Machine, app: App) -> None:
+def test_nobody_listens(host: Machine, app: App, tcp_app: App) -> None:
     said = Said(host)
-    host.run("systemctl stop receiver.socket receiver.service")
+    host.run(STOP)
     said.wait("cannot connect to http://127.0.0.1:3000 (refused: nothing listens there)")
-    with app.counts_from("main"):
-        host.run("systemctl start receiver.socket")
-    assert_sound(app)
+    path = "/run/sendrecv-socket/receiver.sock"
+    said.wait(f"cannot connect to unix://{path} (nothing listens there: no such file)")
+    with app.counts_from("main"), tcp_app.counts_from("main"):
+        host.run(START)
+    for one in (app, tcp_app):
+        assert_sound(one)
 
 
 def test_a_receiver_that_no_way_leads_to(host: Machine) -> None:
@@ -74,24 +92,24 @@ def test_a_receiver_that_no_way_leads_to(host: Machine) -> None:
         one.stop()
 
 
-MORE = "[::1]:3001", "127.0.0.1:3002", "/run/receiver-test.socket"
-ASK = "GET /healthz HTTP/1.1\\r\\nHost: a"
+MORE = "http://[::1]:3001", "http://127.0.0.1:3002", "unix:///run/sendrecv-socket/more.sock"
 
 
-def test_each_socket_of_receiver_socket_is_served(host: Machine) -> None:
-    listen = "".join(f"ListenStream={address}\n" for address in MORE)
-    drop_in = "/etc/systemd/system/receiver.socket.d/more.conf"
-    host.write(drop_in, f"[Socket]\n{listen}")
-    restart = "systemctl daemon-reload; systemctl restart receiver.socket"
+@pytest.mark.parametrize("unit", ["receiver.socket", "receiver-tcp.socket"])
+def test_each_address_of_a_socket_unit_is_served(host: Machine, unit: str) -> None:
+    """With the token by TCP, without it by a Unix socket, whichever unit has the address."""
+    listen = "".join(f"ListenStream={url.partition('//')[2]}\n" for url in MORE)
+    access = "SocketGroup=sendrecv\nSocketMode=0660\nRemoveOnStop=yes\n"
+    drop_in = f"/etc/systemd/system/{unit}.d/more.conf"
+    host.write(drop_in, f"[Socket]\n{listen}{access}")
+    restart = f"systemctl daemon-reload; systemctl restart {unit}"
     host.run(restart)
     try:
-        for address in MORE[:2]:
-            with app_on(host, f"SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://{address}") as one:
+        for url in MORE:
+            with app_on(host, f"SENDRECV_INTERVAL=0.1\nSENDRECV_URL={url}") as one:
                 assert_sound(one)
-        code = f"from tests.peers.peer import Peer; print(Peer({MORE[2]!r}).request('{ASK}')[0])"
-        assert host.run(["env", "PYTHONPATH=/opt", "python3", "-c", code]).stdout == "200\n"
     finally:
-        host.run(f"rm {drop_in}; {restart}; rm -f {MORE[2]}")
+        host.run(f"rm {drop_in}; {restart}")
 
 
 def test_whoever_has_a_wrong_token_has_nothing_restarted(host: Machine, app: App) -> None:
@@ -126,28 +144,40 @@ def swap(host: Machine, number: int) -> None:
 
 
 @pytest.mark.usefixtures("linked")
-def test_a_token_that_is_swapped_by_a_link(host: Machine, app: App) -> None:
+def test_a_token_that_is_swapped_by_a_link(host: Machine, tcp_app: App) -> None:
     """A takeover brings the new one to a receiver that has the old one. The receiver is restarted,
     and each sender that is refused because it has the old one still.
     """
-    with app_on(host) as other:
+    with app_on(host, BY_TCP) as other:
         pids = host.pid("receiver"), host.pid(other.main)
         swap(host, 2)
-        with app.counts_from("failover"):
-            host.kill(app.main, "KILL")
+        with tcp_app.counts_from("failover"):
+            host.kill(tcp_app.main, "KILL")
         with other.counts_from("main"):
             pass
         assert host.pid("receiver") != pids[0] and host.pid(other.main) != pids[1]
         assert_sound(other)
         assert other.nodes() == ["main"]
-    assert_sound(app)
+    assert_sound(tcp_app)
 
 
 @pytest.mark.usefixtures("linked")
-def test_a_receiver_that_has_a_new_token_before_its_senders(host: Machine, app: App) -> None:
+def test_a_receiver_that_has_a_new_token_before_its_senders(host: Machine, tcp_app: App) -> None:
     swap(host, 3)
+    with tcp_app.counts_from("main"):
+        host.kill("receiver", "KILL")
+    assert_sound(tcp_app)
+
+
+@pytest.mark.usefixtures("linked")
+def test_a_token_that_is_swapped_does_not_matter_on_the_unix_socket(
+    host: Machine, app: App
+) -> None:
+    pid = host.pid(app.main)
+    swap(host, 4)
     with app.counts_from("main"):
         host.kill("receiver", "KILL")
+    assert host.pid(app.main) == pid
     assert_sound(app)
 
 

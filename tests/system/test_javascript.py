@@ -26,6 +26,7 @@ def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     binds = {modules: f"{HOME}/node_modules"}
     with Machine(release, layer=installed_disk, binds=binds) as machine:
         machine.put(TOP / "tests/peers/js/client.js", f"{HOME}/client.js")
+        machine.run("systemctl enable --now receiver-tcp.socket")
         yield machine
 
 

@@ -81,11 +81,34 @@ def test_an_app_that_does_not_run_is_3(shared: Machine) -> None:
     assert status(shared, "two")[0] == 3
 
 
-def test_who_may_not_read_the_token_is_77(shared: Machine) -> None:
-    code, units, apps, errors = status(shared, before="runuser -u nobody --")
-    assert (code, units[1][0], apps) == (77, "one", [])
-    reason = "/etc/sendrecv/token: Permission denied: the receiver tells only root"
-    assert errors == f"sendrecv: {reason}\n"
+def test_who_is_not_in_the_group_adm_sees_units_alone_which_is_77(shared: Machine) -> None:
+    """Nor is a sender: it needs no list of Apps."""
+    for user in ("nobody", "sendrecv"):
+        code, units, apps, errors = status(shared, before=f"runuser -u {user} --")
+        assert (code, units[1][0], apps) == (77, "one", [])
+        assert errors == (
+            "sendrecv: /run/sendrecv-socket/status.sock: you may not ask: counts are shown to root"
+            " and to members of the group adm\n"
+        )
+
+
+def test_a_member_of_adm_sees_what_root_sees_and_can_do_no_more(shared: Machine) -> None:
+    as_member = "setpriv --reuid=nobody --regid=nogroup --groups=adm --"
+    code, units, apps, errors = status(shared, before=as_member)
+    assert (code, units[1][:3], errors) == (0, ["one", "failed", "active"], "")
+    assert apps[1][:3] == ["one", "failover", "2"]
+    for path, said in (("receiver.sock", "Permission denied"), ("status.sock", "HTTP/1.1 403")):
+        done = shared.run([*as_member.split(), "python3", "-c", UPGRADE, path], check=False)
+        assert said in done.stdout + done.stderr, done
+
+
+UPGRADE = """
+import socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(f"/run/sendrecv-socket/{sys.argv[1]}")
+connection.sendall(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+print(connection.recv(4096))
+"""
 
 
 def test_no_receiver_is_69(shared: Machine) -> None:
@@ -96,8 +119,9 @@ def test_no_receiver_is_69(shared: Machine) -> None:
     try:
         code, units, apps, errors = status(shared)
         assert (code, units[1][0], apps) == (69, "one", [])
-        problem = "sendrecv: receiver.socket is not active: see its systemctl status\n"
-        assert errors == problem
+        path = "/run/sendrecv-socket/status.sock"
+        problem = f"nothing listens on {path}: see systemctl status receiver.socket"
+        assert errors == f"sendrecv: {problem}\n"
     finally:
         shared.run("systemctl start receiver.socket")
     with App(shared, "one").counts_from("failover"):

@@ -21,6 +21,7 @@ UNITS = (
     " sendrecv-guard.timer sendrecv-guard.service sendrecv-token.path sendrecv-token.service"
     " sendrecv-mask.path sendrecv-mask.service sender-start-main@x.service"
     " sender-start-failover@x.service sendrecv-journal.socket sendrecv-journal@x.service"
+    " receiver-status.socket receiver-tcp.socket receiver-tcp-start.service"
 )
 MakeApp = Callable[..., App]
 

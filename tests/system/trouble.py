@@ -27,6 +27,14 @@ def app_on(machine: Machine, settings: str = FAST, *, start: bool = True) -> Ite
         machine.run(["systemctl", "stop", app.target], check=False)
 
 
+def allow_tcp(machine: Machine) -> None:
+    """As sender@.service(8) says: senders may reach TCP ports, and the receiver has one."""
+    for half in ("sender", "sender-failover"):
+        directory = f"/etc/systemd/system/{half}@.service.d"
+        machine.run(f"install -D -m 644 -t {directory} /usr/lib/sendrecv/network.conf")
+    machine.run("systemctl daemon-reload; systemctl start receiver-tcp.socket")
+
+
 class Said:
     """What the journal says from now on."""
 
