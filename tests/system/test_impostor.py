@@ -137,11 +137,15 @@ def test_it_would_have_been_told(host: Machine) -> None:
             host.run("systemctl stop sendrecv-guard.timer")
             host.run(STOP)
             with impostor(host, address, user):
-                told = f'cat {HEARD} | grep -q \'"appID":"{one.name}"\''
-                host.wait_until(lambda: not host.run(told, check=False).returncode, "told")
+                _await_told(host, one)
                 assert any('"token"' in line for line in heard(host)) == (user == "nobody")
             host.run(f"rm -f {SOCKET}; {START}")
     host.run("rm -f /etc/systemd/system/sender*@.service.d/network.conf; systemctl daemon-reload")
+
+
+def _await_told(machine: Machine, app: App) -> None:
+    told = f'grep -q \'"appID":"{app.name}"\' {HEARD}'
+    machine.wait_until(lambda: not machine.run(told, check=False).returncode, "it is told")
 
 
 # Other users

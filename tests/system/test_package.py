@@ -45,7 +45,15 @@ def _make_newer(machine: Machine) -> str:
 def test_install(bare_machine: Machine) -> None:
     bare_machine.install_deb()
     listening = bare_machine.run("systemctl is-enabled receiver.socket; ss -Hltn").stdout
-    assert listening.startswith("enabled\n") and "127.0.0.1:3000" in listening
+    assert listening == "enabled\n", "a port is open"
+    sockets = bare_machine.run(
+        "stat -c '%n %U:%G %a' /run/sendrecv-socket /run/sendrecv-socket/*"
+    ).stdout
+    assert sockets == (
+        "/run/sendrecv-socket root:root 755\n"
+        "/run/sendrecv-socket/receiver.sock root:sendrecv 660\n"
+        "/run/sendrecv-socket/status.sock root:adm 660\n"
+    )
     units = bare_machine.run("systemctl list-units -aq --plain 'send*' receiver.service").stdout
     assert "active" not in units.replace("inactive", "")
     assert bare_machine.run("systemctl is-system-running").stdout == "running\n"
@@ -95,7 +103,7 @@ def test_install_into_a_tree_that_is_not_running(bare_machine: Machine) -> None:
     """As an image is built: without systemd and so without a start, which is the next boot's."""
     bare_machine.put(DEB, "/root/sendrecv.deb")
     bare_machine.run("mount --bind / /mnt; chroot /mnt apt-get install -qq /root/sendrecv.deb")
-    assert "3000" not in bare_machine.run("ss -Hltn").stdout
+    assert bare_machine.run("ls /run/sendrecv-socket", check=False).stdout == ""
     bare_machine.reboot()
     App(bare_machine, "image").start()
 
@@ -149,11 +157,13 @@ def _assert_nothing_runs(machine: Machine) -> None:
     assert all("not-found inactive" in unit for unit in units.splitlines())
     assert not machine.run("systemctl list-jobs --no-legend").stdout
     assert "3000" not in machine.run("ss -Hltn").stdout
+    assert machine.run("ls /run/sendrecv-socket", check=False).stdout == ""
 
 
 @pytest.mark.usefixtures("failover_app")
 def test_purge_leaves_nothing(machine: Machine, main_app: App) -> None:
     main_app.systemctl("enable", main_app.main)
+    main_app.systemctl("enable", "--now", "receiver-tcp.socket")
     with main_app.counts_from("main"):
         machine.kill("receiver", "KILL")  # so that there is a mark in /run
     machine.run("apt-get purge -qq sendrecv")
@@ -182,29 +192,103 @@ def _take_port(machine: Machine) -> None:
     machine.wait_until(lambda: "3000" in machine.run("ss -Hltn").stdout, "the port is taken")
 
 
-def test_port_taken_and_the_advice_taken(bare_machine: Machine) -> None:
-    """The install succeeds, and what it says to type works as it stands."""
+def test_the_port_is_taken_by_somebody_else(bare_machine: Machine) -> None:
+    """Nothing takes a port, so nothing is said of it."""
     _take_port(bare_machine)
     bare_machine.put(DEB, "/root/sendrecv.deb")
     said = bare_machine.run("apt-get install -qq /root/sendrecv.deb 2>&1").stdout
-    advice = said.partition("Or choose another")[2].partition("\n")[2].replace("\\\n", " ")
-    commands = [line.strip() for line in advice.splitlines() if line.startswith("    ")]
-    assert len(commands) == 4, said
+    assert "sendrecv: " not in said and "3000" not in said, said
     app = App(bare_machine, "main", settings="")
-    bare_machine.run("set -e\n" + "\n".join(commands))
     app.start()
-    assert "3001" in bare_machine.run("ss -Hltn").stdout
-
-
-def test_port_taken_and_free_again(bare_machine: Machine) -> None:
-    """By itself: the guard tries twice a minute while an App is meant to run."""
-    _take_port(bare_machine)
-    bare_machine.install_deb()
-    app = App(bare_machine, "main")
-    app.systemctl("start", app.main)
-    with app.counts_from("main"):
-        bare_machine.run("systemctl stop other")
     app.assert_sound()
+
+
+# As 1.0.0 was: the receiver on a TCP port, and senders that connect to it.
+OLD_SOCKET = """\
+[Unit]
+Description=Socket of the receiver
+OnFailure=sendrecv-guard.timer
+StartLimitIntervalSec=0
+[Socket]
+ListenStream=127.0.0.1:3000
+FileDescriptorName=receiver
+Backlog=4096
+NoDelay=yes
+TriggerLimitIntervalSec=0
+IPAddressDeny=any
+IPAddressAllow=localhost
+[Install]
+WantedBy=sockets.target
+"""
+OLD = """
+cd /root
+dpkg-deb -R sendrecv.deb old
+cd old
+sed -i 's/^Version: .*/&~before/' DEBIAN/control
+rm -f DEBIAN/preinst
+sed -i '/^before=/,/^# Automatically/{/^# Automatically/!d}' DEBIAN/postinst
+cd usr/lib
+rm systemd/system/receiver-*.socket systemd/system/receiver-tcp-start.service sendrecv/network.conf
+cp /root/old.socket systemd/system/receiver.socket
+sed -i 's/^RestrictAddressFamilies=.*/& AF_INET AF_INET6\\nIPAddressAllow=localhost/' \
+    systemd/system/sender@.service.d/10-sender.conf
+sed -i 's|^DEFAULT_URL = .*|DEFAULT_URL = "http://127.0.0.1:3000"|' \
+    python3/dist-packages/sendrecv/config.py
+cd /root
+dpkg-deb -b old old.deb
+apt-get install -qq ./old.deb
+"""
+PORT = """
+mkdir -p /etc/systemd/system/receiver.socket.d
+printf '[Socket]\\nListenStream=\\nListenStream=127.0.0.1:3001\\n' \
+    > /etc/systemd/system/receiver.socket.d/port.conf
+systemctl daemon-reload && systemctl restart receiver.socket
+"""
+PEER = "from tests.peers.peer import Peer; print(Peer(('127.0.0.1', {port})).open())"
+
+
+@pytest.mark.parametrize("port", [3000, 3001], ids=["the port it had", "a port that was set"])
+def test_an_upgrade_from_the_version_with_a_port(bare_machine: Machine, port: int) -> None:
+    """Apps go on, and so does whoever else uses the port; one message says what has changed."""
+    machine = bare_machine
+    machine.put(DEB, "/root/sendrecv.deb")
+    machine.write("/root/old.socket", OLD_SOCKET)
+    machine.run(f"set -e\n{OLD}{PORT if port != 3000 else ''}")
+    url = f"SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://127.0.0.1:{port}"
+    # Of an App without SENDRECV_URL= nothing reached another port.
+    apps = [App(machine, "set", url), *([App(machine, "plain")] if port == 3000 else [])]
+    for app in apps:
+        app.start()
+        assert str(port) in machine.run("ss -Htn state established").stdout
+    pids = [machine.pid(app.main) for app in apps]
+    said = machine.run("apt-get install -qq /root/sendrecv.deb 2>&1").stdout
+    assert said.count("systemctl disable --now receiver-tcp.socket") == 1
+    assert said.count("App set may use the network") == 1 and "App plain" not in said
+    for app in apps:
+        with app.counts_from("main"):
+            pass
+    assert [machine.pid(app.main) for app in apps] == pids
+    machine.unpack(["-C", str(TOP), "tests"], "/opt")
+    ask = ["env", "PYTHONPATH=/opt", "python3", "-c", PEER.format(port=port)]
+    assert machine.run(ask).stdout == "101\n"
+    _assert_new_halves_count(machine, apps)
+    machine.reboot()
+    assert machine.run(ask).stdout == "101\n"
+    again = machine.run("apt-get install -qq --reinstall /root/sendrecv.deb 2>&1").stdout
+    assert "receiver-tcp" not in again.replace("receiver-tcp.socket.d", ""), again
+    machine.run("apt-get purge -qq sendrecv")
+    assert machine.run("find /etc -name network.conf").stdout == ""
+    assert str(port) not in machine.run("ss -Hltn").stdout
+
+
+def _assert_new_halves_count(machine: Machine, apps: list[App]) -> None:
+    """A failover is of the new version, and so is an App that has not run before."""
+    for app in apps:
+        with app.counts_from("failover"):
+            machine.kill(app.main, "KILL")
+        app.assert_sound()
+    with App(machine, "new").counts_from("main"):
+        machine.run("systemctl start sender@new")
 
 
 def test_autopkgtest(machine: Machine) -> None:
