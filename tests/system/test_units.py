@@ -435,7 +435,7 @@ def test_verify_is_silent(shared: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "most"), [("receiver", 3), ("sender@x", 10), ("sender-failover@x", 10)]
+    ("unit", "most"), [("receiver", 3), ("sender@x", 7), ("sender-failover@x", 7)]
 )
 def test_exposure(shared: Machine, unit: str, most: int) -> None:
     shared.run(f"systemd-analyze security --threshold={most} {unit}")
