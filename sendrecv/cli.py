@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from sendrecv import __version__
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sendrecv.systemd import Notifier
+
+_KEPT = frozenset(
+    "PATH LANG LANGUAGE TERM COLUMNS LINES TZ"
+    # From systemd; systemd.py reads them.
+    " NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID INVOCATION_ID JOURNAL_STREAM BOOT_ID"
+    " LISTEN_FDS LISTEN_FDNAMES LISTEN_PID"
+    " STATE_DIRECTORY RUNTIME_DIRECTORY CREDENTIALS_DIRECTORY".split()
+)
+_KEPT_PREFIXES = ("LC_", "SENDRECV_")
 
 USAGE = """\
 usage: sendrecv COMMAND [ARGUMENT...]
@@ -31,6 +41,7 @@ See sendrecv(1). To start an App: systemctl start sender@INSTANCE
 
 def main() -> None:
     """Run the command named in sys.argv, and exit."""
+    _forget_the_environment()
     try:
         status = _run_or_complain(sys.argv[1:])
     except KeyboardInterrupt:
@@ -40,6 +51,18 @@ def main() -> None:
         sys.excepthook(*sys.exc_info())
         status = FAULT
     sys.exit(status)
+
+
+def _forget_the_environment() -> None:
+    """Remove each variable that no setting of ours names, before a library can read it.
+
+    Libraries obey dozens of variables: proxies, CA files, a log of TLS keys, options of OpenSSL and
+    of the resolver. A proxy would be told the token. A list of what to remove would miss the next
+    one, so this is a list of what stays. Removed from the process, so code in C sees none either.
+    """
+    for name in [*os.environ]:
+        if name not in _KEPT and not name.startswith(_KEPT_PREFIXES):
+            del os.environ[name]
 
 
 def _run_or_complain(arguments: list[str]) -> int:

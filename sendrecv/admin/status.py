@@ -198,7 +198,11 @@ def _ask_port(url: str) -> bytes:
     """As _ask_socket(), with the token."""
     headers = {"Authorization": f"Bearer {_token()}"}
     try:
-        reply = requests.get(f"{url}/apps", headers=headers, timeout=TIMEOUT)
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy, and no other login from ~/.netrc
+            reply = session.get(
+                f"{url}/apps", headers=headers, timeout=TIMEOUT, allow_redirects=False
+            )
         reply.raise_for_status()
     except requests.RequestException as error:
         code = error.response.status_code if error.response is not None else 0

@@ -1,0 +1,151 @@
+"""No variable but those that a setting names is obeyed: each command in a process of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+MAIN = "from sendrecv.cli import main; main()"
+# The test of its own parent, and of what the C libraries see.
+SHOW = """
+import ctypes, json, os, sys
+from sendrecv import cli
+libc = ctypes.CDLL(None)
+libc.getenv.restype = ctypes.c_char_p
+cli._run = lambda _: print(json.dumps([sorted(os.environ), bool(libc.getenv(b"SSL_CERT_FILE"))]))
+cli.main()
+"""
+FOREIGN = {
+    "SSL_CERT_FILE": "/tmp/ca.pem",
+    "SSLKEYLOGFILE": "/tmp/keys",
+    "OPENSSL_CONF": "/tmp/openssl.cnf",
+    "REQUESTS_CA_BUNDLE": "/tmp/ca.pem",
+    "WEBSOCKET_CLIENT_CA_BUNDLE": "/tmp/ca.pem",
+    "PYTHONASYNCIODEBUG": "1",
+    "DBUS_SYSTEM_BUS_ADDRESS": "tcp:host=127.0.0.1",
+    "HOSTALIASES": "/tmp/aliases",
+    "NEVER_HEARD_OF": "1",
+}
+OURS = {"PATH": os.defpath, "TZ": "UTC", "LC_CTYPE": "C.UTF-8", "SENDRECV_URL": "http://a"}
+
+
+def run(code: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**OURS, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_no_setting_names_is_gone_before_a_command_begins() -> None:
+    done = run(SHOW, **FOREIGN)
+    assert done.stdout == '[["LC_CTYPE", "PATH", "SENDRECV_URL", "TZ"], false]\n', done.stderr
+
+
+@pytest.fixture(name="listeners")
+def fixture_listeners() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """One is the receiver's, the other a proxy's."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as receiver,
+        socket.create_server(("127.0.0.1", 0)) as proxy,
+    ):
+        receiver.settimeout(60)
+        proxy.setblocking(False)
+        yield receiver, proxy
+
+
+def proxied(proxy: socket.socket) -> dict[str, str]:
+    """Without no_proxy, libraries would spare this host."""
+    url = f"http://login:word@127.0.0.1:{proxy.getsockname()[1]}"
+    names = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    return {**dict.fromkeys(names, url), "no_proxy": "a.example", "NO_PROXY": "a.example"}
+
+
+def request_to(listener: socket.socket) -> bytes:
+    """The first bytes of the first connection, which is then cut."""
+    peer, _ = listener.accept()
+    with closing(peer):
+        peer.settimeout(60)
+        return peer.recv(4096)
+
+
+def assert_told_nothing(proxy: socket.socket) -> None:
+    with pytest.raises(BlockingIOError):
+        proxy.accept()
+
+
+def test_a_sender_goes_to_its_receiver_and_not_to_a_proxy(
+    listeners: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    receiver, proxy = listeners
+    environ = {**OURS, **proxied(proxy), "STATE_DIRECTORY": str(tmp_path)}
+    environ["SENDRECV_URL"] = f"http://127.0.0.1:{receiver.getsockname()[1]}"
+    command = [sys.executable, "-c", MAIN, "send", "x", "main"]
+    quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environ, **quiet) as sender:  # type: ignore[call-overload]
+        try:
+            assert request_to(receiver).startswith(b"GET /socket.io/")
+        finally:
+            sender.kill()
+    assert_told_nothing(proxy)
+
+
+STATUS = """
+import pathlib, sys
+from sendrecv.admin import status
+status.TOKEN = pathlib.Path(sys.argv.pop())
+"""
+
+
+def test_status_goes_to_its_receiver_with_its_own_token(
+    listeners: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    receiver, proxy = listeners
+    address = f"127.0.0.1:{receiver.getsockname()[1]}"
+    (tmp_path / "token").write_text("our-token\n", encoding="ascii")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n", encoding="ascii")
+    (tmp_path / ".netrc").chmod(0o600)
+    home = {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc")}
+    command = [sys.executable, "-c", STATUS + MAIN, "status", "--url", f"http://{address}"]
+    with subprocess.Popen(
+        [*command, str(tmp_path / "token")],
+        env={**OURS, **proxied(proxy), **home},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as asking:
+        request = request_to(receiver)
+        assert asking.stderr and "no answer" in asking.stderr.read()
+    assert request.startswith(b"GET /apps ")
+    assert b"\r\nAuthorization: Bearer our-token\r\n" in request
+    assert_told_nothing(proxy)
+
+
+@pytest.mark.parametrize("place", ["/apps", "http://localhost:{}/apps"])
+def test_status_follows_nobody_elsewhere(
+    listeners: tuple[socket.socket, socket.socket], tmp_path: Path, place: str
+) -> None:
+    """An answer that sends it elsewhere is no receiver's."""
+    receiver, other = listeners
+    (tmp_path / "token").write_text("our-token\n", encoding="ascii")
+    url = f"http://127.0.0.1:{receiver.getsockname()[1]}"
+    command = [sys.executable, "-c", STATUS + MAIN, "status", "--url", url]
+    with subprocess.Popen(
+        [*command, str(tmp_path / "token")], env=OURS, stderr=subprocess.PIPE, text=True
+    ) as asking:
+        peer, _ = receiver.accept()
+        with closing(peer):
+            peer.recv(4096)
+            there = place.format(other.getsockname()[1])
+            head = f"HTTP/1.1 302 x\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
+            peer.sendall(head.encode())
+        assert asking.stderr and "not a receiver's answer" in asking.stderr.read()
+    assert_told_nothing(other)
