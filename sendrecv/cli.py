@@ -32,6 +32,7 @@ usage: sendrecv COMMAND [ARGUMENT...]
   status [INSTANCE...]            show units, Apps and counts
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
   forget APP                      let an App that is stopped begin anew, with count 0
+  accept APPID --count N          let an App go on from a count that its sender did not believe
 
   --help, --version
 
@@ -123,7 +124,7 @@ def _run(arguments: list[str]) -> int:
     match arguments:
         case ["--help" | "-h" | "help"]:
             return _print(USAGE)
-        case [_, "--help" | "-h"] if arguments[0] not in ("status", "proof", "forget"):
+        case [command, "--help" | "-h"] if command not in ("status", "proof", "forget", "accept"):
             return _print(USAGE)
         case ["--version"]:
             return _print(f"sendrecv {__version__}\n")
@@ -150,6 +151,11 @@ def _run(arguments: list[str]) -> int:
             from sendrecv.admin import forget
 
             return commandline.printed(forget.main, rest)
+        case ["accept", *rest]:
+            from sendrecv import commandline
+            from sendrecv.admin import accept
+
+            return commandline.printed(accept.main, rest)
         case ["proof", *rest]:
             from sendrecv import commandline
 

@@ -29,7 +29,8 @@ class Record(Value):
     count: the last count taken, -1 before the first. acknowledged: the last count that the
     receiver is known to have, -1 for none; never above count. due: when the next count is due, in
     nanoseconds of the monotonic clock of the boot `boot` (random(4) boot_id, 32 hex digits).
-    node_id and run are there for the person who reads the file.
+    node_id and run are there for the person who reads the file. heard and fastest: see reach.py;
+    records of older versions do not have them, which is 0 and -1 here.
     """
 
     app_id: str
@@ -40,9 +41,12 @@ class Record(Value):
     boot: str
     node_id: str
     run: str
+    heard: int = 0
+    fastest: int = -1
 
 
 _FIELDS = tuple((name, kind == "int") for name, kind in Record.__annotations__.items())
+_ADDED = {"heard": Record.heard, "fastest": Record.fastest}
 
 
 class Found(Value):
@@ -101,6 +105,7 @@ def _read_values(values: dict[str, object]) -> tuple[int, Record] | None:
         raise UnknownFormat(f"record has format {number}, this version knows up to {FORMAT}")
     if type(serial) is not int or number != FORMAT:
         return None
+    values = {**_ADDED, **values}
     for name, is_int in _FIELDS:
         if type(values.get(name)) is not (int if is_int else str):
             return None
@@ -113,4 +118,6 @@ def _is_sound(record: Record) -> bool:
         is_name(record.app_id)
         and 0 < record.epoch <= MAX_EPOCH
         and -1 <= record.acknowledged <= record.count <= MAX_COUNT
+        and record.heard >= 0
+        and record.fastest >= -1
     )

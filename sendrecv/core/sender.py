@@ -15,7 +15,11 @@ Rules
        trouble is over with a count that is acknowledged, or a connection that has lasted for
        STEADY. A cause is reported once, until there is another cause, and at most REPORTS times a
        minute.
-    7. Due times are on a grid, which the record passes on from process to process. After missed due
+    7. A last count, or an epoch, that this App cannot have reached (reach.py) is not adopted. The
+       connection is dropped, so that nothing is sent. One line names both numbers. When a person
+       accepts the number, the next connection adopts it, once. An App that has taken no count
+       believes numbers up to MAX_FIRST.
+    8. Due times are on a grid, which the record passes on from process to process. After missed due
        times, one count is taken at once, and the other missed due times are dropped.
 
 Invariants: -1 <= acknowledged <= count; flight, if any, is acknowledged + 1 .. at most count.
@@ -37,6 +41,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     OPENING   Refused     stale, our epoch or above  OPENING   Disconnect VerifyLock Persist Connect
     OPENING   Refused     stale, below our epoch     DOWN      Disconnect
     OPENING   Refused     stale, no epoch is left    DOWN      Disconnect Report
+    OPENING   Refused     stale, beyond our reach    DOWN      Disconnect Report
     OPENING   Refused     for another reason         DOWN      Disconnect Report
     OPENING   Lost        -                          DOWN      Disconnect Report
     RESUMING  TimePassed  a count is due             RESUMING  Persist
@@ -46,6 +51,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     RESUMING  Resumed     the receiver is ahead      UP        VerifyLock Persist
     RESUMING  Resumed     a count is due             UP        VerifyLock Persist Emit
     RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
+    RESUMING  Resumed     beyond our reach           DOWN      Disconnect Report
     RESUMING  Lost        -                          DOWN      Disconnect Report
     UP        TimePassed  a count is due             UP        Persist Emit
     UP        TimePassed  a count is due, in flight  UP        Persist
@@ -54,6 +60,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     UP        Answered    nothing more to send       UP        -
     UP        Answered    counts to send             UP        Emit
     UP        Answered    the receiver is ahead      UP        Persist
+    UP        Answered    beyond our reach           DOWN      Disconnect Report
     UP        Answered    a gap                      UP        Emit
     UP        Answered    unavailable                UP        Report
     UP        Answered    fenced or invalid          DOWN      Disconnect Report
@@ -62,6 +69,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     UP        Lost        -                          DOWN      Disconnect Report
     UP        StopAsked   in flight                  UP        -
     any       StopAsked   nothing in flight          any       Persist Exit
+    any       Accepted    -                          any       -
 
 Times are nanoseconds of the monotonic clock.
 """
@@ -72,7 +80,9 @@ from enum import Enum
 
 from sendrecv.core.record import Record
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
+from sendrecv.core.reach import EPOCHS, Reach
 from sendrecv.core.sender_events import (
+    Accepted,
     Answered,
     Connect,
     Connected,
@@ -95,7 +105,7 @@ from sendrecv.core.sender_events import (
 )
 from sendrecv.core.trouble import Trouble
 from sendrecv.core.values import MILLISECOND, SECOND, Value
-from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
+from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, MAX_FIRST, Claim, Refusal, Status
 
 ANSWER_TIMEOUT = 5 * SECOND
 """After this time without an answer, the connection counts as dead. The watchdog of a receiver that
@@ -112,6 +122,7 @@ RETRY_ANSWER = {
     Status.INVALID: 5 * SECOND,
 }
 RETRY_NO_EPOCH = 5 * SECOND
+RETRY_UNBELIEVED = 5 * SECOND
 STOP_TIMEOUT = SECOND
 """How long a stop waits for the answer to a batch in flight."""
 
@@ -126,13 +137,16 @@ class State(Enum):
 
 
 class App(Value):
-    """Who this process is. interval: nanoseconds between counts, 0 for as fast as acknowledged."""
+    """Who this process is. interval: nanoseconds between counts, 0 for as fast as acknowledged.
+    booted: what the wall clock said when this boot began, in nanoseconds; 0 if not known.
+    """
 
     app_id: str
     node_id: str
     run: str
     boot: str
     interval: int
+    booted: int = 0
 
 
 class SenderMachine:
@@ -152,6 +166,10 @@ class SenderMachine:
         self._deadline: int | None = now  # when to retry, or to give up waiting
         self._stop_deadline: int | None = None
         self._trouble = Trouble(None, now, "", 0, now)
+        self.doubt = ""  # why what the receiver says is not believed
+        self._accepted = Accepted()
+        self._reach = self._reach_since(record, now)
+        self._most_epoch = epoch + EPOCHS if self._known else MAX_FIRST
 
     def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
         """The commands to carry out, in order, when `event` has happened."""
@@ -162,6 +180,9 @@ class SenderMachine:
                 return self._pass_time(now)
             case StopAsked():
                 return self._stop(now)
+            case Accepted():
+                self._accepted = event
+                return []
             case _ if event.connection != self.connection:
                 return []  # of an older one
             case _:
@@ -185,6 +206,8 @@ class SenderMachine:
             boot=self.app.boot,
             node_id=self.app.node_id,
             run=self.app.run,
+            heard=self._reach.heard,
+            fastest=self._reach.fastest,
         )
 
     def status(self) -> str:
@@ -196,7 +219,8 @@ class SenderMachine:
         if self.state is State.UP and behind <= 1:
             return state
         count = f"count {self.count}" if self.count >= 0 else "no count yet"
-        return f"{state}, {count}" + (f", {behind} not acknowledged" if behind > 1 else "")
+        doubt = ", the receiver is not believed (see the journal)" if self.doubt else ""
+        return f"{state}, {count}" + (f", {behind} not acknowledged" if behind > 1 else "") + doubt
 
     # The events.
 
@@ -249,22 +273,29 @@ class SenderMachine:
         if epoch >= MAX_EPOCH:
             trouble = "the receiver has no epoch left for this App: stop it, see sendrecv forget"
             return self._drop(now, RETRY_NO_EPOCH) + self._report(trouble, now)
+        if epoch > max(self._most_epoch, self._accepted.epoch):
+            return self._doubt("epoch", epoch, self.epoch, now)
         # At once: a takeover waits for it. But not again and again, whoever says so.
         first = self._trouble.since is None
         retry = self._back_off(now)
         commands = self._drop(now, 0 if first else retry)
         if epoch >= self.epoch:
             self.epoch = epoch + 1
+            if epoch > self._most_epoch:  # accepted, once
+                self._accepted, self._most_epoch = Accepted(), self.epoch + EPOCHS
             return [*commands, VerifyLock(), self._persist(), *self._pass_time(now)]
         return commands
 
     def _resumed(self, last: int, now: int) -> list[SenderCommand]:
+        if self._is_beyond(last, now):
+            return self._doubt("count", last, self.count, now)
+        self.doubt = ""
         self.state, self._deadline, self._known = State.UP, None, True
         self._trouble = self._trouble.replace(up=now)
         # From now on the receiver obeys no older run. Another run may have begun because our file
         # was removed or replaced. If it was admitted before us, VerifyLock finds that out, and none
         # of our counts follows one of its counts. If it is admitted later, it fences us.
-        commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last)]
+        commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last, now)]
         if self._trouble.told:
             self._trouble = self._trouble.replace(told="")
             commands.append(Report(NOTICE, f"connected again, count {self.count}"))
@@ -281,10 +312,12 @@ class SenderMachine:
             return self._drop(now, RETRY_ANSWER[event.status]) + self._report(
                 f"the receiver answers: {event.status.value}", now
             )
+        if self._is_beyond(event.last, now):
+            return self._doubt("count", event.last, self.count, now)
         in_trouble = self._trouble.since is not None or self._trouble.told
         if in_trouble and event.status is not Status.GAP:
             self._trouble = self._trouble.replace(since=None, told="")
-        adopted = self._adopt(event.last)
+        adopted = self._adopt(event.last, now)
         if self._stop_deadline is not None:
             return self._exit()
         return [*adopted, *self._take_count(now), *self._emit(now)]
@@ -317,15 +350,50 @@ class SenderMachine:
         self.count = min(self.count + MAX_BATCH, MAX_COUNT)
         return [self._persist(), *self._emit(now)]
 
-    def _adopt(self, last: int) -> list[SenderCommand]:
+    def _adopt(self, last: int, now: int) -> list[SenderCommand]:
         """Take the receiver's last count. If it is above ours, it becomes ours, made durable."""
         if last < 0:
             return []
+        beyond = self._beyond(last, now)
+        if beyond > self._reach.spare:  # accepted, once; or the first that this App knows
+            self._accepted, beyond = Accepted(), 0
+        self._reach = self._reach.after(beyond, self.app.interval, now)
         self.acknowledged = last
         if last <= self.count:
             return []
         self.count = last
         return [self._persist()]
+
+    # What is believed.
+
+    def _reach_since(self, record: Record | None, now: int) -> Reach:
+        if record is None:
+            return Reach(self.app.booted, 0, now, self.app.interval)
+        fastest = self.app.interval if record.fastest < 0 else record.fastest
+        # Its due time may be one interval in the future.
+        since = min(record.due, now) if record.boot == self.app.boot else 0
+        return Reach(self.app.booted, record.heard, since, min(fastest, self.app.interval))
+
+    def _beyond(self, last: int, now: int) -> int:
+        """How many counts are not explained by ours, or by the time."""
+        return max(last - max(self.count, self.acknowledged + self._reach.counts(now)), 0)
+
+    def _is_beyond(self, last: int, now: int) -> bool:
+        if last <= max(self.count, self._accepted.count):
+            return False
+        if not self._known:
+            return last > MAX_FIRST
+        return self._beyond(last, now) > self._reach.spare
+
+    def _doubt(self, what: str, theirs: int, ours: int, now: int) -> list[SenderCommand]:
+        """Nothing is sent to whoever says that: it may be the wrong receiver."""
+        said = f"the receiver's last {what} is {theirs}, "
+        if not self.doubt.startswith(said):  # ours changes meanwhile, but that is no news
+            self.doubt = (
+                f"{said}but this App is at {ours} and cannot have come so far: if the receiver is"
+                f" right, run: sendrecv accept {self.app.app_id} --{what} {theirs}"
+            )
+        return self._drop(now, RETRY_UNBELIEVED) + self._report(self.doubt, now, ERROR)
 
     def _persist(self) -> Persist:
         return Persist(self.record())

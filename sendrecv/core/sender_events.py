@@ -62,7 +62,22 @@ class StopAsked(Value):
     """The process has been told to end."""
 
 
-SenderEvent = Started | TimePassed | Connected | Refused | Resumed | Answered | Lost | StopAsked
+class Accepted(Value):
+    """A person has accepted what the machine did not believe: a last count, or an epoch, up to this
+    number. count: -1 for none. epoch: 0 for none.
+    """
+
+    count: int = -1
+    epoch: int = 0
+
+    def text(self) -> str:
+        """For people."""
+        return f"count {self.count}" if self.count >= 0 else f"epoch {self.epoch}"
+
+
+SenderEvent = (
+    Started | TimePassed | Connected | Refused | Resumed | Answered | Lost | StopAsked | Accepted
+)
 
 # What the receiver says, as events. If it does not follow the protocol, the connection is Lost.
 

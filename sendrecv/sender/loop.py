@@ -155,6 +155,7 @@ class Sender:
                 self._notifier.ready()
             case Connect(number, claim):
                 self._close_connection()
+                self._look_for_acceptance()
                 self._connection = self._ports.connect(number, claim, self._ports.events.put)
             case Disconnect():
                 self._close_connection()
@@ -168,6 +169,12 @@ class Sender:
                 self._notifier.log(severity, text)
             case Exit():
                 self._done = True
+
+    def _look_for_acceptance(self) -> None:
+        """Only after a doubt: no other connection waits for a look at the disk."""
+        if self._machine.doubt and (accepted := self._store.accepted()):
+            self._notifier.log(NOTICE, f"accepted by a person: {accepted.text()}")
+            self._handle(accepted)
 
     def _persist(self, record: Record) -> None:
         """Return only when the record is durable: if the disk is full, wait until it is not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from functools import partial
 from queue import SimpleQueue
 
@@ -41,6 +42,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
         run=systemd.invocation(),
         boot=systemd.boot_id(),
         interval=int(config.interval * SECOND),
+        booted=time.time_ns() - time.monotonic_ns(),
     )
     ports = Ports(
         store=StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record")),

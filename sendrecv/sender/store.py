@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sendrecv.core.record import Record
+from sendrecv.core.sender_events import Accepted
 
 
 class Store(Protocol):
@@ -29,6 +30,9 @@ class Store(Protocol):
 
     def commit(self, record: Record) -> None:
         """Make `record` durable. Raises LockLost, or OSError if it may not have been written."""
+
+    def accepted(self) -> Accepted | None:
+        """What a person has accepted since this was asked last; None for nothing."""
 
     def release(self) -> None:
         """Free the lock for the next process."""

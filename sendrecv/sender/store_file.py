@@ -9,7 +9,11 @@ import os
 from sendrecv.core import record as slots
 from sendrecv.core.errors import UnknownFormat
 from sendrecv.core.record import Record
+from sendrecv.core.sender_events import Accepted
 from sendrecv.errors import LockLost, RecordFromFuture, StoreUnusable
+
+
+ACCEPTED = ".accepted"
 
 
 class StateFile:
@@ -58,6 +62,20 @@ class StateFile:
         os.fdatasync(self._fd)
         # Only now: after a failed write, the same slot is tried again, and the other stays whole.
         self._serial = serial
+
+    def accepted(self) -> Accepted | None:
+        """See store.Store. `sendrecv accept` has made a file beside the record; it is removed."""
+        path = f"{self.path}{ACCEPTED}"
+        try:
+            with open(path, "rb") as file:
+                words = file.read(64).split()
+            os.unlink(path)
+        except OSError:
+            return None
+        match words:
+            case [b"count" | b"epoch" as what, number] if number.isdigit():
+                return Accepted(**{what.decode(): int(number)})
+        return None
 
     def release(self) -> None:
         """See store.Store."""

@@ -93,8 +93,8 @@ class ForgetsTheRange(SenderMachine):
 class DoesNotAdopt(SenderMachine):
     """Knows better than the receiver what the last count is."""
 
-    def _adopt(self, last: int) -> list[SenderCommand]:
-        return super()._adopt(last if last <= self.count else -1)
+    def _adopt(self, last: int, now: int) -> list[SenderCommand]:
+        return super()._adopt(last if last <= self.count else -1, now)
 
 
 class ResumesWithoutLock(SenderMachine):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sendrecv.core.record import Record
 from sendrecv.core.sender import App
 from sendrecv.core.sender_events import (
+    Accepted,
     Connect,
     Connected,
     Emit,
@@ -196,6 +197,10 @@ class WatchedStore:
         self._process.pause(Persist)
         with self._watched():
             self._store.commit(record)
+
+    def accepted(self) -> Accepted | None:
+        """See store.Store."""
+        return self._store.accepted()
 
     def release(self) -> None:
         """See store.Store."""

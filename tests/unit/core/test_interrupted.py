@@ -493,8 +493,8 @@ class ConnectsBeforePersist(SenderMachine):
 
 
 class DoesNotAdopt(SenderMachine):
-    def _adopt(self, last: int) -> list[SenderCommand]:
-        return super()._adopt(last if last <= self.count else -1)
+    def _adopt(self, last: int, now: int) -> list[SenderCommand]:
+        return super()._adopt(last if last <= self.count else -1, now)
 
 
 class TakesACountAgain(SenderMachine):

@@ -24,7 +24,11 @@ from sendrecv.core.wire import MAX_COUNT, MAX_EPOCH
 
 OLD = Record("app", 3, 41, 40, 123_456_789, "b" * 32, "main", "1" * 32)
 NEW = OLD.replace(epoch=4, count=42, acknowledged=41, node_id="failover", run="2" * 32)
-LONGEST = Record("a" * 64, MAX_EPOCH, MAX_COUNT, MAX_COUNT, 2**63 - 1, "b" * 32, "n" * 64, "2" * 32)
+LONGEST = Record(
+    *("a" * 64, MAX_EPOCH, MAX_COUNT, MAX_COUNT, 2**63 - 1, "b" * 32, "n" * 64, "2" * 32),
+    heard=2**36,
+    fastest=86_400 * 10**9,
+)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}", fullmatch=True)
 hexadecimal = st.text("0123456789abcdef", min_size=32, max_size=32)
 
@@ -60,6 +64,8 @@ def records(draw: st.DrawFn) -> Record:
         boot=draw(hexadecimal),
         node_id=draw(names),
         run=draw(hexadecimal),
+        heard=draw(st.integers(0, 2**36)),
+        fastest=draw(st.integers(-1, 86_400 * 10**9)),
     )
 
 
@@ -70,6 +76,13 @@ def test_round_trip(record: Record, serial: int) -> None:
     assert decode(patched(bytes(FILE_SIZE), slot_offset(serial), slot)) == Found(
         record, serial, False
     )
+
+
+def test_a_record_of_an_older_version_is_read() -> None:
+    values = {"format": 1, "serial": 9, **OLD.as_dict()}
+    del values["heard"], values["fastest"]
+    found = decode(patched(bytes(FILE_SIZE), slot_offset(9), slot_of(values)))
+    assert found == Found(OLD.replace(heard=0, fastest=-1), 9, False)
 
 
 def test_the_longest_record_fits_and_is_one_readable_line() -> None:

@@ -27,7 +27,9 @@ from sendrecv.core.receiver_events import (
 from sendrecv.core.record import Record
 from sendrecv.core.sender import ANSWER_TIMEOUT, STOP_TIMEOUT, App, SenderMachine, State
 from sendrecv.core.values import SECOND
+from sendrecv.core.reach import EPOCHS
 from sendrecv.core.sender_events import (
+    Accepted,
     Answered,
     Connected,
     Lost,
@@ -153,6 +155,10 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("OPENING", "Refused", "stale, no epoch is left"): [
         lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 2**63 - 1))
     ],
+    ("OPENING", "Refused", "stale, beyond our reach"): [
+        lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 7 + EPOCHS + 1)),
+        lambda: Case(at(State.OPENING), Refused(1, Refusal.STALE, 2**63 - 2)),
+    ],
     ("OPENING", "Refused", "for another reason"): [  # (mypy cannot infer a lambda with a default)
         lambda reason=reason: Case(at(State.OPENING), Refused(1, reason, 0))  # type: ignore[misc]
         for reason in Refusal
@@ -177,6 +183,9 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
         lambda: Case(at(State.RESUMING, due=1), Resumed(1, 41), NOW + 1)
     ],
     ("RESUMING", "Resumed", "trouble was reported"): [lambda: Case(troubled(), Resumed(2, 41))],
+    ("RESUMING", "Resumed", "beyond our reach"): [
+        lambda: Case(at(State.RESUMING), Resumed(1, 10**9))
+    ],
     ("RESUMING", "Lost", "-"): [lambda: Case(at(State.RESUMING), Lost(1, "gone"))],
     ("UP", "TimePassed", "a count is due"): [
         lambda: Case(at(State.UP), TimePassed(), NOW + SECOND)
@@ -204,6 +213,9 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("UP", "Answered", "the receiver is ahead"): [
         lambda: Case(sending(), Answered(1, Status.DUPLICATE, 99))
     ],
+    ("UP", "Answered", "beyond our reach"): [
+        lambda: Case(sending(), Answered(1, Status.DUPLICATE, 10**9))
+    ],
     ("UP", "Answered", "a gap"): [lambda: Case(sending(), Answered(1, Status.GAP, 39))],
     ("UP", "Answered", "unavailable"): [
         lambda: Case(sending(), Answered(1, Status.UNAVAILABLE, -1))
@@ -223,11 +235,15 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("any", "StopAsked", "nothing in flight"): [  # (the same)
         lambda state=state: Case(at(state), StopAsked()) for state in State  # type: ignore[misc]
     ],
+    ("any", "Accepted", "-"): [
+        lambda state=state: Case(at(state), Accepted(9)) for state in State  # type: ignore[misc]
+    ],
 }
 SENDER = table(sender, "state", "event", "condition", "next", "commands")
 EVERY: list[SenderEvent] = [
     *(Started(), TimePassed(), Connected(1), Refused(1, Refusal.TOKEN, 0)),
     *(Resumed(1, 60), Answered(1, Status.ACCEPTED, 60), Lost(1, "gone"), StopAsked()),
+    Accepted(10**9),
 ]
 
 
@@ -270,7 +286,7 @@ def assert_changed_by_some_row(state: State, event: str) -> None:
 @pytest.mark.parametrize("state", list(State), ids=lambda state: state.name)
 def test_events_of_an_older_connection_change_nothing(state: State) -> None:
     for event in EVERY:
-        if isinstance(event, (Started, TimePassed, StopAsked)):
+        if isinstance(event, (Started, TimePassed, StopAsked, Accepted)):
             continue
         machine = at(state)
         before = vars(machine).copy()
