@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _FIRST_LISTEN_FD = 3
-_MAX_TOKEN = 4096
+_MAX_TOKEN, _MAX_TOKEN_FILE = 4096, 65_536
 START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
 
@@ -172,9 +172,10 @@ def runtime_directory() -> str:
 
 
 def token() -> str:
-    """The token: a credential of the unit (the receiver's), or else its standard input.
+    """The text of the token file: a credential of the unit (the receiver's), or else its standard
+    input. core/tokens.py says what is in it.
 
-    Raises CredentialError if it is missing, empty, too long or not printable ASCII.
+    Raises CredentialError if it is missing, empty, too long or not lines of printable ASCII.
     """
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     path = os.path.join(directory, "token") if directory else 0
@@ -182,17 +183,19 @@ def token() -> str:
         raise CredentialError("the token was not handed over", "start the unit")
     try:
         with open(path, "rb", closefd=path != 0) as file:
-            data = file.read(_MAX_TOKEN + 1).strip()
+            data = file.read(_MAX_TOKEN_FILE + 1).strip()
     except OSError as error:
         raise CredentialError(f"{path or 'token'}: {error.strerror}", TOKEN_HINT) from None
-    if not data or len(data) > _MAX_TOKEN or not data.isascii() or not data.decode().isprintable():
-        problem = "/etc/sendrecv/token: missing, empty, or not one printable line"
+    most = _MAX_TOKEN_FILE if b"\n" in data else _MAX_TOKEN
+    text = data.decode() if data.isascii() else "\0"
+    if not data or len(data) > most or not text.translate({9: None, 10: None}).isprintable():
+        problem = "/etc/sendrecv/token: missing, empty, or not printable lines"
         raise CredentialError(problem, TOKEN_HINT)
-    return data.decode()
+    return text
 
 
 class TokenReport:
-    """Says that a peer has another token than `unit`, which has `token`: one of the two is old.
+    """Says that a peer has another token than `unit`, which has the file `token`: one is old.
 
     It is for sendrecv-token.service to find out which, and to restart whoever has an old one.
     """

@@ -17,6 +17,7 @@ import requests
 
 from sendrecv.commandline import Parser
 from sendrecv.config import STATUS_URL
+from sendrecv.core import tokens
 from sendrecv.core.errors import quoted
 from sendrecv.errors import (
     DONE,
@@ -217,7 +218,7 @@ def _unavailable(url: str, reason: str) -> ReceiverUnavailable:
 
 def _token() -> str:
     try:
-        return TOKEN.read_text(encoding="ascii").strip()
+        return tokens.parse(TOKEN.read_text(encoding="ascii")).widest()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise CredentialError(f"{TOKEN}: {reason}", "the receiver tells only root") from None

@@ -27,8 +27,12 @@ class Complaints:
     hide the complaints about senders.
     """
 
-    def __init__(self, token: str) -> None:
-        self._pieces = [token[i : i + _REVEALING] for i in range(len(token) - _REVEALING + 1)]
+    def __init__(self, *tokens: str) -> None:
+        self._pieces = [
+            token[i : i + _REVEALING]
+            for token in tokens
+            for i in range(len(token) - _REVEALING + 1)
+        ]
         self._budgets = {name: _Budget() for name in (SENDERS, OTHERS)}
 
     def __call__(self, text: str, claim: Claim | None = None) -> None:

@@ -13,13 +13,14 @@ import hmac
 import time
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
 import socketio
 from aiohttp import web
 
 from sendrecv import imports, systemd
-from sendrecv.core.errors import PeerError, quoted
+from sendrecv.core.errors import WARNING, PeerError, quoted
 from sendrecv.core.receiver import AppState
 from sendrecv.core.receiver_events import (
     AdmissionAsked,
@@ -32,6 +33,7 @@ from sendrecv.core.receiver_events import (
     Reply,
     ResumeAsked,
 )
+from sendrecv.core.tokens import Token, parse
 from sendrecv.core.wire import MAX_MESSAGE, Claim, Refusal, Status, parse_auth, parse_payloads
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Access, Admission
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
@@ -48,6 +50,8 @@ FULL = (
 )
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender has one question open at a time."""
+EVERY_APP = Token("", None, "")
+"""As if it had been shown by who has connected to a Unix socket."""
 _session: ContextVar[str] = ContextVar("session", default="")
 """The Engine.IO session whose packet is being handled."""
 
@@ -70,19 +74,23 @@ class _Sender(NamedTuple):
     since: float
 
 
-class _Secret:
-    """The token."""
+class _Secrets:
+    """The tokens. `text`: of their file; "" if there is none, and then nobody is admitted."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
-        self._report = systemd.TokenReport("receiver.service", token)
+    def __init__(self, text: str) -> None:
+        found = parse(text)
+        for problem in found.problems:
+            systemd.log(WARNING, f"/etc/sendrecv/token: {problem}, ignoring")
+        self.tokens = found.tokens
+        self._digests = [_digest(token.secret) for token in found.tokens]
+        self._report = systemd.TokenReport("receiver.service", text)
         self._quiet_until = 0.0
 
-    def is_it(self, given: object) -> bool:
-        """Whether the peer has the same."""
-        # An empty token of ours means that there is none: then nobody is admitted.
-        encoded = given.encode(errors="replace") if isinstance(given, str) else b""
-        return hmac.compare_digest(encoded, self._token) and bool(self._token)
+    def find(self, given: object) -> Token | None:
+        """The token that the peer has shown. The time that this takes does not depend on which."""
+        digest = _digest(given) if isinstance(given, str) else b""
+        same = [hmac.compare_digest(digest, known) for known in self._digests]
+        return self.tokens[same.index(True)] if any(same) else None
 
     def refused(self) -> None:
         """A peer has another one. It may be ours that is old, but anybody may have a wrong one."""
@@ -92,17 +100,21 @@ class _Secret:
             self._report()
 
 
+def _digest(token: str) -> bytes:
+    return sha256(token.encode(errors="replace")).digest()
+
+
 class Gateway:
     """Serves listening sockets.
 
     Of a Socket.IO session, `sid` is the name; of the Engine.IO session below it, `eio_sid`.
     """
 
-    def __init__(self, inbox: Inbox, token: str, max_connections: int) -> None:
+    def __init__(self, inbox: Inbox, tokens: str, max_connections: int) -> None:
         self._inbox = inbox
-        self._secret = _Secret(token)
+        self._secrets = _Secrets(tokens)
         self._max_connections = max_connections
-        self._complain = Complaints(token)
+        self._complain = Complaints(*(token.secret for token in self._secrets.tokens))
         self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,11 +221,16 @@ class Gateway:
         if isinstance(auth, dict) and _access() is Access.GRANTED:
             return parse_auth(auth)
         given = auth.get("token") if isinstance(auth, dict) else None
-        if not isinstance(auth, dict) or not self._secret.is_it(given):
+        token = self._secrets.find(given)
+        if not isinstance(auth, dict) or token is None:
             self._complain("connection without the right token refused")
-            self._secret.refused()
+            self._secrets.refused()
             raise _refused(Refuse(Refusal.TOKEN))
-        return parse_auth(auth)
+        claim = parse_auth(auth)
+        if not token.is_for(claim.app_id):  # whether there is such an App is not said
+            self._complain(f"the token {token.name} is not for App {claim.app_id}, refused")
+            raise _refused(Refuse(Refusal.TOKEN))
+        return claim
 
     def _complain_of(self, eio_sid: str, text: str) -> None:
         self._complain(text, self._admission.authenticated.get(eio_sid))
@@ -322,8 +339,10 @@ class Gateway:
 
     async def _apps(self, request: web.Request) -> web.Response:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        has_token = scheme == "Bearer" and self._secret.is_it(given)
-        if _access() is Access.TOKEN and not has_token:
+        token = self._secrets.find(given) if scheme == "Bearer" else None
+        if _access() is not Access.TOKEN:
+            token = EVERY_APP
+        if token is None:
             self._complain("GET /apps without the right token refused")
             return web.Response(status=401, text="the token is needed\n")
         return web.json_response(
@@ -335,6 +354,7 @@ class Gateway:
                     "connectedSince": self._since(state.connection),
                 }
                 for app_id, state in sorted(self._inbox.apps().items())
+                if token.is_for(app_id)
             }
         )
 

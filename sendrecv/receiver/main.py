@@ -68,7 +68,7 @@ async def serve(
 
 
 def _token() -> str:
-    """The token; if there is none, "": then nobody is admitted, until a new token restarts this."""
+    """The token file; if there is none, "": nobody is admitted, until a new one restarts this."""
     try:
         return systemd.token()
     except CredentialError as error:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     config = sender_config(instance, role, os.environ)
-    token = _token()
+    text = _token()
+    token = _own_token(text, config.app_id)
     half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
     prepare(config.url)  # now: later the watchdog runs, for which this may take too long
     imports.end()
@@ -46,7 +47,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     )
     ports = Ports(
         store=StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record")),
-        connect=partial(_connect, config.url, token, systemd.TokenReport(half, token)),
+        connect=partial(_connect, config.url, token, systemd.TokenReport(half, text)),
         notifier=notifier,
         backoff=backoff,
         clock=MonotonicClock(),
@@ -90,8 +91,20 @@ def _connect(
     return Connection(url, token, number, claim, note)
 
 
+def _own_token(text: str, app_id: str) -> str:
+    """The token of this App; mostly the file has nothing else."""
+    if not any(map(str.isspace, text)):
+        return text
+    from sendrecv.core import tokens  # not at the start, which would wait for it
+
+    token = tokens.parse(text).for_app(app_id)
+    if not token:
+        systemd.log(ERROR, f"/etc/sendrecv/token: no line is for App {app_id}")
+    return token
+
+
 def _token() -> str:
-    """The token. If there is none, "", which the receiver refuses.
+    """The token file. If there is none, "", which the receiver refuses.
 
     A new token file restarts this process. If the process ended, the halves would take over from
     each other in vain.

@@ -36,11 +36,16 @@ class Reception:
     """
 
     def __init__(
-        self, directory: Path, max_connections: int = 256, more: Sequence[Listener] = ()
+        self,
+        directory: Path,
+        max_connections: int = 256,
+        more: Sequence[Listener] = (),
+        tokens: str = TOKEN,
     ) -> None:
         """`directory`: an empty one, for the ledger and what is printed. more: sockets that listen,
-        besides the one at `address`.
+        besides the one at `address`. tokens: the text of the token file.
         """
+        self._tokens = tokens
         self._directory = directory
         self._max_connections = max_connections
         tcp = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -70,7 +75,7 @@ class Reception:
             ledger = Ledger(self._directory, BOOT)
             ports = Ports(ledger, silent_notifier(), writer, printer, Backoff(""))
             self.receiver = Receiver(ports)
-            work = serve(self.receiver, self._listeners, TOKEN, self._max_connections)
+            work = serve(self.receiver, self._listeners, self._tokens, self._max_connections)
             self._task = self._loop.create_task(work)
             self._held.callback(self._stop)
             self.do(lambda: self.peer().close())

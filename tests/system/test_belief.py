@@ -12,7 +12,7 @@ from tests.system.trouble import Said, app_on, assert_sound
 
 BILLION = 10**9
 HERE = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://127.0.0.1:3000"
-PLACE = "systemd-run -q --unit=stranger -p User=nobody -p StandardOutput=journal -E PYTHONPATH=/opt"
+PLACE = "systemd-run -q --unit=impostor -p User=nobody -p StandardOutput=journal -E PYTHONPATH=/opt"
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +29,21 @@ def app(host: Machine) -> Iterator[App]:
         yield one
 
 
-def stranger(host: Machine, **says: object) -> None:
+def impostor(host: Machine, **says: object) -> None:
     """An ordinary user's program in the receiver's place."""
     host.run("systemctl stop receiver.socket receiver.service")
-    command = [*PLACE.split(), "python3", "-u", "-m", "tests.peers.stranger", "3000"]
+    command = [*PLACE.split(), "python3", "-u", "-m", "tests.peers.fake_receiver", "3000"]
     host.run([*command, json.dumps(says)])
 
 
 def receiver_back(host: Machine) -> None:
-    host.run("systemctl stop stranger.service; systemctl start receiver.socket")
+    host.run("systemctl stop impostor.service; systemctl start receiver.socket")
 
 
 def test_a_count_that_nobody_can_have_reached(host: Machine, app: App) -> None:
     """One line names both numbers, nothing is sent, and all goes on with the real receiver."""
     said = Said(host)
-    stranger(host, resume={"status": "accepted", "last": BILLION})
+    impostor(host, resume={"status": "accepted", "last": BILLION})
     line = said.wait(f"the receiver's last count is {BILLION}, but this App is at ")
     assert f"run: sendrecv accept {app.name} --count {BILLION}, counting goes on" in line
     with app.counts_from("failover"):
@@ -59,7 +59,7 @@ def test_a_count_that_nobody_can_have_reached(host: Machine, app: App) -> None:
 
 def test_an_epoch_that_nobody_can_have_reached(host: Machine, app: App) -> None:
     said = Said(host)
-    stranger(host, refuse={"reason": "stale", "epoch": 2**63 - 2})
+    impostor(host, refuse={"reason": "stale", "epoch": 2**63 - 2})
     said.wait(f"the receiver's last epoch is {2**63 - 2}, but this App is at ")
     with app.counts_from("main"):
         receiver_back(host)

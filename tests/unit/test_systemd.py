@@ -175,7 +175,17 @@ def test_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) 
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b"two\nlines", b"\xff\xfe", "\u00e9".encode(), b"a\0b", b"x" * 4097]
+    "content",
+    [
+        b"",
+        b"\n",
+        b"two\r\nlines",
+        b"x\n" * 40_000,
+        b"\xff\xfe",
+        "\u00e9".encode(),
+        b"a\0b",
+        b"x" * 4097,
+    ],
 )
 def test_what_is_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))

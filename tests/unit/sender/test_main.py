@@ -137,7 +137,7 @@ def test_without_a_receiver_the_first_count_waits(half: Half) -> None:
 
 WRONG_TOKENS = {
     "/dev/null": "the token was not handed over: start the unit",
-    "empty": "/etc/sendrecv/token: missing, empty, or not one printable line: make one with: ",
+    "empty": "/etc/sendrecv/token: missing, empty, or not printable lines: make one with: ",
     "other": "",
 }
 
@@ -146,7 +146,7 @@ WRONG_TOKENS = {
 def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, token: str) -> None:
     """And tried again: a right one restarts the unit."""
     (half.directory / "empty").touch()
-    (half.directory / "other").write_text("another token", encoding="ascii")
+    (half.directory / "other").write_text("another-token", encoding="ascii")
     url = f"http://127.0.0.1:{reception.address[1]}"
 
     def work() -> tuple[int, list[str]]:
@@ -160,7 +160,7 @@ def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, toke
     )
     complaint = WRONG_TOKENS[token]
     has = (half.directory / "refused/sender@one.service").read_text(encoding="ascii")
-    assert has == hashlib.sha256(b"another token" * (token == "other")).hexdigest()
+    assert has == hashlib.sha256(b"another-token" * (token == "other")).hexdigest()
     assert status == 0 and len(said) == bool(complaint)
     assert all(line.startswith(complaint) for line in said)
     assert reception.printed() == []

@@ -1,6 +1,6 @@
 """A receiver that is none: says what it is told to say, and prints what it is told and sent.
 
-    python3 -m tests.peers.stranger PORT '{"resume": ANSWER, "count": ANSWER, "refuse": DATA}'
+    python3 -m tests.peers.fake_receiver PORT '{"resume": ANSWER, "count": ANSWER, "refuse": DATA}'
 
 "refuse": each connection is refused with this data. "count" left out: each batch is accepted. An
 answer that is {"pad": N} is a string of N characters.

@@ -1,0 +1,104 @@
+"""The file of tokens: who gets which right, and that whatever is in it gives nobody more."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sendrecv.core.tokens import MAX_TOKEN, Token, parse
+from sendrecv.core.wire import is_name
+
+SEVERAL = """\
+# who it is for
+here\t*  aaaa
+berlin main,orders   bbbb
+
+old.host main cccc
+"""
+
+
+@pytest.mark.parametrize("text", ["secret", "  secret \n", "a/b", "x" * MAX_TOKEN])
+def test_one_token_is_for_all_apps(text: str) -> None:
+    found = parse(text)
+    assert found.tokens == (Token("", None, text.strip()),) and not found.problems
+    assert found.for_app("any") == found.widest() == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "# a", "#a", "a b", "a b c d", "a\nb", "x" * (MAX_TOKEN + 1)]
+)
+def test_no_token(text: str) -> None:
+    """Not even if it is what somebody has left of several lines."""
+    found = parse(text)
+    assert not found.tokens and found.for_app("any") == found.widest() == ""
+
+
+def test_several_tokens() -> None:
+    found = parse(SEVERAL)
+    assert not found.problems
+    assert [(token.name, token.secret) for token in found.tokens] == [
+        ("here", "aaaa"),
+        ("berlin", "bbbb"),
+        ("old.host", "cccc"),
+    ]
+    rights = [[app for app in ("main", "orders", "x") if it.is_for(app)] for it in found.tokens]
+    assert rights == [["main", "orders", "x"], ["main", "orders"], ["main"]]
+    assert parse("berlin main bbbb").tokens == (Token("berlin", frozenset(["main"]), "bbbb"),)
+
+
+def test_a_sender_shows_the_first_token_that_is_for_its_app() -> None:
+    found = parse("a main 1\nb orders,main 2\nc * 3\n")
+    assert [found.for_app(app) for app in ("main", "orders", "x")] == ["1", "2", "3"]
+    assert found.widest() == "3"
+    assert parse("a main 1\nb orders 2").for_app("x") == ""
+    assert parse("a main 1\nb orders 2").widest() == "1"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("secret", "must be NAME APPS TOKEN"),
+        ("a main", "must be NAME APPS TOKEN"),
+        ("a main x y", "must be NAME APPS TOKEN"),
+        ("-a main x", "must be NAME APPS TOKEN, the name as an appID"),
+        ("a main, x", "must be NAME APPS TOKEN, the Apps * or appIDs with commas in between"),
+        ("a *,main x", "must be NAME APPS TOKEN, the Apps * or appIDs with commas in between"),
+        ("a ma/in x", "must be NAME APPS TOKEN, the Apps * or appIDs with commas in between"),
+        (f"a main {'x' * 4097}", "the token is longer than 4096"),
+        ("good orders x", "there is another token called good"),
+        ("a * known", "a has the same token as good"),
+    ],
+)
+def test_a_line_that_is_wrong_gives_no_right(line: str, problem: str) -> None:
+    found = parse(f"good main known\n{line}\n")
+    assert found.problems == (f"line 2: {problem}",)
+    assert found.tokens == (Token("good", frozenset(["main"]), "known"),)
+
+
+texts = st.text("ab*,#. \t\n-x", max_size=80) | st.text(max_size=80)
+
+
+@given(texts)
+def test_whatever_is_in_it(text: str) -> None:
+    """Each right is one that a whole line gives, and what is said has no token in it."""
+    found = parse(text)
+    secrets = [token.secret for token in found.tokens]
+    assert len(set(secrets)) == len(secrets) == len({token.name for token in found.tokens})
+    for token in found.tokens:
+        assert token.secret
+        if token.name:
+            lines = [line.split() for line in text.split("\n")]
+            same = [it[1] for it in lines if it[:1] + it[2:] == [token.name, token.secret]]
+            assert token.apps in [None if it == "*" else frozenset(it.split(",")) for it in same]
+            assert is_name(token.name) and all(map(is_name, token.apps or ()))
+        else:
+            assert token.secret == text.strip() and len(found.tokens) == 1
+    assert "" not in (token.secret for token in found.tokens)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=6))
+def test_a_line_that_is_removed_takes_no_right_of_others(lines: list[tuple[bool, int]]) -> None:
+    rows = [f"n{at} {'*' if wide else f'app{app}'} s{at}" for at, (wide, app) in enumerate(lines)]
+    whole = parse("#\n" + "\n".join(rows))
+    for at in range(len(rows)):
+        rest = parse("#\n" + "\n".join(rows[:at] + rows[at + 1 :]))
+        assert rest.tokens == whole.tokens[:at] + whole.tokens[at + 1 :]
