@@ -1,4 +1,4 @@
-"""Runs the steps of `make test`, three at a time, and sums up what passed and what failed.
+"""Runs the steps of `make test`, four at a time, and sums up what passed and what failed.
 
     python3 -m tests.steps [STEP ...]      if none is named: all but those of ON_REQUEST
 
@@ -32,7 +32,7 @@ from tests.lab.workshop import as_builder, build_deb, workshop
 CHAOS = "tests/system/test_chaos.py"
 RESULTS = BUILD / "junit"
 AT_ONCE = 4
-"""One more than the two cores that this is for: a booted machine waits for half of the time."""
+"""Twice the two cores that this is for: a booted machine waits for half of the time."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
     the same, killed between write and      what the journal does not have of that one chunk
     mark
     has no mark: another boot               what the journal does not have of the outbox
-    is older than what was printed          the same; the journal knows its Apps better
+    is older than what was printed          the same; the journal knows its Apps better, and without
+                                            it there is no start
     is new                                  nothing; the journal tells its rows
 
 Where the journal cannot tell, nothing is printed again, and one line says of which Apps.
@@ -83,13 +84,16 @@ class Known(NamedTuple):
 
 
 def open_ledger(ports: Ports) -> Ledger:
-    """The ledger, with nothing left in it that should be printed. Waits while it cannot be used."""
+    """The ledger, with nothing left in it that should be printed. Waits while it cannot be used, or
+    is known to be old while the journal cannot be asked: senders would be told to send again what is
+    printed.
+    """
     reported = False
     while True:
         try:
             ledger = ports.open_ledger()
             _prepare(ledger, ports)
-        except (sqlite3.OperationalError, OSError) as error:
+        except (sqlite3.OperationalError, OSError, Unreadable) as error:
             if not reported:
                 ports.notifier.log(ERROR, f"ledger: {_words(error)}, waiting until it can be used")
             reported = True
@@ -102,6 +106,8 @@ def open_ledger(ports: Ports) -> Ledger:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, Unreadable):
+        return f"it is older than what was printed, and the journal cannot be asked: {error}"
     if isinstance(error, BlockingIOError):
         return "another receiver still has it"
     if isinstance(error, OSError):
@@ -129,6 +135,8 @@ def _find_out(ledger: Ledger, ports: Ports) -> Known:
             return _of_the_last_group(ledger, progress, ports)
         return _of_the_journal(ledger, standing, ports)
     except Unreadable as error:
+        if standing is Standing.OLD:
+            raise
         ports.notifier.log(
             WARNING, f"the journal cannot be asked what was printed: {error}, ignoring"
         )

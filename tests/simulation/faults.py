@@ -172,7 +172,7 @@ class Faults(RuleBasedStateMachine):
     def forget(self, index: int, before: Kind) -> None:
         """Its senders are stopped, the receiver and the record forget it, it starts again."""
         self._sender(index, before)
-        if not self.world.ledger_is_lost:
+        if not self.world.ledger_is_lost and not self.world.ledger_is_old:
             self.world.forget(self._app(index))
 
     # The network.
@@ -240,7 +240,7 @@ class Faults(RuleBasedStateMachine):
     @rule()
     def spoil_mark(self) -> None:
         """The next receiver that starts cannot open its mark."""
-        self.world.mark_fails = True
+        self.world.spoil_mark()
 
     @rule()
     def copy_ledger(self) -> None:

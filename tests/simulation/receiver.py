@@ -166,7 +166,7 @@ class ReceiverProcess:
             loop.Ports(ledger, self._notifier, self._writer, printer, Backoff("")), machine
         )
         self.serving = True
-        self.world.ledger_is_lost = False
+        self.world.ledger_is_lost = self.world.ledger_is_old = False
         self._events.run(self._loop.run(self))
 
     def _open_ledger(self) -> Ledger:

@@ -23,6 +23,7 @@ from tests.simulation.planted import (
     WaitsForEver,
     believes_the_ledger,
     forgets_without_a_sync,
+    goes_on_unread,
     remembers_the_forgotten,
     knows_nothing,
 )
@@ -124,6 +125,18 @@ def backup_put_back(faults: Faults) -> None:
     faults.teardown()
 
 
+def backup_put_back_and_nobody_to_ask(faults: Faults) -> None:
+    """The same, and the journal is blind: all have to wait until it is not."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.copy_ledger()
+    faults.calm(duration=3 * SECOND)
+    faults.put_ledger_back(phase=Phase.IDLE)
+    faults.blind_journal()
+    faults.world.calm(3 * SECOND)
+    faults.teardown()
+
+
 def killed_before_the_mark(faults: Faults) -> None:
     """A chunk is out, and the receiver is killed before it can mark that."""
     faults.begin(apps=1, interval=SECOND)
@@ -187,6 +200,7 @@ STORIES = (
     (forgotten_and_the_power_cut, Parts(ledger=KeepsNoIncarnation)),
     (no_mark_for_one_count, Parts(mark=LeavesAnOldMark)),
     (backup_put_back, Parts(open_ledger=believes_the_ledger, mark=NeverOld)),
+    (backup_put_back_and_nobody_to_ask, Parts(open_ledger=goes_on_unread)),
     (killed_before_the_mark, Parts(mark=MarksNoIntent)),
     (killed_before_the_mark_and_nobody_to_ask, Parts(mark=MarksNoIntent)),
     (stopped, Parts(sender_loop=DoesNotExit)),

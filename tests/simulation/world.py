@@ -93,7 +93,7 @@ class World:
         self.receivers: list[ReceiverProcess] = []
         self.connections: dict[str, Connection] = {}
         self.ledger_fails = self.mark_fails = False
-        self.ledger_is_lost = False  # or old, and no receiver has served since
+        self.ledger_is_lost = self.ledger_is_old = False  # and no receiver has served since
         self.erased: set[str] = set()  # lines that neither journal nor ledger have any more
         self._owed: set[str] = set()  # lines that the journal has lost
         self._forgetting: set[str] = set()  # Apps that a person has stopped, to forget them
@@ -254,16 +254,32 @@ class World:
         """Somebody deletes the database, and all that belongs to it."""
         for file in self.ledger_directory.glob("ledger.db*"):
             file.unlink()
+        self.ledger_is_lost = True
         self._lost_ledger()
 
     def lose_mark(self) -> None:
         """What the receiver has in /run is lost."""
         for file in self.run_directory.iterdir():
             file.unlink()
+        self._let_somebody_know()
 
     def blind_journal(self) -> None:
-        """It cannot be asked. Not if the ledger is lost, too: then nobody knows."""
-        self.journal.blind = not self.ledger_is_lost
+        """It cannot be asked."""
+        self.journal.blind = True
+        self._let_somebody_know()
+
+    def spoil_mark(self) -> None:
+        """It cannot be opened: one that was there is removed."""
+        self.mark_fails = True
+        self._let_somebody_know()
+
+    def _let_somebody_know(self) -> None:
+        """Without ledger and journal nobody knows anything; and of an old ledger, without mark and
+        journal, that it is old.
+        """
+        has_mark = (self.run_directory / "mark").exists() and not self.mark_fails
+        if self.ledger_is_lost or (self.ledger_is_old and not has_mark):
+            self.journal.blind = False
 
     def copy_ledger(self) -> None:
         """Somebody makes a backup of the ledger, while it is in use."""
@@ -279,6 +295,7 @@ class World:
             file.unlink()
         for file in self.backup.iterdir():
             (self.ledger_directory / file.name).write_bytes(file.read_bytes())
+        self.ledger_is_old = True
         self._lost_ledger()
 
     def forget(self, app_id: str) -> None:
@@ -404,7 +421,7 @@ class World:
         return sum(it.admission is Admission.ADMITTED and it.claim.app_id == app_id for it in kept)
 
     def _lost_ledger(self) -> None:
-        self.ledger_is_lost, self.journal.blind = True, False
+        self._let_somebody_know()
         self.witness.ledger_lost()
         self._erase()
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.machine import TOP, Machine
 from tests.system.app import App
-from tests.system.trouble import Said, app_on, assert_sound
+from tests.system.trouble import Said, allow_tcp, app_on, assert_sound
 
 BILLION = 10**9
 HERE = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://127.0.0.1:3000"
@@ -19,6 +19,7 @@ PLACE = "systemd-run -q --unit=impostor -p User=nobody -p StandardOutput=journal
 def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     """One machine for all tests."""
     with Machine(release, layer=installed_disk, binds={TOP / "tests": "/opt/tests"}) as machine:
+        allow_tcp(machine)
         yield machine
 
 
@@ -30,14 +31,16 @@ def app(host: Machine) -> Iterator[App]:
 
 
 def impostor(host: Machine, **says: object) -> None:
-    """An ordinary user's program in the receiver's place."""
-    host.run("systemctl stop receiver.socket receiver.service")
+    """An ordinary user's program in the receiver's place: on a port, where nobody can be asked who
+    listens.
+    """
+    host.run("systemctl stop receiver.socket receiver-tcp.socket receiver.service")
     command = [*PLACE.split(), "python3", "-u", "-m", "tests.peers.fake_receiver", "3000"]
     host.run([*command, json.dumps(says)])
 
 
 def receiver_back(host: Machine) -> None:
-    host.run("systemctl stop impostor.service; systemctl start receiver.socket")
+    host.run("systemctl stop impostor.service; systemctl start receiver-tcp.socket receiver.socket")
 
 
 def test_a_count_that_nobody_can_have_reached(host: Machine, app: App) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from tests.lab.machine import Machine
 from tests.system.app import App
-from tests.system.trouble import app_on, assert_sound
+from tests.system.trouble import FAST, allow_tcp, app_on, assert_sound
 
+RECEIVER = "http://127.0.0.1:3000"
 PORT = 3128
 PROXY = f"http://login:word@127.0.0.1:{PORT}"
 # A library would spare this host if nobody said which hosts to spare.
@@ -41,6 +42,7 @@ def host(release: str, installed_disk: Path) -> Iterator[Machine]:
         machine.write("/etc/systemd/system.conf.d/proxy.conf", told)
         machine.write("/root/.netrc", "machine 127.0.0.1 login a password b\n")
         machine.run("chmod 600 /root/.netrc; systemctl daemon-reexec")
+        allow_tcp(machine)
         place = "systemd-run -q --unit=proxy -p StandardOutput=journal"
         machine.run([*place.split(), "python3", "-u", "-c", LISTENER])
         machine.wait_until(lambda: said(machine) == ["listening"], "the proxy")
@@ -56,8 +58,8 @@ def said(machine: Machine) -> list[str]:
 
 @pytest.fixture
 def app(host: Machine) -> Iterator[App]:
-    """An App that counts, whose units have the variables."""
-    with app_on(host) as one:
+    """An App that counts, by TCP, whose units have the variables."""
+    with app_on(host, f"{FAST}\nSENDRECV_URL={RECEIVER}") as one:
         pid = host.pid(one.main)
         assert f"http_proxy={PROXY}" in host.run(f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout
         yield one
@@ -73,8 +75,9 @@ def test_senders_count_and_tell_a_proxy_nothing(host: Machine, app: App) -> None
 
 def test_status_tells_a_proxy_nothing(host: Machine, app: App) -> None:
     home = "HOME=/root NETRC=/root/.netrc"
-    done = host.run(f"env {home} {WORDS} sendrecv status {app.name}")
-    assert app.name in done.stdout.partition("\n\n")[2] and not done.stderr
+    for where in ("", f"--url {RECEIVER}"):
+        done = host.run(f"env {home} {WORDS} sendrecv status {where} {app.name}")
+        assert app.name in done.stdout.partition("\n\n")[2] and not done.stderr
     assert said(host) == ["listening"]
 
 

@@ -175,6 +175,21 @@ def _with_no_mark(machine: Machine) -> None:
     machine.run("systemctl start receiver.socket")
 
 
+def _with_nobody_to_ask(machine: Machine) -> None:
+    """All wait until the journal can be asked, for nobody else knows what was printed."""
+    machine.run("systemctl mask --runtime --now sendrecv-journal.socket")
+    after = machine.cursor()
+    _put_back(machine, stop=True)
+    machine.wait_entry(
+        lambda entry: "and the journal cannot be asked" in str(entry.get("MESSAGE")),
+        "_SYSTEMD_UNIT=receiver.service",
+        after=after,
+    )
+    time.sleep(1)
+    machine.run("systemctl unmask --runtime sendrecv-journal.socket")
+    machine.run("systemctl start sendrecv-journal.socket")
+
+
 def _without_its_log(machine: Machine) -> None:
     machine.run(f"rm {STATE}/ledger.db-wal")
 
@@ -190,6 +205,7 @@ def _killed_without_its_log(machine: Machine) -> None:
         _while_it_is_stopped,
         _with_the_records,
         _with_no_mark,
+        _with_nobody_to_ask,
         _without_its_log,
         _killed_without_its_log,
     ],

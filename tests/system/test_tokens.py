@@ -10,9 +10,10 @@ import pytest
 from tests.lab.machine import TOP, Machine
 from tests.peers.peer import RUN
 from tests.system.app import App
-from tests.system.trouble import Said, app_on, assert_sound
+from tests.system.trouble import FAST, Said, allow_tcp, app_on, assert_sound
 
 TOKEN = "/etc/sendrecv/token"
+BY_TCP = f"{FAST}\nSENDRECV_URL=http://127.0.0.1:3000"
 HERE, BERLIN, PARIS = "1" * 64, "2" * 64, "3" * 64
 PLACE = "systemd-run -q --unit=client -p StandardOutput=journal -E PYTHONPATH=/opt python3 -u -c"
 # Connects, tells of it, and of the end of the connection.
@@ -30,6 +31,7 @@ print("this client was", "cut off", flush=True)
 def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     """One machine for all tests."""
     with Machine(release, layer=installed_disk, binds={TOP / "tests": "/opt/tests"}) as machine:
+        allow_tcp(machine)
         yield machine
 
 
@@ -49,7 +51,7 @@ def play(host: Machine, app_id: str, token: str) -> Any:
 @pytest.fixture
 def app(host: Machine) -> Iterator[App]:
     """An App that counts, since before there were several tokens."""
-    with app_on(host) as one:
+    with app_on(host, BY_TCP) as one:
         yield one
 
 
@@ -83,7 +85,7 @@ def test_a_token_for_one_app_starts_no_other(host: Machine, app: App) -> None:
     with app.counts_from():
         write(host, f"one {app.name} {BERLIN}", f"client x {PARIS}")
         said.wait("restarting what has an old token")
-    with app_on(host, start=False) as other:
+    with app_on(host, BY_TCP, start=False) as other:
         other.systemctl("start", other.main)
         said.wait(f"/etc/sendrecv/token: no line is for App {other.name}")
         said.wait("the receiver refuses this sender: token, the first count waits for it")
