@@ -85,8 +85,8 @@ class Known(NamedTuple):
 
 def open_ledger(ports: Ports) -> Ledger:
     """The ledger, with nothing left in it that should be printed. Waits while it cannot be used, or
-    is known to be old while the journal cannot be asked: senders would be told to send again what is
-    printed.
+    is known to be old while the journal cannot be asked: else senders would be told to send again
+    what is printed.
     """
     reported = False
     while True:

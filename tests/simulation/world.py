@@ -388,6 +388,7 @@ class World:
             sender.hung = False
         # Where nobody can know how far the counts were, they may begin anew.
         began, before = self.now, self.verdict() if self.erased else dict(self.witness.last)
+        before.update(dict.fromkeys(self._forgetting, -1))  # they will
         while not self._goes_on(before):
             if self.now - began > SETTLED_WITHIN:
                 active = {app_id: self._active(app_id) for app_id in self.app_ids}
