@@ -225,6 +225,12 @@
 #define OLD_NOTICED 1
 #endif
 
+#if OLD_GOES_ON
+#define MAY_GUESS 1
+#else
+#define MAY_GUESS !KNOWN_OLD
+#endif
+
 #if OUTBOX_NOT_KEPT /* until journald has synced */
 #define UNSYNCED 0
 #else

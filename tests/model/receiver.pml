@@ -97,6 +97,7 @@ inline forget() {
 /* What the mark does not say has to be asked. */
 #define IN_DOUBT (IN_DOUBT_NOTICED && !mark_lost && intended > mark)
 #define IS_OLD   (OLD_NOTICED && (old || (!mark_lost && mark > last)))
+#define KNOWN_OLD (IS_OLD && !mark_lost)
 #define ASKS     (is_new || mark_lost || IN_DOUBT || IS_OLD)
 #define READY    (wedged == 0 || NO_LEDGER_LOCK)
 
@@ -140,7 +141,10 @@ end_down:
     if
     :: d_step { READY && !ASKS -> printed = mark; start() }
     :: d_step { READY && ASKS -> ask(); start() }
-    :: d_step { READY && ASKS && BLIND && faults > 0 -> faults--; guess(); start() }
+    /* not if the mark says that the ledger is old: then it waits until it can ask */
+    :: d_step { READY && ASKS && MAY_GUESS && BLIND && faults > 0 -> faults--; guess(); start() }
+    :: d_step { NO_MARK && faults > 0 && !mark_lost ->
+        faults--; mark_lost = 1; mark = 0; intended = 0 }; goto end_down
 #if MARK_READ_BEFORE_LOCK
     :: d_step { !ASKS || IN_DOUBT -> printed = mark };
         if

@@ -55,6 +55,7 @@ SUITES = {
     "three faults of the receiver": Case("", RECEIVER, 3, n=3),
     "a lost ledger": Case("", f"{LEDGER} LEDGER", 2, n=3),
     "an old ledger": Case("", f"{LEDGER} OLD_LEDGER NO_MARK", 2),
+    "an old ledger, and nobody to ask": Case("", "OLD_LEDGER BLIND KILL_RECEIVER CUT", 3),
     "no endless execution: any two faults": Case("", ALL, 2, progress=True),
     "no endless execution: a lost ledger": Case("", f"{LEDGER} LEDGER", 2, progress=True),
 }
@@ -111,6 +112,7 @@ CAUGHT = (
     Case("NOT_FOUND_IS_NOT_PRINTED", "KILL_RECEIVER BLIND", 2, violation="printed_twice"),
     Case("NOT_FOUND_IS_NOT_PRINTED", "NO_MARK BLIND", 2, violation="printed_twice"),
     Case("OLD_BELIEVED", "OLD_LEDGER", 1, violation="printed_twice"),
+    Case("OLD_GOES_ON", "OLD_LEDGER BLIND", 2, violation="printed_twice"),
     Case("NO_OUTBOX", "POWER", 1, violation="printed_gap"),
     Case("OUTBOX_NOT_KEPT", "POWER", 1, violation="printed_gap"),
     Case("NOT_COMPARED", "NO_MARK", 1, violation="printed_twice"),
@@ -156,8 +158,9 @@ REDUNDANT = (
 )
 
 LIMITS = (
-    # An old copy of the ledger (a backup), and a journal that cannot be asked: nobody knows more.
-    Case("", "OLD_LEDGER BLIND", 2, violation="printed_twice"),
+    # An old copy of the ledger (a backup), its mark lost by a reboot, and a journal that cannot be
+    # asked: nobody knows that it is old.
+    Case("", "OLD_LEDGER NO_MARK BLIND", 3, violation="printed_twice"),
     # The ledger lost, and the journal's newest lines by a power cut: nobody knows them any more.
     Case("", "LEDGER POWER", 2, violation="stuck"),
 )
