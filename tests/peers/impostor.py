@@ -4,7 +4,7 @@
 
 listens on a port of 127.0.0.1 or on the path of a Unix socket. What it is told goes to the file
 HEARD, each connection's first line being "connection". It speaks the protocol: it admits each
-sender, says that its last count was a billion, and acknowledges whatever is sent.
+sender, says that its last count was some billions, and acknowledges whatever is sent.
 """
 
 import base64
@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 OPEN = '0{"sid":"e","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
-LAST = 1_000_000_000
+LAST = 7_777_777_777
 
 
 def listen(address: str) -> socket.socket:
