@@ -26,6 +26,7 @@ from sendrecv.backoff import LONGEST
 from tests.chaos.arena import Arena
 from tests.judges.checker import STARTING
 from tests.lab import roots
+from tests.system.trouble import allow_tcp
 
 APP = "main"
 LINES_A_MINUTE = 9
@@ -217,8 +218,9 @@ def receivers_setting_wrong(arena: Arena) -> Callable[[], None]:
 def other_server(arena: Arena) -> Callable[[], None]:
     """Another server has the receiver's port."""
     serve = "systemd-run --quiet --unit=other python3 -m http.server --bind 127.0.0.1 3000"
-    _run(arena, f"systemctl stop receiver.socket receiver; {serve} > /dev/null 2>&1")
-    return lambda: _run(arena, "systemctl stop other; systemctl start receiver.socket")
+    sockets = "receiver-tcp.socket receiver.socket"
+    _run(arena, f"systemctl stop {sockets} receiver; {serve} > /dev/null 2>&1")
+    return lambda: _run(arena, f"systemctl stop other; systemctl start {sockets}")
 
 
 def _without_user(arena: Arena, user: str) -> Callable[[], None]:
@@ -292,8 +294,11 @@ def wait_for_count(arena: Arena) -> None:
 
 @contextmanager
 def arena_for(suite: str) -> Iterator[Arena]:
-    """A machine with one App as anybody has it."""
+    """A machine with one App, which uses the port: it has every trouble, a token's too."""
     with Arena(suite, {APP: 1.0}) as arena:
+        allow_tcp(arena.machine)
+        _run(arena, f"echo SENDRECV_URL=http://127.0.0.1:3000 >> /etc/sendrecv/{APP}.env")
+        _run(arena, f"systemctl restart sendrecv@{APP}.target; systemctl start sender@{APP}")
         yield arena
 
 
