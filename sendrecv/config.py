@@ -29,19 +29,34 @@ _UNIX_URL = re.compile(r"unix://(?=.{2,107}$)(?:/[A-Za-z0-9._@+-]+)+")
 """The kernel takes a path of at most 107 bytes."""
 
 
+_LOOPBACK = re.compile(r"http://(?:127(?:\.[0-9]{1,3}){3}|localhost|\[::1\])(?::[0-9]{1,5})?/?")
+
+
+def is_secure(url: str) -> bool:
+    """Whether a token may be told there: by TLS, or to this machine itself."""
+    return url.startswith("https:") or bool(_LOOPBACK.fullmatch(url))
+
+
 class SenderConfig(Value):
-    """Settings of a sender. interval: seconds between counts, 0 for as fast as acknowledged."""
+    """Settings of a sender. interval: seconds between counts, 0 for as fast as acknowledged. ca:
+    the file of the CAs that may sign the receiver's certificate, "" for those of the machine.
+    """
 
     app_id: str
     node_id: str
     interval: float
     url: str
+    ca: str = ""
 
 
 class ReceiverConfig(Value):
-    """Settings of the receiver. max_connections: above it, connections are cut (admission.py)."""
+    """Settings of the receiver. max_connections: above it, connections are cut (admission.py).
+    certificate, key: files, "" for none; sendrecv-tls.service reads them.
+    """
 
     max_connections: int
+    certificate: str = ""
+    key: str = ""
 
 
 def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> SenderConfig:
@@ -65,6 +80,7 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
         nodes[role],
         reader.number("SENDRECV_INTERVAL", 1.0, 0.0, 86400.0),
         reader.url("SENDRECV_URL", DEFAULT_URL),
+        reader.path("SENDRECV_CA"),
     )
     reader.finish()
     return config
@@ -73,7 +89,11 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
 def receiver_config(environ: Mapping[str, str]) -> ReceiverConfig:
     """The settings of the receiver. Raises ConfigError."""
     reader = _Reader("/etc/sendrecv/receiver.env", environ)
-    config = ReceiverConfig(reader.integer("SENDRECV_MAX_CONNECTIONS", 4096, 1, MAX_CONNECTIONS))
+    config = ReceiverConfig(
+        reader.integer("SENDRECV_MAX_CONNECTIONS", 4096, 1, MAX_CONNECTIONS),
+        reader.path("SENDRECV_TLS_CERTIFICATE"),
+        reader.path("SENDRECV_TLS_KEY"),
+    )
     reader.finish()
     return config
 
@@ -121,7 +141,15 @@ class _Reader:
             return value
         found = _URL.fullmatch(value)
         if not found or not 0 < int(found[1] or 1) < 65536:
-            self.fail(key, f"an address like http://127.0.0.1:3000, or {DEFAULT_URL}")
+            self.fail(key, f"an address like https://receiver.example:3443, or {DEFAULT_URL}")
+        if not is_secure(value):
+            self.fail(key, "https:// for another host: the token is not sent in the clear")
+        return value
+
+    def path(self, key: str) -> str:
+        value = self._get(key, "")
+        if value and not (value.startswith("/") and value.isprintable()):
+            self.fail(key, "the path of a file, from / on")
         return value
 
     def finish(self) -> None:

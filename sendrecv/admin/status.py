@@ -16,7 +16,7 @@ from pathlib import Path
 import requests
 
 from sendrecv.commandline import Parser
-from sendrecv.config import STATUS_URL
+from sendrecv.config import STATUS_URL, is_secure
 from sendrecv.core import tokens
 from sendrecv.core.errors import quoted
 from sendrecv.errors import (
@@ -25,6 +25,7 @@ from sendrecv.errors import (
     CredentialError,
     ReceiverUnavailable,
     SendrecvError,
+    UsageError,
 )
 
 TOKEN = Path("/etc/sendrecv/token")
@@ -197,6 +198,8 @@ def _ask_socket(path: str) -> bytes:
 
 def _ask_port(url: str) -> bytes:
     """As _ask_socket(), with the token."""
+    if not is_secure(url):
+        raise UsageError(f"--url {quoted(url)}", "must be https:// for another host")
     headers = {"Authorization": f"Bearer {_token()}"}
     try:
         with requests.Session() as session:

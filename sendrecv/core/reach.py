@@ -13,8 +13,10 @@ twice or left out.
 
 from __future__ import annotations
 
+from sendrecv.core.record import Record
+from sendrecv.core.sender_events import Accepted
 from sendrecv.core.values import SECOND, Value
-from sendrecv.core.wire import MAX_BATCH
+from sendrecv.core.wire import MAX_BATCH, MAX_FIRST
 
 LEAST_INTERVAL = SECOND // 100_000
 """No App counts faster, whatever its interval is."""
@@ -24,6 +26,19 @@ SPARE = 2 * MAX_BATCH
 """Counts that need no time. The newest slot of a record may be damaged: one batch at most."""
 EPOCHS = 2**20
 """Starts since the record: one a second for twelve days."""
+
+
+class App(Value):
+    """Who this process is. interval: nanoseconds between counts, 0 for as fast as acknowledged.
+    booted: what the wall clock said when this boot began, in nanoseconds; 0 if not known.
+    """
+
+    app_id: str
+    node_id: str
+    run: str
+    boot: str
+    interval: int
+    booted: int = 0
 
 
 class Reach(Value):
@@ -52,3 +67,75 @@ class Reach(Value):
         """The receiver was heard now; `beyond` counts were not explained by the time."""
         heard = (self.booted + now) // SECOND if self.booted else 0
         return Reach(self.booted, heard, now, interval, self.spare - beyond)
+
+
+class Belief(Value):
+    """What a sender believes. known: there is a count; if not, the first one waits for the
+    receiver's answer. interval: from now on. reach: of the count. most_epoch: the greatest epoch
+    that is believed. accepted: by a person, and not used yet. doubt: why the receiver is not
+    believed, "" if it is.
+    """
+
+    known: bool
+    interval: int
+    reach: Reach
+    most_epoch: int
+    accepted: Accepted = Accepted()
+    doubt: str = ""
+
+    def in_count(self, last: int, count: int, acknowledged: int, now: int) -> bool:
+        """Whether that last count can be true. count, acknowledged: this sender's."""
+        if last <= max(count, self.accepted.count):
+            return True
+        if not self.known:
+            return last <= MAX_FIRST
+        return self._beyond(last, count, acknowledged, now) <= self.reach.spare
+
+    def in_epoch(self, epoch: int) -> bool:
+        """Whether the receiver can have that epoch."""
+        return epoch <= max(self.most_epoch, self.accepted.epoch)
+
+    def resumed(self) -> Belief:
+        """The receiver has said something that can be true."""
+        return self if self.known and not self.doubt else self.replace(doubt="", known=True)
+
+    def heard(self, last: int, count: int, acknowledged: int, now: int) -> Belief:
+        """That last count is adopted."""
+        beyond = self._beyond(last, count, acknowledged, now)
+        if beyond > self.reach.spare:  # accepted, once; or the first that this App knows
+            unexplained = self.replace(accepted=Accepted())
+            return unexplained.replace(reach=self.reach.after(0, self.interval, now))
+        return self.replace(reach=self.reach.after(beyond, self.interval, now))
+
+    def raised(self, epoch: int) -> Belief:
+        """This sender's epoch was raised to `epoch`."""
+        if epoch <= self.most_epoch + 1:
+            return self
+        return self.replace(accepted=Accepted(), most_epoch=epoch + EPOCHS)
+
+    def doubting(self, app_id: str, what: str, theirs: int, ours: int) -> Belief:
+        """The receiver says that number, which is not believed. what: "count" or "epoch"."""
+        said = f"the receiver's last {what} is {theirs}, "
+        if self.doubt.startswith(said):  # ours changes meanwhile, but that is no news
+            return self
+        doubt = (
+            f"{said}but this App is at {ours} and cannot have come so far: if the receiver is"
+            f" right, run: sendrecv accept {app_id} --{what} {theirs}"
+        )
+        return self.replace(doubt=doubt)
+
+    def _beyond(self, last: int, count: int, acknowledged: int, now: int) -> int:
+        """How many counts are not explained by the sender's own, or by the time."""
+        return max(last - max(count, acknowledged + self.reach.counts(now)), 0)
+
+
+def belief(app: App, record: Record | None, epoch: int, now: int) -> Belief:
+    """What is believed at the start of a process, with this record and this epoch."""
+    if record is None:
+        return Belief(False, app.interval, Reach(app.booted, 0, now, app.interval), MAX_FIRST)
+    fastest = app.interval if record.fastest < 0 else min(record.fastest, app.interval)
+    # Its due time may be one interval in the future.
+    since = min(record.due, now) if record.boot == app.boot else 0
+    reach = Reach(app.booted, record.heard, since, fastest)
+    known = record.count >= 0
+    return Belief(known, app.interval, reach, epoch + EPOCHS if known else MAX_FIRST)

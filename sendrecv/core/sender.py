@@ -15,10 +15,8 @@ Rules
        trouble is over with a count that is acknowledged, or a connection that has lasted for
        STEADY. A cause is reported once, until there is another cause, and at most REPORTS times a
        minute.
-    7. A last count, or an epoch, that this App cannot have reached (reach.py) is not adopted. The
-       connection is dropped, so that nothing is sent. One line names both numbers. When a person
-       accepts the number, the next connection adopts it, once. An App that has taken no count
-       believes numbers up to MAX_FIRST.
+    7. A last count, or an epoch, that this App cannot have reached (reach.py) is not adopted, and
+       nothing is sent. When a person accepts the number, the next connection adopts it, once.
     8. Due times are on a grid, which the record passes on from process to process. After missed due
        times, one count is taken at once, and the other missed due times are dropped.
 
@@ -80,7 +78,7 @@ from enum import Enum
 
 from sendrecv.core.record import Record
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
-from sendrecv.core.reach import EPOCHS, Reach
+from sendrecv.core.reach import App, belief
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
@@ -104,8 +102,8 @@ from sendrecv.core.sender_events import (
     VerifyLock,
 )
 from sendrecv.core.trouble import Trouble
-from sendrecv.core.values import MILLISECOND, SECOND, Value
-from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, MAX_FIRST, Claim, Refusal, Status
+from sendrecv.core.values import MILLISECOND, SECOND
+from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 
 ANSWER_TIMEOUT = 5 * SECOND
 """After this time without an answer, the connection counts as dead. The watchdog of a receiver that
@@ -121,8 +119,7 @@ RETRY_ANSWER = {
     Status.FENCED: SECOND,
     Status.INVALID: 5 * SECOND,
 }
-RETRY_NO_EPOCH = 5 * SECOND
-RETRY_UNBELIEVED = 5 * SECOND
+RETRY_NUMBER = 5 * SECOND
 STOP_TIMEOUT = SECOND
 """How long a stop waits for the answer to a batch in flight."""
 
@@ -136,19 +133,6 @@ class State(Enum):
     UP = "connected"
 
 
-class App(Value):
-    """Who this process is. interval: nanoseconds between counts, 0 for as fast as acknowledged.
-    booted: what the wall clock said when this boot began, in nanoseconds; 0 if not known.
-    """
-
-    app_id: str
-    node_id: str
-    run: str
-    boot: str
-    interval: int
-    booted: int = 0
-
-
 class SenderMachine:
     """The machine. Reading its attributes is fine, setting them is not."""
 
@@ -160,16 +144,12 @@ class SenderMachine:
         self.acknowledged = record.acknowledged if record else -1
         self.state = State.DOWN
         self.connection = 0  # the newest
-        self._known = self.count >= 0  # if not, the first count waits for the receiver's answer
         self._due = self._first_due(record, now)
         self._flight: int | None = None  # last count of the batch in flight
         self._deadline: int | None = now  # when to retry, or to give up waiting
         self._stop_deadline: int | None = None
         self._trouble = Trouble(None, now, "", 0, now)
-        self.doubt = ""  # why what the receiver says is not believed
-        self._accepted = Accepted()
-        self._reach = self._reach_since(record, now)
-        self._most_epoch = epoch + EPOCHS if self._known else MAX_FIRST
+        self.belief = belief(app, record, epoch, now)
 
     def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
         """The commands to carry out, in order, when `event` has happened."""
@@ -181,7 +161,7 @@ class SenderMachine:
             case StopAsked():
                 return self._stop(now)
             case Accepted():
-                self._accepted = event
+                self.belief = self.belief.replace(accepted=event)
                 return []
             case _ if event.connection != self.connection:
                 return []  # of an older one
@@ -206,8 +186,8 @@ class SenderMachine:
             boot=self.app.boot,
             node_id=self.app.node_id,
             run=self.app.run,
-            heard=self._reach.heard,
-            fastest=self._reach.fastest,
+            heard=self.belief.reach.heard,
+            fastest=self.belief.reach.fastest,
         )
 
     def status(self) -> str:
@@ -219,7 +199,7 @@ class SenderMachine:
         if self.state is State.UP and behind <= 1:
             return state
         count = f"count {self.count}" if self.count >= 0 else "no count yet"
-        doubt = ", the receiver is not believed (see the journal)" if self.doubt else ""
+        doubt = ", the receiver is not believed (see the journal)" if self.belief.doubt else ""
         return f"{state}, {count}" + (f", {behind} not acknowledged" if behind > 1 else "") + doubt
 
     # The events.
@@ -272,8 +252,8 @@ class SenderMachine:
     def _refused_as_stale(self, epoch: int, now: int) -> list[SenderCommand]:
         if epoch >= MAX_EPOCH:
             trouble = "the receiver has no epoch left for this App: stop it, see sendrecv forget"
-            return self._drop(now, RETRY_NO_EPOCH) + self._report(trouble, now)
-        if epoch > max(self._most_epoch, self._accepted.epoch):
+            return self._drop(now, RETRY_NUMBER) + self._report(trouble, now)
+        if not self.belief.in_epoch(epoch):
             return self._doubt("epoch", epoch, self.epoch, now)
         # At once: a takeover waits for it. But not again and again, whoever says so.
         first = self._trouble.since is None
@@ -281,16 +261,15 @@ class SenderMachine:
         commands = self._drop(now, 0 if first else retry)
         if epoch >= self.epoch:
             self.epoch = epoch + 1
-            if epoch > self._most_epoch:  # accepted, once
-                self._accepted, self._most_epoch = Accepted(), self.epoch + EPOCHS
+            self.belief = self.belief.raised(self.epoch)
             return [*commands, VerifyLock(), self._persist(), *self._pass_time(now)]
         return commands
 
     def _resumed(self, last: int, now: int) -> list[SenderCommand]:
-        if self._is_beyond(last, now):
+        if not self._believes(last, now):
             return self._doubt("count", last, self.count, now)
-        self.doubt = ""
-        self.state, self._deadline, self._known = State.UP, None, True
+        self.belief = self.belief.resumed()
+        self.state, self._deadline = State.UP, None
         self._trouble = self._trouble.replace(up=now)
         # From now on the receiver obeys no older run. Another run may have begun because our file
         # was removed or replaced. If it was admitted before us, VerifyLock finds that out, and none
@@ -312,7 +291,7 @@ class SenderMachine:
             return self._drop(now, RETRY_ANSWER[event.status]) + self._report(
                 f"the receiver answers: {event.status.value}", now
             )
-        if self._is_beyond(event.last, now):
+        if not self._believes(event.last, now):
             return self._doubt("count", event.last, self.count, now)
         in_trouble = self._trouble.since is not None or self._trouble.told
         if in_trouble and event.status is not Status.GAP:
@@ -330,7 +309,7 @@ class SenderMachine:
         return now  # another boot's clock, or a longer interval than now: a new grid
 
     def _may_count(self) -> bool:
-        return self._known and self._stop_deadline is None and self.count < MAX_COUNT
+        return self.belief.known and self._stop_deadline is None and self.count < MAX_COUNT
 
     def _take_count(self, now: int) -> list[SenderCommand]:
         if not self._may_count():
@@ -354,46 +333,20 @@ class SenderMachine:
         """Take the receiver's last count. If it is above ours, it becomes ours, made durable."""
         if last < 0:
             return []
-        beyond = self._beyond(last, now)
-        if beyond > self._reach.spare:  # accepted, once; or the first that this App knows
-            self._accepted, beyond = Accepted(), 0
-        self._reach = self._reach.after(beyond, self.app.interval, now)
+        self.belief = self.belief.heard(last, self.count, self.acknowledged, now)
         self.acknowledged = last
         if last <= self.count:
             return []
         self.count = last
         return [self._persist()]
 
-    # What is believed.
-
-    def _reach_since(self, record: Record | None, now: int) -> Reach:
-        if record is None:
-            return Reach(self.app.booted, 0, now, self.app.interval)
-        fastest = self.app.interval if record.fastest < 0 else record.fastest
-        # Its due time may be one interval in the future.
-        since = min(record.due, now) if record.boot == self.app.boot else 0
-        return Reach(self.app.booted, record.heard, since, min(fastest, self.app.interval))
-
-    def _beyond(self, last: int, now: int) -> int:
-        """How many counts are not explained by ours, or by the time."""
-        return max(last - max(self.count, self.acknowledged + self._reach.counts(now)), 0)
-
-    def _is_beyond(self, last: int, now: int) -> bool:
-        if last <= max(self.count, self._accepted.count):
-            return False
-        if not self._known:
-            return last > MAX_FIRST
-        return self._beyond(last, now) > self._reach.spare
+    def _believes(self, last: int, now: int) -> bool:
+        return self.belief.in_count(last, self.count, self.acknowledged, now)
 
     def _doubt(self, what: str, theirs: int, ours: int, now: int) -> list[SenderCommand]:
         """Nothing is sent to whoever says that: it may be the wrong receiver."""
-        said = f"the receiver's last {what} is {theirs}, "
-        if not self.doubt.startswith(said):  # ours changes meanwhile, but that is no news
-            self.doubt = (
-                f"{said}but this App is at {ours} and cannot have come so far: if the receiver is"
-                f" right, run: sendrecv accept {self.app.app_id} --{what} {theirs}"
-            )
-        return self._drop(now, RETRY_UNBELIEVED) + self._report(self.doubt, now, ERROR)
+        self.belief = self.belief.doubting(self.app.app_id, what, theirs, ours)
+        return self._drop(now, RETRY_NUMBER) + self._report(self.belief.doubt, now, ERROR)
 
     def _persist(self) -> Persist:
         return Persist(self.record())
@@ -412,9 +365,8 @@ class SenderMachine:
 
     def _retry(self, now: int) -> list[SenderCommand]:
         self._deadline = None
-        if (
-            self.state is State.UP and self._flight is None
-        ):  # the ledger could not be written before
+        # The ledger could not be written before.
+        if self.state is State.UP and self._flight is None:
             return self._emit(now)
         if self.state is not State.DOWN:
             retry = self._back_off(now)
@@ -439,7 +391,7 @@ class SenderMachine:
         before, self._trouble = self._trouble, self._trouble.report(trouble, now)
         if self._trouble is before:
             return []
-        meanwhile = "counting goes on" if self._known else "the first count waits for it"
+        meanwhile = "counting goes on" if self.belief.known else "the first count waits for it"
         return [Report(severity, f"{trouble}, {meanwhile}, ignoring")]
 
     def _exit(self) -> list[SenderCommand]:

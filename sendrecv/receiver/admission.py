@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -179,7 +180,7 @@ class PeerConnection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self._admission.enqueue(self._transport.abort)
-        return True  # not at once
+        return self._transport.get_extra_info("sslcontext") is None  # not at once; with TLS it is
 
     def pause_writing(self) -> None:
         if self._inner:
@@ -257,13 +258,17 @@ class Admission:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
 
-    async def open(self, listener: Listener) -> None:
-        """Begin to accept connections."""
+    async def open(self, listener: Listener, tls: ssl.SSLContext | None = None) -> None:
+        """Begin to accept connections. tls: what they are secured with, before all else."""
         access = access_of(listener)
         # asyncio accepts `backlog` connections at once. It would call listen() with that number
         # too, if a Listener let it.
         await self._loop.create_server(
-            lambda: PeerConnection(self, access), sock=listener, backlog=ACCEPT_AT_ONCE
+            lambda: PeerConnection(self, access),
+            sock=listener,
+            backlog=ACCEPT_AT_ONCE,
+            ssl=tls,
+            ssl_handshake_timeout=AUTHENTICATION_TIMEOUT if tls else None,
         )
 
     # For the gateway.

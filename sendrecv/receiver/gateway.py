@@ -40,6 +40,7 @@ from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
 from sendrecv.receiver.patched_socketio import make_server
+from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
 REPORT_INTERVAL = 10.0
@@ -110,19 +111,21 @@ class Gateway:
     Of a Socket.IO session, `sid` is the name; of the Engine.IO session below it, `eio_sid`.
     """
 
-    def __init__(self, inbox: Inbox, tokens: str, max_connections: int) -> None:
+    def __init__(self, inbox: Inbox, tokens: str) -> None:
         self._inbox = inbox
         self._secrets = _Secrets(tokens)
-        self._max_connections = max_connections
         self._complain = Complaints(*(token.secret for token in self._secrets.tokens))
         self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
+        self._secured: Secured
         self._admission: Admission
         self._server = self._make_server()
 
-    async def serve(self, listeners: Iterable[systemd.Listener]) -> None:
-        """Begin to accept connections."""
+    async def serve(
+        self, listeners: Iterable[systemd.Listener], max_connections: int, identity: Identity
+    ) -> None:
+        """Begin to accept connections; where other hosts can, by TLS only."""
         complain_of_what_is_logged(self._complain)
         app = web.Application(client_max_size=MAX_MESSAGE + 1)
         app.router.add_get("/healthz", self._healthz)
@@ -130,11 +133,18 @@ class Gateway:
         self._server.attach(app)
         runner = await make_http(app, lambda name: self._sessions.get(name) is not None)
         assert runner.server
-        self._admission = Admission(runner.server, self._max_connections, self._complain_of)
-        for listener in listeners:
+        self._admission = Admission(runner.server, max_connections, self._complain_of)
+        self._secured = Secured(listeners, identity)
+        for listener in self._secured.others:
             await self._admission.open(listener)
+        await self._secure()
         self._spawn(self._sweep())
         imports.collect_in_small_steps()
+
+    async def _secure(self) -> None:
+        """Take over a new certificate. With the first one, begin to serve those who need it."""
+        for listener, context in self._secured.refresh():
+            await self._admission.open(listener, context)
 
     def cut_off(self, connection: str) -> None:
         """Close a connection that another one has replaced."""
@@ -290,6 +300,7 @@ class Gateway:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
+            await self._secure()
             await self.sweep()
 
     async def sweep(self) -> None:

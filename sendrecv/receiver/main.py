@@ -24,6 +24,7 @@ from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark
+from sendrecv.receiver.tls import Identity
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
 from sendrecv.receiver.requests import Requests
 
@@ -46,7 +47,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:
-        serving = serve(receiver, listeners, _token(), config.max_connections)
+        serving = serve(receiver, listeners, _token(), config.max_connections, Identity())
         events.run_until_complete(serving)
     finally:
         logging.disable()  # nor a word about the tasks that are left: all that matters is durable
@@ -56,14 +57,15 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
 async def serve(
     receiver: loop.Receiver,
     listeners: Sequence[systemd.Listener],
-    token: str,
+    tokens: str,
     max_connections: int,
+    identity: Identity,
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.stop)
-    gateway = Gateway(receiver, token, max_connections)
-    await gateway.serve(listeners)
+    gateway = Gateway(receiver, tokens)
+    await gateway.serve(listeners, max_connections, identity)
     await receiver.run(gateway)
 
 

@@ -61,6 +61,8 @@ class _Body:
 
 async def _translate(request: web.Request) -> dict[str, Any]:
     environ: dict[str, Any] = _driver().translate_request(request)
+    if request.secure:  # engineio always says http, and refuses a client that names its origin
+        environ["wsgi.url_scheme"] = "https"
     if request.method == "POST":
         body = await request.read()
         environ |= {"wsgi.input": _Body(body), "CONTENT_LENGTH": str(len(body))}
@@ -71,7 +73,9 @@ def patch_driver(make_response: Callable[..., web.WebSocketResponse]) -> None:
     """Make engineio read messages from such responses, and read whole bodies."""
     if LIBRARY.fits(_check_response, "messages are not counted, and not checked first"):
         _driver().WebSocketResponse = make_response
-    if LIBRARY.fits(_check_translate, "long polling takes small bodies only"):
+    if LIBRARY.fits(
+        _check_translate, "long polling takes small bodies only, and TLS no websocket-client"
+    ):
         _driver()._async["translate_request"] = _translate  # pylint: disable=protected-access
 
 

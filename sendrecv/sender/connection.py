@@ -23,6 +23,7 @@ from sendrecv.core.sender_events import Connected, Lost, answered_by, refused_by
 from sendrecv.core.wire import Claim, claim_to_auth, payloads
 from sendrecv.sender import own_socket, patched_websocket
 from sendrecv.sender.light_client import SILENT, abandon, engine, socketio_client
+from sendrecv.sender.patched_websocket import trust
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ PROBE_TIMEOUT = 4.0
 """Seconds for a TCP connection; below the machine's ANSWER_TIMEOUT, which knows no cause."""
 NO_HOST = "http://localhost"
 """What is asked for on a Unix socket, where the request names no other host."""
+_UNKNOWN_CA = (18, 19, 20, 21)
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
-def prepare(url: str) -> None:
-    """Import what a Connection to `url` needs."""
+def prepare(url: str, ca: str = "") -> None:
+    """Import what a Connection to `url` needs. ca: see patched_websocket.trust()."""
     socketio_client(tls=url.startswith("https:"))
+    trust(ca)
 
 
 class Connection:
@@ -60,7 +63,7 @@ class Connection:
         self._closed = threading.Event()
         self._client = self._make_client()
         auth = claim_to_auth(claim, "" if self._path else token)
-        self._opener = threading.Thread(target=self._open, args=(auth,), daemon=True)
+        self._opener = _Opener(target=self._open, args=(auth,), daemon=True)
         self._opener.start()
 
     def resume(self) -> None:
@@ -75,7 +78,14 @@ class Connection:
     def close(self) -> None:
         """Close the connection, without waiting for anything."""
         self._closed.set()
-        threading.Thread(target=abandon, args=(self._client,), daemon=True).start()
+        threading.Thread(target=self._end, daemon=True).start()
+
+    def _end(self) -> None:
+        """A thread of its own. Whatever the peer says, or does not say, no thread waits for it."""
+        try:
+            abandon(self._client)
+        finally:
+            self._opener.cut()
 
     def _make_client(self) -> Any:
         client = socketio_client(tls=self._url.startswith("https:")).Client(
@@ -108,7 +118,7 @@ class Connection:
             if (unused := patched_websocket.taken_back()) is not None:
                 unused.close()
         if self._closed.is_set():  # while it connected: close() found nothing to close
-            abandon(self._client)
+            self._end()
 
     def _hand_over(self) -> None:
         """Raises OSError if nobody listens, or somebody else than root."""
@@ -162,6 +172,22 @@ class Connection:
             self._post_to(event)
 
 
+class _Opener(threading.Thread):
+    """The thread that connects. sockets: those that it has opened, see patched_websocket."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self.sockets: list[socket.socket] = []
+
+    def cut(self) -> None:
+        """End what any thread reads from, or writes to, these sockets."""
+        for opened in self.sockets:
+            try:
+                socket.socket.shutdown(opened, socket.SHUT_RDWR)
+            except OSError:  # it is closed, or was never connected
+                pass
+
+
 def cause_of(error: BaseException, path: str = "") -> str:
     """Why a connection could not be opened, in words; `error` is what python-socketio raised. path:
     of the Unix socket, if it was one.
@@ -182,7 +208,7 @@ def _cause_in_words(error: BaseException) -> str:
     """Empty if this error is not known. By names, where a module need not be imported."""
     names = {one.__name__ for one in type(error).__mro__}
     if "SSLCertVerificationError" in names:
-        return f"its certificate is not trusted: {getattr(error, 'verify_message', '')}"
+        return _words_of_certificate(error)
     if "SSLError" in names:
         return f"no TLS: {quoted(getattr(error, 'reason', None) or str(error))}"
     if "WebSocketBadStatusException" in names:
@@ -193,6 +219,14 @@ def _cause_in_words(error: BaseException) -> str:
     if closed in names or isinstance(error, (ConnectionResetError, BrokenPipeError)):
         return "closed in the handshake"
     return _words_of_system(error) if isinstance(error, OSError) else ""
+
+
+def _words_of_certificate(error: BaseException) -> str:
+    """The numbers are X509_V_ERR_* of OpenSSL; it has words of its own for a wrong name."""
+    why = f"its certificate is not trusted: {getattr(error, 'verify_message', '')}"
+    if getattr(error, "verify_code", 0) in _UNKNOWN_CA:
+        return f"{why}; does SENDRECV_CA= name the certificate of its CA?"
+    return why
 
 
 def _words_of_system(error: OSError) -> str:

@@ -76,7 +76,8 @@ def socketio_client(*, tls: bool) -> ModuleType:
         client = _import(tls)
         _clients.append(client)
         modules = sys.modules.get
-        patched_websocket.patch(modules("websocket._http"), modules("websocket._socket"))
+        names = ("_http", "_socket", "_abnf", "_core")
+        patched_websocket.patch(*(modules(f"websocket.{name}") for name in names))
         opening = ("websocket", "websocket._core", "engineio.client")
         patched_websocket.patch_opening(*map(modules, opening))
         patched_engineio.patch(getattr(modules("engineio"), "Client", None))

@@ -12,7 +12,8 @@ import time
 from queue import Empty
 
 from sendrecv.core.record import Record
-from sendrecv.core.sender import App, SenderMachine
+from sendrecv.core.reach import App
+from sendrecv.core.sender import SenderMachine
 from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import (
     Answered,
@@ -172,7 +173,7 @@ class Sender:
 
     def _look_for_acceptance(self) -> None:
         """Only after a doubt: no other connection waits for a look at the disk."""
-        if self._machine.doubt and (accepted := self._store.accepted()):
+        if self._machine.belief.doubt and (accepted := self._store.accepted()):
             self._notifier.log(NOTICE, f"accepted by a person: {accepted.text()}")
             self._handle(accepted)
 

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from sendrecv import imports, systemd
 from sendrecv.config import sender_config
-from sendrecv.core.sender import App
+from sendrecv.core.reach import App
 from sendrecv.core.values import SECOND
 from sendrecv.core.errors import ERROR
 from sendrecv.core.sender_events import Refused
@@ -35,7 +35,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     text = _token()
     token = _own_token(text, config.app_id)
     half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
-    prepare(config.url)  # now: later the watchdog runs, for which this may take too long
+    prepare(config.url, config.ca)  # now: later the watchdog runs, for which this may take too long
     imports.end()
     app = App(
         app_id=config.app_id,

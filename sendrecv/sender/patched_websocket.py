@@ -1,11 +1,17 @@
-"""websocket-client, read for 1.2.3 and 1.8.0: a socket that reads ahead, and one that is open.
+"""websocket-client, read for 1.2.3 and 1.8.0: sockets that read ahead, or are open; and limits.
 
 websocket-client reads the answer to its handshake, some 200 bytes, with one recv(1) for each byte.
 Then it reads each frame's header separately. Its module _http, which opens connections, is given
 another module `socket`, whose sockets read ahead. A socket that is wrapped for TLS does not read
-ahead, because TLS takes over its descriptor.
+ahead, because TLS takes over its descriptor. A thread that has a list `sockets` keeps its own
+there, so that another thread can cut them, whatever the library is waiting for.
 
-If the library has changed, its sockets stay plain: a takeover takes some milliseconds longer.
+TLS is done with a context of our own: TLS 1.2 at least, the certificate and its name are checked,
+and SENDRECV_CA= says who may sign. A message has a limit, as the receiver's have. A redirection is
+not followed: it could lead from TLS to a plain connection, or from the Unix socket to a port.
+
+If the library has changed, its sockets stay plain: a takeover takes some milliseconds longer. Its
+own TLS checks certificates and names too, by the CAs of the machine.
 
 websocket-client can use a connection that is open already (`socket=`, in its manual). engineio
 passes that option on from 4.4 on, and Debian 12 has an older one. So what engineio calls to open a
@@ -21,13 +27,15 @@ from __future__ import annotations
 
 import errno
 import socket
-from threading import local
+import threading
 from types import ModuleType
 
 from sendrecv import patching
+from sendrecv.core.wire import MAX_MESSAGE
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from typing import Any
 
@@ -36,7 +44,7 @@ _AHEAD = 4096
 _NOT_HANDED_OVER = "this python3-websocket or python3-engineio cannot be given an open connection"
 
 
-class _HandedOver(local):
+class _HandedOver(threading.local):
     """Of each thread: the connection that it uses next."""
 
     socket: socket.socket | None = None
@@ -46,13 +54,26 @@ _handed_over = _HandedOver()
 _reads_ahead: list[object] = []
 _patched: list[object] = []
 """The modules that are patched: none, if they do not fit."""
+_trusted: list[str] = []
+"""A file of certificates; if there is none, the CAs of the machine are trusted."""
 
 
-def patch(http: Any, reader: Any) -> None:
-    """Have new connections read ahead. http, reader: the modules websocket._http and ._socket."""
+def trust(file: str) -> None:
+    """From now on, trust the CAs in this file only. "": those of the machine."""
+    _trusted[:] = [file] if file else []
+
+
+def patch(http: Any, reader: Any, frames: Any, core: Any) -> None:
+    """Patch the modules websocket._http, ._socket, ._abnf and ._core."""
     if LIBRARY.fits(lambda: _check(http, reader), "its sockets do not read ahead"):
         http.socket = stand_in()
         _reads_ahead.append(http)
+    if LIBRARY.fits(lambda: _check_tls(http), "SENDRECV_CA= has no effect"):
+        http._ssl_socket = _secured  # pylint: disable=protected-access
+    if LIBRARY.fits(lambda: _check_frames(frames), "answers of any size are read"):
+        _limit(frames)
+    if LIBRARY.fits(lambda: _check_redirections(core), "redirections are followed"):
+        core.SUPPORTED_REDIRECT_STATUSES = ()
 
 
 def socket_class() -> type[socket.socket]:
@@ -95,6 +116,7 @@ def hand_over(connection: socket.socket) -> None:
     if not _patched:
         connection.close()
         raise OSError(errno.ENOSYS, _NOT_HANDED_OVER)
+    _keep(connection)
     _handed_over.socket = connection
 
 
@@ -116,6 +138,75 @@ def _check(http: Any, reader: Any) -> None:
         raise patching.Misfit("websocket._socket.recv reads in another way")
 
 
+def _check_tls(http: Any) -> None:
+    patching.function(http, "_ssl_socket", "sock", "user_sslopt", "hostname")
+    patching.uses(http, "connect", "_ssl_socket")
+
+
+def _check_frames(frames: Any) -> None:
+    patching.function(frames.frame_buffer, "recv_length", "self")
+    patching.uses(frames.frame_buffer, "recv_length", "length")
+    patching.uses(frames.frame_buffer, "recv_frame", "recv_length")
+    patching.function(frames.continuous_frame, "add", "self", "frame")
+    patching.uses(frames.continuous_frame, "add", "cont_data")
+
+
+def _check_redirections(core: Any) -> None:
+    patching.attribute(core, "SUPPORTED_REDIRECT_STATUSES", tuple)
+    patching.uses(core.WebSocket, "connect", "SUPPORTED_REDIRECT_STATUSES")
+
+
+def _secured(sock: socket.socket, _options: object, hostname: str) -> socket.socket:
+    """The socket after the TLS handshake. Nothing was said before, above all not the token."""
+    import ssl  # pylint: disable=redefined-outer-name,reimported  # a plain connection has none
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if _trusted and (problem := _load(context, _trusted[0])):
+        raise OSError(0, f"SENDRECV_CA={_trusted[0]}: {problem}")  # not with the cause as context
+    if not _trusted:
+        context.load_default_certs()
+    # Known before the handshake: it may be what has to be cut.
+    secured = context.wrap_socket(sock, server_hostname=hostname, do_handshake_on_connect=False)
+    _keep(secured)
+    secured.do_handshake()
+    return secured
+
+
+def _load(context: ssl.SSLContext, file: str) -> str:
+    """Trust the CAs in the file. Returns what is wrong with it."""
+    try:
+        context.load_verify_locations(file)
+    except OSError as error:  # an SSLError is one, too
+        return error.strerror or str(error)
+    return ""
+
+
+def _limit(frames: Any) -> None:
+    """No frame, and no message of several frames, is longer than MAX_MESSAGE."""
+    recv_length, add = frames.frame_buffer.recv_length, frames.continuous_frame.add
+
+    def recv_length_within(self: Any) -> None:
+        recv_length(self)
+        if self.length > MAX_MESSAGE:
+            raise ConnectionAbortedError(f"answer of more than {MAX_MESSAGE} bytes")
+
+    def add_within(self: Any, frame: Any) -> None:
+        add(self, frame)
+        if len(self.cont_data[1]) > MAX_MESSAGE:
+            raise ConnectionAbortedError(f"answer of more than {MAX_MESSAGE} bytes")
+
+    frames.frame_buffer.recv_length = recv_length_within
+    frames.continuous_frame.add = add_within
+
+
+def _keep(sock: socket.socket) -> None:
+    """Have the thread know its socket, if it wants to."""
+    sockets = getattr(threading.current_thread(), "sockets", None)
+    if sockets is not None and sock not in sockets:
+        sockets.append(sock)
+
+
 def stand_in() -> ModuleType:
     """The module socket with another `socket` and `getaddrinfo`; all else is its own."""
     module = ModuleType("socket")
@@ -135,6 +226,7 @@ class QuickSocket(socket.socket):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._ahead = b""
+        _keep(self)
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """See recv(2)."""

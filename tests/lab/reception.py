@@ -19,6 +19,7 @@ from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Ports, Receiver
 from sendrecv.receiver.main import serve
 from sendrecv.receiver.mark import Mark
+from sendrecv.receiver.tls import Identity
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
 from sendrecv.systemd import Listener, Notifier
 from tests.peers.peer import Peer
@@ -41,11 +42,14 @@ class Reception:
         max_connections: int = 256,
         more: Sequence[Listener] = (),
         tokens: str = TOKEN,
+        identity: Path = Path("/nonexistent"),
     ) -> None:
         """`directory`: an empty one, for the ledger and what is printed. more: sockets that listen,
         besides the one at `address`. tokens: the text of the token file.
+        identity: certificate and key.
         """
         self._tokens = tokens
+        self._identity = Identity(str(identity))
         self._directory = directory
         self._max_connections = max_connections
         tcp = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -75,7 +79,13 @@ class Reception:
             ledger = Ledger(self._directory, BOOT)
             ports = Ports(ledger, silent_notifier(), writer, printer, Backoff(""))
             self.receiver = Receiver(ports)
-            work = serve(self.receiver, self._listeners, self._tokens, self._max_connections)
+            work = serve(
+                self.receiver,
+                self._listeners,
+                self._tokens,
+                self._max_connections,
+                self._identity,
+            )
             self._task = self._loop.create_task(work)
             self._held.callback(self._stop)
             self.do(lambda: self.peer().close())

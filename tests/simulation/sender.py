@@ -12,7 +12,7 @@ from queue import Empty
 from typing import TYPE_CHECKING
 
 from sendrecv.core.record import Record
-from sendrecv.core.sender import App
+from sendrecv.core.reach import App
 from sendrecv.core.sender_events import (
     Accepted,
     Connect,

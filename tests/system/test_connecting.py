@@ -85,10 +85,10 @@ def test_nobody_listens(host: Machine, app: App, tcp_app: App) -> None:
 
 def test_a_receiver_that_no_way_leads_to(host: Machine) -> None:
     said = Said(host)
-    settings = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://192.0.2.1:3000"
+    settings = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=https://192.0.2.1:3000"
     with app_on(host, settings, start=False) as one:
         one.systemctl("start", one.main)
-        said.wait("cannot connect to http://192.0.2.1:3000 (unreachable: Network is unreachable)")
+        said.wait("cannot connect to https://192.0.2.1:3000 (unreachable: Network is unreachable)")
         one.stop()
 
 

@@ -22,6 +22,7 @@ UNITS = (
     " sendrecv-mask.path sendrecv-mask.service sender-start-main@x.service"
     " sender-start-failover@x.service sendrecv-journal.socket sendrecv-journal@x.service"
     " receiver-status.socket receiver-tcp.socket receiver-tcp-start.service"
+    " sendrecv-tls.service sendrecv-tls.timer"
 )
 MakeApp = Callable[..., App]
 

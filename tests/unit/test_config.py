@@ -38,10 +38,19 @@ def test_what_can_be_set() -> None:
         "SENDRECV_FAILOVER_NODE_ID": "south",
         "SENDRECV_INTERVAL": "0.25",
         "SENDRECV_URL": "https://receiver.example:8443",
+        "SENDRECV_CA": "/etc/ssl/ca.pem",
     }
-    expected = SenderConfig("orders", "south", 0.25, "https://receiver.example:8443")
+    url, ca = environ["SENDRECV_URL"], environ["SENDRECV_CA"]
+    expected = SenderConfig("orders", "south", 0.25, url, ca)
     assert sender_config("not a name", "failover", environ) == expected
     assert receiver_config({"SENDRECV_MAX_CONNECTIONS": "1"}) == ReceiverConfig(1)
+    files = {"SENDRECV_TLS_CERTIFICATE": "/c.pem", "SENDRECV_TLS_KEY": "/k.pem"}
+    assert receiver_config(files) == ReceiverConfig(4096, "/c.pem", "/k.pem")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3:80", "localhost:3000", "[::1]:3000"])
+def test_this_machine_may_be_told_the_token_in_the_clear(host: str) -> None:
+    assert sender_config("a", "main", {"SENDRECV_URL": f"http://{host}"}).url == f"http://{host}"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +76,11 @@ def test_what_can_be_set() -> None:
         ("SENDRECV_URL", "unix:///a b", "an address like"),
         ("SENDRECV_URL", "unix:///a\n", "an address like"),
         ("SENDRECV_URL", f"unix:///{'x' * 107}", "an address like"),
+        ("SENDRECV_URL", "http://192.0.2.1:3000", "https:// for another host"),
+        ("SENDRECV_URL", "http://127.0.0.1.example:3000", "https:// for another host"),
+        ("SENDRECV_URL", "http://127.1", "https:// for another host"),
+        ("SENDRECV_URL", "http://[::2]:3000", "https:// for another host"),
+        ("SENDRECV_CA", "ca.pem", "the path of a file"),
     ],
 )
 def test_a_wrong_value_of_a_sender(key: str, value: str, allowed: str) -> None:

@@ -35,7 +35,8 @@ from sendrecv.core.receiver_events import (
 )
 from sendrecv.core.record import Record
 from sendrecv.core.recovery import Bounds, Known, Reading, Span, unprinted
-from sendrecv.core.sender import App, SenderMachine
+from sendrecv.core.reach import App
+from sendrecv.core.sender import SenderMachine
 from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import (
     Answered,

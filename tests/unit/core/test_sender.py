@@ -4,14 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendrecv.core.reach import EPOCHS, SPARE
+from sendrecv.core.reach import EPOCHS, SPARE, App
 from sendrecv.core.record import Record
 from sendrecv.core.sender import (
     ANSWER_TIMEOUT,
     RETRY,
     RETRY_ANSWER,
     STOP_TIMEOUT,
-    App,
     SenderMachine,
     State,
 )
@@ -218,7 +217,7 @@ def resumed(
 def is_believed(last: int, found: Record | None, app: App = APP, now: int = NOW) -> bool:
     machine, commands = resumed(last, found, app, now)
     believed = kinds(commands)[0] == "VerifyLock"
-    assert (machine.state is State.UP, not machine.doubt) == (believed, believed)
+    assert (machine.state is State.UP, not machine.belief.doubt) == (believed, believed)
     assert machine.acknowledged == last or not believed
     return believed
 
@@ -276,7 +275,7 @@ def test_a_count_that_is_not_believed_is_named_once_and_nothing_is_sent() -> Non
     machine.handle(Connected(40), now)
     commands = machine.handle(Resumed(40, 41), now)
     assert commands[0] == VerifyLock() and commands[-1] == Emit(40, 42, machine.count)
-    assert not machine.doubt and machine.count == 42 + 39  # one at each look at the clock
+    assert not machine.belief.doubt and machine.count == 42 + 39  # one at each look at the clock
 
 
 def test_a_wrong_receiver_cannot_go_forward_in_small_steps() -> None:
@@ -288,7 +287,7 @@ def test_a_wrong_receiver_cannot_go_forward_in_small_steps() -> None:
         machine.handle(TimePassed(), machine.deadline() or 0)
         machine.handle(Connected(machine.connection), NOW)
         machine.handle(Resumed(machine.connection, claimed), NOW)
-    assert machine.count < 41 + SPARE + 100 and machine.doubt
+    assert machine.count < 41 + SPARE + 100 and machine.belief.doubt
 
 
 def test_an_answer_that_is_not_believed_ends_the_connection() -> None:
@@ -303,14 +302,14 @@ def test_an_answer_that_is_not_believed_ends_the_connection() -> None:
 )
 def test_what_a_person_accepts_is_adopted_once(said: int, believed: bool) -> None:
     machine, _ = resumed(said, record(41, 41))
-    assert machine.doubt and machine.handle(Accepted(count=10**9), NOW) == []
+    assert machine.belief.doubt and machine.handle(Accepted(count=10**9), NOW) == []
     machine.handle(TimePassed(), NOW + 5 * SECOND)
     machine.handle(Connected(2), NOW + 5 * SECOND)
     commands = machine.handle(Resumed(2, said), NOW + 5 * SECOND)
     if not believed:
         assert kinds(commands) == ["Disconnect"]
         return
-    assert (machine.doubt, machine.acknowledged) == ("", said)
+    assert (machine.belief.doubt, machine.acknowledged) == ("", said)
     assert kinds(commands)[:2] == ["VerifyLock", "Persist"] and machine.record().count == said
     commands = machine.handle(TimePassed(), NOW + 6 * SECOND)
     assert commands[-1] == Emit(2, said + 1, said + 1)
@@ -319,7 +318,7 @@ def test_what_a_person_accepts_is_adopted_once(said: int, believed: bool) -> Non
     machine.handle(TimePassed(), machine.deadline() or 0)
     machine.handle(Connected(3), NOW + 6 * SECOND)
     machine.handle(Resumed(3, 2 * 10**9), NOW + 6 * SECOND)
-    assert machine.doubt and machine.acknowledged == said + 1
+    assert machine.belief.doubt and machine.acknowledged == said + 1
 
 
 def test_an_epoch_out_of_reach_is_adopted_only_if_a_person_accepts_it() -> None:

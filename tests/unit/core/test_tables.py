@@ -25,9 +25,9 @@ from sendrecv.core.receiver_events import (
     Row,
 )
 from sendrecv.core.record import Record
-from sendrecv.core.sender import ANSWER_TIMEOUT, STOP_TIMEOUT, App, SenderMachine, State
+from sendrecv.core.sender import ANSWER_TIMEOUT, STOP_TIMEOUT, SenderMachine, State
 from sendrecv.core.values import SECOND
-from sendrecv.core.reach import EPOCHS
+from sendrecv.core.reach import EPOCHS, App
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,

@@ -17,7 +17,7 @@ import pytest
 
 from sendrecv import systemd
 from sendrecv.core import record as slots
-from sendrecv.core.sender import App
+from sendrecv.core.reach import App
 from sendrecv.core.values import SECOND
 from sendrecv.errors import LockBusy, LockLost
 from sendrecv.sender import loop

@@ -9,11 +9,15 @@ import ssl
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.lab.paths import TOP
+
+CERTIFICATES = TOP / "tests/lab/certificates"
 # Of nobody but this test: openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes
 # -days 36500 -subj /CN=localhost -addext subjectAltName=DNS:localhost
 IDENTITY = """\
@@ -46,7 +50,8 @@ SENDER = """
 import sys
 from queue import SimpleQueue
 from sendrecv.core.wire import Claim
-from sendrecv.sender.connection import Connection
+from sendrecv.sender.connection import Connection, prepare
+prepare("https://a", *sys.argv[2:])
 events = SimpleQueue()
 claim = Claim("a", "main", 1, "1" * 32)
 connection = Connection(f"https://{sys.argv[1]}", "x", 1, claim, events.put)
@@ -85,11 +90,11 @@ def _greet_one(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 
 def connect(
-    port: int, host: str = "localhost", *, client: str = CLIENT, **environment: str
+    port: int, host: str = "localhost", ca: str = "", *, client: str = CLIENT, **environment: str
 ) -> tuple[str, str]:
     """What the client prints, and the last line of what it complains of."""
     done = subprocess.run(
-        [sys.executable, "-c", client, f"{host}:{port}"],
+        [sys.executable, "-c", client, f"{host}:{port}", *filter(None, [ca])],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -148,3 +153,103 @@ def _answer_plainly(listener: socket.socket) -> None:
         with contextlib.suppress(ConnectionResetError):
             while peer.recv(4096):
                 pass
+
+
+# Of SENDRECV_CA=
+
+
+class Server:
+    """A TLS server with one of the test's certificates. heard: what it was told, decrypted."""
+
+    def __init__(self, certificate: str, answer: bytes = b"", version: str = "TLSv1_3") -> None:
+        self.heard = b""
+        self.agreed: str | None = None
+        self._answer = answer
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(CERTIFICATES / f"{certificate}.pem")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._context.set_ciphers("DEFAULT:@SECLEVEL=0")
+            self._context.minimum_version = ssl.TLSVersion.TLSv1
+            self._context.maximum_version = ssl.TLSVersion[version]
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "Server":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        peer, _ = self._listener.accept()
+        with contextlib.suppress(OSError), self._context.wrap_socket(peer, server_side=True) as one:
+            self.agreed = one.version()
+            while not self.heard.endswith(b"\r\n\r\n") and (data := one.recv(4096)):
+                self.heard += data
+            one.sendall(self._answer)
+
+
+CA, OTHER_CA = str(CERTIFICATES / "ca.pem"), str(CERTIFICATES / "other-ca.pem")
+NOT = "its certificate is not trusted: "
+
+
+@pytest.mark.parametrize(
+    ("certificate", "host", "ca", "cause"),
+    [
+        ("expired", "localhost", CA, f"{NOT}certificate has expired"),
+        ("wrong-name", "localhost", CA, f"{NOT}Hostname mismatch, certificate is not valid for"),
+        ("wrong-name", "127.0.0.1", CA, f"{NOT}IP address mismatch, certificate is not valid for"),
+        ("self-signed", "localhost", CA, f"{NOT}self-signed certificate; does SENDRECV_CA= name"),
+        (
+            "other",
+            "localhost",
+            CA,
+            f"{NOT}unable to get local issuer certificate; does SENDRECV_CA=",
+        ),
+        ("good", "localhost", OTHER_CA, f"{NOT}unable to get local issuer certificate; does "),
+        ("good", "localhost", "", f"{NOT}unable to get local issuer certificate; does "),
+        (
+            "good",
+            "localhost",
+            "/nonexistent",
+            "SENDRECV_CA=/nonexistent: No such file or directory",
+        ),
+        ("good", "localhost", "/dev/null", "SENDRECV_CA=/dev/null: "),
+        # The control: it is told of the handshake, and so much only.
+        ("good", "localhost", CA, "not a receiver: HTTP 404"),
+        ("good", "127.0.0.1", CA, "not a receiver: HTTP 404"),
+    ],
+)
+def test_nobody_is_told_anything_before_the_certificate_was_checked(
+    certificate: str, host: str, ca: str, cause: str
+) -> None:
+    with Server(certificate, b"HTTP/1.1 404 x\r\n\r\n") as server:
+        said, _ = connect(server.port, host, ca, client=SENDER)
+    assert said.startswith(f"cannot connect to https://{host}:{server.port} ({cause}"), said
+    assert server.heard.startswith(b"GET /socket.io/") == ("HTTP 404" in cause)
+    assert server.heard or "HTTP 404" not in cause
+
+
+@pytest.mark.parametrize(("version", "agreed"), [("TLSv1_2", "TLSv1.2"), ("TLSv1_1", None)])
+def test_an_old_version_of_tls_is_not_spoken(version: str, agreed: str | None) -> None:
+    with Server("good", b"HTTP/1.1 404 x\r\n\r\n", version) as server:
+        said, _ = connect(server.port, "localhost", CA, client=SENDER)
+    assert server.agreed == agreed and bool(server.heard) == bool(agreed)
+    assert ("HTTP 404" in said) == bool(agreed) and ("no TLS: " in said) == (not agreed)
+
+
+def test_a_redirection_to_a_plain_connection_is_not_followed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        plain.setblocking(False)
+        there = f"ws://127.0.0.1:{plain.getsockname()[1]}/"
+        answer = f"HTTP/1.1 302 x\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
+        with Server("good", answer.encode()) as server:
+            said, _ = connect(server.port, "localhost", CA, client=SENDER)
+        assert said.startswith(f"cannot connect to https://localhost:{server.port} (")
+        assert server.heard
+        with pytest.raises(BlockingIOError):
+            plain.accept()
