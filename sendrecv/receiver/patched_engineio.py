@@ -61,7 +61,9 @@ class _Body:
 
 async def _translate(request: web.Request) -> dict[str, Any]:
     environ: dict[str, Any] = _driver().translate_request(request)
-    if request.secure:  # engineio always says http, and refuses a client that names its origin
+    # engineio takes all for http, and refuses the origin that websocket-client 1.8 names with TLS.
+    # (1.2.3 names http then, too. No page can have that origin: nothing else has this port.)
+    if request.secure and request.headers.get("Origin", "").startswith("https:"):
         environ["wsgi.url_scheme"] = "https"
     if request.method == "POST":
         body = await request.read()

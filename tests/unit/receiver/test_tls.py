@@ -207,12 +207,22 @@ def test_a_file_that_does_not_fit_changes_nothing(
         assert sum(str(identity) in line for line in reception.said()) == 1
 
 
-def test_a_client_that_names_its_origin(tmp_path: Path, listener: Listener, identity: Path) -> None:
-    """As websocket-client does."""
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://receiver.example:1", b"101"),  # websocket-client 1.8
+        ("http://receiver.example:1", b"101"),  # websocket-client 1.2.3
+        ("https://elsewhere.example", b"400"),
+    ],
+)
+def test_a_client_that_names_its_origin(
+    tmp_path: Path, listener: Listener, identity: Path, origin: str, status: bytes
+) -> None:
     head = (
         "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: receiver.example:1\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: https://receiver.example:1\r\n\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Origin: {origin}\r\n\r\n"
     )
     with Reception(directory(tmp_path), more=[listener], identity=identity) as reception:
 
@@ -221,7 +231,7 @@ def test_a_client_that_names_its_origin(tmp_path: Path, listener: Listener, iden
                 stream.sendall(head.encode())
                 return stream.recv(12)
 
-        assert reception.do(work) == b"HTTP/1.1 101"
+        assert reception.do(work) == b"HTTP/1.1 " + status
 
 
 def test_a_peer_that_does_not_finish_its_handshake_is_cut(
