@@ -7,35 +7,48 @@ import pytest
 
 from tests.lab.machine import TOP, Machine
 from tests.system.app import App
-from tests.system.trouble import Said, app_on, assert_sound
+from tests.system.trouble import Said, allow_tcp, app_on, assert_sound
 
 HERE = "192.0.2.1"
+ADDRESS = f"ip addr add {HERE}/32 dev lo"
 CERTIFICATES = "/opt/tests/lab/certificates"
 SOCKET = f"""
-[Unit]
-Wants=sendrecv-tls.service sendrecv-tls.timer
-After=sendrecv-tls.service
 [Socket]
-ListenStream={HERE}:3443
+ListenStream=0.0.0.0:3443
 IPAddressAllow={HERE}
+"""
+RECEIVER = """
+SENDRECV_TLS_CERTIFICATE=/etc/tls/live/c.pem
+SENDRECV_TLS_KEY=/etc/tls/live/k.pem
 """
 SETTINGS = f"SENDRECV_INTERVAL=0.1\nSENDRECV_URL=https://{HERE}:3443\nSENDRECV_CA="
 UNSERVED = "an address that other hosts can reach is not served without TLS: set SENDRECV_TLS_CERT"
+# As time services are: they set the clock, and wait for all sockets.
+CLOCK = """
+[Unit]
+Wants=time-sync.target
+Before=time-sync.target
+[Service]
+Type=oneshot
+ExecStart=/bin/true
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 @pytest.fixture(scope="module")
 def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     """A machine with an address that is not on loopback, on which the receiver listens too."""
     with Machine(release, layer=installed_disk, binds={TOP / "tests": "/opt/tests"}) as machine:
-        machine.run(f"ip addr add {HERE}/32 dev lo")
-        machine.write("/etc/systemd/system/receiver.socket.d/others.conf", SOCKET)
+        machine.run(ADDRESS)
+        machine.write("/etc/systemd/system/receiver-tcp.socket.d/others.conf", SOCKET)
         machine.write(
             "/etc/systemd/system/sendrecv.slice.d/others.conf", f"[Slice]\nIPAddressAllow={HERE}\n"
         )
-        files = "SENDRECV_TLS_CERTIFICATE=/etc/tls/live/c.pem\nSENDRECV_TLS_KEY=/etc/tls/live/k.pem"
-        machine.write("/etc/sendrecv/receiver.env", f"{files}\n")
+        machine.write("/etc/sendrecv/receiver.env", RECEIVER)
         said = Said(machine)
-        machine.run("systemctl daemon-reload; systemctl restart receiver.socket receiver")
+        allow_tcp(machine)
+        machine.run("systemctl start receiver")
         said.wait(UNSERVED)
         said.wait("/etc/sendrecv/receiver.env: /etc/tls/live/k.pem: No such file or directory")
         install(machine, "good")
@@ -62,11 +75,22 @@ def app(host: Machine) -> Iterator[App]:
         yield one
 
 
+def by_tls(machine: Machine) -> str:
+    """The connections to the port that other hosts can reach."""
+    return machine.run(f"ss -Htn state established dst {HERE}:3443").stdout
+
+
 def test_a_takeover_by_tls(host: Machine, app: App) -> None:
-    with app.counts_from("failover"):
-        host.kill(app.main, "KILL")
-    with app.counts_from("failover"):
-        host.kill("receiver", "KILL")
+    """While the senders of this machine are on the Unix socket, as ever."""
+    with app_on(host) as own:
+        assert len(by_tls(host).splitlines()) == 1
+        for one in (app, own):
+            with one.counts_from("failover"):
+                host.kill(one.main, "KILL")
+        with app.counts_from("failover"), own.counts_from("failover"):
+            host.kill("receiver", "KILL")
+        assert len(by_tls(host).splitlines()) == 1
+        assert_sound(own)
     assert_sound(app)
 
 
@@ -111,3 +135,30 @@ def test_a_sender_tells_no_other_host_its_token_in_the_clear(host: Machine) -> N
     with app_on(host, f"SENDRECV_URL=http://{HERE}:3443", start=False) as one:
         one.systemctl("start", one.main, check=False)
         said.wait("must be https:// for another host: the token is not sent in the clear")
+
+
+# Last, because they end what runs in the machine
+
+
+def test_a_boot_with_the_port(host: Machine) -> None:
+    """The certificate is there in time, and no unit waits for one that waits for it."""
+    host.write("/etc/systemd/system/clock.service", CLOCK)
+    host.run("systemctl daemon-reload; systemctl enable clock receiver-tcp.socket")
+    host.reboot()
+    boot = [str(entry["MESSAGE"]) for entry in host.journal("--boot")]
+    assert [text for text in boot if "cycle" in text.lower() or UNSERVED in text] == []
+    for unit in ("clock", "receiver-tcp.socket", "sendrecv-tls.timer"):
+        assert host.show(unit, "Result") == "success", unit
+        assert host.show(unit, "ActiveEnterTimestampMonotonic") != "0" or unit == "clock"
+    host.run(ADDRESS)
+    with app_on(host, f"{SETTINGS}{CERTIFICATES}/ca.pem") as one:
+        assert_sound(one)
+    assert not [entry for entry in host.journal("--boot") if UNSERVED in str(entry["MESSAGE"])]
+
+
+def test_without_the_port_nobody_looks_for_certificates(host: Machine) -> None:
+    assert host.show("sendrecv-tls.timer", "ActiveState") == "active"
+    host.run("systemctl disable --now receiver-tcp.socket")
+    assert host.show("sendrecv-tls.timer", "ActiveState") == "inactive"
+    with app_on(host) as one:
+        assert_sound(one)

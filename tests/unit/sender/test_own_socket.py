@@ -1,12 +1,13 @@
 """A sender on the receiver's Unix socket: who listens is known before a byte is said."""
 
+import contextlib
 import errno
 import gc
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -18,7 +19,16 @@ from sendrecv.sender import own_socket, patched_websocket
 from sendrecv.sender.connection import Connection, cause_of
 from sendrecv.systemd import Listener
 from tests.lab.reception import Reception
-from tests.lab.waiting import HANG
+from tests.lab.waiting import HANG, wait_until
+from tests.unit.sender.test_connection import (
+    ADMITTED,
+    OPEN,
+    hear,
+    open_websocket,
+    play_bytes,
+    receive,
+    say,
+)
 
 RUN = "0123456789abcdef" * 2
 SECRET = "f" * 64
@@ -58,10 +68,24 @@ def first_event(path: Path, number: int = 1) -> SenderEvent:
     return event
 
 
-@contextmanager
+@contextlib.contextmanager
 def listening(path: Path) -> Iterator[list[bytes]]:
     """Somebody listens there; what the first one who connects says, until it hangs up."""
     heard: list[bytes] = []
+
+    def play(peer: socket.socket) -> None:
+        while data := peer.recv(65536):
+            heard.append(data)
+            if data.endswith(b"\r\n\r\n"):
+                peer.shutdown(socket.SHUT_RDWR)
+
+    with playing(path, play):
+        yield heard
+
+
+@contextlib.contextmanager
+def playing(path: Path, play: Callable[[socket.socket], None]) -> Iterator[None]:
+    """Somebody listens there, and plays a part with the first one who connects."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
@@ -70,14 +94,11 @@ def listening(path: Path) -> Iterator[list[bytes]]:
             peer, _ = server.accept()
             with peer:
                 peer.settimeout(HANG)
-                while data := peer.recv(65536):
-                    heard.append(data)
-                    if data.endswith(b"\r\n\r\n"):
-                        peer.shutdown(socket.SHUT_RDWR)
+                play(peer)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield heard
+        yield
         thread.join(HANG)
         assert not thread.is_alive()
 
@@ -201,3 +222,66 @@ def test_a_library_that_takes_no_connection_is_given_none(
     assert event.reason.endswith(
         "(this python3-websocket or python3-engineio cannot be given an open connection)"
     )
+
+
+# The limits of a connection by TCP hold here too: root's program may have a fault.
+
+
+@pytest.mark.parametrize("frames", [1, 100])
+def test_a_large_answer_is_not_read(tmp_path: Path, frames: int) -> None:
+    """It would be a right one: without the limit, Resumed would come of it."""
+    size = 5_000_000 // frames
+    answer = b'431[{"status":"accepted","last":null' + b" " * 5_000_000 + b"}]"
+    read: list[bool] = []
+    pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
+
+    def play(peer: socket.socket) -> None:
+        open_websocket(peer)
+        say(peer, OPEN)
+        hear(peer)
+        say(peer, ADMITTED)
+        hear(peer)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for number, piece in enumerate(pieces):
+                kind = (number == 0) | (0x80 if number == len(pieces) - 1 else 0)
+                peer.sendall(struct.pack(">BBQ", kind, 127, len(piece)) + piece)
+            read.append(True)  # or the kernel would not have taken so much
+            receive(peer, b"")  # until the sender hangs up
+
+    with playing(tmp_path / "socket", play):
+        events: SimpleQueue[SenderEvent] = SimpleQueue()
+        connection = connected(tmp_path / "socket", 1, events.put)
+        assert events.get(timeout=HANG) == Connected(1)
+        connection.resume()
+        assert events.get(timeout=HANG) == Lost(1, "connection lost")
+        connection.close()
+    assert not read
+
+
+def test_a_redirection_to_a_port_is_not_followed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        port.setblocking(False)
+        there = f"ws://127.0.0.1:{port.getsockname()[1]}/"
+        answer = f"HTTP/1.1 302 x\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
+        with playing(tmp_path / "socket", play_bytes(answer.encode())):
+            assert isinstance(first_event(tmp_path / "socket"), Lost)
+        with pytest.raises(BlockingIOError):
+            port.accept()
+
+
+def test_close_ends_a_handshake_that_does_not_end(tmp_path: Path) -> None:
+    """No thread of the connection is left behind."""
+    poured = threading.Event()
+
+    def pour(peer: socket.socket) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while True:
+                peer.sendall(b"HTTP/1.1 101 x\r\n" if not poured.is_set() else b"X: x\r\n" * 100)
+                poured.set()
+
+    before = threading.active_count()
+    with playing(tmp_path / "socket", pour):
+        connection = connected(tmp_path / "socket", 1, lambda event: None)
+        assert poured.wait(HANG)
+        connection.close()
+        wait_until(lambda: threading.active_count() <= before, "its threads end")
