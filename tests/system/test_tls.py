@@ -145,11 +145,9 @@ def test_a_boot_with_the_port(host: Machine) -> None:
     host.write("/etc/systemd/system/clock.service", CLOCK)
     host.run("systemctl daemon-reload; systemctl enable clock receiver-tcp.socket")
     host.reboot()
-    boot = [str(entry["MESSAGE"]) for entry in host.journal("--boot")]
-    assert [text for text in boot if "cycle" in text.lower() or UNSERVED in text] == []
-    for unit in ("clock", "receiver-tcp.socket", "sendrecv-tls.timer"):
-        assert host.show(unit, "Result") == "success", unit
-        assert host.show(unit, "ActiveEnterTimestampMonotonic") != "0" or unit == "clock"
+    for unit in ("receiver-tcp.socket", "sendrecv-tls.timer"):
+        assert host.show(unit, "ActiveState") == "active", unit
+    assert host.show("clock.service", "ExecMainExitTimestampMonotonic") != "0"
     host.run(ADDRESS)
     with app_on(host, f"{SETTINGS}{CERTIFICATES}/ca.pem") as one:
         assert_sound(one)
