@@ -78,9 +78,10 @@ WRONG_SETTINGS = {
     "SENDRECV_APP_ID=../a": "SENDRECV_APP_ID='../a': must be 1 to 64 characters",
     "SENDRECV_MAIN_NODE_ID=a/b": "SENDRECV_MAIN_NODE_ID='a/b': must be 1 to 64 characters",
     "SENDRECV_FAILOVER_NODE_ID=main": "and SENDRECV_FAILOVER_NODE_ID are both main: must be",
-    "SENDRECV_URL=localhost": "SENDRECV_URL='localhost': must be an address like http://127",
-    "SENDRECV_URL=http://a:70000": "='http://a:70000': must be an address like http://127.0.0.1",
-    "SENDRECV_URL=http://a:b:c": "='http://a:b:c': must be an address like http://127.0.0.1",
+    "SENDRECV_URL=localhost": "SENDRECV_URL='localhost': must be an address like https://",
+    "SENDRECV_URL=http://a:70000": "='http://a:70000': must be an address like https://",
+    "SENDRECV_URL=http://a:3000": "='http://a:3000': must be https:// for another host",
+    "SENDRECV_URL=http://a:b:c": "='http://a:b:c': must be an address like https://",
 }
 
 
