@@ -42,7 +42,7 @@ lintian: host sendrecv.deb ## Debian's checks of the package, those of both rele
 	@$(PYTHON) -m tests.steps lintian-bookworm lintian-trixie
 
 system: host sendrecv.deb ## system tests in booted machines of both releases
-	@$(PYTHON) -m tests.steps system-bookworm system-trixie
+	@$(PYTHON) -m tests.steps system-bookworm-1 system-bookworm-2 system-trixie-1 system-trixie-2
 
 bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm
 	@$(PYTHON) -m tests.bench $(RELEASE) --only '$(ONLY)' $(if $(PEERS),--peers) $(if $(KILLS),--kills $(KILLS))

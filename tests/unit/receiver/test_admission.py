@@ -267,7 +267,8 @@ def test_who_does_not_read_the_answers_is_cut_off(
         # Not once: after many complaints of other tests, this one is said only a minute later.
         while not complained(reception, "deaf/main: more than 8 answers unread"):
             assert time.monotonic() < until
-            with contextlib.suppress(ConnectionError):
+            # It may be held for so long that this peer's own patience ends: on a slow machine.
+            with contextlib.suppress(ConnectionError, TimeoutError):
                 with admitted(reception, "deaf", receive_buffer=2048) as peer:
                     # How many answers the kernel takes in depends on how it sizes its buffers.
                     while time.monotonic() < until:
