@@ -29,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         record.lstat()
         _write(STATE / f"{record.name}.accepted", f"{what} {number}\n")
+    except FileNotFoundError:
+        raise UsageError(f"no App is called {options.app}", f"there is no {record}") from None
     except OSError as error:
         raise StoreUnusable(f"{error.filename}: {error.strerror}", "run this as root") from None
     print(f"The next connection of App {options.app} adopts the receiver's last {what}, if that is")

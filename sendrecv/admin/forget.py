@@ -4,7 +4,7 @@ It is for an App whose name was a mistake, or whose counts or epochs are used up
 run: this command holds the lock of its record meanwhile. The receiver forgets first, at a start of
 its own (see receiver/requests.py), and says so in the journal, so that `sendrecv proof` does not
 take what was printed before for what is printed after. Then the record is removed. If anything
-goes wrong in between, the App goes on where it was, and the command can be repeated.
+goes wrong in between, the App goes on where it was, or from 0, and the command can be repeated.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def main(argv: Sequence[str]) -> int:
         if not options.yes and not _is_confirmed(app_id):
             raise UsageError("not confirmed: nothing is changed", "answer y, or use --yes")
         _ask_the_receiver(app_id)
-        with contextlib.suppress(FileNotFoundError):
-            (RECORDS / f"{app_id}.record").unlink()
+        # With what a person has accepted for it, which would hold for the new incarnation.
+        for name in (f"{app_id}.record.accepted", f"{app_id}.record"):
+            (RECORDS / name).unlink(missing_ok=True)
     print(f"App {app_id} is forgotten. When it is started, it counts from 0.")
     return DONE
 

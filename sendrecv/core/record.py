@@ -109,6 +109,7 @@ def _read_values(values: dict[str, object]) -> tuple[int, Record] | None:
     for name, is_int in _FIELDS:
         if type(values.get(name)) is not (int if is_int else str):
             return None
+    # Of the types that were just checked, which mypy cannot see.
     record = Record(**{name: values[name] for name, _ in _FIELDS})  # type: ignore[arg-type]
     return (serial, record) if _is_sound(record) else None
 

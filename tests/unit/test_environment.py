@@ -89,8 +89,8 @@ def test_a_sender_goes_to_its_receiver_and_not_to_a_proxy(
     environ = {**OURS, **proxied(proxy), "STATE_DIRECTORY": str(tmp_path)}
     environ["SENDRECV_URL"] = f"http://127.0.0.1:{receiver.getsockname()[1]}"
     command = [sys.executable, "-c", MAIN, "send", "x", "main"]
-    quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=environ, **quiet) as sender:  # type: ignore[call-overload]
+    null = subprocess.DEVNULL
+    with subprocess.Popen(command, env=environ, stdin=null, stderr=null) as sender:
         try:
             assert request_to(receiver).startswith(b"GET /socket.io/")
         finally:

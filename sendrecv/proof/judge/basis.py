@@ -86,7 +86,7 @@ class Basis:
             return NO_COUNT, []
         text = f"{number(tally.counts, 'count')}, {tally.first.number} to {tally.last.number}"
         if tally.forgotten:
-            text += f", begun again {number(len(tally.forgotten), 'time')}: it was forgotten"
+            text += f", in {len(tally.forgotten) + 1} incarnations: the App was forgotten"
         return text, [counted("first", tally.first), counted("last", tally.last)]
 
     def _owners(self) -> Shown:

@@ -23,7 +23,9 @@ def test_what_is_shown() -> None:
     verdict = judge(begun_anew())
     assert verdict.status == PROVEN
     lines = "\n".join(report.text(verdict))
-    assert lines.count("forgotten      ") == 1 and "begun again 1 time: it was forgotten" in lines
+    assert (
+        lines.count("forgotten      ") == 1 and "in 2 incarnations: the App was forgotten" in lines
+    )
     app = json.loads(json.dumps(report.as_json(verdict)))["apps"][0]
     assert [one["incarnation"] for one in app["forgotten"]] == [1]
     assert app["forgotten"][0]["cursor"].startswith("s=")
