@@ -14,7 +14,7 @@ twice or left out.
 from __future__ import annotations
 
 from sendrecv.core.record import Record
-from sendrecv.core.sender_events import Accepted
+from sendrecv.core.sender_events import Accepted, Resumed
 from sendrecv.core.values import SECOND, Value
 from sendrecv.core.wire import MAX_BATCH, MAX_FIRST
 
@@ -127,6 +127,29 @@ class Belief(Value):
     def _beyond(self, last: int, count: int, acknowledged: int, now: int) -> int:
         """How many counts are not explained by the sender's own, or by the time."""
         return max(last - max(count, acknowledged + self.reach.counts(now)), 0)
+
+
+class Ledger(Value):
+    """The receiver's ledger that has the acknowledged count. name: "" if it is not known. sent: the
+    last count that it can have been sent. told: the connection in which it was told that it is an
+    old copy, 0 for none.
+    """
+
+    name: str
+    sent: int
+    told: int = 0
+
+    def is_old(self, event: Resumed, acknowledged: int) -> bool:
+        """Whether the receiver has an old copy of it, and was not told so in this connection."""
+        is_it = self.name != "" and event.ledger == self.name
+        return is_it and 0 <= event.last < acknowledged and event.connection != self.told
+
+
+def ledger(record: Record | None) -> Ledger:
+    """As the record has it. It does not say which of its counts were sent."""
+    if record is None:
+        return Ledger("", -1)
+    return Ledger(record.ledger, min(record.count, record.acknowledged + MAX_BATCH))
 
 
 def belief(app: App, record: Record | None, epoch: int, now: int) -> Belief:

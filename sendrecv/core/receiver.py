@@ -9,12 +9,15 @@ Rules
     3. In each list of commands, StoreRow comes before Print, and Print before the Answer that
        accepts. So a count is durable before it is printed, and printed before it is acknowledged.
     4. One run has one connection: the newest.
-    5. The ledger knows every App that ever counted, the machine not more than it has room for. If
+    5. A sender may know that the ledger is an old copy: it had accepted counts that it does not
+       have. Then the row is raised, and the counts in between are neither accepted again nor
+       printed: they are said to be unproven.
+    6. The ledger knows every App that ever counted, the machine not more than it has room for. If
        there is no room for one more, that one gives way which is not connected, and has not
        changed for the longest time. Nothing of it is lost: its row comes back from the ledger.
 
-Invariants, for each App: epoch never falls; last never falls, and rises only together with a Print
-of exactly the counts in between.
+Invariants, for each App: epoch never falls; last never falls, and rises only together with a Print,
+or an Unproven, of exactly the counts in between.
 
 Events come in groups, and a group is one transaction. After the last event of a group, either
 committed() or rolled_back() is called. After rolled_back() nothing of the group has happened.
@@ -23,37 +26,41 @@ The table has each event, its commands, and what it does to its App. "its connec
 connection from which counts are accepted. "the row" is what is durable of the App. A test walks the
 table.
 
-    event             condition                        commands                         the App then
-    AdmissionAsked    no such App, room for it         StoreRow Admit(new)              claimed
-    AdmissionAsked    no such App, an idle one         StoreRow Admit(new)              claimed
-    AdmissionAsked    no such App, no room             Refuse(full)                     unchanged
-    AdmissionAsked    known to the ledger, above       StoreRow Admit(new)              claimed
-    AdmissionAsked    known to the ledger, the same    Admit(same)                      reconnected
-    AdmissionAsked    known to the ledger, stale       Refuse(stale)                    unchanged
-    AdmissionAsked    known to the ledger, no room     Refuse(full)                     unchanged
-    AdmissionAsked    epoch above the row's            StoreRow Admit(new)              claimed
-    AdmissionAsked    epoch above row's, connected     StoreRow Admit(new) CutOff       claimed
-    AdmissionAsked    no such App, epoch too large     Refuse(invalid)                  unchanged
-    AdmissionAsked    epoch too far above the row's    Refuse(invalid)                  unchanged
-    AdmissionAsked    epoch, run, node of the row      Admit(same)                      reconnected
-    AdmissionAsked    epoch, run, node, connected      Admit(same) CutOff               reconnected
-    AdmissionAsked    epoch of the row, another run    Refuse(stale)                    unchanged
-    AdmissionAsked    epoch of the row, another node   Refuse(stale)                    unchanged
-    AdmissionAsked    epoch below the row's            Refuse(stale)                    unchanged
-    ResumeAsked       its connection                   Answer(accepted)                 unchanged
-    ResumeAsked       another connection               Answer(fenced)                   unchanged
-    ResumeAsked       no such App                      Answer(fenced)                   unchanged
-    CountsSent        its connection, the next         StoreRow Print Answer(accepted)  counted
-    CountsSent        its connection, the first ever   StoreRow Print Answer(accepted)  counted
-    CountsSent        its connection, first too large  Answer(invalid)                  unchanged
-    CountsSent        its connection, partly known     StoreRow Print Answer(accepted)  counted
-    CountsSent        its connection, all known        Answer(duplicate)                unchanged
-    CountsSent        its connection, not the next     Answer(gap)                      unchanged
-    CountsSent        another connection               Answer(fenced) CutOff            unchanged
-    CountsSent        no such App                      Answer(fenced) CutOff            unchanged
-    ConnectionClosed  its connection                   -                                disconnected
-    ConnectionClosed  another connection               -                                unchanged
-    ConnectionClosed  no such App                      -                                unchanged
+    event             condition                     commands                            the App then
+    AdmissionAsked    no such App, room for it      StoreRow Admit(new)                 claimed
+    AdmissionAsked    no such App, an idle one      StoreRow Admit(new)                 claimed
+    AdmissionAsked    no such App, no room          Refuse(full)                        unchanged
+    AdmissionAsked    known to ledger, above        StoreRow Admit(new)                 claimed
+    AdmissionAsked    known to ledger, the same     Admit(same)                         reconnected
+    AdmissionAsked    known to ledger, stale        Refuse(stale)                       unchanged
+    AdmissionAsked    known to ledger, no room      Refuse(full)                        unchanged
+    AdmissionAsked    epoch above the row's         StoreRow Admit(new)                 claimed
+    AdmissionAsked    epoch above row's, connected  StoreRow Admit(new) CutOff          claimed
+    AdmissionAsked    no such App, large epoch      Refuse(invalid)                     unchanged
+    AdmissionAsked    epoch far above the row's     Refuse(invalid)                     unchanged
+    AdmissionAsked    epoch, run, node of the row   Admit(same)                         reconnected
+    AdmissionAsked    epoch, run, node, connected   Admit(same) CutOff                  reconnected
+    AdmissionAsked    epoch of row, another run     Refuse(stale)                       unchanged
+    AdmissionAsked    epoch of row, another node    Refuse(stale)                       unchanged
+    AdmissionAsked    epoch below the row's         Refuse(stale)                       unchanged
+    ResumeAsked       its connection                Answer(accepted)                    unchanged
+    ResumeAsked       its connection, not ahead     Answer(accepted)                    unchanged
+    ResumeAsked       its connection, ahead of row  Unproven StoreRow Answer(accepted)  raised
+    ResumeAsked       its connection, far ahead     Answer(invalid)                     unchanged
+    ResumeAsked       its connection, no count yet  Answer(accepted)                    unchanged
+    ResumeAsked       another connection            Answer(fenced)                      unchanged
+    ResumeAsked       no such App                   Answer(fenced)                      unchanged
+    CountsSent        its connection, the next      StoreRow Print Answer(accepted)     counted
+    CountsSent        its connection, first ever    StoreRow Print Answer(accepted)     counted
+    CountsSent        its connection, too large     Answer(invalid)                     unchanged
+    CountsSent        its connection, partly known  StoreRow Print Answer(accepted)     counted
+    CountsSent        its connection, all known     Answer(duplicate)                   unchanged
+    CountsSent        its connection, not the next  Answer(gap)                         unchanged
+    CountsSent        another connection            Answer(fenced) CutOff               unchanged
+    CountsSent        no such App                   Answer(fenced) CutOff               unchanged
+    ConnectionClosed  its connection                -                                   disconnected
+    ConnectionClosed  another connection            -                                   unchanged
+    ConnectionClosed  no such App                   -                                   unchanged
 """
 
 from __future__ import annotations
@@ -72,6 +79,7 @@ from sendrecv.core.receiver_events import (
     ResumeAsked,
     Row,
     StoreRow,
+    Unproven,
 )
 from sendrecv.core.values import Value
 from sendrecv.core.wire import MAX_EPOCH_STEP, MAX_FIRST, Claim, Refusal, Status
@@ -120,10 +128,8 @@ class ReceiverMachine:
         match event:
             case AdmissionAsked():
                 return self._decide(event)
-            case ResumeAsked(connection, app_id):
-                app = self.apps.get(app_id, _NOBODY)
-                is_its = app.connection == connection
-                return [Answer(Status.ACCEPTED if is_its else Status.FENCED, app.row.last)]
+            case ResumeAsked():
+                return self._resume(event)
             case CountsSent():
                 return self._accept(event)
             case ConnectionClosed(connection, app_id):
@@ -167,6 +173,20 @@ class ReceiverMachine:
         row = Row(claim.app_id, claim.epoch, claim.run, claim.node_id, last)
         self._set(claim.app_id, AppState(row, event.connection))
         return [StoreRow(row), Admit(row, new=True), *_cut_off(older)]
+
+    def _resume(self, event: ResumeAsked) -> list[ReceiverCommand]:
+        app = self.apps.get(event.app_id, _NOBODY)
+        have = app.row.last
+        if app.connection != event.connection:
+            return [Answer(Status.FENCED, have)]
+        if have is None or event.last <= have:
+            return [Answer(Status.ACCEPTED, have)]
+        if event.last > MAX_FIRST:
+            return [Answer(Status.INVALID, have)]
+        row = app.row.replace(last=event.last)
+        self._set(event.app_id, app.replace(row=row))
+        lost = Print(event.app_id, row.node_id, have + 1, event.last)
+        return [Unproven(lost), StoreRow(row), Answer(Status.ACCEPTED, row.last)]
 
     def _accept(self, event: CountsSent) -> list[ReceiverCommand]:
         app = self.apps.get(event.app_id, _NOBODY)

@@ -37,10 +37,13 @@ class AdmissionAsked(Value):
 
 
 class ResumeAsked(Value):
-    """A connection that was admitted for `app_id` asks for the last count."""
+    """A connection that was admitted for `app_id` asks for the last count. last: the one that this
+    ledger had, or may have had, if the sender knows that it is an old copy; else -1.
+    """
 
     connection: str
     app_id: str
+    last: int = -1
 
 
 class CountsSent(Value):
@@ -79,6 +82,12 @@ class Print(Value):
     last: int
 
 
+class Unproven(Value):
+    """Say that nobody can tell whether these counts were printed."""
+
+    order: Print
+
+
 class Answer(Value):
     """Answer a resume, or a batch of counts."""
 
@@ -107,4 +116,4 @@ class CutOff(Value):
 
 
 Reply = Admit | Refuse | Answer
-ReceiverCommand = StoreRow | Print | CutOff | Reply
+ReceiverCommand = StoreRow | Print | Unproven | CutOff | Reply

@@ -14,7 +14,7 @@ import zlib
 
 from sendrecv.core.errors import UnknownFormat
 from sendrecv.core.values import Value
-from sendrecv.core.wire import MAX_COUNT, MAX_EPOCH, is_name
+from sendrecv.core.wire import MAX_COUNT, MAX_EPOCH, is_ledger, is_name
 
 SLOT_OFFSETS = (0, 4096)
 SLOT_SIZE = 512
@@ -29,8 +29,9 @@ class Record(Value):
     count: the last count taken, -1 before the first. acknowledged: the last count that the
     receiver is known to have, -1 for none; never above count. due: when the next count is due, in
     nanoseconds of the monotonic clock of the boot `boot` (random(4) boot_id, 32 hex digits).
-    node_id and run are there for the person who reads the file. heard and fastest: see reach.py;
-    records of older versions do not have them, which is 0 and -1 here.
+    node_id and run are there for the person who reads the file. heard and fastest: see reach.py.
+    ledger: the name of the ledger that has the acknowledged count, see wire.py. Records of older
+    versions do not have these three: they are 0, -1 and "" then.
     """
 
     app_id: str
@@ -43,10 +44,17 @@ class Record(Value):
     run: str
     heard: int = 0
     fastest: int = -1
+    ledger: str = ""
+
+    def next_due(self, boot: str, interval: int, now: int) -> int:
+        """When the next count is due, in that boot, with that interval. A new grid begins in
+        another boot, which has another clock, and after a longer interval.
+        """
+        return self.due if self.boot == boot and self.due <= now + interval else now
 
 
 _FIELDS = tuple((name, kind == "int") for name, kind in Record.__annotations__.items())
-_ADDED = {"heard": Record.heard, "fastest": Record.fastest}
+_ADDED = {"heard": Record.heard, "fastest": Record.fastest, "ledger": Record.ledger}
 
 
 class Found(Value):
@@ -121,4 +129,5 @@ def _is_sound(record: Record) -> bool:
         and -1 <= record.acknowledged <= record.count <= MAX_COUNT
         and record.heard >= 0
         and record.fastest >= -1
+        and is_ledger(record.ledger)
     )

@@ -5,7 +5,8 @@ Rules
     2. What is not acknowledged is a range, acknowledged + 1 to count. It is sent in order, one
        batch in flight at a time, whatever node took the counts.
     3. The receiver's last count is the truth: a greater one than ours is adopted, and made durable
-       (our record was lost or rolled back), a smaller one is gone back to.
+       (our record was lost or rolled back), a smaller one is gone back to, unless the same ledger
+       had more: then it is an old copy, and is told what may be printed, and is not sent that.
     4. Nothing is sent before the epoch is durable, and before the receiver has said its last count.
     5. A stale epoch is raised to just above the receiver's, but only after the lock was verified to
        be ours (VerifyLock). The lock is verified in each connection too, when the receiver has
@@ -49,6 +50,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     RESUMING  Resumed     the receiver is ahead      UP        VerifyLock Persist
     RESUMING  Resumed     a count is due             UP        VerifyLock Persist Emit
     RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
+    RESUMING  Resumed     its ledger is an old copy  RESUMING  Resume
     RESUMING  Resumed     beyond our reach           DOWN      Disconnect Report
     RESUMING  Lost        -                          DOWN      Disconnect Report
     UP        TimePassed  a count is due             UP        Persist Emit
@@ -78,7 +80,7 @@ from enum import Enum
 
 from sendrecv.core.record import Record
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
-from sendrecv.core.reach import App, belief
+from sendrecv.core.reach import App, belief, ledger
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
@@ -106,8 +108,7 @@ from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 
 ANSWER_TIMEOUT = 5 * SECOND
-"""After this time without an answer, the connection counts as dead. The watchdog of a receiver that
-hangs kills it long before."""
+"""Without an answer, the connection is dead. A receiver that hangs, its watchdog kills before."""
 RETRY = {
     Refusal.UNAVAILABLE: 500 * MILLISECOND,
     Refusal.FULL: SECOND,
@@ -144,11 +145,12 @@ class SenderMachine:
         self.acknowledged = record.acknowledged if record else -1
         self.state = State.DOWN
         self.connection = 0  # the newest
-        self._due = self._first_due(record, now)
+        self._due = record.next_due(app.boot, app.interval, now) if record else now
         self._flight: int | None = None  # last count of the batch in flight
         self._deadline: int | None = now  # when to retry, or to give up waiting
         self._stop_deadline: int | None = None
         self._trouble = Trouble(None, now, "", 0, now)
+        self._ledger = ledger(record)
         self.belief = belief(app, record, epoch, now)
 
     def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
@@ -188,6 +190,7 @@ class SenderMachine:
             run=self.app.run,
             heard=self.belief.reach.heard,
             fastest=self.belief.reach.fastest,
+            ledger=self._ledger.name,
         )
 
     def status(self) -> str:
@@ -210,10 +213,9 @@ class SenderMachine:
     def _pass_time(self, now: int) -> list[SenderCommand]:
         if self._stop_deadline is not None and now >= self._stop_deadline:
             return self._exit()
-        commands: list[SenderCommand] = []
-        if self._deadline is not None and now >= self._deadline:
-            commands += self._retry(now)  # first: it goes on while the count is made durable
-        return commands + self._take_count(now)
+        is_due = self._deadline is not None and now >= self._deadline
+        # First: it goes on while the count is made durable.
+        return [*(self._retry(now) if is_due else ()), *self._take_count(now)]
 
     def _stop(self, now: int) -> list[SenderCommand]:
         """Wait for the answer to the batch in flight, but only for STOP_TIMEOUT."""
@@ -233,7 +235,7 @@ class SenderMachine:
             case Refused(), State.OPENING:
                 return self._refused(event, now)
             case Resumed(), State.RESUMING:
-                return self._resumed(event.last, now)
+                return self._resumed(event, now)
             case Answered(), State.UP if self._flight is not None:
                 return self._answered(event, now)
             case Lost(), State.OPENING | State.RESUMING | State.UP:
@@ -246,8 +248,8 @@ class SenderMachine:
     def _refused(self, event: Refused, now: int) -> list[SenderCommand]:
         if event.reason is Refusal.STALE:
             return self._refused_as_stale(event.epoch, now)
-        trouble = f"the receiver refuses this sender: {event.reason.value}"
-        return self._drop(now, RETRY[event.reason]) + self._report(trouble, now)
+        why = f"the receiver refuses this sender: {event.reason.value}"
+        return self._drop(now, RETRY[event.reason]) + self._report(why, now)
 
     def _refused_as_stale(self, epoch: int, now: int) -> list[SenderCommand]:
         if epoch >= MAX_EPOCH:
@@ -265,9 +267,15 @@ class SenderMachine:
             return [*commands, VerifyLock(), self._persist(), *self._pass_time(now)]
         return commands
 
-    def _resumed(self, last: int, now: int) -> list[SenderCommand]:
+    def _resumed(self, event: Resumed, now: int) -> list[SenderCommand]:
+        last = event.last
         if not self._believes(last, now):
             return self._doubt("count", last, self.count, now)
+        if self._ledger.is_old(event, self.acknowledged):
+            self._ledger = self._ledger.replace(told=self.connection)
+            self._deadline = now + ANSWER_TIMEOUT
+            return [Resume(self.connection, max(self.acknowledged, self._ledger.sent))]
+        self._ledger = self._ledger.replace(name=event.ledger)
         self.belief = self.belief.resumed()
         self.state, self._deadline = State.UP, None
         self._trouble = self._trouble.replace(up=now)
@@ -293,20 +301,14 @@ class SenderMachine:
             )
         if not self._believes(event.last, now):
             return self._doubt("count", event.last, self.count, now)
-        in_trouble = self._trouble.since is not None or self._trouble.told
-        if in_trouble and event.status is not Status.GAP:
-            self._trouble = self._trouble.replace(since=None, told="")
+        if event.status is not Status.GAP:
+            self._trouble = self._trouble.over()
         adopted = self._adopt(event.last, now)
         if self._stop_deadline is not None:
             return self._exit()
         return [*adopted, *self._take_count(now), *self._emit(now)]
 
     # Counting.
-
-    def _first_due(self, record: Record | None, now: int) -> int:
-        if record and record.boot == self.app.boot and record.due <= now + self.app.interval:
-            return record.due
-        return now  # another boot's clock, or a longer interval than now: a new grid
 
     def _may_count(self) -> bool:
         return self.belief.known and self._stop_deadline is None and self.count < MAX_COUNT
@@ -360,13 +362,13 @@ class SenderMachine:
             return []
         first = self.acknowledged + 1
         self._flight = min(self.count, self.acknowledged + MAX_BATCH)
+        self._ledger = self._ledger.replace(sent=max(self._ledger.sent, self._flight))
         self._deadline = now + ANSWER_TIMEOUT
         return [Emit(self.connection, first, self._flight)]
 
     def _retry(self, now: int) -> list[SenderCommand]:
         self._deadline = None
-        # The ledger could not be written before.
-        if self.state is State.UP and self._flight is None:
+        if self.state is State.UP and self._flight is None:  # the ledger could not be written
             return self._emit(now)
         if self.state is not State.DOWN:
             retry = self._back_off(now)

@@ -37,10 +37,13 @@ class Refused(Value):
 
 
 class Resumed(Value):
-    """The receiver has sent its last count of this App; -1 if it has none."""
+    """The receiver has sent its last count of this App; -1 if it has none. ledger: the name of its
+    ledger, "" if it does not tell.
+    """
 
     connection: int
     last: int
+    ledger: str = ""
 
 
 class Answered(Value):
@@ -85,7 +88,7 @@ SenderEvent = (
 def resumed_by(connection: int, reply: object) -> Resumed | Lost:
     """Its answer to `resume`."""
     try:
-        return Resumed(connection, parse_resumed(reply))
+        return Resumed(connection, *parse_resumed(reply))
     except PeerError as error:
         return Lost(connection, str(error))
 
@@ -127,9 +130,12 @@ class Connect(Value):
 
 
 class Resume(Value):
-    """Ask for the last count that the receiver has."""
+    """Ask for the last count that the receiver has. last: the one that its ledger had, or may have
+    had, before it was put back from an old copy; -1 if it was not.
+    """
 
     connection: int
+    last: int = -1
 
 
 class Emit(Value):

@@ -29,6 +29,10 @@ class Trouble(Value):
         is_new = self.since is None or (was_up and now >= self.up + STEADY)
         return self.replace(since=now) if is_new else self
 
+    def over(self) -> Trouble:
+        """It is over."""
+        return self.replace(since=None, told="") if self.since is not None or self.told else self
+
     def retry(self, now: int) -> int:
         """How long the next connection waits: an eighth of the time for which this has lasted."""
         lasted = now - (now if self.since is None else self.since)

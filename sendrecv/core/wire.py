@@ -25,6 +25,8 @@ MAX_EPOCH_STEP = 2**44
 And for a client whose epoch is the time, it is more milliseconds than there are in 500 years."""
 MAX_BATCH = 512
 """Payloads in one `count` event: 512 of the longest possible stay below MAX_MESSAGE."""
+LEDGER_NAME = 16
+"""Hexadecimal digits of a ledger's identity that the receiver tells: a record has room for them."""
 MAX_MESSAGE = 131_072
 """Bytes in one Engine.IO message, either way."""
 
@@ -139,15 +141,40 @@ def _parse_payload(payload: object, app_id: str, node_id: str) -> int:
     return count
 
 
-def parse_resumed(reply: object) -> int:
-    """The last count in the receiver's answer to `resume`; -1 for none.
+def is_ledger(text: object) -> bool:
+    """Whether `text` names a ledger; "" is the name of one that is not known."""
+    return isinstance(text, str) and len(text) in (0, LEDGER_NAME) and _HEX.issuperset(text)
+
+
+def resume_arguments(last: int) -> tuple[dict[str, object], ...]:
+    """What is sent with `resume`: nothing, or the last count that the receiver may have had."""
+    return ({"last": last},) if last >= 0 else ()
+
+
+def parse_resume(arguments: Sequence[object]) -> int:
+    """That count; -1 for none."""
+    if not arguments:
+        return -1
+    asked = arguments[0]
+    last = asked.get("last") if isinstance(asked, dict) else None
+    if type(last) is not int or not 0 <= last <= MAX_COUNT:
+        raise PeerError(f"resume: last is {quoted(last)}, must be an integer from 0 to 2^63-1")
+    return last
+
+
+def parse_resumed(reply: object) -> tuple[int, str]:
+    """In the receiver's answer to `resume`: the last count, -1 for none, and the name of its
+    ledger, "" if it does not tell.
 
     Any other status than "accepted" says nothing about the last count, and is an error.
     """
     status, last = parse_answer(reply)
     if status is not Status.ACCEPTED:
         raise PeerError(f"the receiver answers: {status.value}")
-    return last
+    ledger = reply.get("ledger", "") if isinstance(reply, dict) else ""
+    if not is_ledger(ledger):
+        raise PeerError(f"the receiver's ledger is {quoted(ledger)}")
+    return last, ledger
 
 
 def parse_answer(reply: object) -> tuple[Status, int]:

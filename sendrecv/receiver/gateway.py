@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import time
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
 import socketio
 from aiohttp import web
 
 from sendrecv import imports, systemd
-from sendrecv.core.errors import WARNING, PeerError, quoted
+from sendrecv.core.errors import PeerError, quoted
 from sendrecv.core.receiver import AppState
 from sendrecv.core.receiver_events import (
     AdmissionAsked,
@@ -33,18 +31,25 @@ from sendrecv.core.receiver_events import (
     Reply,
     ResumeAsked,
 )
-from sendrecv.core.tokens import Token, parse
-from sendrecv.core.wire import MAX_MESSAGE, Claim, Refusal, Status, parse_auth, parse_payloads
+from sendrecv.core.tokens import Token
+from sendrecv.core.wire import (
+    MAX_MESSAGE,
+    Claim,
+    Refusal,
+    Status,
+    parse_auth,
+    parse_payloads,
+    parse_resume,
+)
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Access, Admission
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
 from sendrecv.receiver.patched_socketio import make_server
+from sendrecv.receiver.secrets import Secrets
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
-REPORT_INTERVAL = 10.0
-"""Seconds between two looks at whether our own token is old."""
 FULL = (
     "no room for one more App: 10000 are connected, or the ledger knows 100000"
     " (take the name of one that is no more), refused"
@@ -66,6 +71,9 @@ class Inbox(Protocol):
     def apps(self) -> Mapping[str, AppState]:
         """The state of every App."""
 
+    def ledger(self) -> str:
+        """The name of the ledger, as senders are told it: see wire.LEDGER_NAME."""
+
 
 class _Sender(NamedTuple):
     """An admitted connection. session: what Admission calls it. since: wall clock, for people."""
@@ -73,36 +81,6 @@ class _Sender(NamedTuple):
     claim: Claim
     session: str
     since: float
-
-
-class _Secrets:
-    """The tokens. `text`: of their file; "" if there is none, and then nobody is admitted."""
-
-    def __init__(self, text: str) -> None:
-        found = parse(text)
-        for problem in found.problems:
-            systemd.log(WARNING, f"/etc/sendrecv/token: {problem}, ignoring")
-        self.tokens = found.tokens
-        self._digests = [_digest(token.secret) for token in found.tokens]
-        self._report = systemd.TokenReport("receiver.service", text)
-        self._quiet_until = 0.0
-
-    def find(self, given: object) -> Token | None:
-        """The token that the peer has shown. The time that this takes does not depend on which."""
-        digest = _digest(given) if isinstance(given, str) else b""
-        same = [hmac.compare_digest(digest, known) for known in self._digests]
-        return self.tokens[same.index(True)] if any(same) else None
-
-    def refused(self) -> None:
-        """A peer has another one. It may be ours that is old, but anybody may have a wrong one."""
-        now = time.monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + REPORT_INTERVAL
-            self._report()
-
-
-def _digest(token: str) -> bytes:
-    return sha256(token.encode(errors="replace")).digest()
 
 
 class Gateway:
@@ -113,7 +91,7 @@ class Gateway:
 
     def __init__(self, inbox: Inbox, tokens: str) -> None:
         self._inbox = inbox
-        self._secrets = _Secrets(tokens)
+        self._secrets = Secrets(tokens)
         self._complain = Complaints(*(token.secret for token in self._secrets.tokens))
         self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
@@ -251,12 +229,17 @@ class Gateway:
             self._admission.end(sender.session)
             await self._inbox.submit(ConnectionClosed(sid, sender.claim.app_id))
 
-    async def _on_resume(self, sid: str, *_arguments: object) -> dict[str, object]:
+    async def _on_resume(self, sid: str, *arguments: object) -> dict[str, object]:
         claim = self._claim_of(sid)
         if claim is None:
             return _answer(Status.FENCED, None)
-        reply = await self._inbox.submit(ResumeAsked(sid, claim.app_id))
-        return _answer_of(reply)
+        try:
+            last = parse_resume(arguments)
+        except PeerError as error:
+            self._complain(str(error), claim)
+            return _answer(Status.INVALID, None)
+        reply = await self._inbox.submit(ResumeAsked(sid, claim.app_id, last))
+        return {**_answer_of(reply), "ledger": self._inbox.ledger()}
 
     async def _on_count(self, sid: str, *batch: object) -> dict[str, object]:
         claim = self._claim_of(sid)

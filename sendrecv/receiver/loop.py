@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
 from sendrecv.backoff import Backoff
-from sendrecv.core.lines import session_line
+from sendrecv.core.lines import session_line, unproven_line
 from sendrecv.core.receiver import AppState, ReceiverMachine
 from sendrecv.core.receiver_events import (
     AdmissionAsked,
@@ -28,8 +28,10 @@ from sendrecv.core.receiver_events import (
     Reply,
     Row,
     StoreRow,
+    Unproven,
 )
 from sendrecv.core.errors import ERROR, NOTICE
+from sendrecv.core.wire import LEDGER_NAME
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.printing import Printer
 from sendrecv.systemd import Notifier
@@ -112,6 +114,10 @@ class Receiver:
         """See gateway.Inbox."""
         return self._machine.apps
 
+    def ledger(self) -> str:
+        """See gateway.Inbox."""
+        return self._ledger.identity[:LEDGER_NAME]
+
     def _take_group(self) -> list[Pending]:
         group, self._group = self._group, []
         return group
@@ -142,6 +148,9 @@ class Receiver:
         orders = [command for command in commands if isinstance(command, Print)]
         if not rows:
             return True
+        for command in commands:
+            if isinstance(command, Unproven):  # said first: if it is not stored, it is said again
+                self._notifier.log(NOTICE, unproven_line(command.order))
         loop = asyncio.get_running_loop()
         self._busy_since = loop.time()
         try:

@@ -20,7 +20,7 @@ import threading
 
 from sendrecv.core.errors import quoted
 from sendrecv.core.sender_events import Connected, Lost, answered_by, refused_by, resumed_by
-from sendrecv.core.wire import Claim, claim_to_auth, payloads
+from sendrecv.core.wire import Claim, claim_to_auth, payloads, resume_arguments
 from sendrecv.sender import own_socket, patched_websocket
 from sendrecv.sender.light_client import SILENT, abandon, engine, socketio_client
 from sendrecv.sender.patched_websocket import trust
@@ -66,9 +66,9 @@ class Connection:
         self._opener = _Opener(target=self._open, args=(auth,), daemon=True)
         self._opener.start()
 
-    def resume(self) -> None:
-        """Ask for the last count; Resumed follows."""
-        self._emit("resume", (), self._on_resumed)
+    def resume(self, last: int) -> None:
+        """Ask for the last count; Resumed follows. last: see sender_events.Resume."""
+        self._emit("resume", resume_arguments(last), self._on_resumed)
 
     def emit(self, first: int, last: int) -> None:
         """Send counts; Answered follows."""

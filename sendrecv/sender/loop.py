@@ -160,8 +160,8 @@ class Sender:
                 self._connection = self._ports.connect(number, claim, self._ports.events.put)
             case Disconnect():
                 self._close_connection()
-            case Resume() if self._connection:
-                self._connection.resume()
+            case Resume(_, last) if self._connection:
+                self._connection.resume(last)
             case Emit(_, first, last) if self._connection:
                 self._connection.emit(first, last)
             case VerifyLock():

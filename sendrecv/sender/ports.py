@@ -35,8 +35,8 @@ class Queue(Protocol):
 class Link(Protocol):
     """A connection. It puts its events on the queue, and none after close()."""
 
-    def resume(self) -> None:
-        """Ask for the last count. The answer is Resumed."""
+    def resume(self, last: int) -> None:
+        """Ask for the last count. The answer is Resumed. See sender_events.Resume."""
 
     def emit(self, first: int, last: int) -> None:
         """Send counts. The answer is Answered."""

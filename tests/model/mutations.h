@@ -49,12 +49,18 @@
 #ifndef JUDGED /* 0: what is stuck does not matter */
 #define JUDGED 1
 #endif
+#ifndef RACES /* 0: that two outbid each other does not matter */
+#define RACES 1
+#endif
 #ifndef NO_MARK
 #define NO_MARK 0
 #endif
 #ifndef BLIND
 #define BLIND 0
 #endif
+#define NEWEST inode[path].slot[inode[path].newest]
+#define OLD_ENOUGH (OLD_LEDGER < 2 || \
+    (path != NOFILE && NEWEST.whole && NEWEST.ident == ident && NEWEST.acked >= last))
 
 /* ---- the store ---- */
 
@@ -170,6 +176,12 @@
 #define AT_ONCE(c) conn[c].stage = 0
 #else
 #define AT_ONCE(c) skip
+#endif
+
+#if ASKS_ONLY_THE_JOURNAL /* and not the senders, what an old copy of the ledger had */
+#define BELIEVES_SENDER false
+#else
+#define BELIEVES_SENDER true
 #endif
 
 #if NO_ROLL_BACK

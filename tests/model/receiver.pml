@@ -17,9 +17,17 @@ inline decide_claim(c) {
     fi
 }
 
+/* An old copy of the ledger is told what it may have printed: see Resume. */
 inline decide_resume(c) {
-    decide(c, RESUMED, m_last);
-    AT_ONCE(c)
+    if
+    :: LISTENS_TO(c) && BELIEVES_SENDER && m_last > 0 && conn[c].last > m_last ->
+        m_last = conn[c].last; stored = 1; unproven = 1; printed = m_last
+    :: else
+    fi;
+    if
+    :: LISTENS_TO(c) -> decide(c, RESUMED, m_last); conn[c].first = ident; AT_ONCE(c)
+    :: else -> decide(c, FENCED, m_last)
+    fi
 }
 
 inline accept(c) {
@@ -91,7 +99,8 @@ inline server_gone(c) {
 }
 
 inline forget() {
-    m_epoch = epoch; m_life = life; m_last = last; m_listened = listened
+    m_epoch = epoch; m_life = life; m_last = last; m_listened = listened;
+    if :: printed > last -> printed = last :: else fi
 }
 
 /* What the mark does not say has to be asked. */
@@ -125,7 +134,6 @@ inline guess() {
 inline start() {
     is_new = 0; old = 0; mark_lost = 0;
     forget();
-    if :: printed > last -> printed = last :: else fi;
     mark = printed; intended = printed;
     phase = PRINTING; up = 1
 }
@@ -139,7 +147,7 @@ inline stop_serving() {
 proctype Receiver() {
 end_down:
     if
-    :: d_step { READY && !ASKS -> printed = mark; start() }
+    :: d_step { READY && !ASKS -> printed = (mark > pruned -> mark : pruned); start() }
     :: d_step { READY && ASKS -> ask(); start() }
     /* not if the mark says that the ledger is old: then it waits until it can ask */
     :: d_step { READY && ASKS && MAY_GUESS && BLIND && faults > 0 -> faults--; guess(); start() }
@@ -167,6 +175,7 @@ end_serving:
     :: d_step { phase == GATHERING && conn[2].request != 0 -> decide_any(2) }
     /* commit */
     :: d_step { phase == GATHERING && (ANY(1) || stored) ->
+        if :: printed > last && printed >= m_last -> pruned = printed :: else fi;
         if :: stored -> epoch = m_epoch; life = m_life; last = m_last; stored = 0 :: else fi;
         listened = m_listened; before = current;
         make_durable(0); make_durable(1); make_durable(2);
@@ -203,11 +212,12 @@ end_serving:
     :: d_step { NO_MARK && faults > 0 ->
         faults--; mark_lost = 1; mark = 0; intended = 0; stop_serving() }; goto end_down
     :: d_step { LEDGER && faults > 0 ->
-        faults--; ledger_lost = 1; is_new = 1; epoch = 0; life = 0; last = 0; pruned = 0;
+        faults--; ledger_lost = 1; is_new = 1; ident++; epoch = 0; life = 0; last = 0; pruned = 0;
         stop_serving() }; goto end_down
     /* of a group before the last one: it was printed before the next was committed */
-    :: d_step { OLD_LEDGER && faults > 0 && last > 1 && journal >= last - 1 ->
+    :: d_step { OLD_LEDGER && faults > 0 && last > 1 && journal >= last - 1 && OLD_ENOUGH ->
         faults--; ledger_lost = 1; old = 1;
+        if :: OLD_LEDGER > 1 -> mark_lost = 1; mark = 0; intended = 0 :: else fi;
         epoch = (epoch > 1 -> epoch - 1 : 1); life = 0; last = last - 1;
         pruned = (pruned < last -> pruned : last);
         stop_serving() }; goto end_down

@@ -6,7 +6,7 @@
 
 inline destroy(i, s) {
     inode[i].slot[s].whole = 0; inode[i].slot[s].epoch = 0;
-    inode[i].slot[s].count = 0; inode[i].slot[s].acked = 0
+    inode[i].slot[s].count = 0; inode[i].slot[s].acked = 0; inode[i].slot[s].ident = 0
 }
 
 inline blank(i) {
@@ -32,7 +32,8 @@ inline awake() {
 }
 
 inline recall(s) {
-    my_epoch = FILE.slot[s].epoch; count = FILE.slot[s].count; acked = FILE.slot[s].acked
+    my_epoch = FILE.slot[s].epoch; count = FILE.slot[s].count; acked = FILE.slot[s].acked;
+    my_ident = FILE.slot[s].ident
 }
 
 inline read_record() {
@@ -49,6 +50,7 @@ inline write() {
     slot = NEXT_SLOT;
     FILE.slot[slot].whole = 1; FILE.slot[slot].epoch = my_epoch;
     FILE.slot[slot].count = count; FILE.slot[slot].acked = acked;
+    FILE.slot[slot].ident = my_ident;
     FILE.newest = slot;
     slot = 0;
     RENAME()
@@ -64,6 +66,11 @@ inline adopt(n) {
     fi
 }
 
+#define OLD_COPY(c) (conn[c].first == my_ident && conn[c].last > 0 && conn[c].last < acked && \
+    !insisted)
+
+#define RESUMED_BY(c) (REPLIED(c) && conn[c].reply == RESUMED)
+
 #define MAY_EMIT (state == UP && conn[link].state == OPEN && !UNREAD(link) && \
     conn[link].reply == 0 && acked < count)
 
@@ -78,6 +85,8 @@ inline hang_up() {
 
 proctype Sender(bit me) {
     byte my_epoch, my_life, count, acked;
+    byte my_ident;  /* of the ledger that has what is acknowledged */
+    bit insisted;   /* in this connection the receiver was told that its ledger is old */
     byte link = NOCONN;
     mtype state = DOWN;
     bool known;     /* or the first count waits for the receiver's answer */
@@ -140,14 +149,18 @@ end_running:
         state = OPENING }
     /* admitted */
     :: d_step { state == OPENING && REPLIED(link) && conn[link].reply == ADMITTED ->
-        send(link, RESUME, 0, 0);
+        send(link, RESUME, 0, 0); insisted = 0;
         state = RESUMING }
+    /* resumed, by an old copy of our ledger */
+    :: d_step { state == RESUMING && RESUMED_BY(link) && OLD_COPY(link) ->
+        send(link, RESUME, 0, count); insisted = 1 }
     /* refused */
     :: d_step { state == OPENING && REPLIED(link) && conn[link].reply == UNAVAILABLE -> hang_up() }
     :: atomic { state == OPENING && REPLIED(link) && conn[link].reply == STALE ->
         d_step {
             raise = (conn[link].last >= my_epoch);
             if :: raise -> my_epoch = RAISED(conn[link].last) :: else fi;
+            check(raced, RACES && my_epoch > 3 * runs + 4);
             hang_up() };
         if
         :: raise && HOLDS_AT_RAISE -> raise = 0; TEAR(); goto writing
@@ -155,11 +168,14 @@ end_running:
         :: else
         fi }
     /* resumed */
-    :: d_step { state == RESUMING && REPLIED(link) && HOLDS_AT_RESUMED ->
+    :: d_step { state == RESUMING && RESUMED_BY(link) && !OLD_COPY(link) && HOLDS_AT_RESUMED ->
         ADOPT_RESUMED(conn[link].last);
+        my_ident = conn[link].first; conn[link].first = 0;
         conn[link].reply = 0; conn[link].last = 0;
         known = 1; state = UP }
-    :: atomic { state == RESUMING && REPLIED(link) && !HOLDS_AT_RESUMED -> goto ended }
+    :: atomic { state == RESUMING && RESUMED_BY(link) && !OLD_COPY(link) && !HOLDS_AT_RESUMED ->
+        goto ended }
+    :: d_step { state == RESUMING && REPLIED(link) && conn[link].reply != RESUMED -> hang_up() }
     /* emit */
     :: d_step { MAY_EMIT -> emit() }
     /* answered */
@@ -192,7 +208,7 @@ ended:
             if :: !HOLDS && opened[me] != opened[1 - me] -> blank(opened[me]) :: else fi;
             opened[me] = NOFILE; alive[me] = 0;
             my_epoch = 0; my_life = 0; count = 0; acked = 0; link = NOCONN; state = DOWN;
-            known = 0; raise = 0; slot = 0 }
+            known = 0; raise = 0; slot = 0; my_ident = 0; insisted = 0 }
     };
     goto end_asleep
 }

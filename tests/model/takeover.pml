@@ -19,6 +19,7 @@
  *   admitted                      sendrecv/core/sender.py         SenderMachine._handle_news
  *   refused                       sendrecv/core/sender.py         SenderMachine._refused
  *   resumed                       sendrecv/core/sender.py         SenderMachine._resumed
+ *   OLD_COPY                      sendrecv/core/reach.py          Ledger.is_old
  *   adopt                         sendrecv/core/sender.py         SenderMachine._adopt
  *   emit                          sendrecv/core/sender.py         SenderMachine._emit
  *   answered                      sendrecv/core/sender.py         SenderMachine._answered
@@ -29,7 +30,7 @@
  *   FIRST_UNPRINTED               sendrecv/core/recovery.py       unprinted
  *   REBUILD                       sendrecv/core/recovery.py       raised
  *   decide_claim                  sendrecv/core/receiver.py       ReceiverMachine._decide
- *   decide_resume                 sendrecv/core/receiver.py       ReceiverMachine.handle
+ *   decide_resume                 sendrecv/core/receiver.py       ReceiverMachine._resume
  *   decide_counts                 sendrecv/core/receiver.py       ReceiverMachine._accept
  *   commit                        sendrecv/receiver/ledger.py     Ledger.commit
  *   commit fails                  sendrecv/core/receiver.py       ReceiverMachine.rolled_back
@@ -63,6 +64,7 @@
  *  WEDGED          the receiver is killed inside write(2), which completes later
  *  LEDGER          the receiver dies and its ledger is lost, outbox and all
  *  OLD_LEDGER      the receiver dies and its ledger is replaced by an older copy
+ *                  (2: the mark is lost too, and the record on disk knows of more than that copy)
  *  NO_MARK         the receiver dies and its mark, in /run, is lost
  *  BLIND           a start that asks the journal gets no answer: it is rotated, vacuumed, elsewhere, busy
  *  AGED            no fault: also (2: only) start where two processes came and went unheard by the receiver
@@ -81,7 +83,7 @@ mtype = { DOWN, OPENING, RESUMING, UP };
 mtype = { FREE, OPEN, LEFT, DEAD };
 mtype = { GATHERING, PRINTING, ANSWERING };
 
-typedef Slot { bool whole; byte epoch; byte count; byte acked };
+typedef Slot { bool whole; byte epoch; byte count; byte acked; byte ident };
 typedef Inode { bool locked; bit newest; Slot slot[2] };
 typedef Conn {
     mtype state;    /* LEFT: the client is gone, its last message is not. DEAD: the server is gone */
@@ -106,6 +108,7 @@ Conn conn[CONNS];
 /* The receiver: its ledger, its memory, its output. */
 byte epoch, life, last;         /* the durable row */
 bool is_new;                    /* there was no ledger */
+byte ident;                     /* its name, which an old copy of it has too */
 byte pruned;                    /* the outbox holds the counts above this one */
 byte m_epoch, m_life, m_last;    /* the row with what the group has changed */
 byte current = NOCONN;          /* the connection that speaks for the App */
@@ -142,6 +145,7 @@ bool printed_gap;               /* a line in the journal before the one below it
 bool two_holders;               /* two senders with the lock, and nobody touched its file */
 bool ack_not_durable;           /* a sender was told a count that the ledger does not hold */
 bool tick_lost;                 /* a successor counts again what its predecessor had sent */
+bool raced;                     /* two senders outbid each other's epochs, without an end */
 bool restless;                  /* more senders came and went than there were faults */
 bool stuck;                     /* all is quiet, and not everything is counted and printed */
 

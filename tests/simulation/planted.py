@@ -107,6 +107,15 @@ class ResumesWithoutLock(SenderMachine):
         return [command for command in commands if not isinstance(command, VerifyLock)]
 
 
+class TellsNothing(SenderMachine):
+    """It does not tell an old copy of the ledger what that has accepted."""
+
+    def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
+        if isinstance(event, Resumed):
+            event = event.replace(ledger="")
+        return super().handle(event, now)
+
+
 class IgnoresResumed(SenderMachine):
     """Sends again what may have arrived."""
 

@@ -37,7 +37,7 @@ from sendrecv.core.receiver_events import (
 )
 from sendrecv.core.recovery import Reading
 from sendrecv.core.values import SECOND
-from sendrecv.core.wire import Claim, Refusal, Status
+from sendrecv.core.wire import Claim, Refusal, Status, parse_resume
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import loop, start
 from sendrecv.receiver.ledger import Ledger
@@ -210,8 +210,9 @@ class ReceiverProcess:
                 connection.admission = Admission.ASKED
                 self._claims[name] = connection.claim
                 return self._submit(connection, AdmissionAsked(name, connection.claim))
-            case ("resume",) if connection.admission is Admission.ADMITTED:
-                return self._submit(connection, ResumeAsked(name, app_id))
+            case ("resume", *arguments) if connection.admission is Admission.ADMITTED:
+                asked = ResumeAsked(name, app_id, parse_resume(arguments))
+                return self._submit(connection, asked)
             case ("count", int(first), int(last)) if connection.admission is Admission.ADMITTED:
                 return self._submit(connection, CountsSent(name, app_id, first, last))
         if message == END:
@@ -266,9 +267,14 @@ class ReceiverProcess:
             status, last = reply.status, reply.last
             app_id = connection.claim.app_id
             self.world.witness.answered(self.ledger, app_id, last, self._unprinted)
-        name = "resumed" if isinstance(event, ResumeAsked) else "answered"
-        self.world.witness.saw(name, status)
-        connection.to_sender.append((name, {"status": status.value, "last": last}))
+        answer: dict[str, object] = {"status": status.value, "last": last}
+        if isinstance(event, ResumeAsked):
+            told = "told that it is old" if event.last >= 0 else "asked"
+            self.world.witness.saw("resumed", status, told)
+            connection.to_sender.append(("resumed", {**answer, "ledger": self._loop.ledger()}))
+        else:
+            self.world.witness.saw("answered", status)
+            connection.to_sender.append(("answered", answer))
 
     # What the witness is told.
 

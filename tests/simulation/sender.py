@@ -28,7 +28,7 @@ from sendrecv.core.sender_events import (
     refused_by,
     resumed_by,
 )
-from sendrecv.core.wire import Claim
+from sendrecv.core.wire import Claim, resume_arguments
 from sendrecv.errors import LockLost, SendrecvError
 from sendrecv.sender import store_file
 from sendrecv.backoff import Backoff
@@ -222,10 +222,10 @@ class Link:
         self._process = process
         self._connection = connection
 
-    def resume(self) -> None:
+    def resume(self, last: int) -> None:
         """See loop.Link."""
         self._process.pause(Resume)
-        self._send(("resume",))
+        self._send(("resume", *resume_arguments(last)))
 
     def emit(self, first: int, last: int) -> None:
         """See loop.Link."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import Connect, Emit
+from sendrecv.core.wire import Status
 from tests.simulation.faults import SOON, Faults
 from tests.simulation.planted import (
     DoesNotExit,
@@ -20,6 +21,7 @@ from tests.simulation.planted import (
     NeverOld,
     ResumesWithoutLock,
     StampsTooSoon,
+    TellsNothing,
     WaitsForEver,
     believes_the_ledger,
     forgets_without_a_sync,
@@ -126,15 +128,32 @@ def backup_put_back(faults: Faults) -> None:
 
 
 def backup_put_back_and_nobody_to_ask(faults: Faults) -> None:
-    """The same, and the journal is blind: all have to wait until it is not."""
+    """The same, and the record is lost and the journal blind: all wait until that is not."""
     faults.begin(apps=1, interval=SECOND)
     faults.calm(duration=3 * SECOND)
     faults.copy_ledger()
     faults.calm(duration=3 * SECOND)
     faults.put_ledger_back(phase=Phase.IDLE)
     faults.blind_journal()
+    faults.kill(index=0, before=None, more=0)
+    faults.remove_record(index=0, start=False)
     faults.world.calm(3 * SECOND)
     faults.teardown()
+
+
+def backup_put_back_and_only_the_sender_knows(faults: Faults) -> None:
+    """The same, and no mark says that it is old: nobody waits, and the sender's record knows."""
+    faults.begin(apps=2, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.copy_ledger()
+    faults.calm(duration=3 * SECOND)
+    faults.put_ledger_back(phase=Phase.IDLE)
+    faults.world.lose_mark()
+    faults.world.journal.blind = True
+    faults.kill(index=0, before=None, more=0)
+    faults.world.calm(3 * SECOND)
+    faults.teardown()
+    assert ("resumed", Status.ACCEPTED, "told that it is old") in faults.world.witness.seen
 
 
 def killed_before_the_mark(faults: Faults) -> None:
@@ -201,6 +220,7 @@ STORIES = (
     (no_mark_for_one_count, Parts(mark=LeavesAnOldMark)),
     (backup_put_back, Parts(open_ledger=believes_the_ledger, mark=NeverOld)),
     (backup_put_back_and_nobody_to_ask, Parts(open_ledger=goes_on_unread)),
+    (backup_put_back_and_only_the_sender_knows, Parts(sender=TellsNothing)),
     (killed_before_the_mark, Parts(mark=MarksNoIntent)),
     (killed_before_the_mark_and_nobody_to_ask, Parts(mark=MarksNoIntent)),
     (stopped, Parts(sender_loop=DoesNotExit)),

@@ -1,6 +1,7 @@
 """Any Socket.IO client can drive the receiver by its protocol: npm's, in the machine's Node.js."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def test_npm_s_client_counts(host: Machine, name: str) -> None:
     assert seen.pop("transport") == ("polling" if name == "polling" else "websocket")
     for cut in (seen.pop("cutOff"), seen.pop("takenOver")):
         assert cut in {"io server disconnect", "transport close", "transport error"}
+    ledgers = {seen[name].pop("ledger") for name in ("resumed", "resumedAgain", "resumedByOther")}
+    assert len(ledgers) == 1 and all(re.fullmatch("[0-9a-f]{16}", name) for name in ledgers)
     assert seen == SEEN
     lines = check(host.journal(fields=FIELDS)).lines[app_id]
     assert [line.count for line in lines] == list(range(1027))

@@ -190,6 +190,17 @@ def _with_nobody_to_ask(machine: Machine) -> None:
     machine.run("systemctl start sendrecv-journal.socket")
 
 
+def _with_only_the_sender_to_ask(machine: Machine) -> None:
+    """No mark, as after a reboot, and a journal that has forgotten."""
+    machine.run("systemctl stop receiver.socket receiver; journalctl --sync")
+    machine.run(f"rm -rf {STATE}/* {MARK}; cp -a /root/copy/. {STATE}/")
+    machine.run("journalctl --rotate --vacuum-size=1; systemctl start receiver.socket")
+    machine.wait_entry(
+        lambda entry: str(entry.get("MESSAGE")).startswith("unproven {"),
+        "_SYSTEMD_UNIT=receiver.service",
+    )
+
+
 def _without_its_log(machine: Machine) -> None:
     machine.run(f"rm {STATE}/ledger.db-wal")
 
@@ -206,6 +217,7 @@ def _killed_without_its_log(machine: Machine) -> None:
         _with_the_records,
         _with_no_mark,
         _with_nobody_to_ask,
+        _with_only_the_sender_to_ask,
         _without_its_log,
         _killed_without_its_log,
     ],

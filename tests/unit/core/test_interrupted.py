@@ -311,8 +311,8 @@ def carried_out(world: World, command: SenderCommand) -> World:
         case Emit(_, first, last) if current:
             assert record and record.count >= last, f"{command} is not durable"
             return world.changed(current.asked(CountsSent(current.name, "a", first, last)))
-        case Resume() if current:
-            return world.changed(current.asked(ResumeAsked(current.name, "a")))
+        case Resume(_, last) if current:
+            return world.changed(current.asked(ResumeAsked(current.name, "a", last)))
         case Disconnect():
             return world.without_link()
     return world

@@ -21,6 +21,7 @@ from sendrecv.core.receiver_events import (
     ResumeAsked,
     Row,
     StoreRow,
+    Unproven,
 )
 from sendrecv.core.wire import Claim, Refusal, Status
 
@@ -93,6 +94,12 @@ def test_resume() -> None:
     receiver = machine()
     assert receiver.handle(ResumeAsked("c0", "a")) == [Answer(Status.ACCEPTED, 41)]
     assert receiver.handle(ResumeAsked("c1", "a")) == [Answer(Status.FENCED, 41)]
+    assert receiver.handle(ResumeAsked("c0", "a", 44)) == [
+        Unproven(Print("a", "main", 42, 44)),
+        StoreRow(ROW.replace(last=44)),
+        Answer(Status.ACCEPTED, 44),
+    ]
+    assert receiver.handle(CountsSent("c0", "a", 44, 45))[1] == Print("a", "main", 45, 45)
     assert machine(ROW.replace(last=None)).handle(ResumeAsked("c0", "a")) == [
         Answer(Status.ACCEPTED, None)
     ]
@@ -193,7 +200,7 @@ COUNTS = st.tuples(CONNECTIONS, APPS, st.integers(0, 8), st.integers(0, 3)).map(
 )
 EVENTS: st.SearchStrategy[ReceiverEvent] = st.one_of(
     st.builds(AdmissionAsked, CONNECTIONS, CLAIMS),
-    st.builds(ResumeAsked, CONNECTIONS, APPS),
+    st.builds(ResumeAsked, CONNECTIONS, APPS, st.integers(-1, 8)),
     COUNTS,
     st.builds(ConnectionClosed, CONNECTIONS, APPS),
 )
@@ -242,6 +249,7 @@ ORDERS = [
     ["Answer"],
     ["Answer", "CutOff"],
     ["StoreRow", "Print", "Answer"],
+    ["Unproven", "StoreRow", "Answer"],
 ]
 
 
@@ -257,6 +265,9 @@ def check_and_apply(
         case Print(app_id, node_id, first, last):
             row = durable[app_id]
             assert (row.last, row.node_id) == (last, node_id) and first <= last
+            printed[app_id] += range(first, last + 1)
+        case Unproven(Print(app_id, _, first, last)):  # is not printed, and never will be
+            assert durable[app_id].last == first - 1
             printed[app_id] += range(first, last + 1)
 
 

@@ -28,6 +28,7 @@ LONGEST = Record(
     *("a" * 64, MAX_EPOCH, MAX_COUNT, MAX_COUNT, 2**63 - 1, "b" * 32, "n" * 64, "2" * 32),
     heard=2**36,
     fastest=86_400 * 10**9,
+    ledger="f" * 16,
 )
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}", fullmatch=True)
 hexadecimal = st.text("0123456789abcdef", min_size=32, max_size=32)
@@ -66,6 +67,7 @@ def records(draw: st.DrawFn) -> Record:
         run=draw(hexadecimal),
         heard=draw(st.integers(0, 2**36)),
         fastest=draw(st.integers(-1, 86_400 * 10**9)),
+        ledger=draw(st.sampled_from(["", "0123456789abcdef"])),
     )
 
 
@@ -80,9 +82,9 @@ def test_round_trip(record: Record, serial: int) -> None:
 
 def test_a_record_of_an_older_version_is_read() -> None:
     values = {"format": 1, "serial": 9, **OLD.as_dict()}
-    del values["heard"], values["fastest"]
+    del values["heard"], values["fastest"], values["ledger"]
     found = decode(patched(bytes(FILE_SIZE), slot_offset(9), slot_of(values)))
-    assert found == Found(OLD.replace(heard=0, fastest=-1), 9, False)
+    assert found == Found(OLD.replace(heard=0, fastest=-1, ledger=""), 9, False)
 
 
 def test_the_longest_record_fits_and_is_one_readable_line() -> None:

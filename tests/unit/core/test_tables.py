@@ -46,6 +46,7 @@ NOW = 1000 * SECOND
 LATE = NOW + 60 * SECOND
 APP = App("a", "main", "1" * 32, "b" * 32, SECOND)
 NO_BEAT = APP.replace(interval=0)
+LEDGER = "1edce7" + "0" * 10
 
 
 def table(module: ModuleType, *titles: str) -> list[tuple[str, ...]]:
@@ -78,7 +79,9 @@ def at(
     state: State, count: int = 41, acknowledged: int = 41, app: App = APP, due: int = SECOND
 ) -> SenderMachine:
     """A machine that has come to that state with connection 1, and to that count."""
-    record = Record("a", 6, count, acknowledged, NOW + due, "b" * 32, "failover", "0" * 32)
+    record = Record(
+        "a", 6, count, acknowledged, NOW + due, "b" * 32, "failover", "0" * 32, ledger=LEDGER
+    )
     machine = SenderMachine(app, record, 7, NOW)
     if state is State.DOWN:
         machine.handle(Started(), NOW)
@@ -94,7 +97,7 @@ def at(
 
 
 def fresh(due: int) -> SenderMachine:
-    record = Record("a", 6, 41, 41, NOW + due, "b" * 32, "failover", "0" * 32)
+    record = Record("a", 6, 41, 41, NOW + due, "b" * 32, "failover", "0" * 32, ledger=LEDGER)
     return SenderMachine(APP, record, 7, NOW)
 
 
@@ -183,6 +186,10 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
         lambda: Case(at(State.RESUMING, due=1), Resumed(1, 41), NOW + 1)
     ],
     ("RESUMING", "Resumed", "trouble was reported"): [lambda: Case(troubled(), Resumed(2, 41))],
+    ("RESUMING", "Resumed", "its ledger is an old copy"): [
+        lambda: Case(at(State.RESUMING), Resumed(1, 40, LEDGER)),
+        lambda: Case(sending(State.RESUMING), Resumed(1, 0, LEDGER)),
+    ],
     ("RESUMING", "Resumed", "beyond our reach"): [
         lambda: Case(at(State.RESUMING), Resumed(1, 10**9))
     ],
@@ -338,16 +345,16 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         Asked(None, AdmissionAsked("new", OURS), other=BUSY),
         Asked(None, AdmissionAsked("new", OURS, room=False)),
     ],
-    ("AdmissionAsked", "known to the ledger, above"): [
+    ("AdmissionAsked", "known to ledger, above"): [
         back(OURS.replace(epoch=6)),
         back(OURS.replace(epoch=6), IDLE),
     ],
-    ("AdmissionAsked", "known to the ledger, the same"): [back(OURS), back(OURS, IDLE)],
-    ("AdmissionAsked", "known to the ledger, stale"): [
+    ("AdmissionAsked", "known to ledger, the same"): [back(OURS), back(OURS, IDLE)],
+    ("AdmissionAsked", "known to ledger, stale"): [
         back(OURS.replace(epoch=4), IDLE),
         back(OURS.replace(run=OTHER), BUSY),
     ],
-    ("AdmissionAsked", "known to the ledger, no room"): [
+    ("AdmissionAsked", "known to ledger, no room"): [
         back(OURS, BUSY),
         back(OURS.replace(epoch=6), BUSY),
     ],
@@ -356,20 +363,18 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         claimed(OURS.replace(epoch=5 + 2**44), AWAY),
     ],
     ("AdmissionAsked", "epoch above row's, connected"): [claimed(OURS.replace(epoch=6), HERE)],
-    ("AdmissionAsked", "no such App, epoch too large"): [
-        claimed(OURS.replace(epoch=2**53 + 1), None)
-    ],
-    ("AdmissionAsked", "epoch too far above the row's"): [
+    ("AdmissionAsked", "no such App, large epoch"): [claimed(OURS.replace(epoch=2**53 + 1), None)],
+    ("AdmissionAsked", "epoch far above the row's"): [
         claimed(OURS.replace(epoch=5 + 2**44 + 1), AWAY),
         claimed(OURS.replace(epoch=2**63 - 1), HERE),
     ],
     ("AdmissionAsked", "epoch, run, node of the row"): [claimed(OURS, AWAY)],
     ("AdmissionAsked", "epoch, run, node, connected"): [claimed(OURS, HERE)],
-    ("AdmissionAsked", "epoch of the row, another run"): [
+    ("AdmissionAsked", "epoch of row, another run"): [
         claimed(OURS.replace(run=OTHER), AWAY),
         claimed(OURS.replace(run=OTHER), HERE),
     ],
-    ("AdmissionAsked", "epoch of the row, another node"): [
+    ("AdmissionAsked", "epoch of row, another node"): [
         claimed(OURS.replace(node_id="failover"), HERE)
     ],
     ("AdmissionAsked", "epoch below the row's"): [
@@ -377,17 +382,33 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         claimed(OURS.replace(epoch=1, run=OTHER), AWAY),
     ],
     ("ResumeAsked", "its connection"): [Asked(HERE, ResumeAsked("old", "a"))],
+    ("ResumeAsked", "its connection, not ahead"): [
+        Asked(HERE, ResumeAsked("old", "a", 41)),
+        Asked(HERE, ResumeAsked("old", "a", 0)),
+    ],
+    ("ResumeAsked", "its connection, ahead of row"): [
+        Asked(HERE, ResumeAsked("old", "a", 42)),
+        Asked(HERE, ResumeAsked("old", "a", 2**53)),
+    ],
+    ("ResumeAsked", "its connection, far ahead"): [
+        Asked(HERE, ResumeAsked("old", "a", 2**53 + 1)),
+        Asked(HERE, ResumeAsked("old", "a", 2**63 - 1)),
+    ],
+    ("ResumeAsked", "its connection, no count yet"): [
+        Asked(AppState(ROW.replace(last=None), "old"), ResumeAsked("old", "a", 42))
+    ],
     ("ResumeAsked", "another connection"): [
+        Asked(HERE, ResumeAsked("older", "a", 50)),
         Asked(HERE, ResumeAsked("older", "a")),
         Asked(AWAY, ResumeAsked("older", "a")),
     ],
     ("ResumeAsked", "no such App"): [Asked(None, ResumeAsked("old", "a"))],
     ("CountsSent", "its connection, the next"): [sent(42, 42), sent(42, 99)],
-    ("CountsSent", "its connection, the first ever"): [
+    ("CountsSent", "its connection, first ever"): [
         sent(0, 0, have=None),
         sent(100, 105, have=None),
     ],
-    ("CountsSent", "its connection, first too large"): [
+    ("CountsSent", "its connection, too large"): [
         sent(2**53 + 1, 2**53 + 1, have=None),
         sent(2**63 - 1, 2**63 - 1, have=None),
     ],
@@ -430,6 +451,8 @@ def then(what: str, asked: Asked) -> AppState | None:
             return AppState(Row("a", claim.epoch, claim.run, claim.node_id, last), connection)
         case "reconnected", AdmissionAsked(connection) if before:
             return before.replace(connection=connection)
+        case "raised", ResumeAsked() if before:
+            return before.replace(row=before.row.replace(last=event.last))
         case "counted", CountsSent() if before:
             return before.replace(row=before.row.replace(last=event.last))
         case "disconnected", _ if before:

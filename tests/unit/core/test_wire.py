@@ -26,8 +26,10 @@ from sendrecv.core.wire import (
     parse_auth,
     parse_payloads,
     parse_refusal,
+    parse_resume,
     parse_resumed,
     payloads,
+    resume_arguments,
 )
 
 RUN = "0123456789abcdef" * 2
@@ -218,11 +220,29 @@ def test_wrong_answers(reply: object) -> None:
 
 
 def test_only_an_accepted_resume_tells_the_last_count() -> None:
-    assert parse_resumed({"status": "accepted", "last": 3}) == 3
-    assert parse_resumed({"status": "accepted"}) == -1
+    ledger = "0123456789abcdef"
+    assert parse_resumed({"status": "accepted", "last": 3, "ledger": ledger}) == (3, ledger)
+    assert parse_resumed({"status": "accepted", "last": 3}) == (3, "")
+    assert parse_resumed({"status": "accepted"}) == (-1, "")
+    wrongs: list[object] = [None, 7, [], "0123", ledger.upper(), ledger * 2]
+    for wrong in wrongs:
+        with pytest.raises(PeerError, match="ledger"):
+            parse_resumed({"status": "accepted", "last": 3, "ledger": wrong})
     for status in set(Status) - {Status.ACCEPTED}:
         with pytest.raises(PeerError, match=status.value):
             parse_resumed({"status": status.value, "last": 3})
+
+
+@pytest.mark.parametrize("last", [-1, 0, 41, MAX_COUNT])
+def test_a_resume_that_names_a_count(last: int) -> None:
+    assert parse_resume(resume_arguments(last)) == last
+
+
+@pytest.mark.parametrize("last", [-1, 1.0, True, "1", None, [], {}, MAX_COUNT + 1])
+def test_a_wrong_resume(last: object) -> None:
+    for argument in ({"last": last}, last, [last], {"first": last}):
+        with pytest.raises(PeerError, match="^resume: "):
+            parse_resume([argument])
 
 
 @pytest.mark.parametrize(

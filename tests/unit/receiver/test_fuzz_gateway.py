@@ -220,7 +220,14 @@ starts = st.sampled_from(["", *"01234567b", *(f"4{n}" for n in range(7))])
 middles = st.sampled_from(
     [
         *("", "1", "0/x,", "/", "1-", "99999999999-", "9" * 120, "2[", "[" * 5000),
-        *('["count"', '["connect"]', '["disconnect",7]', '["resume"]'),
+        *(
+            '["count"',
+            '["connect"]',
+            '["disconnect",7]',
+            '["resume"]',
+            '["resume",{"last":7}]',
+            '["resume",{"last":-1}]',
+        ),
     ]
 )
 ends = st.text(max_size=10) | anything.map(json.dumps)

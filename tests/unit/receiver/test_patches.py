@@ -30,13 +30,13 @@ def admitted(epoch):
 
 def scenario():
     with admitted(1) as old:
-        assert old.call("resume") == {"status": "accepted", "last": None}
+        assert old.call("resume")["status"] == "accepted"
         for start in range(0, 4096, 512):
             batch = [payload(start + n, "a") for n in range(512)]
             assert old.call("count", *batch) == {"status": "accepted", "last": start + 511}
         for _ in range(200):
             old.emit("resume")
-        assert old.answer() == {"status": "accepted", "last": 4095}
+        assert old.answer()["last"] == 4095
         with admitted(2) as new:
             assert new.call("count", payload(4096, "a")) == {"status": "accepted", "last": 4096}
             assert old.read() == "41"

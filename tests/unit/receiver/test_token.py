@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv.receiver import gateway
+from sendrecv.receiver import secrets
 from tests.lab.reception import TOKEN, Reception
 from tests.peers.peer import auth
 
@@ -25,7 +25,7 @@ def test_the_receiver_says_which_token_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(gateway, "REPORT_INTERVAL", 3600.0)
+    monkeypatch.setattr(secrets, "REPORT_INTERVAL", 3600.0)
     there = tmp_path / "refused/receiver.service"
     with Reception(tmp_path) as reception:
         reception.do(lambda: reception.peer().close())
@@ -42,7 +42,7 @@ def test_a_directory_that_cannot_be_used_is_said_once_and_nothing_else_changes(
 ) -> None:
     (tmp_path / "refused").touch()
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(gateway, "REPORT_INTERVAL", 0.0)
+    monkeypatch.setattr(secrets, "REPORT_INTERVAL", 0.0)
     with Reception(tmp_path) as reception:
         for _ in range(2):
             refuse(reception, "another")

@@ -17,7 +17,7 @@ from typing import Self
 import pytest
 
 from sendrecv.core.sender_events import Answered, Connected, Lost, Refused, Resumed, SenderEvent
-from sendrecv.core.wire import Claim, Refusal, Status
+from sendrecv.core.wire import LEDGER_NAME, Claim, Refusal, Status
 from sendrecv.sender.connection import Connection, cause_of
 from tests.lab.reception import TOKEN, Reception
 from tests.lab.waiting import HANG, wait_until
@@ -57,7 +57,7 @@ class Client:
         """The answer to `resume`, of a connection that has just been begun."""
         event = self.next()
         assert isinstance(event, Connected), event
-        self.connection.resume()
+        self.connection.resume(-1)
         return self.next()
 
 
@@ -89,7 +89,7 @@ def test_connect_resume_emit(reception: Reception) -> None:
         return events
 
     assert reception.do(work) == [
-        Resumed(1, -1),
+        Resumed(1, -1, reception.receiver.ledger()),
         Answered(1, Status.ACCEPTED, 2),
         Answered(1, Status.DUPLICATE, 2),
         Answered(1, Status.ACCEPTED, 3),
@@ -112,7 +112,34 @@ def test_the_next_connection_resumes(reception: Reception) -> None:
         second.connection.close()
         return events
 
-    assert reception.do(work) == [Resumed(2, 41)]
+    ledger = reception.receiver.ledger()
+    assert len(ledger) == LEDGER_NAME
+    assert reception.do(work) == [Resumed(2, 41, ledger)]
+
+
+def test_an_old_copy_is_told_what_it_may_have_printed(reception: Reception) -> None:
+    def work() -> list[SenderEvent]:
+        client = Client(reception.address[1])
+        client.resumed()
+        client.connection.emit(0, 1)
+        events = [client.next()]
+        client.connection.resume(44)
+        events.append(client.next())
+        client.connection.emit(2, 45)
+        events.append(client.next())
+        client.connection.resume(2**62)
+        events.append(client.next())
+        client.connection.close()
+        return events
+
+    assert reception.do(work) == [
+        Answered(1, Status.ACCEPTED, 1),
+        Resumed(1, 44, reception.receiver.ledger()),
+        Answered(1, Status.ACCEPTED, 45),
+        Lost(1, "the receiver answers: invalid"),
+    ]
+    printed = [json.loads(line)["count"] for line in reception.printed()]
+    assert printed == [0, 1, 45]
 
 
 def test_a_connection_that_is_closed_ends_at_the_receiver_too(reception: Reception) -> None:
@@ -409,7 +436,7 @@ def test_after_close_nothing_is_posted() -> None:
     with Listener(play) as listener:
         client = Client(listener.port)
         assert isinstance(client.next(), Connected)
-        client.connection.resume()
+        client.connection.resume(-1)
         assert asked.wait(HANG)
         client.connection.close()
         closed.set()

@@ -115,7 +115,7 @@ def test_connect_resume_emit_without_the_token(tmp_path: Path) -> None:
         for number, (first, last) in enumerate(((0, 1), (2, 5)), 1):
             connection = connected(path, number, events.put)
             seen.append(events.get(timeout=HANG))
-            connection.resume()
+            connection.resume(-1)
             seen.append(events.get(timeout=HANG))
             connection.emit(first, last)
             seen.append(events.get(timeout=HANG))
@@ -123,9 +123,10 @@ def test_connect_resume_emit_without_the_token(tmp_path: Path) -> None:
         return seen
 
     with Reception(tmp_path, more=[Listener("receiver", server.detach())]) as reception:
+        ledger = reception.receiver.ledger()
         assert reception.do(work) == [
-            *(Connected(1), Resumed(1, -1), Answered(1, Status.ACCEPTED, 1)),
-            *(Connected(2), Resumed(2, 1), Answered(2, Status.ACCEPTED, 5)),
+            *(Connected(1), Resumed(1, -1, ledger), Answered(1, Status.ACCEPTED, 1)),
+            *(Connected(2), Resumed(2, 1, ledger), Answered(2, Status.ACCEPTED, 5)),
         ]
         assert len(reception.printed()) == 6
 
@@ -252,7 +253,7 @@ def test_a_large_answer_is_not_read(tmp_path: Path, frames: int) -> None:
         events: SimpleQueue[SenderEvent] = SimpleQueue()
         connection = connected(tmp_path / "socket", 1, events.put)
         assert events.get(timeout=HANG) == Connected(1)
-        connection.resume()
+        connection.resume(-1)
         assert events.get(timeout=HANG) == Lost(1, "connection lost")
         connection.close()
     assert not read

@@ -35,7 +35,7 @@ def next_event():
 prepare(url)
 first = connect(1)
 print(next_event())
-first.resume()
+first.resume(-1)
 print(next_event())
 first.emit(0, 2)
 print(next_event())
