@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.chaos.faults import Fault
+from tests.chaos.silence import Span
 from tests.lab.machine import DEB, TOP, Machine, end
 
 # Seconds between counts: short ones, so that something is under way at most instants.
@@ -145,6 +146,10 @@ class Arena:
                 path.unlink()
         return True
 
+    def gone(self) -> tuple[Span, ...]:
+        """What its journal has lost by now: see the function."""
+        return gone(self.machine)
+
     def journal(self) -> list[dict[str, Any]]:
         """All that the journal has ever had of the units and of journald, vacuumed or not, but for
         what a loss of power took; in the order of time, which the wall clock has no part in.
@@ -152,7 +157,7 @@ class Arena:
         All boots of the machine see the host's monotonic clock.
         """
         self.machine.run("journalctl --sync", check=False)
-        self.machine.run(f"PYTHONPATH={_INJECTOR} python3 -m chaos.erasure")
+        self.gone()
         entries = self.machine.journal(KEPT, *_WITNESSES, fields=FIELDS)
         return sorted(entries, key=lambda entry: int(entry["__MONOTONIC_TIMESTAMP"]))
 
@@ -197,8 +202,7 @@ class Arena:
     def _furnish(self) -> None:
         machine = self.machine
         machine.install_deb(DEB)
-        for name in ("__init__.py", "actions.py", "erasure.py", "injector.py"):
-            machine.put(_HERE / name, f"{_INJECTOR}/chaos/{name}")
+        install_injector(machine)
         for name in ("flood.py", "observer.py"):
             machine.put(TOP / "tests/lab" / name, f"{_INJECTOR}/{name}")
         machine.write("/etc/systemd/journald.conf.d/chaos.conf", _JOURNALD)
@@ -213,6 +217,18 @@ class Arena:
             machine.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", preload)
         units = " ".join(f"sender@{app}" for app in self.apps)
         machine.run(f"systemctl daemon-reload && systemctl -q enable observer {units}")
+
+
+def install_injector(machine: Machine) -> None:
+    """Puts there what is to run inside of it."""
+    for name in ("__init__.py", "actions.py", "erasure.py", "injector.py"):
+        machine.put(_HERE / name, f"{_INJECTOR}/chaos/{name}")
+
+
+def gone(machine: Machine) -> tuple[Span, ...]:
+    """All that its journal once had, and has no longer. All that it has now is kept from now on."""
+    told = machine.run(f"PYTHONPATH={_INJECTOR} python3 -m chaos.erasure").stdout
+    return tuple(Span(*span) for span in json.loads(told))
 
 
 def clock_library(directory: Path) -> Path:

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.chaos.arena import APPS, KEPT, Arena
 from tests.chaos.faults import VACUUMS, Fault, schedule
 from tests.chaos.memory import Memory
 from tests.chaos.pressure import OVERLOADED, Pressure
-from tests.chaos.silence import Silence, Strike, Worst, silences, worst_by_kind
+from tests.chaos.silence import Silence, Span, Strike, Worst, silences, worst_by_kind
 from tests.judges import checker, outside
 from tests.lab.nspawn import NspawnError
 
@@ -130,7 +130,7 @@ class Campaign:
             self._lose_power(arena, batch, power)
 
     def _lose_power(self, arena: Arena, batch: Sequence[Fault], at: float) -> None:
-        power = self._power(arena, batch[-1], at)
+        power = replace(self._power(arena, batch[-1], at), gone=arena.gone())
         begun = {strike.number for strike in self._strikes}
         lost = [fault for fault in batch[:-1] if fault.number not in begun]
         # What was still under way when the power went: when it struck is not known.
@@ -171,7 +171,7 @@ class Campaign:
         if "settled" in report:
             self._result.problems += [f"{app} did not count again" for app in report["silent"]]
             return
-        fault = faults[report["fault"]]
+        fault, gone = faults[report["fault"]], report["gone"]
         self._strikes.append(
             Strike(
                 fault.number,
@@ -181,6 +181,7 @@ class Campaign:
                 report["end"],
                 report["trigger"],
                 report["error"],
+                None if gone is None else tuple(Span(*span) for span in gone),
             )
         )
 
@@ -218,8 +219,8 @@ class Campaign:
         # Its end is when the machine was down: it printed between the decision and that.
         cuts = [s.end for s in self._strikes if s.kind in {"power-cut", "journal-lost"}]
         faults = [*verdict.faults, *outside.judge(observed, verdict, cuts)]
-        memory = Memory(self._strikes, verdict.lines)
-        known = [f for f in faults if not memory.could_not_know(f, verdict.sessions)]
+        memory = Memory(self._strikes, verdict)
+        known = [fault for fault in faults if not memory.could_not_know(fault)]
         result = self._result
         result.seen.unknowable = [_told(fault) for fault in faults if fault not in known]
         result.seen.observed = sum(map(len, observed.lines.values()))

@@ -3,17 +3,18 @@
 What a vacuum takes is kept here, by links to the journal's files: the verdict rests on all that the
 journal has ever had. The programs under test cannot see it.
 
-    python3 -m chaos.erasure             links the files that the journal has now
+    python3 -m chaos.erasure             links the files that the journal has now, prints gone()
 """
 
+import json
 import os
 import signal
+import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from .actions import LEDGER, STATE, Fault, processes, send, stop_processes, systemctl, take_space
 
@@ -26,6 +27,13 @@ FLOOD = "/usr/local/lib/chaos/flood.py"
 DEBUG = "7"  # above what the observer is told, which could not keep up
 ROTATION = threading.Lock()
 """Held while the journal's files are renamed by a fault here, and while they are copied."""
+
+Span = tuple[str, int, int]
+"""Entries that follow one another: the ID of journald's sequence, the first and the last number."""
+HEADER = struct.Struct("<72x 16s 72x QQ")
+"""Of a journal file: the ID of the sequence, the number of its last entry, and of its first one
+(https://systemd.io/JOURNAL_FILE_FORMAT).
+"""
 
 RESIZED = threading.Lock()
 """Held while /run is not of its own size."""
@@ -50,9 +58,34 @@ def keep() -> None:
 
 
 def outlasted() -> list[str]:
-    """The names of the kept files that the journal no longer has."""
-    there = {f"{path.stat().st_ino}.journal" for path in journal_files()}
-    return [path.name for path in KEPT.glob("*") if path.name not in there]
+    """The names of the kept files that the journal no longer has: theirs is the only link.
+
+    A list of the journal's files could lack one that a journald that starts renames just then.
+    """
+    return [path.name for path in KEPT.glob("*") if path.stat().st_nlink == 1]
+
+
+def gone() -> list[Span]:
+    """All that the journal once had, and has no longer."""
+    spans = (span(KEPT / name) for name in outlasted())
+    return joined(one for one in spans if one[2])
+
+
+def span(path: Path) -> Span:
+    """The entries of a journal file. The last number is 0 if it has none."""
+    with path.open("rb") as file:
+        sequence, last, first = HEADER.unpack(file.read(HEADER.size))
+    return sequence.hex(), first, last
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """The same entries, in as few spans as can be."""
+    found: list[Span] = []
+    for sequence, first, last in sorted(spans):
+        if found and found[-1][0] == sequence and found[-1][2] == first - 1:
+            first = found.pop()[1]
+        found.append((sequence, first, last))
+    return found
 
 
 def copy_state() -> None:
@@ -108,19 +141,26 @@ def rotate_start(fault: Fault) -> None:
 
 
 def vacuum(limit: str) -> Callable[[Fault], None]:
-    """What is archived, to that limit; half the time, the receiver is killed then."""
+    """What is archived, to that limit; half the time, the receiver is killed then.
+
+    The files are linked in between, when all that the vacuum may remove is archived.
+    """
 
     def action(fault: Fault) -> None:
         with ROTATION:
+            journalctl("--rotate")
             keep()
-            command = ["journalctl", "--rotate", limit]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(done.stderr.strip())
+            journalctl(limit)
         if fault["chance"] < 0.5:
             kill_receiver()
 
     return action
+
+
+def journalctl(option: str) -> None:
+    done = subprocess.run(["journalctl", option], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.strip())
 
 
 def stopped(*units: str) -> Callable[[list[str]], None]:
@@ -232,11 +272,14 @@ def resize(size: int) -> None:
         raise OSError(done.stderr.strip())
 
 
-ERASURES: dict[str, Callable[[dict[str, Any]], None]] = {
-    "rotate": rotate,
-    "rotate-start": rotate_start,
+VACUUMS: dict[str, Callable[[Fault], None]] = {
     "vacuum": vacuum("--vacuum-size=1"),
     "vacuum-files": vacuum("--vacuum-files=2"),
+}
+ERASURES: dict[str, Callable[[Fault], None]] = {
+    **VACUUMS,
+    "rotate": rotate,
+    "rotate-start": rotate_start,
     "restore": restore,
     "restore-all": restore_all,
     "log-removed": log_removed,
@@ -247,3 +290,4 @@ ERASURES: dict[str, Callable[[dict[str, Any]], None]] = {
 
 if __name__ == "__main__":
     keep()
+    print(json.dumps(gone()))

@@ -4,10 +4,12 @@ Reads a plan, one JSON object, on standard input: {"apps": {APP: interval}, "fau
 faults are those of faults.py. Writes what it did on standard output, one JSON object a line, times
 in seconds of the monotonic clock:
 
-    {"begin": NUMBER, "at": T, "trigger": "record", "pids": [...]}     a fault strikes
-    {"end": NUMBER, "at": T, "error": ""}                              it is over, or undone
+    {"fault": NUMBER, "begin": T, "end": T, "trigger": "record", "error": "", "gone": null}
+                                                                       a fault is over, or undone
     {"power": NUMBER, "at": T}                                         the host must act now
     {"settled": {APP: seconds}, "silent": [APP, ...]}                  all faults are over
+
+Of a vacuum, "gone" is what the journal no longer has, see erasure.py.
 """
 
 import ctypes
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .actions import ACTIONS, LEDGER, STATE, Fault
-from .erasure import ERASURES, ROTATION, copy_state, journal_files, keep, outlasted
+from .erasure import ERASURES, ROTATION, VACUUMS, copy_state, gone, journal_files, keep, outlasted
 
 SAVED = Path("/var/lib/chaos/journal")
 OUTLASTED = Path("/var/lib/chaos/outlasted")  # what was kept of vacuumed files by then
@@ -135,7 +137,8 @@ class Injector:
             error = str(problem)
         end = time.monotonic()
         self._last = max(self._last, end)
-        report(fault=fault["number"], begin=at, end=end, trigger=trigger, error=error)
+        taken = gone() if fault["kind"] in VACUUMS else None
+        report(fault=fault["number"], begin=at, end=end, trigger=trigger, error=error, gone=taken)
 
     def _trigger(self, fault: Fault) -> bool:
         """Wait for the fault's trigger and offset; whether it came."""

@@ -1,57 +1,73 @@
 """What the programs under test could not know, because faults had taken each trace of it.
 
-A receiver whose state was put back asks the journal; where a vacuum took the lines of an App, and
-no line of the App came since, nothing is left that knows its counts. docs/chaos.md promises nothing
-then. Everything else is a violation.
+A receiver whose state was put back asks the journal. If vacuums took each line of the App that
+tells the count or a higher one, nothing is left that knows. docs/chaos.md promises nothing then.
+Everything else is a violation.
+
+The injector looks which entries a vacuum took (erasure.py), and Strike.gone names them. A rule
+would be wrong: --vacuum-files=2 need not take the oldest files. journalctl sorts archived files by
+the numbers in their names, but the file that a killed journald left has no number in its name, and
+is sorted by the wall clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
+from itertools import chain
 
-from tests.chaos.silence import Strike
-from tests.judges.checker import Fault, Kind, Line, Session
+from tests.chaos.silence import Span, Strike
+from tests.judges.checker import Fault, Kind, Line, Session, Verdict
 
 OLD = {"restore", "restore-all", "log-removed"}
-"""The ledger is older than what was printed: a sender goes back to what the receiver says."""
+"""The ledger is older than what was printed. A sender whose record names that ledger knows, if its
+record is not lost, too."""
 NEW = {"ledger-deleted"}
-"""There is no ledger: then the sender's record knows, if that is not lost, too."""
+"""There is no ledger: then the sender's record knows, if that is not lost, too. The ledger that is
+made has another name than every older copy."""
 RECORDS = {"restore-all", "lock-removed", "record-noise", "state-full"}
 """A record is lost, or older."""
-ROTATED = {"rotate", "rotate-start", "vacuum", "vacuum-files", "journald-kill"}
-"""Before a vacuum that leaves the newest of the archived files: only what is older is gone. (The
-file that is written to is the other one of --vacuum-files=2.)
-"""
 ON_ITS_WAY = 2.0
 """Seconds between the printing of a line and its time in the journal, while journald is killed or
 busy: state that was lost in between was lost after the line was printed.
 """
 BATCH = 0.1
 """Seconds in which a batch is printed."""
+Entry = Line | Session
 REPEATED = {Kind.DUPLICATE, Kind.CONFLICT, Kind.DISORDER}
 
 
 class Memory:
     """Of one run."""
 
-    def __init__(self, strikes: Iterable[Strike], lines: Mapping[str, Sequence[Line]]) -> None:
-        """`lines`: of each App, all that the journal has ever had."""
-        self._strikes = list(strikes)  # one that has failed may have done half of its work
-        self._lines = lines
+    def __init__(self, strikes: Iterable[Strike], verdict: Verdict) -> None:
+        """`verdict`: of all that the journal has ever had."""
+        # One that has failed may have done half of its work.
+        self._strikes = sorted(strikes, key=lambda strike: strike.end)
+        self._lines = verdict.lines
+        self._sessions = verdict.sessions
+        self._first: dict[tuple[str, str], float] = {}  # the first entry of each receiver
+        entries: list[Entry] = [*chain(*verdict.lines.values()), *verdict.sessions]
+        for entry in sorted(entries, key=lambda entry: entry.at):
+            self._first.setdefault((entry.boot, entry.where.pid), entry.at)
 
-    def could_not_know(self, fault: Fault, sessions: Sequence[Session] = ()) -> bool:
+    def could_not_know(self, fault: Fault) -> bool:
         """Whether, when the fault happened, nothing was left of the entry that it contradicts."""
-        forgotten = (at for at in self._forgotten() if fault.since < at < fault.at)
-        if all(self._told(fault, at, sessions) for at in forgotten):
+        is_epoch = fault.kind is Kind.EPOCH
+        own = self._session(fault) if is_epoch else self._line(fault)
+        told = self._sessions_above(own) if isinstance(own, Session) else self._lines_of(fault, own)
+        gone = self._gone(self._asked(own) if own else fault.at)
+        if not told or not all(any(entry.where in span for span in gone) for entry in told):
             return False
         records = self._between(fault, RECORDS)
         if fault.kind is Kind.EPOCH:
             return bool(self._between(fault, OLD | NEW) and records)
         if fault.kind not in REPEATED:
             return False
-        if self._between(fault, OLD):
-            return True
-        return bool(self._between(fault, NEW) and (records or self._was_in_flight(fault)))
+        if not self._between(fault, OLD | NEW):
+            return False
+        renamed = any(s.kind in NEW and s.begin < fault.at for s in self._strikes)
+        is_unnamed = renamed and self._between(fault, OLD)
+        return bool(records or is_unnamed or self._was_in_flight(fault))
 
     def _was_in_flight(self, fault: Fault) -> bool:
         """Whether it was in the last batch that was printed before: a record says that a count was
@@ -61,14 +77,10 @@ class Memory:
         own = [line.at for line in printed if line.count == fault.counts[0]]
         return all(line.at >= min(own, default=fault.at) for line in printed)
 
-    def _forgotten(self) -> Iterator[float]:
-        """Times before which a vacuum left nothing in the journal."""
-        for strike in self._strikes:
-            if strike.kind == "vacuum":
-                yield strike.end
-            if strike.kind == "vacuum-files":
-                rotated = [s for s in self._strikes if s.kind in ROTATED and s.end < strike.begin]
-                yield max((s.end for s in rotated), default=0.0)
+    def _gone(self, at: float) -> tuple[Span, ...]:
+        """What the journal had had, and no longer had at that time."""
+        told = [s.gone for s in self._strikes if s.gone is not None and s.end < at]
+        return told[-1] if told else ()
 
     def _between(self, fault: Fault, kinds: set[str]) -> list[Strike]:
         """The strikes of those kinds after what the fault contradicts, and before the fault."""
@@ -81,18 +93,44 @@ class Memory:
             and strike.begin < fault.at
         ]
 
-    def _told(self, fault: Fault, forgotten: float, sessions: Sequence[Session]) -> bool:
-        """Whether the journal had another line from after that time, which tells as much."""
-        if fault.kind is Kind.EPOCH:
-            return any(
-                session.app == fault.app and forgotten < session.at < fault.at
-                for session in sessions
-            )
-        since = [
-            line
-            for line in self._lines.get(fault.app, ())
-            if line.count >= fault.counts[0] and forgotten < line.at <= fault.at
+    def _session(self, fault: Fault) -> Session | None:
+        """The session that shows the fault. Of several at the same time, the one with the lowest
+        epoch: more is known to contradict it.
+        """
+        found = [s for s in self._sessions if (s.app, s.at) == (fault.app, fault.at)]
+        return min(found, key=lambda session: session.epoch) if found else None
+
+    def _line(self, fault: Fault) -> Line | None:
+        """The line that shows the fault, if the journal ever had it. (The observer sees a line a
+        moment after the time that the journal has for it.)
+        """
+        lines = [line for line in self._lines.get(fault.app, ()) if line.count == fault.counts[0]]
+        found = [line for line in lines if fault.since < line.at <= fault.at]
+        return max(found, key=lambda line: line.at) if found else None
+
+    def _sessions_above(self, own: Session) -> list[Session]:
+        """The sessions before that from which a receiver would have known a higher epoch, or the
+        same. (A run may come again with its own.)
+        """
+        return [
+            session
+            for session in self._sessions
+            if session.app == own.app
+            and session.at < own.at
+            and session.epoch >= own.epoch
+            and (session.epoch, session.run) != (own.epoch, own.run)
         ]
-        # The observer sees a line a moment after the time that the journal has for it.
-        own = max((line.at for line in since if line.count == fault.counts[0]), default=fault.at)
-        return any(line.at < own for line in since)
+
+    def _lines_of(self, fault: Fault, own: Line | None) -> list[Line]:
+        """The lines before that from which a receiver would have known that count, or a higher
+        one.
+        """
+        until = own.at if own else fault.at
+        lines = self._lines.get(fault.app, ())
+        return [line for line in lines if line.count >= fault.counts[0] and line.at < until]
+
+    def _asked(self, own: Entry) -> float:
+        """When the receiver of that entry had read the journal, at the latest. A receiver reads it
+        once, before its first line, and knows by itself what it has printed since.
+        """
+        return self._first[own.boot, own.where.pid] if own.where.pid else own.at

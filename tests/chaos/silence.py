@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.judges.checker import Line
+from tests.judges.checker import Line, Where
 
 SLACK = 0.3
 """Seconds before a line within which a fault may have struck whose effect comes after that line."""
@@ -16,10 +16,23 @@ LONGEST = 20.0
 
 
 @dataclass(frozen=True)
+class Span:
+    """Entries of the journal that follow one another: see Where in tests/judges/checker.py."""
+
+    sequence: str
+    first: int
+    last: int
+
+    def __contains__(self, where: Where) -> bool:
+        return where.sequence == self.sequence and self.first <= where.number <= self.last
+
+
+@dataclass(frozen=True)
 class Strike:
     """A fault as it happened, in seconds of the host's monotonic clock. app: "" for all of them.
 
-    error: why it could not be injected, if so.
+    error: why it could not be injected, if so. gone: of a vacuum and of a loss of power, all that
+    the journal once had and did not have after it; None of any other fault, which removes nothing.
     """
 
     number: int
@@ -29,6 +42,7 @@ class Strike:
     end: float
     trigger: str = ""
     error: str = ""
+    gone: tuple[Span, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ _SETTLES = 2.0
 _OUTAGE = 10.0
 """Seconds before a session in which journald may have missed the start of its run."""
 _SENDER = re.compile(r"(sender|sender-failover)@(.+)\.service")
+_CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);.*")
 _PAYLOAD = re.compile(r'\{"count": (0|[1-9]\d*), "appID": "([^"\\]+)", "nodeID": "([^"\\]+)"\}')
 
 
@@ -60,6 +61,20 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
+class Where:
+    """The place of an entry in the journal, and the process whose entry it is.
+
+    sequence, number: journald numbers its entries, and each of the journal's files has one range of
+    numbers of one sequence, so these tell which file has the entry. (A time does not: two entries
+    may have the same.) All three are empty if the entry does not have them.
+    """
+
+    sequence: str = ""
+    number: int = 0
+    pid: str = ""
+
+
+@dataclass(frozen=True)
 class Line:
     """A payload as printed; `at` in seconds of the monotonic clock of boot `boot`."""
 
@@ -68,6 +83,7 @@ class Line:
     count: int
     boot: str
     at: float
+    where: Where = Where()
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,7 @@ class Session:
     run: str
     boot: str
     at: float
+    where: Where = Where()
 
 
 @dataclass(frozen=True)
@@ -278,7 +295,7 @@ def _payload(entry: Entry) -> Line | None:
     if not (found := _PAYLOAD.fullmatch(message)):
         return None
     count, app, node = found.groups()
-    return Line(app, node, int(count), *_when(entry))
+    return Line(app, node, int(count), *_when(entry), where(entry))
 
 
 def _remark(entry: Entry, kind: str) -> Mapping[str, Any]:
@@ -295,11 +312,18 @@ def _session(entry: Entry) -> Session | None:
     said = _remark(entry, "session ")
     if not said:
         return None
-    return Session(said["appID"], said["epoch"], said["run"], *_when(entry))
+    return Session(said["appID"], said["epoch"], said["run"], *_when(entry), where(entry))
 
 
 def _when(entry: Entry) -> tuple[str, float]:
     return str(entry.get("_BOOT_ID")), int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
+
+
+def where(entry: Entry) -> Where:
+    """Of an entry as journalctl prints it."""
+    found = _CURSOR.fullmatch(str(entry.get("__CURSOR", "")))
+    pid = str(entry.get("_PID", ""))
+    return Where(found[1], int(found[2], 16), pid) if found else Where(pid=pid)
 
 
 def _sender_event(entry: Entry) -> tuple[str, Run] | None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.chaos.arena import KEPT, gone, install_injector
 from tests.chaos.starve import starve
-from tests.judges.checker import Kind
+from tests.judges.checker import Kind, where
 from tests.lab.machine import HANG, TOP, Machine, end
 from tests.system.app import App
 
@@ -100,6 +101,33 @@ def test_a_new_ledger_that_its_maker_did_not_finish(app: App) -> None:
         app.machine.run("rm /var/lib/sendrecv/x.record; systemctl kill -s KILL sender@x")
     app.count(10)
     assert not app.verdict().faults
+
+
+# What the judge is told of a vacuum
+
+VACUUM = """
+set -e
+cd /usr/local/lib/chaos
+journald=/sys/fs/cgroup/system.slice/systemd-journald.service/cgroup.procs
+logger first; sleep 0.3; kill -KILL $(cat $journald); sleep 0.5; logger second
+journalctl --rotate; logger third
+python3 -c 'from chaos.erasure import VACUUMS; VACUUMS["{kind}"]({{"chance": 1}})'
+logger fourth; journalctl --sync
+"""
+
+
+@pytest.mark.parametrize("kind", ["vacuum", "vacuum-files"])
+def test_the_judge_is_told_exactly_which_entries_a_vacuum_took(machine: Machine, kind: str) -> None:
+    """Each entry that was kept is either in the journal, or told to be gone. (The machine whose
+    layer this one has begun with had a journal of its own: --merge.)
+    """
+    install_injector(machine)
+    machine.run(VACUUM.format(kind=kind))
+    spans = gone(machine)
+    kept = {where(entry) for entry in machine.journal(KEPT)}
+    taken = {one for one in kept if any(one in span for span in spans)}
+    assert taken == kept - {where(entry) for entry in machine.journal("--merge")}
+    assert taken and kept - taken
 
 
 # What the checker must catch: real violations, planted

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.actions import ACTIONS
 from tests.chaos.campaign import Result
-from tests.chaos.erasure import ERASURES
+from tests.chaos.erasure import ERASURES, VACUUMS as TAKING, joined
 from tests.chaos.faults import BY_NAME, FORGETFUL, KINDS, VACUUMS, schedule
 from tests.chaos.silence import NOTHING, SEVERAL, Silence, Strike, silences, worst_by_kind
 from tests.chaos.table import table
@@ -42,6 +42,16 @@ def test_the_injector_can_do_all_but_cut_the_power() -> None:
     assert ACTIONS.keys() | ERASURES.keys() == {
         kind.name for kind in KINDS if kind.scope != "power"
     }
+
+
+def test_the_injector_tells_of_each_vacuum_what_it_took() -> None:
+    assert TAKING.keys() == VACUUMS
+
+
+def test_what_a_vacuum_took_is_told_in_few_words() -> None:
+    files = [("b", 1, 3), ("a", 4, 6), ("a", 1, 3), ("a", 8, 9), ("b", 4, 4)]
+    assert joined(files) == [("a", 1, 6), ("a", 8, 9), ("b", 1, 4)]
+    assert not joined([])
 
 
 def lines(*times: float) -> dict[str, list[Line]]:

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.judges.checker import JOURNAL_STARTED, JOURNAL_STOPPED, STARTING, Kind, check
+from tests.judges.checker import (
+    JOURNAL_STARTED,
+    JOURNAL_STOPPED,
+    STARTING,
+    Kind,
+    Where,
+    check,
+    where,
+)
 
 EXITED = "98e322203f7a4ed290d09fe03c09fe15"
 SUCCEEDED = "7ad2d189f7e94e70a38c781354912448"
@@ -202,6 +210,15 @@ def test_what_a_vacuum_may_have_taken_is_unproven_then_and_at_no_other_time() ->
 )
 def test_look_alikes_are_not_counted(look_alike: Entry) -> None:
     assert not check([look_alike]).lines
+
+
+def test_an_entry_is_placed_by_journalds_number_of_it() -> None:
+    cursor = "s=0a5f;i=1f;b=77;m=2;t=3;x=4"
+    there = line(0, __CURSOR=cursor, _PID="8")
+    assert check([there]).lines["x"][0].where == where(there) == Where("0a5f", 31, "8")
+    opened = session(1, "r1", 0.9) | {"__CURSOR": cursor}
+    assert check([opened]).sessions[0].where == Where("0a5f", 31)
+    assert where(line(0)) == Where()
 
 
 def test_a_boot_ends_the_runs_before_it() -> None:

@@ -1,12 +1,10 @@
-"""The judge by an observer outside the journal, and what is excused: violations are planted."""
+"""The judge by an observer outside the journal: violations are planted."""
 
 from collections.abc import Iterable, Sequence
 
 import pytest
 
-from tests.chaos.memory import Memory
-from tests.chaos.silence import Strike
-from tests.judges.checker import JOURNAL_STARTED, Entry, Fault, Kind, Session, Verdict, check
+from tests.judges.checker import JOURNAL_STARTED, Entry, Kind, Verdict, check
 from tests.judges.outside import judge, read, unseen
 
 Seen = tuple[float, int]
@@ -101,67 +99,3 @@ def test_a_line_comes_again_only_if_a_loss_of_power_took_it_from_the_journal() -
     assert kinds(text, WHOLE, [5.0]) == [Kind.DUPLICATE]
     assert kinds(text, [*WHOLE, (6.0, 3)], [5.0]) == [Kind.DUPLICATE]
     assert kinds(text, WHOLE[:3], [5.0]) == [Kind.DUPLICATE]
-
-
-# What nobody could know.
-
-
-def strike(kind: str, at: float, app: str = "") -> Strike:
-    return Strike(0, kind, app, at, at + 0.1)
-
-
-def excused(kind: Kind, *strikes: Strike, seen: Iterable[Seen] = tuple(WHOLE)) -> bool:
-    """Of a fault at 9 about count 2, which was printed first at 3."""
-    fault = Fault(kind, "x", "", 9.0, None, (2, 2), 3.0)
-    sessions = [Session("x", 2, "r", "a", 3.0), Session("x", 1, "r", "a", 9.0)]
-    return Memory(strikes, journal(seen).lines).could_not_know(fault, sessions)
-
-
-def test_a_count_comes_again_only_if_state_and_journal_have_both_forgotten_it() -> None:
-    vacuum = strike("vacuum", 5)
-    for old in ("restore", "restore-all", "log-removed"):
-        assert excused(Kind.DUPLICATE, vacuum, strike(old, 6))
-        assert excused(Kind.CONFLICT, strike(old, 4), vacuum)
-        assert not excused(Kind.DUPLICATE, strike(old, 6))
-        assert excused(Kind.DUPLICATE, vacuum, strike(old, 2))  # the line was on its way
-        assert not excused(Kind.DUPLICATE, vacuum, strike(old, 0.5))
-    assert not excused(Kind.DUPLICATE, vacuum)
-    assert not excused(Kind.DUPLICATE, vacuum, strike("restore", 9.5))
-    assert not excused(Kind.DUPLICATE, strike("vacuum", 2), strike("restore", 6))
-    assert not excused(Kind.GAP, vacuum, strike("restore", 6))
-
-
-def test_a_vacuum_that_leaves_a_file_takes_what_is_older_than_the_rotation_before() -> None:
-    strikes = strike("vacuum-files", 5), strike("restore", 6)
-    assert not excused(Kind.DUPLICATE, *strikes)
-    assert not excused(Kind.DUPLICATE, *strikes, strike("rotate", 2))
-    assert not excused(Kind.DUPLICATE, *strikes, strike("rotate", 7))
-    assert excused(Kind.DUPLICATE, *strikes, strike("rotate", 4.5))
-    assert not excused(Kind.DUPLICATE, *strikes, strike("rotate", 4.5), seen=[*WHOLE, (4.8, 4)])
-
-
-def test_a_line_since_the_vacuum_would_have_told() -> None:
-    strikes = strike("vacuum", 5), strike("restore", 7)
-    assert excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE, (9.0, 2), (9.0, 3)])
-    assert not excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE, (6.0, 4)])
-    assert not excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE, (8.0, 3)])
-
-
-def test_without_a_ledger_the_record_knows() -> None:
-    strikes = strike("vacuum", 5), strike("ledger-deleted", 6)
-    assert not excused(Kind.DUPLICATE, *strikes)
-    assert not excused(Kind.DUPLICATE, *strikes, strike("lock-removed", 6, "y"))
-    assert excused(Kind.DUPLICATE, *strikes, strike("lock-removed", 6, "x"))
-
-
-def test_without_a_ledger_the_record_does_not_know_whether_the_last_batch_was_accepted() -> None:
-    strikes = strike("vacuum", 5), strike("ledger-deleted", 6)
-    assert excused(Kind.DUPLICATE, *strikes, seen=WHOLE[:3])
-    assert excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE[:3], (8.9, 2), (8.9, 3)])
-    assert not excused(Kind.DUPLICATE, *strikes, seen=[*WHOLE, (8.9, 2)])
-
-
-def test_an_epoch_comes_again_only_if_the_record_is_lost_too() -> None:
-    assert not excused(Kind.EPOCH, strike("vacuum", 5), strike("restore", 6))
-    assert excused(Kind.EPOCH, strike("vacuum", 5), strike("restore-all", 6))
-    assert not excused(Kind.EPOCH, strike("restore-all", 6))
