@@ -1,4 +1,4 @@
-"""Runs the steps of `make test`, four at a time, and sums up what passed and what failed.
+"""Runs the steps of `make test`, some at a time, and sums up what passed and what failed.
 
     python3 -m tests.steps [STEP ...]      if none is named: all but those of ON_REQUEST
 
@@ -7,18 +7,20 @@ test at all has failed. At the end there is a table of the seconds and tests of 
 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
 What the steps cost, in seconds of CPU on two cores of 2026: lint and types together 160,
-unit-trixie 340 (with simulation and model), unit-bookworm 150, the two parts of each system 350,
-each chaos 60. The last two also wait, for as long again and more.
+unit-trixie 340 (with simulation and model), unit-bookworm 120, the two parts of each system 350,
+each chaos 60. The last two also wait, for as long again and more. On a machine that has no roots
+yet (tests/lab/roots.py), these are made first, and cost 240.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import time
 import traceback
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,8 +35,8 @@ CHAOS = "tests/system/test_chaos.py"
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
-AT_ONCE = 4
-"""Twice the two cores that this is for: a booted machine waits for half of the time."""
+AT_ONCE = 6
+"""Three times the two cores that this is for: a booted machine waits for most of the time."""
 
 
 @dataclass(frozen=True)
@@ -188,9 +190,9 @@ LINTERS = (
     "mandoc -T lint -W warning $(grep -L '^\\.so ' debian/man/*.[1-8])",
 )
 # The model is in no language of either release: one of them is enough to search it. The simulation
-# looks for orders of events, which are the same on both.
+# looks for orders of events, which are the same on both; and tests/lab is no part of the package.
 UNIT = {
-    "bookworm": "python3 -m pytest tests/unit",
+    "bookworm": "python3 -m pytest tests/unit --ignore=tests/unit/lab",
     "trixie": "python3 -m pytest tests/unit tests/simulation tests/model",
 }
 # The versions of Python of the two releases; the types of the libraries are trixie's.
@@ -203,23 +205,24 @@ COVERAGE_TABLES = (
     f"python3 -m coverage report --omit='{CORE}' --sort=cover",
     f"python3 -m coverage report --include='{CORE}' --sort=cover --fail-under=100",
 )
-# The longest first; what only waits together with what only computes.
+# What the others need first, then the longest.
 STEPS: dict[str, Step] = {
     "deb": _deb,
-    "unit-trixie": partial(_unit, "trixie"),
     "system-bookworm-1": partial(_system, "bookworm", 1),
     "system-trixie-1": partial(_system, "trixie", 1),
     "system-bookworm-2": partial(_system, "bookworm", 2),
     "system-trixie-2": partial(_system, "trixie", 2),
-    "lint": partial(_checked, LINTERS),
+    "unit-trixie": partial(_unit, "trixie"),
     "unit-bookworm": partial(_unit, "bookworm"),
-    "types": partial(_checked, TYPES),
     "chaos-bookworm": partial(_chaos, "bookworm"),
     "chaos-trixie": partial(_chaos, "trixie"),
+    "lint": partial(_checked, LINTERS),
+    "types": partial(_checked, TYPES),
     "lintian-bookworm": partial(_lintian, "bookworm"),
     "lintian-trixie": partial(_lintian, "trixie"),
     "coverage": _coverage,
 }
+NEED_THE_DEB = ("system", "chaos", "lintian")
 # It runs again, and more slowly, what the steps of unit tests have run.
 ON_REQUEST = frozenset({"coverage"})
 
@@ -250,12 +253,37 @@ def run(name: str, step: Step) -> Outcome:
 
 
 def run_all(names: Sequence[str]) -> dict[str, Outcome]:
-    """Runs these steps, the package's build before all others, which need it."""
-    outcomes = {"deb": run("deb", STEPS["deb"])} if "deb" in names else {}
-    if not sum(outcomes.values(), Outcome()).failed:
-        others = [name for name in names if name != "deb"]
-        outcomes |= zip(others, _in_parallel(others), strict=True)
-    return outcomes
+    """Runs these steps, AT_ONCE at a time; those that need the package, after its build."""
+    names = sorted(names, key=list(STEPS).index)  # the build first, or the others waited for ever
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running: dict[str, Future[Outcome | None]] = {}
+        for name in names:
+            running[name] = pool.submit(_run_after, running.get("deb"), name)
+        try:
+            outcomes = {name: future.result() for name, future in running.items()}
+        except KeyboardInterrupt:
+            # The terminal has told the steps that run; those that wait must not begin.
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {name: outcome for name, outcome in outcomes.items() if outcome is not None}
+
+
+def _run_after(deb: Future[Outcome | None] | None, name: str) -> Outcome | None:
+    """None for a step that needs a package that could not be built."""
+    kind, _, rest = name.partition("-")
+    if deb and kind in NEED_THE_DEB:
+        if kind != "lintian":
+            _make_root(rest.partition("-")[0])
+        built = deb.result()
+        if not built or built.failed:
+            return None
+    return run(name, STEPS[name])
+
+
+def _make_root(release: str) -> None:
+    """While the package is built. What fails here fails again where it is needed, with a log."""
+    with contextlib.suppress(Exception, progress.StepFailed):
+        roots.ensure("machine", release)
 
 
 def table(outcomes: Mapping[str, Outcome], seconds: float) -> str:
@@ -263,17 +291,6 @@ def table(outcomes: Mapping[str, Outcome], seconds: float) -> str:
     whole = replace(sum(outcomes.values(), Outcome()), seconds=seconds)
     rows = {**outcomes, "all": whole}.items()
     return "\n".join(f"{name:<18}{one.seconds:>5.0f} s   {one}" for name, one in rows)
-
-
-def _in_parallel(names: Sequence[str]) -> list[Outcome]:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(run, name, STEPS[name]) for name in names]
-        try:
-            return [future.result() for future in running]
-        except KeyboardInterrupt:
-            # The terminal has told the steps that run; those that wait must not begin.
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def main() -> int:

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -78,9 +81,30 @@ def test_nothing_else_runs_without_the_package(
     planted: dict[str, steps.Step] = {
         "deb": lambda log: FAILED,
         "lint": lambda log: Outcome(passed=1),
+        "lintian-trixie": lambda log: Outcome(passed=1),
     }
     monkeypatch.setattr(steps, "STEPS", planted)
-    assert steps.run_all(["deb", "lint"]) == {"deb": FAILED}
+    assert steps.run_all([*planted][::-1]) == {"deb": FAILED, "lint": Outcome(passed=1)}
+
+
+def test_what_needs_the_package_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "LOGS", tmp_path)
+    monkeypatch.setattr(steps, "_make_root", lambda release: None)
+    built = threading.Event()
+
+    def build(log: IO[str]) -> Outcome:
+        time.sleep(0.2)
+        built.set()
+        return Outcome(passed=1)
+
+    needs_it = [f"{kind}-trixie-1" for kind in steps.NEED_THE_DEB]
+    planted: dict[str, steps.Step] = {"deb": build}
+    planted |= dict.fromkeys(needs_it, lambda log: Outcome(int(built.is_set()), 0))
+    monkeypatch.setattr(steps, "STEPS", planted)
+    outcomes = steps.run_all([*planted][::-1])
+    assert set(outcomes) == set(planted) and not any(it.failed for it in outcomes.values())
 
 
 def test_the_table_has_each_step_with_its_seconds_and_tests() -> None:
