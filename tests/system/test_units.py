@@ -220,6 +220,29 @@ def test_a_user_that_is_gone(shared: Machine, app: App) -> None:
     app.assert_sound(rescued=True)
 
 
+def test_a_state_directory_that_systemd_refuses(shared: Machine, app: App) -> None:
+    """It is a link to another disk. Once it is a directory again, the App starts at once."""
+    since = shared.cursor()
+    state, elsewhere = "/var/lib/sendrecv", "/srv/records"
+    shared.run(f"mv {state} {elsewhere}; ln -s {elsewhere} {state}")
+    try:
+        shared.kill(app.main, "KILL")
+        _await_guard(shared, f"App {app.name}: neither half can start", since)
+        _await_looks(shared, 7)  # so long that it is tried seldom
+    finally:
+        since = shared.cursor()
+        with app.counts_from("main"):
+            shared.run(f"rm {state}; mv {elsewhere} {state}")
+    _await_guard(shared, f"App {app.name} has no sender, starting main", since)
+    app.assert_sound(rescued=True)
+
+
+def _await_guard(machine: Machine, text: str, since: str) -> None:
+    machine.wait_entry(
+        lambda entry: str(entry["MESSAGE"]).startswith(text), "SYSLOG_IDENTIFIER=guard", after=since
+    )
+
+
 def test_the_receivers_user_is_gone(shared: Machine, app: App) -> None:
     """systemd does not restart what it cannot run, and no connection makes it try."""
     shared.run("cp -p /etc/passwd /root/passwd; sed -i '/^sendrecv-receiver:/d' /etc/passwd")
