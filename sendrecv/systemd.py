@@ -180,7 +180,7 @@ def token() -> str:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     path = os.path.join(directory, "token") if directory else 0
     if path == 0 and not stat.S_ISREG(os.fstat(0).st_mode):
-        raise CredentialError("the token was not handed over", "start the unit")
+        raise CredentialError("the token was not handed over", _UNIT_HINT)
     try:
         with open(path, "rb", closefd=path != 0) as file:
             data = file.read(_MAX_TOKEN_FILE + 1).strip()
@@ -225,6 +225,7 @@ class TokenReport:
             file.write(sha256(self._token.encode()).hexdigest())
 
 
+_UNIT_HINT = "start the unit; a sender's unit needs the drop-in /usr/lib/sendrecv/network.conf"
 TOKEN_HINT = (
     "make one with: (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/sendrecv/token)"
 )

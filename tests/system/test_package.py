@@ -230,7 +230,8 @@ sed -i '/^before=/,/^# Automatically/{/^# Automatically/!d}' DEBIAN/postinst
 cd usr/lib
 rm systemd/system/receiver-*.socket systemd/system/receiver-tcp-start.service sendrecv/network.conf
 cp /root/old.socket systemd/system/receiver.socket
-sed -i 's/^RestrictAddressFamilies=.*/& AF_INET AF_INET6\\nIPAddressAllow=localhost/' \
+sed -i 's|^RestrictAddressFamilies=.*|& AF_INET AF_INET6\\nIPAddressAllow=localhost|
+    s|^StandardOutput=.*|&\\nStandardInput=file:/etc/sendrecv/token|' \
     systemd/system/sender@.service.d/10-sender.conf
 sed -i 's|^DEFAULT_URL = .*|DEFAULT_URL = "http://127.0.0.1:3000"|' \
     python3/dist-packages/sendrecv/config.py
