@@ -112,6 +112,14 @@ CASES: dict[str, tuple[Change, str]] = {
     "engineio triggers by": (renamed("run_async"), "Client._trigger_event does not use run_async"),
     "engineio receives": (renamed("_receive_packet"), "no function Client._receive_packet"),
     "engineio receives with": (renamed("pkt"), "Client._receive_packet(self, pkt_renamed)"),
+    "engineio sends": (
+        Change("engineio/*client.py", {r"self\.queue\b": "self.packets"}),
+        "Client._send_packet does not use queue",
+    ),
+    "engineio queues": (
+        Change("engineio/client.py", {r"(\w+)\.Queue\(": r"vars(\1)['QUEUE'.title()]("}),
+        "Client.create_queue does not use Queue",
+    ),
     "engineio ends": (renamed("abort"), "Client.disconnect(self, abort_renamed"),
     "socketio holds": (renamed("eio"), "Client.__init__ does not use eio"),
     "socketio imports": (
