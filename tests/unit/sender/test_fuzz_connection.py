@@ -314,6 +314,49 @@ def test_strange_handshakes(data: bytes) -> None:
 
 # Too much
 
+
+def peak() -> int:
+    """How many bytes were in use at a time, at most."""
+    return tracemalloc.get_traced_memory()[1]
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    """The use of memory is measured."""
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+LINE, HEAD = b"HTTP/1.1 101 x\r\n", b"X: " + b"x" * 8000 + b"\r\n"
+HEADS = {
+    "a line": (LINE + b"X: " + b"x" * 10_000_000, "line of more than 8192 bytes"),
+    "a first line": (b"x" * 10_000_000, "line of more than 8192 bytes"),
+    "long lines": (LINE + HEAD * 1000, "head of more than 65536 bytes"),
+    "short lines": (LINE + b"X:x\r\n" * 1_000_000, "head of more than 65536 bytes"),
+    "cookies": (LINE + b"Set-Cookie: a=b\r\n" * 1_000_000, "head of more than 65536 bytes"),
+    "empty lines": (LINE + b"\r" * 10_000_000, "line of more than 8192 bytes"),
+}
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_without_an_end(name: str) -> None:
+    """It is given up as soon as it is too long, with the cause, though the peer would go on."""
+    data, cause = HEADS[name]
+    with FakeReceiver([data], shakes_hands=False, reads=False) as url:
+        events = talk(url)
+        assert peak() < MEMORY
+    assert events == [Lost(1, f"cannot connect to {url} ({cause} in its answer)")]
+
+
+def test_a_head_may_be_long() -> None:
+    data = LINE + (b"X: " + b"x" * 8000 + b"\r\n") * 8 + b"\r\n"
+    with FakeReceiver([data], shakes_hands=False) as url:
+        (event,) = talk(url)
+    assert isinstance(event, Lost) and "(not a receiver: " in event.reason
+
+
 LARGE = 10_000_000
 PINGS = text(f"2{'x' * 10_000}") * 2000
 PATIENT = OPEN.replace("20000", "1000000000")
@@ -336,19 +379,6 @@ MUCH: dict[str, list[bytes]] = {
         text(f"2{'x' * 99_999}") * 50,
     ],
 }
-
-
-def peak() -> int:
-    """How many bytes were in use at a time, at most."""
-    return tracemalloc.get_traced_memory()[1]
-
-
-@pytest.fixture
-def traced() -> Iterator[None]:
-    """The use of memory is measured."""
-    tracemalloc.start()
-    yield
-    tracemalloc.stop()
 
 
 @pytest.mark.usefixtures("traced")
@@ -377,6 +407,14 @@ def test_without_a_limit(monkeypatch: pytest.MonkeyPatch, name: str, limit: str)
     with FakeReceiver(MUCH[name], reads=False) as url:
         talk(url, lambda: peak() >= MEMORY)
         assert peak() >= MEMORY
+
+
+def test_without_a_limit_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_HEAD", "MAX_LINE"):
+        monkeypatch.setattr(f"sendrecv.sender.patched_websocket.{name}", 1 << 40)
+    with FakeReceiver([LINE + b"x" * 100_000], shakes_hands=False, reads=False) as url:
+        (event,) = talk(url)
+    assert isinstance(event, Lost) and "closed in the handshake" in event.reason
 
 
 def test_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,18 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         "websocket._socket.recv ",
     ),
+    "websocket heads": (
+        renamed("read_headers"),
+        "no function websocket._http.read_headers",
+    ),
+    "websocket heads by": (
+        Change(
+            "websocket/_handshake.py",
+            {r"\bread_headers\(sock\)": "globals()['READ_HEADERS'.lower()](sock)"},
+        ),
+        "websocket._handshake._get_resp_headers does not use read_headers",
+    ),
+    "websocket lines": (renamed("recv_line"), "no function websocket._http.recv_line"),
     "websocket connects": (
         renamed("create_connection"),
         "no function websocket.create_connection",
