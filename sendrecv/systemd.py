@@ -21,7 +21,9 @@ from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, Usage
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from typing import Any
 
 _FIRST_LISTEN_FD = 3
 _MAX_TOKEN, _MAX_TOKEN_FILE = 4096, 65_536
@@ -30,11 +32,21 @@ START_SLICE = 1.0
 
 
 class Listener(socket.socket):
-    """A listening socket that systemd has made. name: its FileDescriptorName=."""
+    """A listening socket that systemd has made. name: its FileDescriptorName=. accepted: each is
+    called with each connection, before anything is read from it.
+    """
 
     def __init__(self, name: str, descriptor: int) -> None:
         super().__init__(fileno=descriptor)
         self.name = name
+        self.accepted: list[Callable[[socket.socket], None]] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """See socket.accept()."""
+        connection, address = socket.socket.accept(self)
+        for tell in self.accepted:
+            tell(connection)
+        return connection, address
 
     def listen(self, backlog: int = 0) -> None:
         """Does nothing. systemd listens already, with the unit's Backlog=.

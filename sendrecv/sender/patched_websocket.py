@@ -8,7 +8,8 @@ there, so that another thread can cut them, whatever the library is waiting for.
 
 TLS is done with a context of our own: TLS 1.2 at least, the certificate and its name are checked,
 and SENDRECV_CA= says who may sign. A message has a limit, as the receiver's have, and so has the
-head of the answer to a handshake. A redirection is not followed: it could lead from TLS to a plain connection, or from the Unix socket to a port.
+head of the answer to a handshake. A redirection is not followed: it could lead from TLS to a plain
+connection, or from the Unix socket to a port.
 
 If the library has changed, its sockets stay plain: a takeover takes some milliseconds longer. Its
 own TLS checks certificates and names too, by the CAs of the machine.
