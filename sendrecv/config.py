@@ -37,6 +37,25 @@ def is_secure(url: str) -> bool:
     return url.startswith("https:") or bool(_LOOPBACK.fullmatch(url))
 
 
+def problem_of(url: str, setting: str = "SENDRECV_URL=", ca: str = "SENDRECV_CA=") -> str:
+    """What the address of a receiver must be, if this one is not; else "". setting, ca: where a
+    person writes the address, and the CA's file.
+    """
+    if _UNIX_URL.fullmatch(url):
+        return ""
+    found = _URL.fullmatch(url)
+    if not found or not 0 < int(found[1] or 1) < 65536:
+        known = "https://receiver.example:3443, http://127.0.0.1:3000 (this machine only)"
+        return f"an address like {known} or {DEFAULT_URL}"
+    if is_secure(url):
+        return ""
+    better = quoted(f"{setting}https{url.removeprefix('http')}")[1:-1]
+    return (
+        "https:// for another host: the token is not sent in the clear; once the receiver there"
+        f" speaks TLS, write {better}, and {ca}FILE if its CA is not one of this machine's"
+    )
+
+
 class SenderConfig(Value):
     """Settings of a sender. interval: seconds between counts, 0 for as fast as acknowledged. ca:
     the file of the CAs that may sign the receiver's certificate, "" for those of the machine.
@@ -137,13 +156,8 @@ class _Reader:
 
     def url(self, key: str, default: str) -> str:
         value = self._get(key, default)
-        if _UNIX_URL.fullmatch(value):
-            return value
-        found = _URL.fullmatch(value)
-        if not found or not 0 < int(found[1] or 1) < 65536:
-            self.fail(key, f"an address like https://receiver.example:3443, or {DEFAULT_URL}")
-        if not is_secure(value):
-            self.fail(key, "https:// for another host: the token is not sent in the clear")
+        if problem := problem_of(value):
+            self.fail(key, problem)
         return value
 
     def path(self, key: str) -> str:

@@ -21,7 +21,9 @@ from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, Usage
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from typing import Any
 
 _FIRST_LISTEN_FD = 3
 _MAX_TOKEN, _MAX_TOKEN_FILE = 4096, 65_536
@@ -30,11 +32,21 @@ START_SLICE = 1.0
 
 
 class Listener(socket.socket):
-    """A listening socket that systemd has made. name: its FileDescriptorName=."""
+    """A listening socket that systemd has made. name: its FileDescriptorName=. accepted: each is
+    called with each connection, before anything is read from it.
+    """
 
     def __init__(self, name: str, descriptor: int) -> None:
         super().__init__(fileno=descriptor)
         self.name = name
+        self.accepted: list[Callable[[socket.socket], None]] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """See socket.accept()."""
+        connection, address = socket.socket.accept(self)
+        for tell in self.accepted:
+            tell(connection)
+        return connection, address
 
     def listen(self, backlog: int = 0) -> None:
         """Does nothing. systemd listens already, with the unit's Backlog=.
@@ -180,7 +192,7 @@ def token() -> str:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     path = os.path.join(directory, "token") if directory else 0
     if path == 0 and not stat.S_ISREG(os.fstat(0).st_mode):
-        raise CredentialError("the token was not handed over", "start the unit")
+        raise CredentialError("the token was not handed over", _UNIT_HINT)
     try:
         with open(path, "rb", closefd=path != 0) as file:
             data = file.read(_MAX_TOKEN_FILE + 1).strip()
@@ -225,6 +237,7 @@ class TokenReport:
             file.write(sha256(self._token.encode()).hexdigest())
 
 
+_UNIT_HINT = "start the unit; a sender's unit needs the drop-in /usr/lib/sendrecv/network.conf"
 TOKEN_HINT = (
     "make one with: (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/sendrecv/token)"
 )

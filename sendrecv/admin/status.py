@@ -6,6 +6,7 @@ import argparse
 import http.client
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import requests
 
 from sendrecv.commandline import Parser
-from sendrecv.config import STATUS_URL, is_secure
+from sendrecv.config import STATUS_URL, problem_of
 from sendrecv.core import tokens
 from sendrecv.core.errors import quoted
 from sendrecv.errors import (
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     known = {half.instance for half in halves} | set(options.instance)
     sys.stdout.flush()  # what is known so far, before the error
     try:
-        found = apps(options.url)
+        found = apps(options.url, options.ca)
     except SendrecvError as error:
         print(f"sendrecv: {error}", file=sys.stderr)
         return error.exit_status
@@ -71,7 +72,26 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("instance", nargs="*", help="Apps to show (default: all)")
     parser.add_argument("--url", default=STATUS_URL, help="the receiver (default: this machine's)")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        default="",
+        help="the CAs that may have signed the receiver's certificate (default: the machine's)",
+    )
+    options = parser.parse_args(argv)
+    if problem := problem_of(options.url, "--url=", "--ca="):
+        raise UsageError(f"--url={quoted(options.url)}", f"must be {problem}")
+    _look_at_ca(options.ca)
+    return options
+
+
+def _look_at_ca(file: str) -> None:
+    """Raises UsageError if there is a file, and it has no certificates."""
+    try:
+        if file:
+            ssl.create_default_context(cafile=file)
+    except OSError as error:  # an SSLError is one, too
+        raise UsageError(f"--ca={quoted(file)}", error.strerror or str(error)) from None
 
 
 def _systemctl_show(properties: str, *units: str) -> str:
@@ -147,9 +167,11 @@ def unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
 # The receiver.
 
 
-def apps(url: str = STATUS_URL) -> Mapping[str, Mapping[str, object]]:
-    """What the receiver there has of each App. Raises SendrecvError."""
-    body = _ask_socket(url[len(_UNIX) :]) if url.startswith(_UNIX) else _ask_port(url)
+def apps(url: str = STATUS_URL, ca: str = "") -> Mapping[str, Mapping[str, object]]:
+    """What the receiver there has of each App. ca: a file, "" for the CAs of the machine. Raises
+    SendrecvError.
+    """
+    body = _ask_socket(url[len(_UNIX) :]) if url.startswith(_UNIX) else _ask_port(url, ca)
     try:
         found = json.loads(body)
     except ValueError:
@@ -196,23 +218,34 @@ def _ask_socket(path: str) -> bytes:
     return body
 
 
-def _ask_port(url: str) -> bytes:
+def _ask_port(url: str, ca: str) -> bytes:
     """As _ask_socket(), with the token."""
-    if not is_secure(url):
-        raise UsageError(f"--url {quoted(url)}", "must be https:// for another host")
     headers = {"Authorization": f"Bearer {_token()}"}
     try:
         with requests.Session() as session:
-            session.trust_env = False  # no proxy, and no other login from ~/.netrc
+            session.trust_env = False  # no proxy, no CAs, and no other login from ~/.netrc
+            session.verify = ca or True
             reply = session.get(
                 f"{url}/apps", headers=headers, timeout=TIMEOUT, allow_redirects=False
             )
         reply.raise_for_status()
     except requests.RequestException as error:
         code = error.response.status_code if error.response is not None else 0
-        known = {0: "no answer", 401: f"its token is not that of {TOKEN}"}
+        known = {0: _cause_of(error), 401: f"its token is not that of {TOKEN}"}
         raise _unavailable(url, known.get(code, f"HTTP {code}")) from None
     return reply.content
+
+
+def _cause_of(error: BaseException) -> str:
+    """Why there was no answer. The libraries' errors have OpenSSL's as the context of a context."""
+    cause: BaseException | None = error
+    for _ in range(10):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}; does --ca name its CA?"
+        if isinstance(cause, ssl.SSLError):
+            return f"no TLS: {quoted(cause.reason or str(cause))}"
+        cause = cause and (cause.__cause__ or cause.__context__)
+    return "no answer"
 
 
 def _unavailable(url: str, reason: str) -> ReceiverUnavailable:

@@ -132,11 +132,14 @@ class ReceiverMachine:
                 return self._resume(event)
             case CountsSent():
                 return self._accept(event)
-            case ConnectionClosed(connection, app_id):
-                app = self.apps.get(app_id, _NOBODY)
-                if app.connection == connection:
-                    self._set(app_id, app.replace(connection=""))
-                return []
+            case _:
+                return self._close(event)
+
+    def _close(self, event: ConnectionClosed) -> list[ReceiverCommand]:
+        app = self.apps.get(event.app_id, _NOBODY)
+        if app.connection == event.connection:
+            self._set(event.app_id, app.replace(connection=""))
+        return []
 
     def _decide(self, event: AdmissionAsked) -> list[ReceiverCommand]:
         claim = event.claim

@@ -19,6 +19,8 @@ from sendrecv.core.wire import is_name
 MAX_FILE = 65_536
 MAX_TOKEN = 4096
 """Bytes of a token. A connection that has not shown its token may not send much more."""
+MAX_PROBLEMS = 20
+"""More are a number: a file that is something else has thousands of lines."""
 FORM = "must be NAME APPS TOKEN"
 
 
@@ -56,18 +58,25 @@ def parse(text: str) -> Tokens:
     if len(words) == 1 and len(words[0]) <= MAX_TOKEN and not words[0].startswith("#"):
         return Tokens((Token("", None, words[0]),), ())
     tokens: dict[str, Token] = {}
+    names: dict[str, str] = {}  # by secret
     problems = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         entry = _entry(line)
         if isinstance(entry, Token):
-            entry = _twice(entry, tokens) or entry
+            entry = _twice(entry, tokens, names) or entry
         if isinstance(entry, Token):
             tokens[entry.name] = entry
+            names[entry.secret] = entry.name
         else:
             problems.append(f"line {number}: {entry}")
-    return Tokens(tuple(tokens.values()), tuple(problems))
+    return Tokens(tuple(tokens.values()), _few(problems))
+
+
+def _few(problems: list[str]) -> tuple[str, ...]:
+    more = len(problems) - MAX_PROBLEMS
+    return (*problems[:MAX_PROBLEMS], *[f"{more} more lines are wrong"] * (more > 0))
 
 
 def _entry(line: str) -> Token | str:
@@ -86,8 +95,8 @@ def _entry(line: str) -> Token | str:
     return Token(name, every, secret)
 
 
-def _twice(entry: Token, before: dict[str, Token]) -> str:
+def _twice(entry: Token, before: dict[str, Token], names: dict[str, str]) -> str:
     if entry.name in before:
         return f"there is another token called {entry.name}"
-    same = [token.name for token in before.values() if token.secret == entry.secret]
-    return f"{entry.name} has the same token as {same[0]}" if same else ""
+    same = names.get(entry.secret)
+    return f"{entry.name} has the same token as {same}" if same else ""

@@ -15,8 +15,9 @@ Rules
        end of a thousand connections at once, delays no authenticated connection.
     3. At most PENDING connections that are not authenticated are known to aiohttp. When one more
        sends something, the oldest of them is cut. Those known to aiohttp are served before the
-       others. So no peer can keep the others out. And Python's garbage collector, which looks at
-       every object of every connection at once, never takes long.
+       others. At most PENDING TLS handshakes are unfinished. When one more begins, the oldest of
+       them is cut. So no peer can keep the others out. And Python's garbage collector, which looks
+       at every object of every connection at once, never takes long.
     4. In one turn of the event loop at most SERVED_AT_ONCE authenticated connections are served:
        the loop must reach the watchdog's pings in time.
     5. Above the greatest number of connections, the oldest one that is not authenticated is cut. If
@@ -43,6 +44,7 @@ from functools import partial
 from sendrecv.core.errors import PeerError
 from sendrecv.core.frames import Frames
 from sendrecv.core.wire import MAX_MESSAGE, Claim
+from sendrecv.receiver.tls import Handshakes
 from sendrecv.systemd import Listener
 
 AUTHENTICATION_TIMEOUT = 5.0
@@ -158,6 +160,8 @@ class PeerConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if transport.get_extra_info("sslcontext"):
+            self._admission.handshakes.finished(transport.get_extra_info("socket").fileno())
         self._admission.enter(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -249,6 +253,7 @@ class Admission:
         self.make_protocol = make_protocol
         self.complain = complain
         self.authenticated: dict[str, Claim] = {}
+        self.handshakes = Handshakes(self._complain_of_handshakes)
         self.buffer = memoryview(bytearray(CHUNK))
         self._max_connections = max_connections
         self._connections: dict[PeerConnection, None] = {}  # in the order of their arrival
@@ -261,6 +266,8 @@ class Admission:
     async def open(self, listener: Listener, tls: ssl.SSLContext | None = None) -> None:
         """Begin to accept connections. tls: what they are secured with, before all else."""
         access = access_of(listener)
+        if tls:
+            listener.accepted.append(lambda one: self.handshakes.begin(one, PENDING))
         # asyncio accepts `backlog` connections at once. It would call listen() with that number
         # too, if a Listener let it.
         await self._loop.create_server(
@@ -270,6 +277,9 @@ class Admission:
             ssl=tls,
             ssl_handshake_timeout=AUTHENTICATION_TIMEOUT if tls else None,
         )
+
+    def _complain_of_handshakes(self) -> None:
+        self.complain("", f"more than {PENDING} TLS handshakes at once, one closed")
 
     # For the gateway.
 

@@ -6,11 +6,12 @@ file changes, new connections get the new certificate; those that are open stay.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sendrecv import systemd
 from sendrecv.core.errors import ERROR, NOTICE
@@ -85,6 +86,32 @@ class Secured:
             return []
         ready, self._waiting = self._waiting, []
         return [(listener, self._identity.context) for listener in ready]
+
+
+class Handshakes:
+    """The TLS handshakes that are not finished. cut: is called when the oldest one has to give way.
+
+    asyncio tells a protocol of its connection only when the handshake is done.
+    """
+
+    def __init__(self, cut: Callable[[], None]) -> None:
+        self._cut = cut
+        self._unfinished: dict[int, socket.socket] = {}  # by descriptor, in the order of arrival
+
+    def begin(self, connection: socket.socket, most: int) -> None:
+        """One more begins, of which there may be `most`."""
+        there = self._unfinished.items()
+        self._unfinished = {number: one for number, one in there if one.fileno() == number}
+        if len(self._unfinished) >= most:
+            oldest = self._unfinished.pop(next(iter(self._unfinished)))
+            with contextlib.suppress(OSError):  # it is not connected any more
+                oldest.shutdown(socket.SHUT_RDWR)
+            self._cut()
+        self._unfinished[connection.fileno()] = connection
+
+    def finished(self, descriptor: int) -> None:
+        """The connection with this descriptor speaks TLS now."""
+        self._unfinished.pop(descriptor, None)
 
 
 def _context() -> ssl.SSLContext:

@@ -6,7 +6,8 @@ own, with wait=False, and answers arrive through callbacks. Socket.IO has no eve
 that ends before its handshake is answered. Engine.IO's own "disconnect" is used instead.
 
 A connection is tried once. If it fails, Lost says why, in words. The machine decides when to try
-again.
+again. After Refused or Lost a connection posts nothing more, and Connected comes once: a peer that
+says the same again and again does not fill the queue.
 
 On this machine the receiver has a Unix socket. Before anything is said there, own_socket.py asks
 the kernel who listens. The token stays at home: the socket's mode is the right to connect.
@@ -19,7 +20,14 @@ import socket
 import threading
 
 from sendrecv.core.errors import quoted
-from sendrecv.core.sender_events import Connected, Lost, answered_by, refused_by, resumed_by
+from sendrecv.core.sender_events import (
+    Connected,
+    Lost,
+    Refused,
+    answered_by,
+    refused_by,
+    resumed_by,
+)
 from sendrecv.core.wire import Claim, claim_to_auth, payloads, resume_arguments
 from sendrecv.sender import own_socket, patched_websocket
 from sendrecv.sender.light_client import SILENT, abandon, engine, socketio_client
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
 HANDSHAKE_TIMEOUT = 5.0
 PROBE_TIMEOUT = 4.0
 """Seconds for a TCP connection; below the machine's ANSWER_TIMEOUT, which knows no cause."""
+LEAVE_TIMEOUT = 1.0
+"""Seconds in which a peer may read that it is left. The receiver, if it lives, does so at once."""
 NO_HOST = "http://localhost"
 """What is asked for on a Unix socket, where the request names no other host."""
 _UNKNOWN_CA = (18, 19, 20, 21)
@@ -60,6 +70,7 @@ class Connection:
         self._claim = claim
         self._post_to = post
         self._admitted = False
+        self._over = False
         self._closed = threading.Event()
         self._client = self._make_client()
         auth = claim_to_auth(claim, "" if self._path else token)
@@ -81,11 +92,11 @@ class Connection:
         threading.Thread(target=self._end, daemon=True).start()
 
     def _end(self) -> None:
-        """A thread of its own. Whatever the peer says, or does not say, no thread waits for it."""
-        try:
-            abandon(self._client)
-        finally:
-            self._opener.cut()
+        """A thread of its own. Whatever the peer says or does not read, no thread waits for it."""
+        leaving = threading.Thread(target=abandon, args=(self._client,), daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_TIMEOUT)
+        self._opener.cut()
 
     def _make_client(self) -> Any:
         client = socketio_client(tls=self._url.startswith("https:")).Client(
@@ -141,8 +152,9 @@ class Connection:
             self._post_lost(f"connection lost ({type(error).__name__})")
 
     def _on_connected(self) -> None:
-        self._admitted = True
-        self._post(Connected(self._number))
+        if not self._admitted:
+            self._admitted = True
+            self._post(Connected(self._number))
 
     def _on_disconnected(self, *_reason: object) -> None:
         if self._admitted:
@@ -150,16 +162,20 @@ class Connection:
         else:
             self._post_not_connected("closed in the handshake")
 
-    def _on_refused(self, reply: object = None) -> None:
+    def _on_refused(self, *reply: object) -> None:
         # By the library itself, which is about to raise an error that says more?
-        if threading.current_thread() is not self._opener:
-            self._post(refused_by(self._number, reply))
+        if threading.current_thread() is self._opener:
+            return
+        if self._admitted:
+            self._post_lost("refused after it was admitted")
+        else:
+            self._post(refused_by(self._number, _single(reply)))
 
-    def _on_resumed(self, reply: object = None) -> None:
-        self._post(resumed_by(self._number, reply))
+    def _on_resumed(self, *reply: object) -> None:
+        self._post(resumed_by(self._number, _single(reply)))
 
-    def _on_answered(self, reply: object = None) -> None:
-        self._post(answered_by(self._number, reply))
+    def _on_answered(self, *reply: object) -> None:
+        self._post(answered_by(self._number, _single(reply)))
 
     def _post_not_connected(self, cause: str) -> None:
         self._post_lost(f"cannot connect to {self._url} ({cause})")
@@ -168,8 +184,14 @@ class Connection:
         self._post(Lost(self._number, reason))
 
     def _post(self, event: SenderEvent) -> None:
-        if not self._closed.is_set():
+        if not self._closed.is_set() and not self._over:
+            self._over = isinstance(event, (Lost, Refused))
             self._post_to(event)
+
+
+def _single(reply: tuple[object, ...]) -> object:
+    """The answer. An answer of several parts is none: a tuple."""
+    return reply[0] if len(reply) == 1 else reply or None
 
 
 class _Opener(threading.Thread):

@@ -76,7 +76,7 @@ def socketio_client(*, tls: bool) -> ModuleType:
         client = _import(tls)
         _clients.append(client)
         modules = sys.modules.get
-        names = ("_http", "_socket", "_abnf", "_core")
+        names = ("_http", "_socket", "_abnf", "_core", "_handshake")
         patched_websocket.patch(*(modules(f"websocket.{name}") for name in names))
         opening = ("websocket", "websocket._core", "engineio.client")
         patched_websocket.patch_opening(*map(modules, opening))

@@ -18,6 +18,7 @@ from sendrecv.core.wire import Refusal
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.sender.connection import Connection, prepare
 from sendrecv.sender.loop import MonotonicClock, Ports, Sender
+from sendrecv.sender.own_socket import path_of
 from sendrecv.sender.store_file import StateFile
 
 TYPE_CHECKING = False  # see values.py
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sendrecv.backoff import Backoff
+    from sendrecv.config import SenderConfig
     from sendrecv.core.sender_events import SenderEvent
     from sendrecv.core.wire import Claim
+    from sendrecv.sender.ports import OpenLink
 
 
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     config = sender_config(instance, role, os.environ)
-    text = _token()
-    token = _own_token(text, config.app_id)
     half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
     prepare(config.url, config.ca)  # now: later the watchdog runs, for which this may take too long
     imports.end()
@@ -47,7 +48,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     )
     ports = Ports(
         store=StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record")),
-        connect=partial(_connect, config.url, token, systemd.TokenReport(half, text)),
+        connect=_connector(config, half),
         notifier=notifier,
         backoff=backoff,
         clock=MonotonicClock(),
@@ -71,6 +72,15 @@ def _tell_if_masked(half: str) -> None:
     if is_masked and (directory := os.environ.get("RUNTIME_DIRECTORY")):
         with open(os.path.join(directory, "masked"), "w", encoding="ascii"):
             pass
+
+
+def _connector(config: SenderConfig, half: str) -> OpenLink:
+    """How a connection is opened. Only by TCP a token is needed."""
+    if path_of(config.url):
+        return partial(Connection, config.url, "")
+    text = _token()
+    token = _own_token(text, config.app_id)
+    return partial(_connect, config.url, token, systemd.TokenReport(half, text))
 
 
 def _connect(

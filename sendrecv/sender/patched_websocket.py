@@ -7,8 +7,9 @@ ahead, because TLS takes over its descriptor. A thread that has a list `sockets`
 there, so that another thread can cut them, whatever the library is waiting for.
 
 TLS is done with a context of our own: TLS 1.2 at least, the certificate and its name are checked,
-and SENDRECV_CA= says who may sign. A message has a limit, as the receiver's have. A redirection is
-not followed: it could lead from TLS to a plain connection, or from the Unix socket to a port.
+and SENDRECV_CA= says who may sign. A message has a limit, as the receiver's have, and so has the
+head of the answer to a handshake. A redirection is not followed: it could lead from TLS to a plain
+connection, or from the Unix socket to a port.
 
 If the library has changed, its sockets stay plain: a takeover takes some milliseconds longer. Its
 own TLS checks certificates and names too, by the CAs of the machine.
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 LIBRARY = patching.Library("websocket-client", "1.2.3", "1.8.0")
 _AHEAD = 4096
+MAX_HEAD, MAX_LINE = 65_536, 8192
+"""Bytes of the head of an answer to a handshake, and of a line in it. The receiver's head has about
+250, and proxies in front of it may add cookies and the like."""
 _NOT_HANDED_OVER = "this python3-websocket or python3-engineio cannot be given an open connection"
 
 
@@ -63,11 +67,14 @@ def trust(file: str) -> None:
     _trusted[:] = [file] if file else []
 
 
-def patch(http: Any, reader: Any, frames: Any, core: Any) -> None:
-    """Patch the modules websocket._http, ._socket, ._abnf and ._core."""
-    if LIBRARY.fits(lambda: _check(http, reader), "its sockets do not read ahead"):
+def patch(http: Any, reader: Any, frames: Any, core: Any, handshake: Any) -> None:
+    """Patch the modules websocket._http, ._socket, ._abnf, ._core and ._handshake."""
+    any_head = "heads of any size are read"
+    if LIBRARY.fits(lambda: _check(http, reader), f"its sockets do not read ahead, and {any_head}"):
         http.socket = stand_in()
         _reads_ahead.append(http)
+        if LIBRARY.fits(lambda: _check_head(http, handshake), any_head):
+            _limit_head(http, reader, handshake)
     if LIBRARY.fits(lambda: _check_tls(http), "SENDRECV_CA= has no effect"):
         http._ssl_socket = _secured  # pylint: disable=protected-access
     if LIBRARY.fits(lambda: _check_frames(frames), "answers of any size are read"):
@@ -138,6 +145,15 @@ def _check(http: Any, reader: Any) -> None:
         raise patching.Misfit("websocket._socket.recv reads in another way")
 
 
+def _check_head(http: Any, handshake: Any) -> None:
+    patching.function(http, "read_headers", "sock")
+    patching.function(http, "recv_line", "sock")
+    patching.uses(http, "read_headers", "recv_line")
+    if getattr(handshake, "read_headers", None) is not http.read_headers:
+        raise patching.Misfit("no function read_headers in websocket._handshake")
+    patching.uses(handshake, "_get_resp_headers", "read_headers")
+
+
 def _check_tls(http: Any) -> None:
     patching.function(http, "_ssl_socket", "sock", "user_sslopt", "hostname")
     patching.uses(http, "connect", "_ssl_socket")
@@ -180,6 +196,39 @@ def _load(context: ssl.SSLContext, file: str) -> str:
     except OSError as error:  # an SSLError is one, too
         return error.strerror or str(error)
     return ""
+
+
+class _Head:
+    """What read_headers() is given in place of a socket. left: bytes that may come."""
+
+    __slots__ = ("sock", "left")
+
+    def __init__(self, sock: Any) -> None:
+        self.sock = sock
+        self.left = MAX_HEAD
+
+
+def _limit_head(http: Any, reader: Any, handshake: Any) -> None:
+    """No head is longer than MAX_HEAD, and no line in it longer than MAX_LINE."""
+    read_headers, recv = http.read_headers, reader.recv
+
+    def read_headers_within(sock: Any) -> Any:
+        return read_headers(_Head(sock))
+
+    def recv_line_within(head: Any) -> bytes:
+        if not isinstance(head, _Head):
+            head = _Head(head)  # of another answer, such as a proxy's
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            line += recv(head.sock, 1)
+            if len(line) > MAX_LINE:
+                raise ConnectionAbortedError(f"line of more than {MAX_LINE} bytes in its answer")
+            if len(line) > head.left:
+                raise ConnectionAbortedError(f"head of more than {MAX_HEAD} bytes in its answer")
+        head.left -= len(line)
+        return bytes(line)
+
+    handshake.read_headers, http.recv_line = read_headers_within, recv_line_within
 
 
 def _limit(frames: Any) -> None:

@@ -14,9 +14,11 @@ import pytest
 
 from tests.lab.machine import Machine
 from tests.system.app import App
-from tests.system.trouble import FAST, Said, app_on, assert_sound, assert_unbroken
+from tests.system.trouble import FAST, Said, allow_tcp, app_on, assert_sound, assert_unbroken
 
 TOKEN = "/etc/sendrecv/token"
+MISSING = "/etc/sendrecv/token: missing, empty, or not printable lines: make one with: "
+BY_TCP = f"{FAST}\nSENDRECV_URL=http://127.0.0.1:3000"
 RECEIVER = "receiver.service"
 LEDGER = "/var/lib/sendrecv-receiver/ledger.db"
 
@@ -47,6 +49,16 @@ def receiver_stopped(machine: Machine) -> Iterator[None]:
     finally:
         machine.run(["systemctl", "reset-failed", "receiver.socket"])  # or its starts are counted
         machine.run(["systemctl", "start", "receiver.socket"])
+
+
+@contextlib.contextmanager
+def tcp_app_on(machine: Machine) -> Iterator[App]:
+    """As app_on(), by TCP and with the token."""
+    with app_on(machine, BY_TCP, start=False) as app:
+        allow_tcp(machine, app.name)
+        app.start()
+        yield app
+    machine.run("systemctl stop receiver-tcp.socket")
 
 
 def record_of(app: App) -> str:
@@ -130,18 +142,46 @@ def test_a_wrong_setting_of_the_receiver_is_fixed(host: Machine) -> None:
 # The token
 
 
-@pytest.mark.parametrize("script", ["rm $1", ": > $1", r"printf '\377\n' > $1", "rm $1; mkdir $1"])
-def test_a_token_that_cannot_be_read(host: Machine, script: str) -> None:
+ASSERT = "Starting requested but asserts failed."
+NO_TOKEN = {
+    "gone": ("rm $1", ASSERT),
+    "a directory": ("rm $1; mkdir $1", ASSERT),
+    "empty": (": > $1", MISSING),
+    "garbage": (r"printf '\377\n' > $1", MISSING),
+}
+
+
+@pytest.mark.parametrize("name", NO_TOKEN)
+def test_a_token_that_cannot_be_read(host: Machine, name: str) -> None:
+    """A sender that shows it says so, once it is started. One on the Unix socket does not care."""
+    script, complaint = NO_TOKEN[name]
     said = Said(host)
-    with app_on(host) as app:
+    with app_on(host) as app, tcp_app_on(host) as tcp_app:
         host.run(["sh", "-ec", script, "sh", TOKEN])
         # Those who run have read it before, and go on; only a new start must do without.
-        host.run(["systemctl", "restart", "--no-block", RECEIVER, app.main])
-        said.wait("/etc/sendrecv/token")
-        with app.counts_from():
+        with app.counts_from("main"):
+            host.run(["systemctl", "restart", RECEIVER, app.main])
+        said.wait(MISSING)  # the receiver
+        tcp_app.systemctl("restart", tcp_app.main, check=False)
+        said.wait(complaint, tcp_app.main)
+        with app_on(host) as another:
+            assert_sound(another)
+        with tcp_app.counts_from():
             host.run(["sh", "-c", f"rm -rf {TOKEN}; cp -p /root/token {TOKEN}"])
         assert not said.lines("Traceback")
-        assert_sound(app)
+        for one in (app, tcp_app):
+            assert_sound(one)
+
+
+def test_a_sender_that_was_not_given_the_network(host: Machine) -> None:
+    """It has no token either, and says what is needed."""
+    said = Said(host)
+    with app_on(host, BY_TCP, start=False) as app:
+        app.systemctl("start", app.main)
+        said.wait(
+            "the token was not handed over: start the unit; a sender's unit needs the drop-in"
+        )
+        said.assert_one_line("the token was not handed over")
 
 
 # The record

@@ -230,7 +230,8 @@ sed -i '/^before=/,/^# Automatically/{/^# Automatically/!d}' DEBIAN/postinst
 cd usr/lib
 rm systemd/system/receiver-*.socket systemd/system/receiver-tcp-start.service sendrecv/network.conf
 cp /root/old.socket systemd/system/receiver.socket
-sed -i 's/^RestrictAddressFamilies=.*/& AF_INET AF_INET6\\nIPAddressAllow=localhost/' \
+sed -i 's|^RestrictAddressFamilies=.*|& AF_INET AF_INET6\\nIPAddressAllow=localhost|
+    s|^StandardOutput=.*|&\\nStandardInput=file:/etc/sendrecv/token|' \
     systemd/system/sender@.service.d/10-sender.conf
 sed -i 's|^DEFAULT_URL = .*|DEFAULT_URL = "http://127.0.0.1:3000"|' \
     python3/dist-packages/sendrecv/config.py
@@ -261,8 +262,11 @@ def test_an_upgrade_from_the_version_with_a_port(bare_machine: Machine, port: in
         app.start()
         assert str(port) in machine.run("ss -Htn state established").stdout
     pids = [machine.pid(app.main) for app in apps]
+    there = 'SENDRECV_URL="http://192.0.2.1:3000"'
+    machine.write("/etc/sendrecv/other.env", f"# on another host\n{there}\n")
     said = machine.run("apt-get install -qq /root/sendrecv.deb 2>&1").stdout
     assert said.count("systemctl disable --now receiver-tcp.socket") == 1
+    _assert_told_to_use_tls(machine, said, there)
     assert said.count("App set may use the network") == 1 and "App plain" not in said
     for app in apps:
         with app.counts_from("main"):
@@ -279,6 +283,21 @@ def test_an_upgrade_from_the_version_with_a_port(bare_machine: Machine, port: in
     machine.run("apt-get purge -qq sendrecv")
     assert machine.run("find /etc -name network.conf").stdout == ""
     assert str(port) not in machine.run("ss -Hltn").stdout
+
+
+def _assert_told_to_use_tls(machine: Machine, said: str, line: str) -> None:
+    """Of one App, with file, line and what to write; by the sender too."""
+    assert said.count("needs TLS to reach its receiver") == 1
+    assert "sendrecv: App other needs TLS" in said
+    assert f"line 2 of /etc/sendrecv/other.env\n    from {line}\n" in said
+    assert f"    to   {line.replace('http:', 'https:')}\n" in said
+    after = machine.cursor()
+    machine.run("systemctl start sender@other", check=False)
+    machine.run("systemctl stop sendrecv@other.target")
+    entries = [str(entry["MESSAGE"]) for entry in machine.journal(f"--after-cursor={after}")]
+    hint = "write SENDRECV_URL=https://192.0.2.1:3000, and SENDRECV_CA=FILE if its CA is not one of"
+    ours = [entry for entry in entries if hint in entry]
+    assert ours and all("/etc/sendrecv/other.env: SENDRECV_URL='http://192" in it for it in ours)
 
 
 def _assert_new_halves_count(machine: Machine, apps: list[App]) -> None:

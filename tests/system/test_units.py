@@ -13,6 +13,7 @@ import pytest
 from tests.judges.checker import STARTING, check
 from tests.lab.machine import Machine
 from tests.system.app import App
+from tests.system.trouble import FAST, allow_tcp
 
 STOP_TIMEOUT = 60.0
 """Seconds. A unit that has no time-out of its own keeps a shutdown waiting for 90."""
@@ -39,9 +40,11 @@ def new_app(shared: Machine) -> Iterator[MakeApp]:
     """Makes an App that runs, and is stopped when the test is done."""
     apps: list[App] = []
 
-    def make(name: str = "") -> App:
-        app = App(shared, name or f"app{next(_numbers)}")
+    def make(name: str = "", settings: str = FAST) -> App:
+        app = App(shared, name or f"app{next(_numbers)}", settings)
         apps.append(app)
+        if "http" in settings:
+            allow_tcp(shared, app.name)
         app.start()
         return app
 
@@ -53,6 +56,13 @@ def new_app(shared: Machine) -> Iterator[MakeApp]:
 def app(new_app: MakeApp) -> App:
     """An App whose main sender runs."""
     return new_app()
+
+
+@pytest.fixture
+def tcp_app(shared: Machine, new_app: MakeApp) -> Iterator[App]:
+    """The same, by TCP and with the token."""
+    yield new_app(settings=f"{FAST}\nSENDRECV_URL=http://127.0.0.1:3000")
+    shared.run("systemctl stop receiver-tcp.socket")
 
 
 _numbers = itertools.count()
@@ -392,9 +402,6 @@ def _await_looks(machine: Machine, looks: int) -> None:
 @pytest.mark.parametrize(
     ("breaks", "mends"),
     [
-        ("mv /etc/sendrecv/token /root", "mv /root/token /etc/sendrecv"),
-        ("cp -p /etc/sendrecv/token /root; : > /etc/sendrecv/token",
-         "mv /root/token /etc/sendrecv"),
         ("mv /usr/bin/sendrecv /root", "mv /root/sendrecv /usr/bin"),
         ("mount -t tmpfs -o ro,mode=700 none /var/lib/sendrecv", "umount -l /var/lib/sendrecv"),
         ("mount -t tmpfs -o ro,mode=700 none /var/lib/sendrecv-receiver",
@@ -403,10 +410,24 @@ def _await_looks(machine: Machine, looks: int) -> None:
         ("echo 0 > /sys/fs/cgroup/cgroup.max.descendants",
          "echo max > /sys/fs/cgroup/cgroup.max.descendants"),
     ],
-    ids=["token gone", "token empty", "program gone", "state unusable", "ledger unusable",
-         "bad setting", "no spawn"],
+    ids=["program gone", "state unusable", "ledger unusable", "bad setting", "no spawn"],
 )  # fmt: skip
 def test_never_gives_up_never_spins(shared: Machine, app: App, breaks: str, mends: str) -> None:
+    _kill_all_while(shared, app, breaks, mends)
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    ["mv /etc/sendrecv/token /root", "cp -p /etc/sendrecv/token /root; : > /etc/sendrecv/token"],
+    ids=["gone", "empty"],
+)
+def test_without_a_token_by_tcp_never_gives_up_never_spins(
+    shared: Machine, tcp_app: App, breaks: str
+) -> None:
+    _kill_all_while(shared, tcp_app, breaks, "mv /root/token /etc/sendrecv")
+
+
+def _kill_all_while(shared: Machine, app: App, breaks: str, mends: str) -> None:
     """All killed while nothing can start; the failover has failed before."""
     with app.counts_from("failover"):
         shared.kill(app.main, "KILL")
@@ -426,14 +447,18 @@ def test_never_gives_up_never_spins(shared: Machine, app: App, breaks: str, mend
     app.assert_sound(rescued=True)
 
 
-def test_a_new_token_reaches_whoever_runs(shared: Machine, app: App) -> None:
-    pids = [shared.pid(unit) for unit in (app.main, "receiver")]
-    with app.counts_from("main"):
+def test_a_new_token_reaches_whoever_uses_it(shared: Machine, app: App, tcp_app: App) -> None:
+    """Not a sender on the Unix socket."""
+    pids = [shared.pid(unit) for unit in (tcp_app.main, "receiver")]
+    kept = shared.pid(app.main)
+    with app.counts_from("main"), tcp_app.counts_from("main"):
         shared.run("head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n' > /etc/sendrecv/token")
         shared.wait_until(
-            lambda: not {shared.pid(app.main), shared.pid("receiver")} & {0, *pids}, "restarts"
+            lambda: not {shared.pid(tcp_app.main), shared.pid("receiver")} & {0, *pids}, "restarts"
         )
-    app.assert_sound()
+    assert shared.pid(app.main) == kept
+    for one in (app, tcp_app):
+        one.assert_sound()
 
 
 def test_the_receivers_start_limit_is_not_the_end(shared: Machine, app: App) -> None:

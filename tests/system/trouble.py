@@ -27,10 +27,13 @@ def app_on(machine: Machine, settings: str = FAST, *, start: bool = True) -> Ite
         machine.run(["systemctl", "stop", app.target], check=False)
 
 
-def allow_tcp(machine: Machine) -> None:
-    """As sender@.service(8) says: senders may reach TCP ports, and the receiver has one."""
+def allow_tcp(machine: Machine, app: str = "") -> None:
+    """As sender@.service(8) says: senders may reach TCP ports, and the receiver has one.
+
+    app: of this App only.
+    """
     for half in ("sender", "sender-failover"):
-        directory = f"/etc/systemd/system/{half}@.service.d"
+        directory = f"/etc/systemd/system/{half}@{app}.service.d"
         machine.run(f"install -D -m 644 -t {directory} /usr/lib/sendrecv/network.conf")
     machine.run("systemctl daemon-reload; systemctl start receiver-tcp.socket")
 
@@ -46,12 +49,13 @@ class Said:
         """All entries. (With a match, journalctl 252 would leave out the first after a cursor.)"""
         return list(self._machine.journal(f"--after-cursor={self._after}"))
 
-    def wait(self, text: str, timeout: float = HANG) -> str:
-        """Waits for a message with that in it, and returns it."""
+    def wait(self, text: str, unit: str = "") -> str:
+        """Waits for a message with that in it, and returns it. unit: by, or about, this unit."""
         entry = self._machine.wait_entry(
-            lambda entry: text in str(entry.get("MESSAGE", "")),
+            lambda entry: text in str(entry.get("MESSAGE", ""))
+            and unit in (entry.get("_SYSTEMD_UNIT"), entry.get("UNIT"), ""),
             after=self._after,
-            timeout=timeout,
+            timeout=HANG,
             what=text,
         )
         return str(entry["MESSAGE"])

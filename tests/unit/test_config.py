@@ -77,6 +77,7 @@ def test_this_machine_may_be_told_the_token_in_the_clear(host: str) -> None:
         ("SENDRECV_URL", "unix:///a\n", "an address like"),
         ("SENDRECV_URL", f"unix:///{'x' * 107}", "an address like"),
         ("SENDRECV_URL", "http://192.0.2.1:3000", "https:// for another host"),
+        ("SENDRECV_URL", "http://a:3", " write SENDRECV_URL=https://a:3, and SENDRECV_CA=FILE"),
         ("SENDRECV_URL", "http://127.0.0.1.example:3000", "https:// for another host"),
         ("SENDRECV_URL", "http://127.1", "https:// for another host"),
         ("SENDRECV_URL", "http://[::2]:3000", "https:// for another host"),

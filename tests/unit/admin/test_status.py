@@ -19,7 +19,9 @@ from sendrecv.admin.status import (
     unit_rows,
 )
 from sendrecv.core.errors import quoted
+from sendrecv.errors import UsageError
 from sendrecv.systemd import Listener
+from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
 from tests.peers.peer import Peer, auth, payload
 
@@ -281,6 +283,72 @@ def _answer_one(listener: socket.socket, body: bytes | None) -> None:
             request += peer.recv(4096)
         if body is not None:
             peer.sendall(b"HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+CERTIFICATES = TOP / "tests/lab/certificates"
+ADDRESSES = "an address like https://receiver.example:3443, http://127.0.0.1:3000 (this machine "
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--ca", str(CERTIFICATES / "ca.pem")], ""),
+        ([], "its certificate is not trusted: unable to get local issuer certificate; does --ca "),
+        (["--ca", str(CERTIFICATES / "other-ca.pem")], "its certificate is not trusted: "),
+    ],
+)
+def test_by_tls(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    """The CA is the one that the command line names, and no other one."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(CERTIFICATES / "ca.pem"))
+    tcp = Listener("receiver-tcp", socket.create_server(("0.0.0.0", 0)).detach())
+    (tmp_path / "ledger").mkdir()
+    identity = CERTIFICATES / "good.pem"
+    with Reception(tmp_path / "ledger", more=[tcp], identity=identity) as reception:
+        address = f"https://localhost:{tcp.getsockname()[1]}"
+        done = reception.do(status.main, ["--url", address, *arguments, NONE])
+        said = [line for line in reception.said() if line.startswith("sendrecv: ")]
+    if problem:
+        assert done == 69 and said[0].startswith(f"sendrecv: receiver at '{address}': {problem}")
+    else:
+        assert done == 3 and not said and "APPID" in capsys.readouterr().out
+
+
+def test_a_receiver_that_does_not_speak_tls(reception: Reception, token: Path) -> None:
+    assert token.exists()
+    address = url(reception).replace("http:", "https:")
+    assert reception.do(status.main, ["--url", address, NONE]) == 69
+    assert any(f"'{address}': no TLS: " in line for line in reception.said())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--url", "ftp://x"], f"--url='ftp://x': must be {ADDRESSES}"),
+        (["--url", "receiver:3000"], f"--url='receiver:3000': must be {ADDRESSES}"),
+        (
+            ["--url", "http://a:3000"],
+            "must be https:// for another host: the token is not sent in ",
+        ),
+        (["--url", "http://a:3000"], " write --url=https://a:3000, and --ca=FILE if its CA is not"),
+        (["--ca", "/nonexistent"], "--ca='/nonexistent': No such file or directory"),
+        (["--ca", "/dev/null"], "--ca='/dev/null': "),
+    ],
+)
+def test_a_command_line_that_is_wrong(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        status.main([*arguments, NONE])
+    assert problem in str(caught.value)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.usefixtures("token")

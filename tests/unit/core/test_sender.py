@@ -321,6 +321,10 @@ def test_what_a_person_accepts_is_adopted_once(said: int, believed: bool) -> Non
     assert machine.belief.doubt and machine.acknowledged == said + 1
 
 
+def test_what_was_accepted_is_said_to_people() -> None:
+    assert Accepted(count=0).text() == "count 0" and Accepted(epoch=7).text() == "epoch 7"
+
+
 def test_an_epoch_out_of_reach_is_adopted_only_if_a_person_accepts_it() -> None:
     machine = begun(found=record(41, 41))
     most = 7 + EPOCHS

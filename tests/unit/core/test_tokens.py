@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendrecv.core.tokens import MAX_TOKEN, Token, parse
+from sendrecv.core.tokens import MAX_FILE, MAX_PROBLEMS, MAX_TOKEN, Token, parse
 from sendrecv.core.wire import is_name
 
 SEVERAL = """\
@@ -72,6 +72,48 @@ def test_a_line_that_is_wrong_gives_no_right(line: str, problem: str) -> None:
     found = parse(f"good main known\n{line}\n")
     assert found.problems == (f"line 2: {problem}",)
     assert found.tokens == (Token("good", frozenset(["main"]), "known"),)
+
+
+def judge(text: str) -> tuple[str, ...]:
+    """What is said of the file: few lines, short ones, and no secret is in them."""
+    problems = parse(text).problems
+    assert len(problems) <= MAX_PROBLEMS + 1
+    for problem in problems:
+        assert problem.isprintable() and len(problem) < 200
+        assert SECRET not in problem
+    return problems
+
+
+SECRET = "s3cr3t"
+words = st.sampled_from(
+    [f"{SECRET}1", f"{SECRET}2", f"{SECRET}{'x' * 5000}", "a", "b", "*", "a,b", "/"]
+)
+rows = st.tuples(words, words, words).filter(lambda row: SECRET not in row[0]) | st.lists(
+    words, max_size=5
+).filter(lambda row: len(row) != 3)
+
+
+@given(st.lists(rows.map(" ".join), max_size=30))
+def test_no_secret_is_said(lines: list[str]) -> None:
+    """Wherever it stands but in the place of a name."""
+    judge("\n".join(lines))
+
+
+@pytest.mark.parametrize("line", ["x\n", "a * {}\n", "{} * x\n", "a{} * x\n", "a * x,y\n"])
+def test_a_file_of_nothing_but_wrong_lines(line: str) -> None:
+    lines = "".join(line.replace("{}", str(number)) for number in range(MAX_FILE // len(line)))
+    problems = judge("# a comment\n" + lines[:MAX_FILE])
+    assert problems[-1].endswith(" more lines are wrong") and problems[0].startswith("line ")
+
+
+def test_the_judge_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sendrecv.core.tokens.FORM", f"must not be {SECRET}")
+    with pytest.raises(AssertionError):
+        judge("a b")
+    monkeypatch.undo()
+    monkeypatch.setattr("sendrecv.core.tokens.MAX_PROBLEMS", 1 << 40)
+    with pytest.raises(AssertionError):
+        judge("x\n" * 100)
 
 
 texts = st.text("ab*,#. \t\n-x", max_size=80) | st.text(max_size=80)

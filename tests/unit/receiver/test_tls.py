@@ -1,5 +1,6 @@
 """TLS: where other hosts can reach the receiver, it says nothing without it."""
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -247,3 +248,35 @@ def test_a_peer_that_does_not_finish_its_handshake_is_cut(
 
         assert reception.do(work) == b""
         assert reception.do(lambda: asked(connect(port_of(listener)))).endswith(b"ok\n")
+
+
+def test_handshakes_make_room_for_one_another(
+    tmp_path: Path, listener: Listener, identity: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are not finished; whoever has finished one stays."""
+    monkeypatch.setattr("sendrecv.receiver.admission.PENDING", 3)
+    monkeypatch.setattr("sendrecv.receiver.admission.AUTHENTICATION_TIMEOUT", 600)
+    with Reception(directory(tmp_path), more=[listener], identity=identity) as reception:
+        port = port_of(listener)
+
+        def work() -> None:
+            finished = [connect(port) for _ in range(5)]
+            with contextlib.ExitStack() as stack:
+                slow = [
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+                    for _ in range(5)
+                ]
+                for stream in slow:
+                    stream.sendall(b"\x16\x03\x01")
+                assert [stream.recv(1) for stream in slow[:2]] == [b"", b""]
+                assert asked(connect(port)).endswith(b"ok\n")
+                assert slow[2].recv(1) == b""
+                for stream in slow[3:]:
+                    stream.setblocking(False)
+                    with pytest.raises(BlockingIOError):
+                        stream.recv(1)
+            assert all(asked(stream).endswith(b"ok\n") for stream in finished)
+
+        reception.do(work)
+        said = "<4>more than 3 TLS handshakes at once, one closed, ignoring"
+        assert [line for line in reception.said() if line[:3] == "<4>"] == [said] * 3

@@ -136,7 +136,7 @@ def test_without_a_receiver_the_first_count_waits(half: Half) -> None:
 
 
 WRONG_TOKENS = {
-    "/dev/null": "the token was not handed over: start the unit",
+    "/dev/null": "the token was not handed over: start the unit; a sender's unit needs ",
     "empty": "/etc/sendrecv/token: missing, empty, or not printable lines: make one with: ",
     "other": "",
 }

@@ -81,6 +81,18 @@ CASES: dict[str, tuple[Change, str]] = {
         ),
         "websocket._socket.recv ",
     ),
+    "websocket heads": (
+        renamed("read_headers"),
+        "no function websocket._http.read_headers",
+    ),
+    "websocket heads by": (
+        Change(
+            "websocket/_handshake.py",
+            {r"\bread_headers\(sock\)": "globals()['READ_HEADERS'.lower()](sock)"},
+        ),
+        "websocket._handshake._get_resp_headers does not use read_headers",
+    ),
+    "websocket lines": (renamed("recv_line"), "no function websocket._http.recv_line"),
     "websocket connects": (
         renamed("create_connection"),
         "no function websocket.create_connection",
@@ -112,6 +124,14 @@ CASES: dict[str, tuple[Change, str]] = {
     "engineio triggers by": (renamed("run_async"), "Client._trigger_event does not use run_async"),
     "engineio receives": (renamed("_receive_packet"), "no function Client._receive_packet"),
     "engineio receives with": (renamed("pkt"), "Client._receive_packet(self, pkt_renamed)"),
+    "engineio sends": (
+        Change("engineio/*client.py", {r"self\.queue\b": "self.packets"}),
+        "Client._send_packet does not use queue",
+    ),
+    "engineio queues": (
+        Change("engineio/client.py", {r"(\w+)\.Queue\(": r"vars(\1)['QUEUE'.title()]("}),
+        "Client.create_queue does not use Queue",
+    ),
     "engineio ends": (renamed("abort"), "Client.disconnect(self, abort_renamed"),
     "socketio holds": (renamed("eio"), "Client.__init__ does not use eio"),
     "socketio imports": (

@@ -1,0 +1,428 @@
+"""Whatever a receiver says: a connection gives only events that the machine knows, and ends.
+
+The real Connection and its libraries, against a receiver on a loopback socket that is none. What
+the machine does with such events is in test_fake_receiver.py.
+"""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sendrecv.core.sender_events import Answered, Connected, Lost, Refused, Resumed
+from sendrecv.core.wire import Claim, Refusal, Status
+from sendrecv.sender.connection import Connection
+from tests.lab.waiting import HANG, wait_until
+from tests.peers.peer import CLOSE
+from tests.peers.websocket import open_websocket, read_frame, receive, server_frame, until_left
+
+CLAIM = Claim("one", "main", 3, "0123456789abcdef" * 2)
+SECRET = "a-token-that-nobody-repeats"
+LARGEST = 2**63 - 1
+MEMORY = 4_000_000
+"""Bytes for one connection."""
+LONGEST = 300
+"""Characters of a reason."""
+OPEN = '0{"sid":"e","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
+ADMITTED = '40{"sid":"s"}'
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.usefixtures("sockets_left"),
+]
+
+
+class FakeReceiver:
+    """Serves one connection: sends one part after the other, each once it is told something.
+
+    Then it has nothing more to say, and waits for the sender to end the connection.
+
+    reads: whether it reads what the sender says meanwhile.
+    """
+
+    def __init__(
+        self, parts: Sequence[bytes], *, shakes_hands: bool = True, reads: bool = True
+    ) -> None:
+        self._parts = list(parts)
+        self._shakes_hands = shakes_hands
+        self._reads = reads
+        self._done = threading.Event()
+        self._peers: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return self.url
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for peer in self._peers:
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)  # if it still sends, in vain
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        peer, _ = self._listener.accept()
+        self._peers.append(peer)
+        with peer, contextlib.suppress(OSError):
+            peer.settimeout(HANG)
+            first, *others = self._parts
+            if self._shakes_hands:
+                open_websocket(peer)
+            else:
+                receive(peer, b"\r\n\r\n")
+            peer.sendall(first)
+            for part in others:
+                if read_frame(peer)[0] == CLOSE:
+                    return
+                peer.sendall(part)
+            peer.shutdown(socket.SHUT_WR)
+            if self._reads:
+                until_left(peer)
+            self._done.wait()
+
+
+_uncaught: list[threading.ExceptHookArgs] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def uncaught() -> Iterator[None]:
+    """What ends a thread is kept for talk()."""
+    before, threading.excepthook = threading.excepthook, _uncaught.append
+    yield
+    threading.excepthook = before
+
+
+def talk(url: str, enough: Callable[[], bool] = lambda: False) -> list[object]:
+    """What a connection posts that is used as the sender's loop uses it, to its end.
+
+    enough: says that it is to be closed before, as the machine does it if there is no answer.
+    (While engineio has a PING to answer, it may overlook that the peer has hung up.)
+    """
+    latest = time.monotonic() + HANG
+    before = set(threading.enumerate())
+    events: SimpleQueue[object] = SimpleQueue()
+    connection = Connection(url, SECRET, 1, CLAIM, events.put)
+    seen: list[object] = []
+    while not seen or not isinstance(seen[-1], ENDS):
+        try:
+            seen.append(events.get(timeout=0.05))
+        except Empty:
+            if enough():
+                break
+            assert time.monotonic() < latest, seen
+            continue
+        if isinstance(seen[-1], Connected):
+            connection.resume(-1)
+        elif isinstance(seen[-1], Resumed):
+            connection.emit(8, 9)
+    connection.close()
+    wait_until(lambda: set(threading.enumerate()) <= before, "the connection's threads end")
+    assert not _uncaught, _uncaught.pop().exc_value
+    return seen
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Whether so long has passed."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
+
+
+def assert_known(events: Sequence[object]) -> None:
+    """All are events of the machine, with values in range, and none comes after an end."""
+    assert not any(isinstance(event, ENDS) for event in events[:-1])
+    assert [type(event) for event in events].count(Connected) <= 1
+    for event in events:
+        assert isinstance(event, (Connected, Refused, Resumed, Answered, Lost)), event
+        assert event.connection == 1
+        if isinstance(event, Refused):
+            assert isinstance(event.reason, Refusal)
+            assert type(event.epoch) is int and 0 <= event.epoch <= LARGEST
+        if isinstance(event, Answered):
+            assert isinstance(event.status, Status)
+        if isinstance(event, (Resumed, Answered)):
+            assert type(event.last) is int and -1 <= event.last <= LARGEST
+        if isinstance(event, Lost):
+            assert event.reason.isprintable() and 0 < len(event.reason) <= LONGEST
+            assert SECRET not in event.reason
+
+
+ENDS = (Lost, Refused)
+GONE = Lost(1, "connection lost")
+PLANTED: dict[str, list[Any]] = {
+    "two ends": [GONE, GONE],
+    "no event": [3, GONE],
+    "of another": [Connected(2), GONE],
+    "admitted twice": [Connected(1), Connected(1), GONE],
+    "refused and lost": [Refused(1, Refusal.FULL, 0), GONE],
+    "a reason in words": [Refused(1, "stale", 0)],  # type: ignore[arg-type]
+    "an epoch below": [Refused(1, Refusal.STALE, -1)],
+    "an epoch beyond": [Refused(1, Refusal.STALE, 2**63)],
+    "a count below": [Resumed(1, -2), GONE],
+    "a count beyond": [Resumed(1, 2**63), GONE],
+    "a float": [Resumed(1, 3.0), GONE],  # type: ignore[arg-type]
+    "a truth": [Answered(1, Status.GAP, True), GONE],
+    "a status in words": [Answered(1, "gap", 3), GONE],  # type: ignore[arg-type]
+    "a long reason": [Lost(1, "x" * 301)],
+    "lines": [Lost(1, "a\nb")],
+    "the token": [Lost(1, f"not a receiver: {SECRET}")],
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_judge_sees(name: str) -> None:
+    good = [Connected(1), Resumed(1, -1), Answered(1, Status.GAP, LARGEST), GONE]
+    assert_known(good)
+    with pytest.raises(AssertionError):
+        assert_known(PLANTED[name])
+
+
+def text(*messages: str) -> bytes:
+    """Messages, each in a frame."""
+    return b"".join(server_frame(message.encode()) for message in messages)
+
+
+# What it answers
+
+numbers = st.integers(-(2**70), 2**70) | st.floats()
+scalars: st.SearchStrategy[object] = (
+    st.sampled_from([None, True, False, [[[[[]]]]], {"a": {"b": [{}]}}]) | numbers
+)
+values = scalars | st.text(max_size=20)
+anything = values | st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=8), values)
+statuses = st.sampled_from([*"accepted duplicate gap fenced invalid unavailable".split(), "", 1])
+lasts = st.integers(-2, 2**63) | st.just(None) | anything
+nearly = st.fixed_dictionaries({"status": statuses | anything, "last": lasts})
+answers = st.lists(nearly | nearly | anything, min_size=1, max_size=1) | st.lists(anything)
+reasons = st.sampled_from([*"token invalid stale unavailable full".split(), "", 7])
+refusals = st.fixed_dictionaries(
+    {
+        "message": anything,
+        "data": st.fixed_dictionaries({"reason": reasons, "epoch": lasts}) | anything,
+    }
+)
+greetings = st.just(ADMITTED) | refusals.map(lambda refusal: f"44{json.dumps(refusal)}")
+
+
+def expected(answer: Sequence[Any]) -> list[tuple[str, int]]:
+    """Status and last count in a right answer; written apart from the sender's own rules."""
+    reply = answer[0] if answer else None
+    if len(answer) > 1 or not isinstance(reply, dict):
+        return []
+    status, last = reply.get("status"), reply.get("last")
+    if not isinstance(status, str) or status not in [each.value for each in Status]:
+        return []
+    if last is not None and (type(last) is not int or not 0 <= last <= LARGEST):
+        return []
+    return [(status, -1 if last is None else last)]
+
+
+@given(greetings, answers, answers)
+@settings(max_examples=100)
+def test_strange_answers(greeting: str, resumed: list[Any], answered: list[Any]) -> None:
+    """Those that are right are events, and no others."""
+    parts = [OPEN, greeting, f"431{json.dumps(resumed)}", f"432{json.dumps(answered)}"]
+    with FakeReceiver([text(part) for part in parts]) as url:
+        events = talk(url)
+    assert_known(events)
+    assert isinstance(events[-1], ENDS)
+    if greeting != ADMITTED:
+        assert not any(isinstance(event, (Connected, Resumed, Answered)) for event in events)
+        return
+    right = [last for status, last in expected(resumed) if status == "accepted"]
+    assert [event.last for event in events if isinstance(event, Resumed)] == right
+    found = [(one.status.value, one.last) for one in events if isinstance(one, Answered)]
+    assert found == (expected(answered) if right else [])
+
+
+# Below Socket.IO
+
+starts = st.sampled_from(["", *"01234567b", *(f"4{n}" for n in range(7))])
+middles = st.sampled_from(
+    [
+        *("", "1", "0/x,", "/", "1-", "99999999999-", "9" * 120, "2[", "[" * 5000),
+        *('["connect"]', '["connect_error",', '["disconnect",7]', '["disconnect"]', '["count"'),
+        *('1-["connect",{"_placeholder":true,"num":0}]', '1["resume"]', "1[]"),
+        '{"sid":"e","upgrades":[],"pingTimeout":',
+        *('{"sid":', '{"sid":[]}', '{"data":{"reason":"stale","epoch":'),
+    ]
+)
+ends = st.text(max_size=10) | anything.map(json.dumps)
+packets = st.tuples(starts, middles, ends).map("".join)
+timings = st.dictionaries(
+    st.sampled_from(["sid", "upgrades", "pingTimeout", "pingInterval"]),
+    anything | st.sampled_from([-1, 0, 1e308, "9", "-9", 10**30]),
+)
+openings = st.just(OPEN) | timings.map(lambda open_: f"0{json.dumps(json.loads(OPEN[1:]) | open_)}")
+frames = st.builds(
+    server_frame,
+    st.binary(max_size=40) | packets.map(str.encode),
+    st.integers(0, 15),
+    fin=st.booleans(),
+    rsv=st.sampled_from([0, 0, 0, 4, 7]),
+    length=st.none() | st.sampled_from([0, 1, 125, 126, 65536, 2**62]),
+)
+
+
+@given(openings, st.lists(packets, max_size=5), st.booleans())
+@settings(max_examples=100)
+def test_strange_packets(opening: str, said: list[str], admits: bool) -> None:
+    """A first one that may be strange; then others, to a sender that was admitted or was not."""
+    parts = [text(opening), *[text(ADMITTED)] * admits, text(*said)]
+    with FakeReceiver(parts) as url:
+        assert_known(talk(url, after(0.5)))
+
+
+@given(st.lists(frames, max_size=5), st.booleans())
+@settings(max_examples=100)
+def test_strange_frames(sent: list[bytes], greets: bool) -> None:
+    parts = [*[text(OPEN), text(ADMITTED)] * greets, b"".join(sent)]
+    with FakeReceiver(parts) as url:
+        assert_known(talk(url, after(0.5)))
+
+
+PIECES = [
+    *(b"HTTP/1.1 101 x", b"HTTP/1.1 ", b"HTTP/1.0 200 ok", b"101", b"302", b"-1", b" ", b"\r\n"),
+    *(b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Accept: ", b"Location: /"),
+    *(b"Content-Length: 5", b"Content-Length: -5", b"Content-Length: 99999999999", b"\r\n\r\n"),
+    *(b"Content-Length: " + b"9" * 30, b"Set-Cookie: a=b", b":", b"\x00", b"\xff\xfe", b"x" * 500),
+    *(b"Transfer-Encoding: chunked", b"\n", b"\r"),
+]
+heads = st.lists(st.sampled_from(PIECES) | st.binary(max_size=12), max_size=14).map(b"".join)
+
+
+@given(heads)
+@settings(max_examples=100)
+def test_strange_handshakes(data: bytes) -> None:
+    with FakeReceiver([data], shakes_hands=False) as url:
+        events = talk(url)
+    assert_known(events)
+    assert len(events) == 1 and isinstance(events[0], Lost)
+
+
+# Too much
+
+
+def peak() -> int:
+    """How many bytes were in use at a time, at most."""
+    return tracemalloc.get_traced_memory()[1]
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    """The use of memory is measured."""
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+LINE, HEAD = b"HTTP/1.1 101 x\r\n", b"X: " + b"x" * 8000 + b"\r\n"
+HEADS = {
+    "a line": (LINE + b"X: " + b"x" * 10_000_000, "line of more than 8192 bytes"),
+    "a first line": (b"x" * 10_000_000, "line of more than 8192 bytes"),
+    "long lines": (LINE + HEAD * 1000, "head of more than 65536 bytes"),
+    "short lines": (LINE + b"X:x\r\n" * 1_000_000, "head of more than 65536 bytes"),
+    "cookies": (LINE + b"Set-Cookie: a=b\r\n" * 1_000_000, "head of more than 65536 bytes"),
+    "empty lines": (LINE + b"\r" * 10_000_000, "line of more than 8192 bytes"),
+}
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_without_an_end(name: str) -> None:
+    """It is given up as soon as it is too long, with the cause, though the peer would go on."""
+    data, cause = HEADS[name]
+    with FakeReceiver([data], shakes_hands=False, reads=False) as url:
+        events = talk(url)
+        assert peak() < MEMORY
+    assert events == [Lost(1, f"cannot connect to {url} ({cause} in its answer)")]
+
+
+def test_a_head_may_be_long() -> None:
+    data = LINE + (b"X: " + b"x" * 8000 + b"\r\n") * 8 + b"\r\n"
+    with FakeReceiver([data], shakes_hands=False) as url:
+        event = talk(url)[-1]
+    assert isinstance(event, Lost) and "(not a receiver: " in event.reason
+
+
+LARGE = 10_000_000
+PINGS = text(f"2{'x' * 10_000}") * 2000
+PATIENT = OPEN.replace("20000", "1000000000")
+MUCH: dict[str, list[bytes]] = {
+    "a frame": [text(OPEN), text(ADMITTED), text(f'431["{"x" * LARGE}"]')],
+    "a frame at once": [text(f"0{'x' * LARGE}")],
+    "fragments": [
+        text(OPEN),
+        text(ADMITTED),
+        server_frame(b"431[", fin=False) + server_frame(b" " * 10_000, 0, fin=False) * 1000,
+    ],
+    "events": [text(OPEN), text(ADMITTED), text('42["connect"]') * 5000],
+    "refusals": [text(OPEN), text('42["connect_error",{}]') * 5000],
+    "refusals after all": [text(OPEN), text(ADMITTED), text("44{}") * 5000],
+    "answers to nothing": [text(OPEN), text(ADMITTED), text("439[{}]") * 5000],
+    "pings": [text(OPEN), text(ADMITTED), PINGS],
+    "pings that are answered in vain": [
+        text(PATIENT),
+        text(ADMITTED),
+        text(f"2{'x' * 99_999}") * 50,
+    ],
+}
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("name", MUCH)
+def test_too_much(name: str) -> None:
+    """It is not stored, neither as data nor as events, and no thread waits for its end."""
+    with FakeReceiver(MUCH[name], reads=False) as url:
+        assert_known(talk(url, after(5.0)))
+        assert peak() < MEMORY
+
+
+# Without a limit, or a look at what is said, the tests above fail
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("a frame", "patched_websocket.MAX_MESSAGE"),
+        ("fragments", "patched_websocket.MAX_MESSAGE"),
+        ("pings", "patched_engineio.MAX_UNREAD"),
+    ],
+)
+def test_without_a_limit(monkeypatch: pytest.MonkeyPatch, name: str, limit: str) -> None:
+    monkeypatch.setattr(f"sendrecv.sender.{limit}", 1 << 40)
+    with FakeReceiver(MUCH[name], reads=False) as url:
+        talk(url, lambda: peak() >= MEMORY)
+        assert peak() >= MEMORY
+
+
+def test_without_a_limit_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_HEAD", "MAX_LINE"):
+        monkeypatch.setattr(f"sendrecv.sender.patched_websocket.{name}", 1 << 40)
+    with FakeReceiver([LINE + b"x" * 100_000], shakes_hands=False, reads=False) as url:
+        event = talk(url)[-1]
+    assert isinstance(event, Lost) and "closed in the handshake" in event.reason
+
+
+def test_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def believing(connection: int, reply: Any) -> Resumed:
+        return Resumed(connection, reply["last"])
+
+    monkeypatch.setattr("sendrecv.sender.connection.resumed_by", believing)
+    with FakeReceiver([*map(text, (OPEN, ADMITTED, '431[{"last":-5}]'))]) as url:
+        events = talk(url)
+    with pytest.raises(AssertionError):
+        assert_known(events)
