@@ -12,8 +12,9 @@ is sorted by the wall clock.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from itertools import chain
+from itertools import accumulate, chain
 
 from tests.chaos.silence import Span, Strike
 from tests.judges.checker import Fault, Kind, Line, Session, Verdict
@@ -43,7 +44,14 @@ class Memory:
         """`verdict`: of all that the journal has ever had."""
         # One that has failed may have done half of its work.
         self._strikes = sorted(strikes, key=lambda strike: strike.end)
-        self._lines = verdict.lines
+        self._lines = {
+            app: sorted(lines, key=lambda line: line.at) for app, lines in verdict.lines.items()
+        }
+        self._times = {app: [line.at for line in lines] for app, lines in self._lines.items()}
+        self._by_count: dict[tuple[str, int], list[Line]] = {}
+        for line in chain(*self._lines.values()):
+            self._by_count.setdefault((line.app, line.count), []).append(line)
+        self._highests: dict[tuple[str, tuple[Span, ...]], list[int]] = {}
         self._sessions = verdict.sessions
         self._first: dict[tuple[str, str], float] = {}  # the first entry of each receiver
         entries: list[Entry] = [*chain(*verdict.lines.values()), *verdict.sessions]
@@ -53,10 +61,9 @@ class Memory:
     def could_not_know(self, fault: Fault) -> bool:
         """Whether, when the fault happened, nothing was left of the entry that it contradicts."""
         is_epoch = fault.kind is Kind.EPOCH
-        own = self._session(fault) if is_epoch else self._line(fault)
-        told = self._sessions_above(own) if isinstance(own, Session) else self._lines_of(fault, own)
-        gone = self._gone(self._asked(own) if own else fault.at)
-        if not told or not all(any(entry.where in span for span in gone) for entry in told):
+        if is_epoch and not self._is_epoch_forgotten(fault):
+            return False
+        if not is_epoch and not self._is_count_forgotten(fault):
             return False
         records = self._between(fault, RECORDS)
         if fault.kind is Kind.EPOCH:
@@ -73,9 +80,10 @@ class Memory:
         """Whether it was in the last batch that was printed before: a record says that a count was
         taken, and not that it was accepted, until the answer has come.
         """
-        printed = [line for line in self._lines.get(fault.app, ()) if line.at > fault.since + BATCH]
-        own = [line.at for line in printed if line.count == fault.counts[0]]
-        return all(line.at >= min(own, default=fault.at) for line in printed)
+        times = self._times.get(fault.app, [])
+        later = bisect_right(times, fault.since + BATCH)
+        own = [at for at in self._of_count(fault) if at > fault.since + BATCH]
+        return later == len(times) or times[later] >= min(own, default=fault.at)
 
     def _gone(self, at: float) -> tuple[Span, ...]:
         """What the journal had had, and no longer had at that time."""
@@ -93,6 +101,33 @@ class Memory:
             and strike.begin < fault.at
         ]
 
+    def _of_count(self, fault: Fault) -> list[float]:
+        return [line.at for line in self._by_count.get((fault.app, fault.counts[0]), ())]
+
+    def _is_epoch_forgotten(self, fault: Fault) -> bool:
+        own = self._session(fault)
+        told = self._sessions_above(own) if own else []
+        gone = self._gone(self._asked(own) if own else fault.at)
+        return bool(told) and all(_is_in(entry, gone) for entry in told)
+
+    def _is_count_forgotten(self, fault: Fault) -> bool:
+        """Whether a vacuum took each line before from which a receiver would have known that count,
+        or a higher one; and there was one.
+        """
+        own = self._line(fault)
+        until, count = (own.at if own else fault.at), fault.counts[0]
+        gone = self._gone(self._asked(own) if own else fault.at)
+        was_told = self._highest(fault.app, (), until) >= count
+        return was_told and self._highest(fault.app, gone, until) < count
+
+    def _highest(self, app: str, gone: tuple[Span, ...], until: float) -> int:
+        """The highest count of the App before that time, without the lines that are gone."""
+        key = (app, gone)
+        if key not in self._highests:
+            left = [-1 if _is_in(line, gone) else line.count for line in self._lines.get(app, ())]
+            self._highests[key] = [-1, *accumulate(left, max)]
+        return self._highests[key][bisect_left(self._times.get(app, []), until)]
+
     def _session(self, fault: Fault) -> Session | None:
         """The session that shows the fault. Of several at the same time, the one with the lowest
         epoch: more is known to contradict it.
@@ -104,7 +139,7 @@ class Memory:
         """The line that shows the fault, if the journal ever had it. (The observer sees a line a
         moment after the time that the journal has for it.)
         """
-        lines = [line for line in self._lines.get(fault.app, ()) if line.count == fault.counts[0]]
+        lines = self._by_count.get((fault.app, fault.counts[0]), ())
         found = [line for line in lines if fault.since < line.at <= fault.at]
         return max(found, key=lambda line: line.at) if found else None
 
@@ -121,16 +156,12 @@ class Memory:
             and (session.epoch, session.run) != (own.epoch, own.run)
         ]
 
-    def _lines_of(self, fault: Fault, own: Line | None) -> list[Line]:
-        """The lines before that from which a receiver would have known that count, or a higher
-        one.
-        """
-        until = own.at if own else fault.at
-        lines = self._lines.get(fault.app, ())
-        return [line for line in lines if line.count >= fault.counts[0] and line.at < until]
-
     def _asked(self, own: Entry) -> float:
         """When the receiver of that entry had read the journal, at the latest. A receiver reads it
         once, before its first line, and knows by itself what it has printed since.
         """
         return self._first[own.boot, own.where.pid] if own.where.pid else own.at
+
+
+def _is_in(entry: Entry, gone: Iterable[Span]) -> bool:
+    return any(entry.where in span for span in gone)
