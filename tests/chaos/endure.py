@@ -217,7 +217,8 @@ def receivers_setting_wrong(arena: Arena) -> Callable[[], None]:
 
 def other_server(arena: Arena) -> Callable[[], None]:
     """Another server has the receiver's port."""
-    serve = "systemd-run --quiet --unit=other python3 -m http.server --bind 127.0.0.1 3000"
+    serve = "systemd-run --quiet --unit=other -p StandardOutput=null -p StandardError=null"
+    serve += " python3 -m http.server --bind 127.0.0.1 3000"  # its lines are not ours
     sockets = "receiver-tcp.socket receiver.socket"
     _run(arena, f"systemctl stop {sockets} receiver; {serve} > /dev/null 2>&1")
     return lambda: _run(arena, f"systemctl stop other; systemctl start {sockets}")

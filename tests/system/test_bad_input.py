@@ -134,6 +134,13 @@ def test_a_wrong_setting_of_the_receiver_is_fixed(host: Machine) -> None:
         app.systemctl("restart", RECEIVER, check=False)
         said.wait("/etc/sendrecv/receiver.env: 'SENDRECV_COLOUR' is no setting")
         said.assert_exit(RECEIVER, "78/CONFIG")
+        # Though a unit is masked there: that is a link to /dev/null, new in each sandbox.
+        assert host.run("readlink /etc/systemd/system/fstrim.timer").stdout == "/dev/null\n"
+        host.wait_until(
+            lambda: host.show(RECEIVER, "StatusText").startswith("too many starts"), "it waits"
+        )
+        # Ten starts come at once, and the next ones wait longer and longer.
+        assert int(host.show(RECEIVER, "NRestarts")) <= 15, "the streak has ended in between"
         with app.counts_from():
             host.run("rm /etc/sendrecv/receiver.env")
         assert_sound(app)

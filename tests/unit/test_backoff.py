@@ -1,5 +1,7 @@
 """Starts that follow each other are braked; nothing that can happen to the file stops a start."""
 
+import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -92,6 +94,24 @@ CHANGES: Mapping[str, Callable[[Path, Path], object]] = {
     "link": _replace_link,
     "state": lambda _, state: state.chmod(0o500),
 }
+
+
+def test_what_a_masked_unit_points_to_is_no_file_that_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is /dev/null, which each sandbox makes anew. A terminal stands for it here."""
+    monkeypatch.setattr(backoff, "CONFIGURATION", (str(tmp_path),))
+    for descriptor in (terminals := os.openpty()):
+        assert os.isatty(descriptor)
+    terminal = os.ttyname(terminals[1])
+    (tmp_path / "masked.timer").symlink_to(terminal)
+    before, changed = backoff._digest(), os.stat(terminal).st_ctime_ns
+    time.sleep(0.02)
+    os.chmod(terminal, stat.S_IMODE(os.stat(terminal).st_mode))
+    assert os.stat(terminal).st_ctime_ns != changed
+    assert backoff._digest() == before
+    for descriptor in terminals:
+        os.close(descriptor)
 
 
 def test_what_has_changed_before_a_start_ends_the_streak_too(tmp_path: Path) -> None:
