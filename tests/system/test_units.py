@@ -230,11 +230,11 @@ def test_a_user_that_is_gone(shared: Machine, app: App) -> None:
     app.assert_sound(rescued=True)
 
 
-def test_a_state_directory_that_systemd_refuses(shared: Machine, app: App) -> None:
-    """It is a link to another disk. Once it is a directory again, the App starts at once."""
+def test_a_state_directory_that_is_none(shared: Machine, app: App) -> None:
+    """A file is there, and systemd starts nothing. Once it is mended, the App starts at once."""
     since = shared.cursor()
     state, elsewhere = "/var/lib/sendrecv", "/srv/records"
-    shared.run(f"mv {state} {elsewhere}; ln -s {elsewhere} {state}")
+    shared.run(f"mv {state} {elsewhere}; touch {state}")
     try:
         # Main may have seen that its record was gone for a moment, and have ended.
         shared.run(f"systemctl kill --signal=KILL {app.main} {app.failover}", check=False)
@@ -244,7 +244,10 @@ def test_a_state_directory_that_systemd_refuses(shared: Machine, app: App) -> No
         since = shared.cursor()
         with app.counts_from():
             shared.run(f"rm {state}; mv {elsewhere} {state}")
-    _await_guard(shared, f"App {app.name} has no sender, starting main", since)
+    # Not with a match: systemd 252 then leaves out the first entry after the cursor.
+    said = shared.journal(f"--after-cursor={since}", fields=["MESSAGE"])
+    at_once = f"App {app.name} has no sender, starting main"  # it has not waited for its turn
+    assert at_once in [entry["MESSAGE"] for entry in said]
     app.assert_sound(rescued=True)
 
 
