@@ -132,8 +132,8 @@ def receiver(probe: Probe, kills: int) -> list[Figure]:
     unit = "receiver.service"
     figures: list[Figure] = []
     for name, act, asked in (
-        ("receiver SIGKILL", lambda: probe.kill(unit, signal.SIGKILL), 1.25),
-        ("receiver restart", lambda: probe.machine.run(["systemctl", "restart", unit]), 1.25),
+        ("receiver SIGKILL", lambda: probe.kill(unit, signal.SIGKILL), 1.15),
+        ("receiver restart", lambda: probe.machine.run(["systemctl", "restart", unit]), 1.15),
         ("receiver SIGSTOP", lambda: probe.kill(unit, signal.SIGSTOP), 2.5),
     ):
         figures += _acts(probe, "receiver", [(name, act)], number, asked)

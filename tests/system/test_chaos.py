@@ -197,15 +197,25 @@ def test_a_receiver_that_prints_the_other_node_too(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edited", "found"),
-    [("last + 5", {Kind.GAP}), ("last - 5", {Kind.DUPLICATE})],
+    ("edited", "tells", "found"),
+    [
+        ("last + 5", True, {Kind.GAP}),
+        ("last - 5", True, set()),
+        ("last - 5", False, {Kind.DUPLICATE}),
+    ],
 )
-def test_a_ledger_that_somebody_has_edited(app: App, edited: str, found: set[Kind]) -> None:
+def test_a_ledger_that_somebody_has_edited(
+    app: App, edited: str, tells: bool, found: set[Kind]
+) -> None:
+    """A sender tells the receiver what its ledger had: unless that, too, is edited."""
     app.count(10)
     with receiver_stopped(app):
         database = "/var/lib/sendrecv-receiver/ledger.db"
         query = f"UPDATE app SET last = {edited}; DELETE FROM outbox"
         app.machine.run(["runuser", "-u", "sendrecv-receiver", "--", "sqlite3", database, query])
+        if not tells:
+            edit(app, "core/reach.py", "s/is_it = .*/is_it = False/")
+            app.systemctl("restart", app.main)  # and with it the socket
     assert kinds(app) == found
 
 

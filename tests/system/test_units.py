@@ -231,7 +231,7 @@ def test_a_user_that_is_gone(shared: Machine, app: App) -> None:
 
 
 def test_a_state_directory_that_is_none(shared: Machine, app: App) -> None:
-    """A file is there, and systemd starts nothing. Once it is mended, the App starts at once."""
+    """A file is there, and systemd starts nothing. As soon as it is gone, the App starts."""
     since = shared.cursor()
     state, elsewhere = "/var/lib/sendrecv", "/srv/records"
     shared.run(f"mv {state} {elsewhere}; touch {state}")
