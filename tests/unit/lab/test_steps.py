@@ -94,7 +94,7 @@ def test_what_needs_the_package_waits_for_it(
     monkeypatch.setattr(steps, "_make_root", lambda release: None)
     built = threading.Event()
 
-    def build(log: IO[str]) -> Outcome:
+    def build(_log: IO[str]) -> Outcome:
         time.sleep(0.2)
         built.set()
         return Outcome(passed=1)
