@@ -35,8 +35,8 @@ CHAOS = "tests/system/test_chaos.py"
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
-AT_ONCE = 6
-"""Three times the two cores that this is for: a booted machine waits for most of the time."""
+AT_ONCE = 5
+"""More than twice the two cores that this is for: a booted machine waits for half of the time."""
 
 
 @dataclass(frozen=True)

@@ -319,7 +319,8 @@ def test_the_target_started_alone_starts_main(shared: Machine, app: App) -> None
     for _ in range(4):
         with app.counts_from():
             shared.run(f"systemctl stop {app.target}; systemctl start {app.target}")
-    assert app.nodes() == ["main"] and app.active() == ["main"]
+    assert app.nodes() == ["main"]
+    shared.wait_until(lambda: app.active() == ["main"], "systemd has read that main is ready")
 
 
 def test_ten_instances_side_by_side(shared: Machine, new_app: MakeApp) -> None:
