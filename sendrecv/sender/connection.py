@@ -261,6 +261,8 @@ def _words_of_system(error: OSError) -> str:
         return "refused: nothing listens there"
     if error.errno in (errno.EPERM, errno.EACCES):
         return f"blocked by IPAddressDeny= of this unit: {why}"
+    if error.errno == errno.EAFNOSUPPORT:
+        return "this unit has no network: it needs the drop-in /usr/lib/sendrecv/network.conf"
     if error.errno in _UNREACHABLE:
         return f"unreachable: {why}"
     return why

@@ -442,7 +442,10 @@ def raised(*errors: BaseException) -> BaseException:
             socket.gaierror(socket.EAI_AGAIN, "later"),
             "its name cannot be looked up: later; does IPAddressDeny= of this unit forbid it?",
         ),
-        (OSError(errno.EAFNOSUPPORT, "no such family"), "no such family"),
+        (
+            OSError(errno.EAFNOSUPPORT, "no such family"),
+            "this unit has no network: it needs the drop-in /usr/lib/sendrecv/network.conf",
+        ),
     ],
 )
 def test_causes_in_words(error: Exception, words: str) -> None:
