@@ -2,7 +2,8 @@
 
 The receiver's last count is mostly the truth, and is adopted: the record may have been put back
 from a backup. But a wrong count that was adopted could never be taken back. So the sender first
-asks whether this App can have taken so many counts since the receiver was last heard.
+asks whether this App can have taken so many counts since the receiver was last heard. And of a
+smaller count it asks whether the receiver's ledger is an old copy (KnownLedger).
 
 What this relies on: within one boot, the monotonic clock. Across boots, the wall clock or the time
 since this boot began, whichever says that more time has passed. So a wall clock that is set back
@@ -129,7 +130,7 @@ class Belief(Value):
         return max(last - max(count, acknowledged + self.reach.counts(now)), 0)
 
 
-class Ledger(Value):
+class KnownLedger(Value):
     """The receiver's ledger that has the acknowledged count. name: "" if it is not known. sent: the
     last count that it can have been sent. told: the connection in which it was told that it is an
     old copy, 0 for none.
@@ -145,11 +146,11 @@ class Ledger(Value):
         return is_it and 0 <= event.last < acknowledged and event.connection != self.told
 
 
-def ledger(record: Record | None) -> Ledger:
+def known_ledger(record: Record | None) -> KnownLedger:
     """As the record has it. It does not say which of its counts were sent."""
     if record is None:
-        return Ledger("", -1)
-    return Ledger(record.ledger, min(record.count, record.acknowledged + MAX_BATCH))
+        return KnownLedger("", -1)
+    return KnownLedger(record.ledger, min(record.count, record.acknowledged + MAX_BATCH))
 
 
 def belief(app: App, record: Record | None, epoch: int, now: int) -> Belief:

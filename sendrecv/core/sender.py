@@ -80,7 +80,7 @@ from enum import Enum
 
 from sendrecv.core.record import Record
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
-from sendrecv.core.reach import App, belief, ledger
+from sendrecv.core.reach import App, belief, known_ledger
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
@@ -150,7 +150,7 @@ class SenderMachine:
         self._deadline: int | None = now  # when to retry, or to give up waiting
         self._stop_deadline: int | None = None
         self._trouble = Trouble(None, now, "", 0, now)
-        self._ledger = ledger(record)
+        self._ledger = known_ledger(record)
         self.belief = belief(app, record, epoch, now)
 
     def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tests.bench import floor
 from tests.bench.figures import Figure, silences
 from tests.bench.probe import Line, Probe, now, sleep_until
+from tests.lab.paths import TOP
 
 APP = "bench"
 UNIT = {"main": f"sender@{APP}.service", "failover": f"sender-failover@{APP}.service"}
@@ -127,7 +128,7 @@ def planned(probe: Probe, kills: int) -> list[Figure]:
 
 
 def receiver(probe: Probe, kills: int) -> list[Figure]:
-    """The receiver killed, restarted, hung."""
+    """The receiver killed, restarted, hung; and killed while others flood the journal."""
     number = max(kills // 5, 5)
     unit = "receiver.service"
     figures: list[Figure] = []
@@ -137,7 +138,14 @@ def receiver(probe: Probe, kills: int) -> list[Figure]:
         ("receiver SIGSTOP", lambda: probe.kill(unit, signal.SIGSTOP), 2.5),
     ):
         figures += _acts(probe, "receiver", [(name, act)], number, asked)
-    return figures
+    probe.machine.put(TOP / "tests/lab/flood.py", "/opt/flood.py")
+    flood = "systemd-run -q --collect --uid=nobody --unit=flood{} python3 /opt/flood.py"
+    in_a_flood: list[tuple[str, Callable[[], object]]] = [
+        ("a flood begins", lambda: probe.machine.run("; ".join(map(flood.format, range(3))))),
+        ("receiver SIGKILL in it", lambda: probe.kill(unit, signal.SIGKILL)),
+        ("the flood's end", lambda: probe.machine.run("systemctl stop 'flood*'")),
+    ]
+    return figures + _acts(probe, "receiver", in_a_flood, number, 2.0)
 
 
 def _acts(

@@ -19,7 +19,7 @@
  *   admitted                      sendrecv/core/sender.py         SenderMachine._handle_news
  *   refused                       sendrecv/core/sender.py         SenderMachine._refused
  *   resumed                       sendrecv/core/sender.py         SenderMachine._resumed
- *   OLD_COPY                      sendrecv/core/reach.py          Ledger.is_old
+ *   OLD_COPY                      sendrecv/core/reach.py          KnownLedger.is_old
  *   adopt                         sendrecv/core/sender.py         SenderMachine._adopt
  *   emit                          sendrecv/core/sender.py         SenderMachine._emit
  *   answered                      sendrecv/core/sender.py         SenderMachine._answered

@@ -32,6 +32,20 @@ def open_websocket(peer: socket.socket) -> None:
     )
 
 
+# Of Engine.IO (revision 4) and Socket.IO (revision 5), as a server sends them.
+OPEN = '0{"sid":"e","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
+ADMITTED = '40{"sid":"s"}'
+
+
+def admit(peer: socket.socket) -> None:
+    """All that a receiver says to a sender until that has asked for the last count."""
+    open_websocket(peer)
+    say(peer, OPEN)
+    hear(peer)
+    say(peer, ADMITTED)
+    hear(peer)
+
+
 def server_frame(
     data: bytes, opcode: int = TEXT, *, fin: bool = True, rsv: int = 0, length: int | None = None
 ) -> bytes:

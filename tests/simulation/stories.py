@@ -117,23 +117,23 @@ def silent_connection(faults: Faults) -> None:
     faults.teardown()
 
 
-def backup_put_back(faults: Faults) -> None:
-    """The ledger of some time ago is put back, while the receiver is not there."""
-    faults.begin(apps=1, interval=SECOND)
+def _put_a_backup_back(faults: Faults, apps: int) -> None:
+    faults.begin(apps=apps, interval=SECOND)
     faults.calm(duration=3 * SECOND)
     faults.copy_ledger()
     faults.calm(duration=3 * SECOND)
     faults.put_ledger_back(phase=Phase.IDLE)
+
+
+def backup_put_back(faults: Faults) -> None:
+    """The ledger of some time ago is put back, while the receiver is not there."""
+    _put_a_backup_back(faults, apps=1)
     faults.teardown()
 
 
 def backup_put_back_and_nobody_to_ask(faults: Faults) -> None:
-    """The same, and the record is lost and the journal blind: all wait until that is not."""
-    faults.begin(apps=1, interval=SECOND)
-    faults.calm(duration=3 * SECOND)
-    faults.copy_ledger()
-    faults.calm(duration=3 * SECOND)
-    faults.put_ledger_back(phase=Phase.IDLE)
+    """The same, and the record is lost and the journal blind: all wait until the journal is not."""
+    _put_a_backup_back(faults, apps=1)
     faults.blind_journal()
     faults.kill(index=0, before=None, more=0)
     faults.remove_record(index=0, start=False)
@@ -142,12 +142,8 @@ def backup_put_back_and_nobody_to_ask(faults: Faults) -> None:
 
 
 def backup_put_back_and_only_the_sender_knows(faults: Faults) -> None:
-    """The same, and no mark says that it is old: nobody waits, and the sender's record knows."""
-    faults.begin(apps=2, interval=SECOND)
-    faults.calm(duration=3 * SECOND)
-    faults.copy_ledger()
-    faults.calm(duration=3 * SECOND)
-    faults.put_ledger_back(phase=Phase.IDLE)
+    """The same, without a mark too, so that nobody waits. The sender's record is not lost."""
+    _put_a_backup_back(faults, apps=2)
     faults.world.lose_mark()
     faults.world.journal.blind = True
     faults.kill(index=0, before=None, more=0)

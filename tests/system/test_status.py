@@ -22,6 +22,11 @@ def shared(release: str, installed_disk: Path) -> Iterator[Machine]:
         app.start()
         with app.counts_from("failover"):
             machine.kill(app.main, "KILL")
+        # The count may be in the journal before PID 1 has read the sender's status.
+        machine.wait_until(
+            lambda: machine.show(app.failover, "StatusText").startswith("connected"),
+            "PID 1 knows that it is connected",
+        )
         yield machine
 
 

@@ -72,9 +72,8 @@ class Said:
         assert lines and len(pids) == len(set(pids)), [entry["MESSAGE"] for entry in lines]
 
     def assert_exit(self, unit: str, status: str) -> None:
-        """PID 1 has seen the unit's process exit like that ("78/CONFIG")."""
-        said = [str(e["MESSAGE"]) for e in self.entries() if e.get("UNIT") == unit]
-        assert any(f"status={status}" in text for text in said), said
+        """PID 1 sees the unit's process exit like that ("78/CONFIG"): after its last message."""
+        self.wait(f"status={status}", unit)
 
 
 def assert_sound(app: App) -> None:

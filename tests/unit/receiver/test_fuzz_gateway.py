@@ -18,21 +18,15 @@ from hypothesis import strategies as st
 
 from tests.lab.reception import TOKEN, Reception, assert_sound
 from tests.peers.peer import Peer, auth, frame, payload
+from tests.unit.strategies import anything, frames
 
 LARGEST = 2**63 - 1
+FIRST_EPOCH, EPOCH_STEP = 2**53, 2**44
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 RUN = re.compile(r"[0-9a-f]{32}")
 
 _numbers = count(1)
 
-numbers = st.integers(-(2**70), 2**70) | st.floats()
-anything = st.recursive(
-    st.none() | st.booleans() | numbers | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
 names = st.from_regex(NAME, fullmatch=True)
 
 
@@ -88,16 +82,67 @@ def test_the_judge_sees(name: str) -> None:
 
 # The handshake
 
+Known = tuple[int, str, str]
+"""Epoch, run and nodeID that an App was last admitted with."""
 
-def is_right(claim: object) -> bool:
-    """Whether the receiver should admit this; written apart from its own rules."""
+
+def verdict(claim: object, known: dict[str, Known]) -> str:
+    """What the receiver should say to this; written apart from its own rules."""
     if not isinstance(claim, dict) or claim.get("token") != TOKEN:
-        return False
+        return "token"
     for key, form in (("appID", NAME), ("nodeID", NAME), ("run", RUN)):
         if not isinstance(claim.get(key), str) or not form.fullmatch(claim[key]):
-            return False
+            return "invalid"
     epoch = claim.get("epoch")
-    return type(epoch) is int and 1 <= epoch <= LARGEST
+    if type(epoch) is not int or epoch < 1:
+        return "invalid"
+    before = known.get(claim["appID"])
+    if epoch > (FIRST_EPOCH if before is None else before[0] + EPOCH_STEP):
+        return "invalid"
+    ours = (epoch, claim["run"], claim["nodeID"])
+    return "admitted" if before is None or epoch > before[0] or ours == before else "stale"
+
+
+KNOWN = {"a": (7, "0" * 32, "main")}
+RIGHT = {"token": TOKEN, "appID": "a", "nodeID": "main", "run": "0" * 32, "epoch": 7}
+VERDICTS: list[tuple[object, str]] = [
+    (RIGHT, "admitted"),
+    (RIGHT | {"epoch": 7 + EPOCH_STEP, "run": "1" * 32}, "admitted"),
+    (RIGHT | {"epoch": 8 + EPOCH_STEP}, "invalid"),
+    (RIGHT | {"run": "1" * 32}, "stale"),
+    (RIGHT | {"nodeID": "other"}, "stale"),
+    (RIGHT | {"epoch": 6}, "stale"),
+    (RIGHT | {"appID": "b", "epoch": FIRST_EPOCH}, "admitted"),
+    (RIGHT | {"appID": "b", "epoch": FIRST_EPOCH + 1}, "invalid"),
+    (RIGHT | {"epoch": True}, "invalid"),
+    (RIGHT | {"epoch": 0}, "invalid"),
+    (RIGHT | {"token": ""}, "token"),
+    ([RIGHT], "token"),
+]
+
+
+@pytest.mark.parametrize(("claim", "expected"), VERDICTS)
+def test_the_receiver_says_that_too(reception: Reception, claim: object, expected: str) -> None:
+    assert verdict(claim, KNOWN) == expected
+    app_id = unique()
+    assert handshake(reception, RIGHT | {"appID": app_id}) == "admitted"
+    if isinstance(claim, dict):
+        claim = claim | {"appID": app_id if claim["appID"] == "a" else unique()}
+    assert handshake(reception, claim) == expected
+
+
+def handshake(reception: Reception, claim: object) -> str:
+    """What the receiver says to that; "" if it hangs up."""
+
+    def scenario() -> dict[str, Any] | None:
+        with reception.peer() as peer:
+            assert peer.open() == 101
+            return peer.connect(claim)
+
+    reply = reception.do(scenario)
+    if not reply:
+        return ""
+    return "admitted" if "sid" in reply else str(reply["data"]["reason"])
 
 
 wrong_tokens = st.sampled_from([TOKEN[:-1], TOKEN + "0", TOKEN.upper(), "", None]) | anything
@@ -105,7 +150,7 @@ claims = anything | st.fixed_dictionaries(
     {
         "appID": names | anything,
         "nodeID": names | anything,
-        "epoch": st.integers(0, 2**64) | anything,
+        "epoch": st.integers(0, 9) | st.integers(0, 2**64) | anything,
         "run": st.from_regex(RUN, fullmatch=True) | st.text("0123456789abcdefg") | anything,
         "token": st.just(TOKEN) | wrong_tokens,
     },
@@ -113,27 +158,21 @@ claims = anything | st.fixed_dictionaries(
 )
 
 
+admitted_before: dict[str, Known] = {}
+
+
 @given(claims)
 @settings(max_examples=250)
 def test_only_the_right_handshake_is_admitted(reception: Reception, claim: object) -> None:
-    def scenario() -> dict[str, Any] | None:
-        with reception.peer() as peer:
-            assert peer.open() == 101
-            return peer.connect(claim)
-
-    reply = reception.do(scenario)
+    reply = handshake(reception, claim)
     if type(claim) is int and claim >= 0:
-        assert not reply or "sid" not in reply, "reads it as the packet's number"
-        return
-    if not isinstance(claim, dict | list | None):
-        assert reply is None, "hangs up: that is no packet"
-        return
-    assert reply is not None
-    if is_right(claim):
-        assert "sid" in reply or reply["data"]["reason"] == "stale"
+        assert reply != "admitted", "reads it as the packet's number"
+    elif not isinstance(claim, dict | list | None):
+        assert reply == "", "hangs up: that is no packet"
     else:
-        wrong = isinstance(claim, dict) and claim.get("token") == TOKEN
-        assert reply["data"]["reason"] == ("invalid" if wrong else "token")
+        assert reply == verdict(claim, admitted_before)
+        if reply == "admitted" and isinstance(claim, dict):
+            admitted_before[claim["appID"]] = claim["epoch"], claim["run"], claim["nodeID"]
 
 
 # Payloads
@@ -232,14 +271,7 @@ middles = st.sampled_from(
 )
 ends = st.text(max_size=10) | anything.map(json.dumps)
 packets = st.tuples(starts, middles, ends).map("".join)
-frames = st.builds(
-    frame,
-    st.binary(max_size=40) | packets.map(str.encode),
-    st.integers(0, 15),
-    fin=st.booleans(),
-    rsv=st.sampled_from([0, 0, 0, 4, 7]),
-    length=st.none() | st.sampled_from([0, 1, 125, 126, 65536, 2**62]),
-)
+framed = frames(frame, packets)
 
 
 @given(st.lists(packets, max_size=5), st.booleans())
@@ -256,7 +288,7 @@ def test_strange_packets(reception: Reception, texts: list[str], with_token: boo
     reception.do(scenario)
 
 
-@given(st.lists(frames, max_size=5), st.booleans())
+@given(st.lists(framed, max_size=5), st.booleans())
 @settings(max_examples=100)
 def test_strange_frames(reception: Reception, sent: list[bytes], with_token: bool) -> None:
     def scenario() -> None:

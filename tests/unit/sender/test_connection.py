@@ -18,12 +18,18 @@ from sendrecv.core.wire import LEDGER_NAME, Claim, Refusal, Status
 from sendrecv.sender.connection import Connection, cause_of
 from tests.lab.reception import TOKEN, Reception
 from tests.lab.waiting import HANG, wait_until
-from tests.peers.websocket import hear, open_websocket, receive, say, until_left
+from tests.peers.websocket import (
+    ADMITTED,
+    OPEN,
+    admit,
+    hear,
+    open_websocket,
+    receive,
+    say,
+    until_left,
+)
 
 RUN = "0123456789abcdef" * 2
-# Of Engine.IO (revision 4) and Socket.IO (revision 5), as a server sends them.
-OPEN = '0{"sid":"e","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
-ADMITTED = '40{"sid":"s"}'
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -362,11 +368,7 @@ def test_after_close_nothing_is_posted() -> None:
     asked, closed = threading.Event(), threading.Event()
 
     def play(peer: socket.socket) -> None:
-        open_websocket(peer)
-        say(peer, OPEN)
-        hear(peer)
-        say(peer, ADMITTED)
-        hear(peer)
+        admit(peer)
         asked.set()
         assert closed.wait(HANG)
         say(peer, '431[{"status":"accepted","last":7}]')

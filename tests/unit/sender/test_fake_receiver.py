@@ -35,6 +35,7 @@ from sendrecv.core.values import SECOND
 from sendrecv.sender.store_file import StateFile
 from tests.lab.paths import TOP
 from tests.lab.waiting import HANG, wait_until
+from tests.unit.strategies import anything, numbers
 
 RUN = "1" * 32
 SEND = [sys.executable, "-c", "from sendrecv.cli import main; main()", "send", "one", "main"]
@@ -203,14 +204,6 @@ def _pour(listener: socket.socket, data: bytes, pause: float, ends: threading.Ev
                 pass
 
 
-numbers = st.integers(-(2**70), 2**70) | st.floats()
-anything = st.recursive(
-    st.none() | st.booleans() | numbers | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
 statuses = st.sampled_from("accepted duplicate gap fenced invalid unavailable".split())
 nearly = st.fixed_dictionaries({"status": statuses | anything, "last": numbers | anything})
 reasons = st.sampled_from("token invalid stale unavailable full".split())

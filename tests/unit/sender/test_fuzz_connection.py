@@ -23,7 +23,16 @@ from sendrecv.core.wire import Claim, Refusal, Status
 from sendrecv.sender.connection import Connection
 from tests.lab.waiting import HANG, wait_until
 from tests.peers.peer import CLOSE
-from tests.peers.websocket import open_websocket, read_frame, receive, server_frame, until_left
+from tests.peers.websocket import (
+    ADMITTED,
+    OPEN,
+    open_websocket,
+    read_frame,
+    receive,
+    server_frame,
+    until_left,
+)
+from tests.unit.strategies import frames, numbers
 
 CLAIM = Claim("one", "main", 3, "0123456789abcdef" * 2)
 SECRET = "a-token-that-nobody-repeats"
@@ -32,8 +41,6 @@ MEMORY = 4_000_000
 """Bytes for one connection."""
 LONGEST = 300
 """Characters of a reason."""
-OPEN = '0{"sid":"e","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
-ADMITTED = '40{"sid":"s"}'
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -167,14 +174,14 @@ PLANTED: dict[str, list[Any]] = {
     "of another": [Connected(2), GONE],
     "admitted twice": [Connected(1), Connected(1), GONE],
     "refused and lost": [Refused(1, Refusal.FULL, 0), GONE],
-    "a reason in words": [Refused(1, "stale", 0)],  # type: ignore[arg-type]
+    "a reason in words": [Refused(1, "stale", 0)],  # type: ignore[arg-type]  # wrong, so
     "an epoch below": [Refused(1, Refusal.STALE, -1)],
     "an epoch beyond": [Refused(1, Refusal.STALE, 2**63)],
     "a count below": [Resumed(1, -2), GONE],
     "a count beyond": [Resumed(1, 2**63), GONE],
-    "a float": [Resumed(1, 3.0), GONE],  # type: ignore[arg-type]
+    "a float": [Resumed(1, 3.0), GONE],  # type: ignore[arg-type]  # wrong, so
     "a truth": [Answered(1, Status.GAP, True), GONE],
-    "a status in words": [Answered(1, "gap", 3), GONE],  # type: ignore[arg-type]
+    "a status in words": [Answered(1, "gap", 3), GONE],  # type: ignore[arg-type]  # wrong, so
     "a long reason": [Lost(1, "x" * 301)],
     "lines": [Lost(1, "a\nb")],
     "the token": [Lost(1, f"not a receiver: {SECRET}")],
@@ -196,7 +203,6 @@ def text(*messages: str) -> bytes:
 
 # What it answers
 
-numbers = st.integers(-(2**70), 2**70) | st.floats()
 scalars: st.SearchStrategy[object] = (
     st.sampled_from([None, True, False, [[[[[]]]]], {"a": {"b": [{}]}}]) | numbers
 )
@@ -266,14 +272,7 @@ timings = st.dictionaries(
     anything | st.sampled_from([-1, 0, 1e308, "9", "-9", 10**30]),
 )
 openings = st.just(OPEN) | timings.map(lambda open_: f"0{json.dumps(json.loads(OPEN[1:]) | open_)}")
-frames = st.builds(
-    server_frame,
-    st.binary(max_size=40) | packets.map(str.encode),
-    st.integers(0, 15),
-    fin=st.booleans(),
-    rsv=st.sampled_from([0, 0, 0, 4, 7]),
-    length=st.none() | st.sampled_from([0, 1, 125, 126, 65536, 2**62]),
-)
+framed = frames(server_frame, packets)
 
 
 @given(openings, st.lists(packets, max_size=5), st.booleans())
@@ -285,7 +284,7 @@ def test_strange_packets(opening: str, said: list[str], admits: bool) -> None:
         assert_known(talk(url, after(0.5)))
 
 
-@given(st.lists(frames, max_size=5), st.booleans())
+@given(st.lists(framed, max_size=5), st.booleans())
 @settings(max_examples=100)
 def test_strange_frames(sent: list[bytes], greets: bool) -> None:
     parts = [*[text(OPEN), text(ADMITTED)] * greets, b"".join(sent)]

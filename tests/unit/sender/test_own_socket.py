@@ -20,15 +20,8 @@ from sendrecv.sender.connection import Connection, cause_of
 from sendrecv.systemd import Listener
 from tests.lab.reception import Reception
 from tests.lab.waiting import HANG, wait_until
-from tests.unit.sender.test_connection import (
-    ADMITTED,
-    OPEN,
-    hear,
-    open_websocket,
-    play_bytes,
-    receive,
-    say,
-)
+from tests.peers.websocket import admit, receive
+from tests.unit.sender.test_connection import play_bytes
 
 RUN = "0123456789abcdef" * 2
 SECRET = "f" * 64
@@ -237,11 +230,7 @@ def test_a_large_answer_is_not_read(tmp_path: Path, frames: int) -> None:
     pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
 
     def play(peer: socket.socket) -> None:
-        open_websocket(peer)
-        say(peer, OPEN)
-        hear(peer)
-        say(peer, ADMITTED)
-        hear(peer)
+        admit(peer)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for number, piece in enumerate(pieces):
                 kind = (number == 0) | (0x80 if number == len(pieces) - 1 else 0)

@@ -1,8 +1,6 @@
 """A sender's connection by https, in an interpreter of its own, to a server that is real TLS."""
 
-import base64
 import contextlib
-import hashlib
 import os
 import socket
 import ssl
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.paths import TOP
+from tests.peers.websocket import open_websocket, say
 
 CERTIFICATES = TOP / "tests/lab/certificates"
 # Of nobody but this test: openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes
@@ -58,7 +57,6 @@ connection = Connection(f"https://{sys.argv[1]}", "x", 1, claim, events.put)
 print(events.get(timeout=120).reason)
 connection.close()
 """
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
 
 @pytest.fixture
@@ -78,15 +76,8 @@ def server(tmp_path: Path) -> Iterator[int]:
 def _greet_one(listener: socket.socket, context: ssl.SSLContext) -> None:
     peer, _ = listener.accept()
     with contextlib.suppress(ssl.SSLError), context.wrap_socket(peer, server_side=True) as stream:
-        request = b""
-        while not request.endswith(b"\r\n\r\n"):
-            request += stream.recv(4096)
-        fields = dict(line.split(b": ", 1) for line in request.split(b"\r\n")[1:-2])
-        accept = base64.b64encode(hashlib.sha1(fields[b"Sec-WebSocket-Key"] + GUID).digest())
-        stream.sendall(
-            b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n\x81\x05hello"
-        )
+        open_websocket(stream)
+        say(stream, "hello")
 
 
 def connect(
