@@ -352,7 +352,9 @@ class World:
         self.disk.lose_power(Bytes(choices))
         self.boot = f"{int(self.boot, 16) + 1:032x}"
         self._owed.update(self.journal.lose_power(kept, self.boot))
-        if not (self.ledger_directory / "ledger.db").exists():
+        # No receiver has finished a start with the ledger that is there now: it has not made the
+        # journal durable, and the ledger that knew what the journal lost is gone.
+        if self.ledger_is_lost or self.ledger_is_old:
             self._erase()
         self.lose_mark()
         self._forgetting.clear()  # a request does not outlive the boot
