@@ -113,13 +113,19 @@ def _read_values(values: dict[str, object]) -> tuple[int, Record] | None:
         raise UnknownFormat(f"record has format {number}, this version knows up to {FORMAT}")
     if type(serial) is not int or number != FORMAT:
         return None
+    record = read_values(values)
+    return (serial, record) if record else None
+
+
+def read_values(values: dict[str, object]) -> Record | None:
+    """The record that has these fields, whatever else is among them; None if they are not sound."""
     values = {**_ADDED, **values}
     for name, is_int in _FIELDS:
         if type(values.get(name)) is not (int if is_int else str):
             return None
     # Of the types that were just checked, which mypy cannot see.
     record = Record(**{name: values[name] for name, _ in _FIELDS})  # type: ignore[arg-type]
-    return (serial, record) if _is_sound(record) else None
+    return record if _is_sound(record) else None
 
 
 def _is_sound(record: Record) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import time
+from functools import partial
 from queue import Empty
 
 from sendrecv.core.record import Record
@@ -39,7 +40,7 @@ from sendrecv.backoff import ENOUGH
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sendrecv.backoff import Backoff
     from sendrecv.sender.ports import Clock, Link, OpenLink, Queue
@@ -102,10 +103,7 @@ class Sender:
 
     def run(self) -> None:
         """Count until told to stop."""
-        self._handle(Started())
-        while not self._done:
-            self._notifier.working(self._machine.status())
-            self._handle(self._next())
+        self._count()
         self._notifier.stopping()
         self._store.release()
 
@@ -113,6 +111,15 @@ class Sender:
         """End cleanly, soon. For signal handlers."""
         self._stop_asked = True
         self._ports.events.put(StopAsked())
+
+    def _count(self) -> None:
+        self._handle(Started())
+        while not self._done:
+            self._notifier.working(self._status())
+            self._handle(self._next())
+
+    def _status(self) -> str:
+        return self._machine.status()
 
     def _handle(self, event: SenderEvent) -> None:
         self._carry_out(self._machine.handle(event, self._clock.now()))
@@ -178,24 +185,28 @@ class Sender:
             self._handle(accepted)
 
     def _persist(self, record: Record) -> None:
-        """Return only when the record is durable: if the disk is full, wait until it is not.
+        """Return only when the record is durable: if the disk is full, wait until it is not."""
+        self._insist(partial(self._store.commit, record), SPACE_RETRY)
 
-        A stop during this wait ends the process at once. The older record on disk stays valid.
+    def _insist(self, write: Callable[[], None], retry: float) -> None:
+        """Return only when the record is written. retry: seconds between attempts.
+
+        A stop during this wait ends the process at once. The older record stays valid.
         """
         reported = False
-        while not self._try_commit(record, reported):
+        while not self._try_to(write, reported):
             reported = True
             self._notifier.working("waiting until the record can be written")
             if self._stop_asked:
                 self._done = True
                 return
-            self._clock.sleep(min(SPACE_RETRY, self._notifier.ping_interval))
+            self._clock.sleep(min(retry, self._notifier.ping_interval))
         if reported:
             self._notifier.log(NOTICE, "record: written again, counting goes on")
 
-    def _try_commit(self, record: Record, reported: bool) -> bool:
+    def _try_to(self, write: Callable[[], None], reported: bool) -> bool:
         try:
-            self._store.commit(record)
+            write()
         except OSError as error:
             if not reported:
                 problem = f"record: {error.strerror}, not counting until it can be written"

@@ -9,8 +9,10 @@ goes by fields that only journald sets (their names begin with "_"): nobody can 
   process: a sender's unit is never restarted in place;
 - a session is the receiver's word that it has let a run in, with a new epoch.
 
-While journald is down, PID 1 does not log to it. Where it was restarted between the start of a run
-without an end and the next start, nothing is known of that end: this is unproven, and no fault. Nor
+While journald is down, PID 1 does not log to it; nor from the moment on at which it has begun to
+stop it, which may take long before journald says so. Where journald was restarted between the start
+of a run without an end and the next start, nothing is known of that end: this is unproven, and no
+fault. Nor
 is a gap between two lines between which journald was killed: what it had read and not written is
 lost. Nor are counts that the receiver names in a line "unproven {...}", nor what a vacuum may have
 taken whose time is told.
@@ -42,7 +44,8 @@ JOURNAL_STOPPED = "d93fb3c9c24d451a97cea615ce59c00b"
 _SETTLES = 2.0
 """Seconds after journald's start in which PID 1 may not know of it yet, and logs elsewhere."""
 _OUTAGE = 10.0
-"""Seconds before a session in which journald may have missed the start of its run."""
+"""Seconds before a session in which journald may have missed the start of its run. Seconds, too,
+that journald may take to stop."""
 _SENDER = re.compile(r"(sender|sender-failover)@(.+)\.service")
 _CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);.*")
 _PAYLOAD = re.compile(r'\{"count": (0|[1-9]\d*), "appID": "([^"\\]+)", "nodeID": "([^"\\]+)"\}')
@@ -223,7 +226,8 @@ class _Seen:
         self.runs: dict[str, list[Run]] = defaultdict(list)
         self.sessions: list[Session] = []
         self.known: set[str] = set()  # the invocations of senders that PID 1 has ever named
-        self._journal_started: list[tuple[str, float]] = []
+        self._said: dict[str, float] = {}  # when PID 1's last entry was written, in each boot
+        self._journal_started: list[tuple[str, float, float]] = []  # with that time
         self._journal_killed: list[tuple[str, float]] = []  # when it was started again
         self._journal_runs: set[str] = set()  # in these boots, as far as was read
 
@@ -235,18 +239,24 @@ class _Seen:
             self.sessions.append(session)
         elif said := _remark(entry, "unproven "):
             self.told[said["appID"]].append((said["first"], said["last"]))
-        elif entry.get("_PID") == "1" and _SENDER.fullmatch(str(entry.get("UNIT", ""))):
+        elif entry.get("_PID") == "1":
+            self._pid_1(entry)
+        elif entry.get("_TRANSPORT") == "driver":
+            self._journald(str(entry.get("MESSAGE_ID")), *_when(entry))
+
+    def _pid_1(self, entry: Entry) -> None:
+        boot, at = _when(entry)
+        self._said[boot] = at
+        if _SENDER.fullmatch(str(entry.get("UNIT", ""))):
             self.known.add(str(entry.get("INVOCATION_ID", "")))
             if event := _sender_event(entry):
                 _note(self.runs[event[0]], *event[1:])
-        elif entry.get("_TRANSPORT") == "driver":
-            self._journald(str(entry.get("MESSAGE_ID")), *_when(entry))
 
     def _journald(self, message: str, boot: str, at: float) -> None:
         if message == JOURNAL_STOPPED:
             self._journal_runs.discard(boot)
         elif message == JOURNAL_STARTED:
-            self._journal_started.append((boot, at))
+            self._journal_started.append((boot, self._said.get(boot, 0.0), at))
             if boot in self._journal_runs:
                 self._journal_killed.append((boot, at))
             self._journal_runs.add(boot)
@@ -258,10 +268,16 @@ class _Seen:
             return False
         if any(doubt.since < end and begin <= doubt.until for begin, end in self._taken):
             return True
-        times = self._journal_killed if doubt.line else self._journal_started
-        settles = 0.0 if doubt.line else _SETTLES
+        if doubt.line:
+            return any(
+                boot == doubt.boot and doubt.since < at <= doubt.until
+                for boot, at in self._journal_killed
+            )
         return any(
-            boot == doubt.boot and doubt.since - settles < at <= doubt.until for boot, at in times
+            boot == doubt.boot
+            and doubt.since - _SETTLES < started < doubt.until + _OUTAGE
+            and said < doubt.until
+            for boot, said, started in self._journal_started
         )
 
     def is_told(self, fault: Fault) -> bool:

@@ -430,7 +430,14 @@ class World:
 
     def _erase(self) -> None:
         """There is no ledger: what the journal has lost and not got back, nobody knows."""
-        self.erased |= self._owed.difference(self.journal.lines)
+        there: dict[str, set[str]] = {}
+        for line in self.journal.lines:
+            app_id = json.loads(line.removeprefix("forgotten "))["appID"]
+            if line.startswith("forgotten "):
+                there.pop(app_id, None)  # its counts come again, and look the same
+            else:
+                there.setdefault(app_id, set()).add(line)
+        self.erased |= self._owed.difference(*there.values())
 
     # The scheduler.
 

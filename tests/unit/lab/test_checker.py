@@ -140,7 +140,7 @@ def test_what_journald_cannot_have_heard_is_unproven() -> None:
     restart["__MONOTONIC_TIMESTAMP"] = "2550000"
     for entries, unproven in (
         ([*TAKEOVER[:3], restart, TAKEOVER[4]], [Kind.OVERLAP]),
-        ([*TAKEOVER, restart, session(1, "r0", 3)], [Kind.UNKNOWN]),
+        ([*TAKEOVER[:4], restart, *TAKEOVER[4:], session(1, "r0", 3)], [Kind.UNKNOWN]),
     ):
         verdict = check(entries)
         assert ([fault.kind for fault in verdict.unproven], verdict.faults) == (unproven, ())
@@ -148,6 +148,19 @@ def test_what_journald_cannot_have_heard_is_unproven() -> None:
     late = [*TAKEOVER[:3], restart, TAKEOVER[4], event(EXITED, "sender", "r1", 2.7)]
     early = [event(STARTING, "sender", "r1", 9), event(STARTING, "sender", "r2", 9.5)]
     assert kinds(late) == kinds([restart, *early]) == [Kind.OVERLAP]
+
+
+def test_pid_1_logs_no_more_once_it_has_begun_to_stop_journald() -> None:
+    by_hand = session(3, "r0", 4)
+    for stopped, later, unproven in (
+        (4.2, [], [Kind.UNKNOWN]),
+        (4.2, [event(STARTING, "sender", "r3", 4.1)], []),  # so it could have said that start
+        (30.0, [], []),
+    ):
+        restart = [journald(JOURNAL_STOPPED, stopped), journald(JOURNAL_STARTED, stopped + 0.1)]
+        verdict = check([*TAKEOVER, by_hand, *later, *restart])
+        assert [fault.kind for fault in verdict.unproven] == unproven
+        assert len([*verdict.unproven, *verdict.of(Kind.UNKNOWN)]) == 1
 
 
 def journald(message: str, at: float) -> Entry:
