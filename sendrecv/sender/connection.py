@@ -230,7 +230,7 @@ def _cause_in_words(error: BaseException) -> str:
     """Empty if this error is not known. By names, where a module need not be imported."""
     names = {one.__name__ for one in type(error).__mro__}
     if "SSLCertVerificationError" in names:
-        return _words_of_certificate(error)
+        return words_of_certificate(error)
     if "SSLError" in names:
         return f"no TLS: {quoted(getattr(error, 'reason', None) or str(error))}"
     if "WebSocketBadStatusException" in names:
@@ -240,18 +240,22 @@ def _cause_in_words(error: BaseException) -> str:
     closed = "WebSocketConnectionClosedException"
     if closed in names or isinstance(error, (ConnectionResetError, BrokenPipeError)):
         return "closed in the handshake"
-    return _words_of_system(error) if isinstance(error, OSError) else ""
+    return words_of_system(error) if isinstance(error, OSError) else ""
 
 
-def _words_of_certificate(error: BaseException) -> str:
-    """The numbers are X509_V_ERR_* of OpenSSL; it has words of its own for a wrong name."""
+def words_of_certificate(error: BaseException, setting: str = "SENDRECV_CA=") -> str:
+    """Why a certificate is not trusted. setting: the one that may be wrong.
+
+    The numbers are X509_V_ERR_* of OpenSSL; it has words of its own for a wrong name.
+    """
     why = f"its certificate is not trusted: {getattr(error, 'verify_message', '')}"
     if getattr(error, "verify_code", 0) in _UNKNOWN_CA:
-        return f"{why}; does SENDRECV_CA= name the certificate of its CA?"
+        return f"{why}; does {setting} name the certificate of its CA?"
     return why
 
 
-def _words_of_system(error: OSError) -> str:
+def words_of_system(error: OSError) -> str:
+    """Why the system could not connect."""
     why = error.strerror or str(error)
     if isinstance(error, socket.gaierror):
         if error.errno == socket.EAI_NONAME:

@@ -1,0 +1,197 @@
+"""A client of etcd that does not wait for an endpoint: over its JSON gateway, with http.client.
+
+    etcd = Etcd([Endpoint("a", 2379), Endpoint("b", 2379), Endpoint("c", 2379)], None)
+    found = etcd.get("app", timeout=0.3)
+    outcome = etcd.put_if("app", found.revision if found else 0, b"...", timeout=0.3)
+
+A request goes to the endpoint that answered last. After HEDGE seconds without an answer, or as soon
+as that endpoint fails, it goes to the next one too. The first good answer counts. So any endpoint
+can be lost, in whatever way, and the answer is a little late, no more.
+
+A request that has failed, or that no endpoint has answered, may still take effect, now or later. A
+request that two endpoints have got may take effect twice. For put_if() this does no harm: its
+compare lets only one copy through. But the answer that comes first may be that of the other copy.
+Then the compare has failed, and what is found is what the caller wanted to write.
+
+No library for etcd, because the one in Debian has no time-outs, and one endpoint only. This module
+takes no proxy, password or setting from the environment. Threads end with the process.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+
+from sendrecv.sender import etcd_messages as messages
+from sendrecv.sender.etcd_access import Access, Credentials, Endpoint, Tls
+from sendrecv.sender.etcd_connection import Connection
+from sendrecv.sender.etcd_messages import EtcdError, EtcdRefused, Found, Key, Written
+from sendrecv.sender.etcd_watch import Watch
+from sendrecv.sender.etcd_worker import Request, Worker
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sendrecv.sender.etcd_worker import Outcome, Result
+    from sendrecv.sender.etcd_messages import Answer
+
+__all__ = [
+    *("Credentials", "Endpoint", "Etcd", "EtcdError", "EtcdRefused", "Found", "Key", "Watch"),
+    "Written",
+]
+HEDGE = 0.08
+"""Seconds. An endpoint that answers needs 2 to 6 ms (three members on one machine)."""
+WARM = 60.0
+"""Seconds between two requests to an endpoint that is not needed: so the connection to it is open,
+and it does not forget the token (after 300 s)."""
+WARM_TIMEOUT = 2.0
+"""Seconds for such a request."""
+
+
+class Etcd:
+    """Some endpoints of one cluster. For one thread; each Watch has a thread of its own."""
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], credentials: Credentials | None, *, tls: bool = False
+    ) -> None:
+        """Connects to nothing yet. Raises EtcdError if a file of `credentials` cannot be used."""
+        given = credentials or Credentials()
+        self._access = Access(given, Tls(given) if tls else None)
+        self._workers = [Worker(endpoint, self._access) for endpoint in endpoints]
+        """The one to be asked first is the first one."""
+        self._watches: list[Watch] = []
+        self._warmed = time.monotonic() - WARM + 1  # not while the process starts
+
+    def get(self, key: str, timeout: float) -> Key | None:
+        """What the key is now; None: there is no such key. timeout: seconds. Raises EtcdError."""
+
+        def read(answer: Answer) -> Key | None:
+            return messages.key_in(answer, key)
+
+        found = self._call(messages.RANGE, messages.get_request(key), read, timeout)
+        assert not isinstance(found, (Written, Found))
+        self._keep_warm(key)
+        return found
+
+    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+        """Write the key if its revision is that one (0: if there is no such key), else read it.
+
+        timeout: seconds. Raises EtcdError. See above for what may have happened then.
+        """
+
+        def read(answer: Answer) -> Written | Found:
+            return messages.written_or_found(answer, key)
+
+        body = messages.put_if_request(key, revision, value)
+        outcome = self._call(messages.TXN, body, read, timeout)
+        assert isinstance(outcome, (Written, Found))
+        self._keep_warm(key)
+        return outcome
+
+    def watch(self, key: str, wake: Callable[[], None]) -> Watch:
+        """From now on `wake` is called, in another thread, soon after the key has changed.
+
+        This is a hint and no promise. It is also called each time a watch begins, because the key
+        may have changed before.
+        """
+        watch = Watch(self._connection, key, wake)
+        self._watches.append(watch)
+        return watch
+
+    def close(self) -> None:
+        """End all threads, without waiting for them."""
+        for worker in self._workers:
+            worker.close()
+        for watch in self._watches:
+            watch.close()
+        self._workers = []
+
+    def _call(
+        self, path: str, body: bytes, read: Callable[[Answer], Result], timeout: float
+    ) -> Result:
+        race = _Race(self._workers, Request(path, body, time.monotonic() + timeout, read))
+        try:
+            return race.run(timeout)
+        finally:
+            self._workers = race.order()
+
+    def _keep_warm(self, key: str) -> None:
+        """See WARM. Nobody waits for these answers."""
+        now = time.monotonic()
+        if now - self._warmed < WARM:
+            return
+        self._warmed = now
+        body = messages.get_request(key, here=True)
+        for worker in self._workers[1:]:
+            worker.ask(Request(messages.RANGE, body, now + WARM_TIMEOUT, _nothing))
+
+    def _connection(self, attempt: int) -> Connection | None:
+        workers = self._workers
+        if not workers:
+            return None
+        return Connection(workers[attempt % len(workers)].endpoint, self._access)
+
+
+def _nothing(_answer: Answer) -> None:
+    pass
+
+
+class _Race:
+    """A request that one endpoint after the other is given, until there is an answer."""
+
+    def __init__(self, workers: Sequence[Worker], request: Request) -> None:
+        self._request = request
+        self._left = list(workers)
+        self._running: list[Worker] = []
+        self._failures: list[tuple[Worker, str]] = []
+        self._answered: list[Worker] = []
+
+    def run(self, timeout: float) -> Result:
+        """The first good answer. timeout: seconds, for people. Raises EtcdError."""
+        while self._left or self._running:
+            if (left := self._request.deadline - time.monotonic()) <= 0:
+                break
+            if self._left:
+                self._ask(self._left.pop(0))
+            outcome = self._outcome(min(left, HEDGE) if self._left else left)
+            if outcome and (error := self._take(outcome)) is None:
+                return outcome.result
+            if outcome and isinstance(error, EtcdRefused):
+                raise EtcdRefused(f"{_named(outcome.worker)}: {error}")
+        raise EtcdError(self._words(timeout))
+
+    def order(self) -> list[Worker]:
+        """Whom to ask first the next time: who has answered; last, who has been asked in vain."""
+        return [*self._answered, *self._left, *self._running, *(one for one, _ in self._failures)]
+
+    def _ask(self, worker: Worker) -> None:
+        self._running.append(worker)
+        worker.ask(self._request)
+
+    def _outcome(self, timeout: float) -> Outcome | None:
+        try:
+            return self._request.outcomes.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def _take(self, outcome: Outcome) -> EtcdError | None:
+        self._running.remove(outcome.worker)
+        if outcome.error is None:
+            self._answered.append(outcome.worker)
+        else:
+            self._failures.append((outcome.worker, str(outcome.error)))
+        return outcome.error
+
+    def _words(self, timeout: float) -> str:
+        """What each endpoint has said."""
+        if not (self._failures or self._running or self._left):
+            return "etcd is not asked any more: closed"
+        said = [f"{_named(worker)} ({words})" for worker, words in self._failures]
+        said += [f"{_named(worker)} (no answer)" for worker in self._running]
+        return f"no endpoint of etcd answers within {timeout:g} s: {', '.join(said)}"
+
+
+def _named(worker: Worker) -> str:
+    host, port = worker.endpoint.host, worker.endpoint.port
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
