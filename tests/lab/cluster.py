@@ -172,7 +172,8 @@ class Cluster:
         The user has the App's name, and may read and write what is below /sendrecv/APP/. root may
         do everything.
         """
-        name = next(iter(self.members))
+        # An etcd 3.5 tells the others a password's hash, which an etcd 3.4 does not look for.
+        name = min(self.members, key=lambda name: roots.RELEASES.index(self._releases[name]))
         for user, password in {"root": ROOT_PASSWORD, **apps}.items():
             self.etcdctl(name, "role", "add", user)
             self.etcdctl(name, "user", "add", user, "--interactive=false", text=password)
