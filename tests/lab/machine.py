@@ -74,19 +74,28 @@ class Machine:
         layer: Path | None = None,
         binds: Mapping[Path, str] | None = None,
         options: Sequence[str] = ("--private-network",),
+        network: Path | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
         """`kind`: which of tests/lab/roots.py's packages are installed.
 
         `layer`: another machine's `disk`, powered off, to start from instead of a bare root.
         `binds`: host paths, and where in the machine they are seen, read-only. `options`: those of
-        systemd-nspawn that say what else is around the machine; by default no network.
+        systemd-nspawn that say what else is around the machine; by default no network. `network`:
+        the network namespace in which those options find a bridge. `files`: what is in the machine
+        before its first boot, by path.
         """
         self.release = release
         self._kind = kind
         self.name = f"sendrecv-{release}-{secrets.token_hex(3)}"
         self._layers = [layer] if layer else []
         bound = [f"--bind-ro={host}:{inside}" for host, inside in (binds or {}).items()]
-        self._nspawn = nspawn.Nspawn(MACHINES / self.name, [*bound, *options])
+        self._nspawn = nspawn.Nspawn(MACHINES / self.name, [*bound, *options], network)
+        self._files = {
+            "/etc/hostname": f"{release}\n",
+            "/etc/machine-id": f"{secrets.token_hex(16)}\n",
+            **(files or {}),
+        }
         self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -97,8 +106,9 @@ class Machine:
             with roots.locked(roots.CACHE / "machines.lock"):
                 nspawn.remove_left_overs(MACHINES)
                 self._nspawn.prepare([*self._layers, root])
-            for name, text in (("hostname", self.release), ("machine-id", secrets.token_hex(16))):
-                (self.disk / "etc" / name).write_text(f"{text}\n", encoding="ascii")
+            for path, text in self._files.items():
+                (self.disk / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+                (self.disk / path.lstrip("/")).write_text(text, encoding="ascii")
             self.boot()
             self._held = self._held.pop_all()
         return self
@@ -137,6 +147,17 @@ class Machine:
         real power cut does not grant: it tests recovery at any instant, not that fsync is called.
         """
         self._nspawn.power_cut()
+
+    def freeze(self) -> None:
+        """Stops the machine's PID 1 and all that it has started, at one instant: a hung kernel.
+
+        Its kernel is the host's, so it still answers the network: connections are accepted.
+        """
+        self._nspawn.freeze(True)
+
+    def thaw(self) -> None:
+        """Lets it go on."""
+        self._nspawn.freeze(False)
 
     def poweroff(self, timeout: float = HANG) -> None:
         """An orderly shutdown; returns when the machine is off."""

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import select
 import shutil
 import signal
@@ -85,13 +84,17 @@ def remove_left_overs(machines: Path) -> None:
 class Nspawn:
     """A directory for what a machine writes, and the machine over it, on or off."""
 
-    def __init__(self, directory: Path, options: Sequence[str]) -> None:
-        """`options`: more of systemd-nspawn's."""
+    def __init__(
+        self, directory: Path, options: Sequence[str], network: Path | None = None
+    ) -> None:
+        """`options`: more of systemd-nspawn's. `network`: the network namespace that it runs in,
+        and finds its bridge in; by default that of this process."""
         self.directory = directory
         self.name = directory.name
         self.console = directory / "console.log"
         self._lower: list[Path] = []
         self._options = options
+        self._network = ["nsenter", f"--net={network}"] if network else []
         self._leader = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._held = contextlib.ExitStack()
@@ -121,9 +124,11 @@ class Nspawn:
         if self.running:
             raise NspawnError(f"{self.name} is on already")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            address = f"{self.name}-{secrets.token_hex(3)}"
-            notify.bind(f"\0{address}")
-            self._process = _FORKER.submit(self._spawn, f"@{address}").result()
+            # Not an abstract address, which only its own network namespace can reach.
+            address = self.directory / "notify"
+            address.unlink(missing_ok=True)
+            notify.bind(str(address))
+            self._process = _FORKER.submit(self._spawn, str(address)).result()
             self._await_ready(notify, time.monotonic() + timeout)
 
     def wait_off(self, timeout: float) -> int:
@@ -152,6 +157,8 @@ class Nspawn:
         groups = _groups(self.name)
         for group in groups:
             group.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the power was cut while it was frozen
+            self._freezer.write_text("0", encoding="ascii")
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "NOTIFY_SOCKET": notify,
@@ -167,6 +174,7 @@ class Nspawn:
             return subprocess.Popen(
                 [
                     *("setpriv", "--pdeathsig", "KILL"),
+                    *self._network,
                     *("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
                     *("sh", "-ec", _BOOT_SCRIPT, "sh", "systemd-nspawn", "--boot"),
                     *("-D", self.directory / "root", f"--machine={self.name}"),
@@ -210,3 +218,24 @@ class Nspawn:
         """Kills the machine's PID 1, and so, by the kernel, everything in it."""
         os.kill(self.leader, signal.SIGKILL)
         self.wait_off(30)
+
+    def freeze(self, frozen: bool) -> None:
+        """Stops all that runs in the machine at one instant, or lets it go on.
+
+        Returns when that is so. Commands that were entered from outside are not stopped.
+        """
+        self._freezer.write_text(str(int(frozen)), encoding="ascii")
+        deadline = time.monotonic() + 30
+        with self._freezer.with_name("cgroup.events").open(encoding="ascii") as events:
+            changed = select.poll()
+            changed.register(events, select.POLLPRI)
+            while f"frozen {int(frozen)}\n" not in events.read():
+                if time.monotonic() > deadline:
+                    raise NspawnError(f"{self.name} is not frozen, or still is")
+                changed.poll(1000)
+                events.seek(0)
+
+    @property
+    def _freezer(self) -> Path:
+        """Not of nspawn itself, which then would not notice that the machine is killed."""
+        return _groups(self.name)[0] / "payload" / "cgroup.freeze"

@@ -28,11 +28,14 @@ MIRROR = os.environ.get("SENDRECV_TEST_MIRROR", "")
 
 # What the .deb depends on, so that installing it needs no network.
 RUNTIME = "python3-socketio python3-aiohttp python3-websocket python3-sdnotify python3-requests"
+# A host for the .deb, with what tests do in it. (libgcrypt20: for journalctl --setup-keys.)
+_MACHINE = (
+    f"systemd-sysv dbus {RUNTIME} nodejs procps iproute2 sqlite3 curl kmod strace libgcrypt20"
+)
 PACKAGES = {
-    # A host for the .deb, with what tests do in it. (libgcrypt20: for journalctl --setup-keys.)
-    "machine": (
-        f"systemd-sysv dbus {RUNTIME} nodejs procps iproute2 sqlite3 curl kmod strace libgcrypt20"
-    ),
+    "machine": _MACHINE,
+    # One of several, for tests/lab/cluster.py.
+    "host": f"{_MACHINE} etcd-server etcd-client nftables",
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
     "build": (
         f"gcc libc6-dev lintian systemd {RUNTIME} python3-pytest python3-hypothesis"
@@ -49,7 +52,12 @@ _ALSO = {
         " shellcheck mandoc spin"
     )
 }
-_PURPOSES = {"machine": "to boot", "build": "to build in", "npm": "for npm"}
+_PURPOSES = {
+    "machine": "to boot",
+    "host": "to boot with others",
+    "build": "to build in",
+    "npm": "for npm",
+}
 
 # A persistent journal; and no timers that wake up in the middle of a test to reach for a network.
 _MACHINE_HOOK = (
@@ -60,8 +68,11 @@ _MACHINE_HOOK = (
 )
 # What is built and tested here is, as far as it can be, not by root.
 _BUILDER_HOOK = 'useradd --root "$1" --create-home builder'
+# Which of the hosts have etcd is said later, and it is told who the others are before it starts.
+_HOST_HOOK = 'systemctl --root="$1" --quiet disable etcd.service'
 _HOOKS = {kind: [_MACHINE_HOOK] for kind in PACKAGES}
 _HOOKS["build"].append(_BUILDER_HOOK)
+_HOOKS["host"].append(_HOST_HOOK)
 
 
 def _recipe(kind: str, release: str) -> list[str]:
