@@ -27,6 +27,7 @@ STATUS_URL = "unix:///run/sendrecv-socket/status.sock"
 _URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?")
 _UNIX_URL = re.compile(r"unix://(?=.{2,107}$)(?:/[A-Za-z0-9._@+-]+)+")
 """The kernel takes a path of at most 107 bytes."""
+_ENDPOINT = re.compile(r"(?:([A-Za-z0-9._-]{1,253})|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?")
 
 
 _LOOPBACK = re.compile(r"http://(?:127(?:\.[0-9]{1,3}){3}|localhost|\[::1\])(?::[0-9]{1,5})?/?")
@@ -56,9 +57,24 @@ def problem_of(url: str, setting: str = "SENDRECV_URL=", ca: str = "SENDRECV_CA=
     )
 
 
+class StoreConfig(Value):
+    """Where an App of several hosts has its lease. endpoints: host and port of each member of etcd.
+    user: "" if etcd asks for none. lease: seconds. host: the name of this host. continues: whether
+    the holder counts on while etcd does not answer.
+    """
+
+    endpoints: tuple[tuple[str, int], ...]
+    tls: bool
+    user: str
+    lease: float
+    host: str
+    continues: bool
+
+
 class SenderConfig(Value):
     """Settings of a sender. interval: seconds between counts, 0 for as fast as acknowledged. ca:
     the file of the CAs that may sign the receiver's certificate, "" for those of the machine.
+    store: None for an App of this machine alone.
     """
 
     app_id: str
@@ -66,6 +82,7 @@ class SenderConfig(Value):
     interval: float
     url: str
     ca: str = ""
+    store: StoreConfig | None = None
 
 
 class ReceiverConfig(Value):
@@ -78,8 +95,12 @@ class ReceiverConfig(Value):
     key: str = ""
 
 
-def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> SenderConfig:
-    """The settings of one half of an App. role: "main" or "failover". Raises ConfigError."""
+def sender_config(
+    instance: str, role: str, environ: Mapping[str, str], host: str = ""
+) -> SenderConfig:
+    """The settings of one half of an App. role: "main" or "failover". host: the name of this host,
+    up to its first dot. Raises ConfigError.
+    """
     if instance == "receiver":
         raise ConfigError("no App can be called receiver", "receiver.env is the receiver's")
     if "\\" in instance:  # EnvironmentFile= is a pattern: systemd would read another file
@@ -88,9 +109,11 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
     file = instance if instance.isprintable() else quoted(instance)
     reader = _Reader(f"/etc/sendrecv/{file}.env", environ)
     app_id = reader.name("SENDRECV_APP_ID", instance)
+    store = reader.store(host)
+    names = (host, f"{host}-failover") if store else ("main", "failover")
     nodes = {
-        "main": reader.name("SENDRECV_MAIN_NODE_ID", "main"),
-        "failover": reader.name("SENDRECV_FAILOVER_NODE_ID", "failover"),
+        "main": reader.name("SENDRECV_MAIN_NODE_ID", names[0]),
+        "failover": reader.name("SENDRECV_FAILOVER_NODE_ID", names[1]),
     }
     if nodes["main"] == nodes["failover"]:
         reader.fail_both("SENDRECV_MAIN_NODE_ID", "SENDRECV_FAILOVER_NODE_ID", nodes["main"])
@@ -100,6 +123,7 @@ def sender_config(instance: str, role: str, environ: Mapping[str, str]) -> Sende
         reader.number("SENDRECV_INTERVAL", 1.0, 0.0, 86400.0),
         reader.url("SENDRECV_URL", DEFAULT_URL),
         reader.path("SENDRECV_CA"),
+        store,
     )
     reader.finish()
     return config
@@ -135,8 +159,9 @@ class _Reader:
         value = self._get(key, default)
         if not is_name(value):
             if key not in self._environ:
+                whose = "the instance name" if key == "SENDRECV_APP_ID" else "from the host's name,"
                 raise ConfigError(
-                    f"{self._file}: {key} is not set, and the instance name {quoted(value)}"
+                    f"{self._file}: {key} is not set, and {whose} {quoted(value)}"
                     f" cannot be its default: must be {NAME_RULE}"
                 )
             self.fail(key, NAME_RULE)
@@ -160,6 +185,27 @@ class _Reader:
             self.fail(key, problem)
         return value
 
+    def store(self, host: str) -> StoreConfig | None:
+        url = self._get("SENDRECV_STORE", "")
+        lease = self.number("SENDRECV_LEASE", 2.0, 0.5, 60.0)
+        outage = self._get("SENDRECV_ETCD_OUTAGE", "stop")
+        user = self._get("SENDRECV_ETCD_USER", "")
+        if outage not in ("stop", "continue"):
+            self.fail("SENDRECV_ETCD_OUTAGE", "stop or continue")
+        if not url:
+            return None
+        scheme, _, rest = url.partition("://")
+        found = [_ENDPOINT.fullmatch(endpoint) for endpoint in rest.removesuffix("/").split(",")]
+        endpoints = tuple((one[1] or one[2], int(one[3] or 2379)) for one in found if one)
+        right = len(endpoints) == len(found) <= 9 and all(0 < port < 65536 for _, port in endpoints)
+        if scheme not in ("etcd", "etcds") or not right:
+            self.fail("SENDRECV_STORE", "like etcd://a:2379,b:2379,c:2379 (etcds:// for TLS)")
+        if user and scheme == "etcd" and not all(_is_here(name) for name, _ in endpoints):
+            self.fail("SENDRECV_STORE", "etcds:// for a user: no password is sent in the clear")
+        if not user.isprintable() or len(user) > 64:
+            self.fail("SENDRECV_ETCD_USER", "a name of at most 64 characters")
+        return StoreConfig(endpoints, scheme == "etcds", user, lease, host, outage == "continue")
+
     def path(self, key: str) -> str:
         value = self._get(key, "")
         if value and not (value.startswith("/") and value.isprintable()):
@@ -175,6 +221,10 @@ class _Reader:
     def _get(self, key: str, default: str) -> str:
         self._known.add(key)
         return self._environ.get(key, default)
+
+
+def _is_here(name: str) -> bool:
+    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
 
 
 def _number(text: str, parse: Callable[[str], float]) -> float:

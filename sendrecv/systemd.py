@@ -167,6 +167,55 @@ def boot_id() -> str:
         return file.read().strip().replace("-", "")
 
 
+def place() -> str:
+    """32 hexadecimal digits that name this boot of this host, also among hosts that share a kernel.
+
+    The machine ID itself is confidential: machine-id(5). Raises StoreUnusable if there is none.
+    """
+    import hashlib  # only for an App of several hosts
+
+    try:
+        with open("/etc/machine-id", "rb") as file:
+            machine = file.read(64).strip()
+    except OSError as error:
+        raise StoreUnusable(f"/etc/machine-id: {error.strerror}") from None
+    return hashlib.sha256(b"sendrecv " + machine + boot_id().encode()).hexdigest()[:32]
+
+
+def credential_path(name: str) -> str:
+    """The file of that credential of the unit; "" if it has none."""
+    path = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), name)
+    return path if os.path.exists(path) else ""
+
+
+def credential(name: str) -> str:
+    """The text of that credential of the unit. Raises CredentialError."""
+    path = credential_path(name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MAX_TOKEN + 1).rstrip("\n")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if not text or len(text) > _MAX_TOKEN or not text.isprintable():
+        raise CredentialError(f"{name}: missing, empty, or not one printable line", _ETCD_HINT)
+    return text
+
+
+def is_stopping(unit: str) -> bool:
+    """Whether systemd has begun to stop or restart that unit: by hand, or as the host goes down."""
+    import subprocess  # not at a start, which would wait for it
+
+    command = ["systemctl", "list-jobs", "--plain", "--no-legend", "--no-pager", unit]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=1, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    jobs = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    return any(job[1:2] == [unit] and job[2:3] in (["stop"], ["restart"]) for job in jobs)
+
+
 def state_directory() -> str:
     """The unit's StateDirectory=. Raises StoreUnusable if there is none."""
     given = os.environ.get("STATE_DIRECTORY")
@@ -190,9 +239,11 @@ def token() -> str:
     Raises CredentialError if it is missing, empty, too long or not lines of printable ASCII.
     """
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = os.path.join(directory, "token") if directory else 0
-    if path == 0 and not stat.S_ISREG(os.fstat(0).st_mode):
+    handed_over = stat.S_ISREG(os.fstat(0).st_mode)
+    if not directory and not handed_over:
         raise CredentialError("the token was not handed over", _UNIT_HINT)
+    # A sender's credentials are those for etcd: see credential().
+    path = credential_path("token") or (0 if handed_over else f"{directory}/token")
     try:
         with open(path, "rb", closefd=path != 0) as file:
             data = file.read(_MAX_TOKEN_FILE + 1).strip()
@@ -237,6 +288,7 @@ class TokenReport:
             file.write(sha256(self._token.encode()).hexdigest())
 
 
+_ETCD_HINT = "see SEVERAL HOSTS in sender@.service(8)"
 _UNIT_HINT = "start the unit; a sender's unit needs the drop-in /usr/lib/sendrecv/network.conf"
 TOKEN_HINT = (
     "make one with: (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/sendrecv/token)"

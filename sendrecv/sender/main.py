@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
-    config = sender_config(instance, role, os.environ)
+    config = sender_config(instance, role, os.environ, os.uname().nodename.partition(".")[0])
     half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
     prepare(config.url, config.ca)  # now: later the watchdog runs, for which this may take too long
     imports.end()
@@ -54,13 +54,21 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
         clock=MonotonicClock(),
         events=SimpleQueue(),
     )
-    sender = Sender(app, ports)
+    sender = (
+        Sender(app, ports) if config.store is None else _of_several(config, app, ports, instance)
+    )
     sender.acquire()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stop())
     sender.run()
     _tell_if_masked(half)
     return DONE
+
+
+def _of_several(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sender:
+    from sendrecv.sender import several_hosts  # of a single machine, no start waits for it
+
+    return several_hosts.sender(config, app, ports, instance)
 
 
 def _tell_if_masked(half: str) -> None:

@@ -1,5 +1,6 @@
 """Settings: defaults, and errors that name file, key, value and what is allowed, on one line."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -11,6 +12,7 @@ from sendrecv.config import (
     MAX_CONNECTIONS,
     ReceiverConfig,
     SenderConfig,
+    StoreConfig,
     receiver_config,
     sender_config,
 )
@@ -152,3 +154,81 @@ def test_every_error_is_one_line(instance: str, environ: dict[str, str]) -> None
             configure(environ)
         except ConfigError as error:
             assert str(error).isprintable()
+
+
+# Several hosts
+
+STORE = "etcd://a:2379,10.0.0.2,[fd00::3]:23790"
+
+
+def test_an_app_of_several_hosts() -> None:
+    store = StoreConfig(
+        (("a", 2379), ("10.0.0.2", 2379), ("fd00::3", 23790)), False, "", 2.0, "web1", False
+    )
+    config = sender_config("one", "main", {"SENDRECV_STORE": STORE}, "web1")
+    assert (config.store, config.node_id) == (store, "web1")
+    assert sender_config("one", "failover", {"SENDRECV_STORE": STORE}, "web1").node_id == (
+        "web1-failover"
+    )
+    environ = {
+        "SENDRECV_STORE": "etcds://a/",
+        "SENDRECV_LEASE": "1",
+        "SENDRECV_ETCD_OUTAGE": "continue",
+        "SENDRECV_ETCD_USER": "one",
+        "SENDRECV_MAIN_NODE_ID": "x",
+    }
+    config = sender_config("one", "main", environ, "web1")
+    assert config.store == StoreConfig((("a", 2379),), True, "one", 1.0, "web1", True)
+    assert config.node_id == "x"
+
+
+def test_without_a_store_the_name_of_the_host_does_not_matter() -> None:
+    config = sender_config("one", "main", {"SENDRECV_LEASE": "1"}, "not a name")
+    assert (config.store, config.node_id) == (None, "main")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        *[
+            ("SENDRECV_STORE", value, "like etcd://a:2379,b:2379,c:2379")
+            for value in (
+                *(
+                    "a:2379",
+                    "http://a:2379",
+                    "etcd://",
+                    "etcd://a,",
+                    "etcd://a:0",
+                    "etcd://a:65536",
+                ),
+                *("etcd://a/b", "etcd://u:p@a:2379", "etcd://fd00::3", ",".join(["etcd://a"] * 10)),
+            )
+        ],
+        ("SENDRECV_LEASE", "0.4", "a number from 0.5 to 60"),
+        ("SENDRECV_LEASE", "61", "a number from 0.5 to 60"),
+        ("SENDRECV_ETCD_OUTAGE", "go on", "stop or continue"),
+        ("SENDRECV_ETCD_USER", "a\nb", "a name of at most 64 characters"),
+    ],
+)
+def test_wrong_settings_of_several_hosts(key: str, value: str, allowed: str) -> None:
+    environ = {"SENDRECV_STORE": "etcds://a", key: value}
+    with pytest.raises(ConfigError, match=f"one.env: {key}=.*: must be {re.escape(allowed)}"):
+        sender_config("one", "main", environ, "web1")
+
+
+def test_a_password_is_not_sent_in_the_clear() -> None:
+    for store, right in (
+        *[(f"etcd://{name}:1", True) for name in ("localhost", "127.0.0.1", "[::1]")],
+        *[(f"etcd://127.0.0.1,{name}", False) for name in ("a", "127.evil.example", "10.0.0.1")],
+    ):
+        environ = {"SENDRECV_STORE": store, "SENDRECV_ETCD_USER": "one"}
+        if right:
+            assert sender_config("one", "main", environ, "web1").store
+        else:
+            with pytest.raises(ConfigError, match="etcds:// for a user: no password is sent"):
+                sender_config("one", "main", environ, "web1")
+
+
+def test_a_host_whose_name_cannot_be_a_node() -> None:
+    with pytest.raises(ConfigError, match="SENDRECV_MAIN_NODE_ID is not set, and from the host"):
+        sender_config("one", "main", {"SENDRECV_STORE": STORE}, "-x")

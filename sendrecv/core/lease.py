@@ -1,0 +1,171 @@
+"""The lease of an App on several hosts: which host may count. No I/O, no clock of its own.
+
+Each App has one key in etcd. Its value is the App's record and who holds the lease (Holding). Its
+revision grows with each write. Whoever writes compares the revision, so two can never both write.
+
+Rules
+    1. A holder writes the key anew before a quarter of the lease is over, and with each count.
+    2. It sends a count only until 0.7 of the lease after the *sending* of its last write that was
+       answered. What is durable in the key, and nothing else, is sent.
+    3. A stand-by takes the App at once if there is no key, if the key says that the lease was
+       released, or if this very boot of this host held it: it has the host's lock, so the process
+       that held the lease has ended.
+    4. It takes the App from another host only when it has seen the same revision for the whole of
+       the lease, from the *answer* that first showed it, and when etcd has answered throughout the
+       last quarter of that. So after an outage of etcd a holder that lives is the first to write.
+    5. To take the App is to write the key with a greater epoch. The holder before sees that its
+       next write is compared with another revision, and stands by.
+
+What this relies on: that clocks run at the same rate, within 30 %. What they show does not matter.
+A holder that was stopped between rule 2 and its send may be late all the same. So the receiver
+refuses every older epoch.
+
+Times are nanoseconds of CLOCK_BOOTTIME, which goes on while a host is suspended.
+"""
+
+from __future__ import annotations
+
+import json
+
+from sendrecv.core.errors import UnknownFormat
+from sendrecv.core.record import Record, read_values
+from sendrecv.core.values import Value
+from sendrecv.core.wire import is_name
+
+FORMAT = 1
+MAX_VALUE = 4096
+"""Bytes of a key's value. The longest possible has below 1,000."""
+
+
+class LeaseLost(Exception):
+    """Another host holds the lease, or the key is gone. The text is for people."""
+
+
+class Holding(Value):
+    """What the key says. host: the name of the host that holds the lease. place: 32 hexadecimal
+    digits that name that host and this boot of it. since: what its wall clock said when it took the
+    lease, in seconds, for people. lease: nanoseconds. released: nobody holds it. to: the
+    name of the host that it was released for, "" for any.
+    """
+
+    record: Record
+    host: str
+    place: str
+    since: int
+    lease: int
+    released: bool = False
+    to: str = ""
+
+
+def encode(holding: Holding) -> bytes:
+    """The key's value."""
+    values = holding.as_dict() | {"record": holding.record.as_dict()}
+    return json.dumps({"format": FORMAT, **values}).encode("ascii")
+
+
+def decode(value: bytes) -> Holding | None:
+    """What the value of a key says; None if it is no such value.
+
+    Raises UnknownFormat if it is of a newer version.
+    """
+    try:
+        values = json.loads(value[:MAX_VALUE])
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, dict) or type(number := values.pop("format", None)) is not int:
+        return None
+    if number > FORMAT:
+        raise UnknownFormat(f"key has format {number}, this version knows up to {FORMAT}")
+    return _holding_of(values) if number == FORMAT else None
+
+
+def _holding_of(values: dict[str, object]) -> Holding | None:
+    given = values.pop("record", None)
+    record = read_values(given) if isinstance(given, dict) else None
+    match values:
+        case {
+            "host": str(host),
+            "place": str(place),
+            "since": int(since),
+            "lease": int(lease),
+            "released": bool(released),
+            "to": str(to),
+        } if (
+            record and is_name(host) and since >= 0 and lease > 0 and (not to or is_name(to))
+        ):
+            return Holding(record, host, place, since, lease, released, to)
+    return None
+
+
+class Tenure(Value):
+    """A holder's lease. revision: of its last write. sent: when that was sent. lease: in
+    nanoseconds.
+    """
+
+    revision: int
+    sent: int
+    lease: int
+
+    def may_send(self, now: int) -> bool:
+        """Whether a count may be sent (rule 2)."""
+        return now < self.sent + self.lease * 7 // 10
+
+    def renews_at(self) -> int:
+        """When the key is to be written anew (rule 1)."""
+        return self.sent + self.lease // 4
+
+
+class Sight(Value):
+    """What a stand-by has seen of the key. revision: 0 for no key, -1 if nothing was seen. since:
+    when the first answer came in that showed this revision. answering: when the first of the
+    requests was sent that were answered, each of them, until now; -1 for none.
+    """
+
+    revision: int
+    since: int
+    answering: int
+
+    def shown(self, revision: int, sent: int, now: int) -> Sight:
+        """etcd has answered, at `now`, a request of the time `sent`."""
+        answering = sent if self.answering < 0 else self.answering
+        since = self.since if revision == self.revision else now
+        return Sight(revision, since, answering)
+
+    def unanswered(self) -> Sight:
+        """etcd has not answered."""
+        return self.replace(answering=-1)
+
+    def expires_at(self, lease: int) -> int:
+        """When a lease of another host is over, if the key does not change (rule 4)."""
+        if self.answering < 0:
+            return self.since + lease
+        return max(self.since + lease, self.answering + lease // 4)
+
+
+NOTHING_SEEN = Sight(-1, 0, -1)
+
+
+class Here(Value):
+    """Who stands by. host, place: as in Holding. lease: its own setting, in nanoseconds."""
+
+    host: str
+    place: str
+    lease: int
+
+    def why(self, sight: Sight, holding: Holding | None, now: int) -> str:
+        """Why the App may be taken now, for people; "" if it may not (rules 3 and 4)."""
+        if sight.revision < 0 or sight.answering < 0:
+            return ""
+        if holding is None:
+            return "no host held it"
+        if holding.released and holding.to in ("", self.host):
+            return f"{holding.host} released it"
+        if holding.place == self.place:
+            return "this host held it"
+        if now >= sight.expires_at(self.longest(holding)):
+            return f"{holding.host} has not renewed its lease"
+        return ""
+
+    def longest(self, holding: Holding) -> int:
+        """The lease to wait for: two hosts may have different settings."""
+        return max(self.lease, holding.lease)

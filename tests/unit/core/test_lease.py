@@ -1,0 +1,122 @@
+"""The lease: what a key says, how long a holder may send, when a stand-by may take the App."""
+
+import json
+
+import pytest
+
+from sendrecv.core.errors import UnknownFormat
+from sendrecv.core.lease import (
+    NOTHING_SEEN,
+    Here,
+    Holding,
+    Sight,
+    Tenure,
+    decode,
+    encode,
+)
+from sendrecv.core.record import Record
+from sendrecv.core.values import MILLISECOND, SECOND
+
+LEASE = 2 * SECOND
+RECORD = Record("one", 3, 7, 6, 123, "b" * 32, "a", "r" * 32)
+HELD = Holding(RECORD, "a", "a" * 32, 1_700_000_000, LEASE)
+HERE = Here("b", "b" * 32, LEASE)
+
+
+def test_a_key_says_what_was_written() -> None:
+    for holding in (HELD, HELD.replace(released=True, to="c")):
+        assert decode(encode(holding)) == holding
+    assert encode(HELD).isascii() and len(encode(HELD)) < 1000
+
+
+WRONG: dict[str, list[object]] = {
+    "format": ["1", None, 0, True, -1],
+    "host": ["", "a b", 7],
+    "place": [7, None],
+    "since": [-1, 1.5, "now"],
+    "lease": [0, -1, "2"],
+    "released": [0, "no"],
+    "to": ["a b", None],
+    "record": [None, [], {}, {"app_id": "one"}],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in WRONG for v in WRONG[n]])
+def test_what_is_not_right_is_no_holding(name: str, value: object) -> None:
+    values = json.loads(encode(HELD))
+    assert decode(json.dumps(values | {name: value}).encode()) is None
+    del values[name]
+    assert decode(json.dumps(values).encode()) is None
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"7", b"\xff", b"{", encode(HELD)[:-1], b"[" * 5000])
+def test_what_is_no_value_is_no_holding(value: bytes) -> None:
+    assert decode(value) is None
+
+
+def test_a_newer_format_is_said_to_be_newer() -> None:
+    with pytest.raises(UnknownFormat, match="key has format 2, this version knows up to 1"):
+        decode(json.dumps(json.loads(encode(HELD)) | {"format": 2}).encode())
+
+
+def test_a_holder_sends_until_its_deadline_and_writes_long_before() -> None:
+    tenure = Tenure(5, SECOND, LEASE)
+    deadline = SECOND + LEASE * 7 // 10
+    assert tenure.may_send(SECOND) and tenure.may_send(deadline - 1)
+    assert not tenure.may_send(deadline)
+    assert tenure.renews_at() == SECOND + LEASE // 4
+
+
+def seen(*answers: tuple[int, int, int], lost: int = -1) -> Sight:
+    """What is seen after those answers (revision, sent, now). lost: the number of one that never
+    came.
+    """
+    sight = NOTHING_SEEN
+    for number, answer in enumerate(answers):
+        sight = sight.unanswered() if number == lost else sight.shown(*answer)
+    return sight
+
+
+@pytest.mark.parametrize(
+    ("holding", "why"),
+    [
+        (None, "no host held it"),
+        (HELD, ""),
+        (HELD.replace(released=True), "a released it"),
+        (HELD.replace(released=True, to="b"), "a released it"),
+        (HELD.replace(released=True, to="c"), ""),
+        (HELD.replace(place="b" * 32), "this host held it"),
+    ],
+)
+def test_what_may_be_taken_at_once(holding: Holding | None, why: str) -> None:
+    sight = seen((9, 0, 0))
+    assert HERE.why(sight, holding, 0) == why
+    assert HERE.why(sight.unanswered(), holding, 0) == ""
+    assert HERE.why(NOTHING_SEEN, holding, 0) == ""
+
+
+def test_another_hosts_lease_is_waited_for_from_the_answer_that_showed_it() -> None:
+    sight = seen((9, 0, 40), (9, 500, 510), (9, 1000, 1010))
+    assert sight.expires_at(LEASE) == 40 + LEASE
+    assert HERE.why(sight, HELD, 39 + LEASE) == ""
+    assert HERE.why(sight, HELD, 40 + LEASE) == "a has not renewed its lease"
+    assert sight.shown(10, 2000, 2020).expires_at(LEASE) == 2020 + LEASE  # it was renewed
+
+
+def test_the_longer_of_two_settings_counts() -> None:
+    sight = seen((9, 0, 0))
+    longer = HELD.replace(lease=2 * LEASE)
+    assert HERE.why(sight, longer, 2 * LEASE - 1) == ""
+    assert HERE.why(sight, longer, 2 * LEASE)
+    assert not Here("b", "b" * 32, 3 * LEASE).why(sight, longer, 3 * LEASE - 1)
+
+
+def test_after_an_outage_of_etcd_the_holder_is_given_a_quarter_of_the_lease() -> None:
+    again = 5 * SECOND
+    sight = seen((9, 0, 0), (9, 0, 0), (9, again, again + MILLISECOND), lost=1)
+    assert sight == Sight(9, 0, again)
+    assert sight.expires_at(LEASE) == again + LEASE // 4
+    assert HERE.why(sight, HELD, again + LEASE // 4 - 1) == ""
+    assert HERE.why(sight, HELD, again + LEASE // 4)
+    # Until it answers, nobody knows when.
+    assert seen((9, 0, 0), (9, 0, 0), lost=1).expires_at(LEASE) == LEASE

@@ -1,0 +1,353 @@
+"""The store of several hosts, on an etcd of a few lines: compare, write, read, and what goes wrong.
+
+That etcd is one key in memory. What is tested on real ones: tests/system/test_hosts.py.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sendrecv.core.errors import WARNING
+from sendrecv.core.lease import Here, Holding, LeaseLost, decode, encode
+from sendrecv.core.reach import App
+from sendrecv.core.record import Record
+from sendrecv.core.values import SECOND
+from sendrecv.errors import LockLost, RecordFromFuture
+from sendrecv.sender.etcd import EtcdError, Found, Key, Written
+from sendrecv.sender.store_etcd import EtcdStore
+from sendrecv.sender.store_file import StateFile
+
+LEASE = 2 * SECOND
+
+
+class Cluster:
+    """One key, and one clock for all hosts. silent: it answers nobody. unheard: so many of the next
+    writes are carried out, and nobody is told.
+    """
+
+    def __init__(self) -> None:
+        self.now = SECOND
+        self.key: Key | None = None
+        self.silent = False
+        self.unheard = 0
+        self.before_write: Callable[[], None] = lambda: None
+        self.revision = 10
+
+    def get(self, key: str, timeout: float) -> Key | None:
+        """See Etcd."""
+        assert key == "/sendrecv/one/record" and timeout < 1
+        if self.silent:
+            raise EtcdError("no endpoint answers")
+        return self.key
+
+    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+        """See Etcd."""
+        before, self.before_write = self.before_write, lambda: None
+        before()
+        there = self.get(key, timeout)
+        if revision != (there.revision if there else 0):
+            return Found(there)
+        self.write(value)
+        if self.unheard:
+            self.unheard -= 1
+            raise EtcdError("no endpoint answers")
+        return Written(self.revision)
+
+    def write(self, value: bytes) -> None:
+        """Whoever does it."""
+        self.revision += 1
+        self.key = Key(self.revision, value)
+
+    def holding(self) -> Holding:
+        """What the key says."""
+        assert self.key is not None
+        found = decode(self.key.value)
+        assert found is not None
+        return found
+
+    def close(self) -> None:
+        """See Etcd."""
+
+
+class Host:
+    """A host, and one process of the App on it."""
+
+    def __init__(self, cluster: Cluster, directory: Path, name: str, node: str = "") -> None:
+        self.cluster = cluster
+        self.leaves = False
+        self.statuses: list[str] = []
+        directory.joinpath(name).mkdir(exist_ok=True)
+        app = App("one", node or name, (node or name).ljust(32, "0"), name * 32, SECOND)
+        self.app = app
+        self.local = StateFile(directory / name / "one.record")
+        here = Here(name, name * 32, LEASE)
+        self.store = EtcdStore(
+            app,
+            here,
+            self.local,
+            cluster,  # type: ignore[arg-type]  # what is needed of it
+            lambda: self.leaves,
+            lambda: cluster.now,
+        )
+        self.store.acquire()
+
+    def stand_by(self, seconds: float = 60) -> tuple[Record | None, int] | None:
+        """For at most so long."""
+        ends = self.cluster.now + int(seconds * SECOND)
+
+        def idle(status: str, pause: float) -> bool:
+            assert 0 < pause <= LEASE / SECOND
+            self.statuses.append(status)
+            self.cluster.now += int(pause * SECOND)
+            return self.cluster.now < ends
+
+        return self.store.stand_by(idle)
+
+    def takes(self) -> Record:
+        """It may count now."""
+        found = self.stand_by()
+        assert found is not None
+        record, epoch = found
+        assert record is None or record.epoch == epoch
+        return self.cluster.holding().record
+
+    def commit(self, count: int) -> None:
+        """A count is taken."""
+        record = self.cluster.holding().record
+        self.store.commit(record.replace(count=count, run=self.app.run, node_id=self.app.node_id))
+
+
+@pytest.fixture(name="cluster")
+def fixture_cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture(name="a")
+def fixture_a(cluster: Cluster, tmp_path: Path) -> Iterator[Host]:
+    host = Host(cluster, tmp_path, "a")
+    yield host
+    host.local.release()
+
+
+@pytest.fixture(name="b")
+def fixture_b(cluster: Cluster, tmp_path: Path) -> Iterator[Host]:
+    host = Host(cluster, tmp_path, "b")
+    yield host
+    host.local.release()
+
+
+def test_the_first_host_takes_an_app_that_nobody_has(cluster: Cluster, a: Host) -> None:
+    assert a.stand_by() == (None, 1)
+    assert cluster.holding().record.replace(due=0) == Record(
+        "one", 1, -1, -1, 0, "a" * 32, "a", "a".ljust(32, "0")
+    )
+    assert a.store.said == [(5, "epoch 1, counting here: no host held it")]
+    a.commit(0)
+    assert a.store.status().startswith("counting here since 20")
+    assert a.store.status().endswith("UTC, count 0")
+
+
+def test_this_hosts_own_record_is_where_an_app_begins_that_etcd_does_not_know(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    local = StateFile(tmp_path / "one.record")
+    (tmp_path / "a").mkdir()
+    local = StateFile(tmp_path / "a" / "one.record")
+    local.acquire()
+    local.commit(Record("one", 6, 70, 69, 5, "c" * 32, "main", "0" * 32))
+    local.release()
+    host = Host(cluster, tmp_path, "a")
+    assert (host.takes().count, host.takes().epoch) == (70, 8)
+    host.local.release()
+
+
+def test_another_host_stands_by_until_the_lease_is_over(cluster: Cluster, a: Host, b: Host) -> None:
+    a.takes()
+    a.commit(7)
+    began = cluster.now
+    record = b.takes()
+    assert (record.epoch, record.count, record.node_id) == (2, 7, "b")
+    assert cluster.now - began == LEASE
+    assert set(b.statuses) == {b.statuses[0]}
+    assert b.statuses[0].startswith("standing by, a (a) counts since ")
+    assert b.statuses[0].endswith("UTC, count 7")
+    assert [text.partition(" since")[0] for _, text in b.store.said] == [
+        "standing by, a (a) counts",
+        "epoch 2, counting here: a has not renewed its lease",
+    ]
+    for act in (a.store.renew, lambda: a.commit(8), a.store.verify):
+        with pytest.raises(LeaseLost, match=r"^standing by, b \(b\) counts since "):
+            act()
+
+
+def test_it_never_takes_an_app_from_a_holder_that_renews(
+    cluster: Cluster, a: Host, b: Host
+) -> None:
+    a.takes()
+    ends = cluster.now + 10 * LEASE
+
+    def idle(_status: str, pause: float) -> bool:
+        cluster.now += int(pause * SECOND)
+        if a.store.renews_in() == 0:
+            a.store.renew()
+        return cluster.now < ends
+
+    assert b.store.stand_by(idle) is None
+    assert cluster.holding().host == "a"
+
+
+def test_a_holder_sends_only_before_its_deadline(cluster: Cluster, a: Host, b: Host) -> None:
+    a.takes()
+    revision = cluster.revision
+    cluster.now += LEASE * 7 // 10 - 1
+    a.store.hold()
+    assert cluster.revision == revision  # that was no write
+    cluster.now += 1
+    a.store.hold()
+    assert cluster.revision == revision + 1
+    cluster.now += LEASE
+    b.takes()
+    with pytest.raises(LeaseLost):
+        a.store.hold()
+
+
+def test_the_deadline_counts_from_the_sending(cluster: Cluster, a: Host) -> None:
+    a.takes()
+
+    def slowly() -> None:
+        cluster.now += LEASE // 2
+
+    cluster.before_write = slowly
+    a.store.renew()
+    assert a.store.renews_in() == 0
+    cluster.now += LEASE * 2 // 10
+    cluster.silent = True
+    with pytest.raises(OSError, match="no endpoint answers"):
+        a.store.hold()
+
+
+def test_the_other_half_of_the_host_takes_it_at_once(
+    cluster: Cluster, a: Host, tmp_path: Path
+) -> None:
+    a.takes()
+    a.commit(3)
+    a.local.release()  # its process has ended
+    now = cluster.now
+    other = Host(cluster, tmp_path, "a", "a-failover")
+    record = other.takes()
+    assert (record.epoch, record.count, record.node_id, cluster.now) == (2, 3, "a-failover", now)
+    assert other.store.said[-1][1] == "epoch 2, counting here: this host held it"
+    other.local.release()
+
+
+def test_what_is_released_is_taken_at_once(cluster: Cluster, a: Host, b: Host) -> None:
+    a.takes()
+    a.commit(3)
+    a.leaves = True
+    a.store.release()
+    assert cluster.holding().released
+    now = cluster.now
+    assert (b.takes().count, cluster.now) == (3, now)
+    assert b.store.said[-1][1] == "epoch 2, counting here: a released it"
+
+
+def test_a_stop_of_one_half_keeps_the_lease_on_the_host(cluster: Cluster, a: Host) -> None:
+    a.takes()
+    a.commit(3)
+    a.store.release()
+    assert not cluster.holding().released
+    kept = StateFile(a.local.path)
+    assert kept.acquire()[0] == cluster.holding().record
+    kept.release()
+
+
+def test_a_write_of_its_own_that_was_not_heard_is_no_loss(cluster: Cluster, a: Host) -> None:
+    a.takes()
+    cluster.unheard = 1
+    with pytest.raises(OSError, match="no endpoint answers"):
+        a.commit(1)
+    a.commit(2)
+    assert cluster.holding().record.count == 2
+    # Of two copies of one write, the one that was faster is not heard.
+    there = cluster.holding()
+    value = encode(there.replace(record=there.record.replace(count=3)))
+    cluster.before_write = lambda: cluster.write(value)
+    revision = cluster.revision
+    a.commit(3)
+    assert cluster.revision == revision + 1
+
+
+def test_a_takeover_that_was_not_heard_is_taken_again(cluster: Cluster, a: Host) -> None:
+    cluster.unheard = 1
+    assert a.takes().epoch == 2
+
+
+def test_of_two_that_take_it_one_wins(cluster: Cluster, a: Host, b: Host) -> None:
+    cluster.before_write = lambda: print(b.takes())
+    assert a.stand_by(LEASE / SECOND / 2) is None
+    assert cluster.holding().host == "b"
+
+
+def test_without_etcd_nothing_is_taken(cluster: Cluster, a: Host) -> None:
+    cluster.silent = True
+    assert a.stand_by() is None
+    assert set(a.statuses) == {"standing by, no endpoint answers"}
+
+
+def test_a_key_that_is_gone_is_no_lease(cluster: Cluster, a: Host) -> None:
+    a.takes()
+    a.commit(5)
+    cluster.key = None
+    with pytest.raises(LeaseLost, match="record is gone"):
+        a.store.renew()
+    assert a.takes().count == 5  # as this process knows
+
+
+def test_a_record_of_this_host_that_was_replaced_ends_it(a: Host) -> None:
+    a.takes()
+    Path(a.local.path).unlink()
+    with pytest.raises(LockLost):
+        a.store.verify()
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b'{"format": 2}'])
+def test_a_key_that_is_not_understood_is_not_touched(
+    cluster: Cluster, a: Host, value: bytes
+) -> None:
+    cluster.write(value)
+    with pytest.raises(RecordFromFuture, match="etcd, /sendrecv/one/record: "):
+        a.stand_by()
+    assert cluster.key and cluster.key.value == value
+
+
+def test_a_key_of_another_app_is_not_touched(cluster: Cluster, a: Host) -> None:
+    a.takes()
+    there = cluster.holding()
+    cluster.write(encode(there.replace(record=there.record.replace(app_id="two"))))
+    with pytest.raises(RecordFromFuture, match="not a record of this App"):
+        a.store.renew()
+
+
+def test_a_key_that_changes_all_the_time_is_not_held(cluster: Cluster, a: Host) -> None:
+    a.takes()
+
+    def change() -> None:
+        there = cluster.holding()
+        cluster.write(encode(there.replace(since=there.since + 1)))
+        cluster.before_write = change
+
+    cluster.before_write = change
+    with pytest.raises(OSError, match="changes all the time"):
+        a.store.renew()
+
+
+def test_a_disk_that_is_full_is_said_and_does_not_hold_it_up(
+    a: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_record: Record) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(a.local, "commit", full)
+    a.takes()
+    assert a.store.said[0] == (WARNING, f"{a.local.path}: No space left on device, ignoring")
