@@ -1,4 +1,6 @@
-"""Apps on several hosts: a cluster with etcd on a, b and c, a receiver on r, as docs/hosts.md has it.
+"""Apps on several hosts: a cluster with etcd on a, b and c, and a receiver on r.
+
+As docs/hosts.md has it.
 
     with Hosts("trixie") as hosts:
         hosts.add("one", "SENDRECV_INTERVAL=0.1")
