@@ -112,7 +112,7 @@ class FakeEtcd:
                 serving.start()
 
     def _serve(self, plain: socket.socket) -> None:
-        with plain, contextlib.suppress(OSError, HangUp):
+        with plain, contextlib.suppress(OSError, HangUp, ValueError):
             connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
             self._open.append(connection)
             with connection, connection.makefile("rb") as stream:
@@ -133,12 +133,13 @@ def _shut(opened: socket.socket) -> None:
 
 
 def _read(stream: BinaryIO) -> Asked | None:
-    """A request; None if there is no other one."""
+    """A request; None if there is no other one. Raises ValueError if it is none."""
     if not (first := stream.readline()):
         return None
     head = {}
     while line := stream.readline().strip():
-        name, _, value = line.decode().partition(": ")
+        name, _, value = line.decode("latin-1").partition(": ")
         head[name.lower()] = value
     body = stream.read(int(head.get("content-length", 0)))
-    return Asked(first.decode().split()[1], json.loads(body), head.get("authorization"))
+    _method, path, _version = first.decode("latin-1").split()
+    return Asked(path, json.loads(body), head.get("authorization"))
