@@ -190,7 +190,7 @@ def test_a_watch_by_tls() -> None:
 
     with FakeEtcd(watch, server("good")) as fake:
         one = Etcd([fake.endpoint], Credentials(ca=CA), tls=True)
-        one.watch("app", lambda: woken.append(None))
+        one.watch("app", woken.append)
         wait_until(lambda: woken, "it has begun")
         assert fake.asked[0].body == {"create_request": {"key": encoded(b"app")}}
         one.close()
