@@ -71,8 +71,8 @@ def sender(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sende
 
 
 class SenderOfSeveral(Sender):
-    """See loop.Sender. store: in place of that of the ports. requests: the path of the file in which
-    a person asks for a move, see admin/move.py.
+    """See loop.Sender. store: in place of that of the ports. requests: the file in which a person
+    asks for a move, see admin/move.py.
     """
 
     def __init__(

@@ -182,7 +182,7 @@ def test_files_that_cannot_be_used(make: Callable[[Path], Credentials], tmp_path
 
 def test_a_watch_by_tls() -> None:
     begun = b'{"result":{"created":true}}\n'
-    woken: list[None] = []
+    woken: list[object] = []
 
     def watch(_asked: Asked) -> list[bytes]:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -285,5 +285,6 @@ def test_a_change_says_what_the_key_is_now_if_that_is_right() -> None:
         ([7], None),
         ({"kv": there}, None),
     ):
-        change = messages.change_in(line({"result": {"header": HEADER, "events": events}}))
+        result = {"header": HEADER, "events": events}
+        change = messages.change_in(json.dumps({"result": result}).encode())
         assert change == messages.Change(False, True, key)
