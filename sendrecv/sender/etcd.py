@@ -188,8 +188,8 @@ class _Race:
         if not (self._failures or self._running or self._left):
             return "etcd is not asked any more: closed"
         said = [f"{_named(worker)} ({words})" for worker, words in self._failures]
-        said += [f"{_named(worker)} (no answer)" for worker in self._running]
-        return f"no endpoint of etcd answers within {timeout:g} s: {', '.join(said)}"
+        said += [f"{_named(worker)} (not within {timeout:g} s)" for worker in self._running]
+        return f"no endpoint of etcd answers: {', '.join(said)}"
 
 
 def _named(worker: Worker) -> str:
