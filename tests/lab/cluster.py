@@ -161,6 +161,14 @@ class Cluster:
 
         return self._any.wait_until(found, f"a leader that is not {other_than}")
 
+    def move_leader(self, name: str) -> None:
+        """Makes that member the leader. All members must be there."""
+        old = self.wait_leader()
+        if old != name:
+            member = self._status(name)["header"]["member_id"]
+            self.etcdctl(old, "move-leader", f"{member:x}")
+            self._any.wait_until(lambda: self.leader() == name, f"{name} is the leader")
+
     def wait_healthy(self, *names: str) -> None:
         """Waits until these members can commit something; by default all."""
         wanted = set(names or self.members)

@@ -187,6 +187,12 @@ def test_each_host_knows_its_name_and_the_others(cluster: Cluster) -> None:
     assert not cluster["r"].pid("etcd")
 
 
+def test_a_member_is_made_the_leader(cluster: Cluster) -> None:
+    for name in "abc":
+        cluster.move_leader(name)
+        assert cluster.leader() == name
+
+
 def test_without_its_leader_another_member_leads(cluster: Cluster) -> None:
     leader = cluster.wait_leader()
     cluster.etcdctl(leader, "put", "key", "before the cut")
