@@ -9,23 +9,23 @@
  *
  * Each step, and the function that does it (test_lease.py checks that they exist):
  *
- *   a READ        sendrecv/sender/store_etcd.py     EtcdStore._look
- *   see           sendrecv/core/lease.py            Sight.shown
- *   drop_request  sendrecv/core/lease.py            Sight.unanswered
- *   HAS_ANSWERED  sendrecv/core/lease.py            Sight.expires_at
- *   IS_FREE       sendrecv/core/lease.py            Here.why
- *   a TAKE, hold  sendrecv/sender/etcd_lease.py     HeldLease.take
- *   PERIOD        sendrecv/core/lease.py            Tenure.renews_at
- *   a WRITE       sendrecv/sender/etcd_lease.py     HeldLease.commit, HeldLease.renew
- *   a RELEASE     sendrecv/sender/etcd_lease.py     HeldLease.release, HeldLease.hand_over
- *   carry_out     sendrecv/sender/etcd.py           Etcd.put_if
- *   hear          sendrecv/sender/etcd_lease.py     HeldLease._write, HeldLease._written
- *   KNOWS_OWN     sendrecv/sender/etcd_lease.py     HeldLease._own
- *   stand_by      sendrecv/sender/several_hosts.py  SenderOfSeveral.run
- *   CAN_EMIT      sendrecv/core/lease.py            Tenure.may_send
- *   emit          sendrecv/sender/several_hosts.py  SenderOfSeveral._carry_out_one
- *   join          sendrecv/core/receiver.py         ReceiverMachine._decide, ReceiverMachine._resume
- *   deliver       sendrecv/core/receiver.py         ReceiverMachine._accept
+ *   a READ        sendrecv/sender/store_etcd.py    EtcdStore._look
+ *   see           sendrecv/core/lease.py           Sight.shown
+ *   drop_request  sendrecv/core/lease.py           Sight.unanswered
+ *   HAS_ANSWERED  sendrecv/core/lease.py           Sight.expires_at
+ *   IS_FREE       sendrecv/core/lease.py           Here.why
+ *   a TAKE, hold  sendrecv/sender/etcd_lease.py    HeldLease.take
+ *   PERIOD        sendrecv/core/lease.py           Tenure.renews_at
+ *   a WRITE       sendrecv/sender/etcd_lease.py    HeldLease.commit, HeldLease.renew
+ *   a RELEASE     sendrecv/sender/etcd_lease.py    HeldLease.release, HeldLease.hand_over
+ *   carry_out     sendrecv/sender/etcd.py          Etcd.put_if
+ *   hear          sendrecv/sender/etcd_lease.py    HeldLease._write, HeldLease._written
+ *   KNOWS_OWN     sendrecv/sender/etcd_lease.py    HeldLease._own
+ *   stand_by      sendrecv/sender/several_hosts.py SenderOfSeveral.run
+ *   CAN_EMIT      sendrecv/core/lease.py           Tenure.may_send
+ *   emit          sendrecv/sender/several_hosts.py SenderOfSeveral._carry_out_one
+ *   join          sendrecv/core/receiver.py        ReceiverMachine._decide, ReceiverMachine._resume
+ *   deliver       sendrecv/core/receiver.py        ReceiverMachine._accept
  *
  * Time is in ticks of the fastest clock. A clock may be slower, by 30 % at most: LEASE x 0.7 on the
  * slowest clock is LEASE ticks. So a holder may check its deadline with success for as long as
