@@ -6,10 +6,12 @@ Three hosts with etcd and several Apps, the receiver on a fourth: see hosts_faul
 is from the receiver's journal alone. All faults of a round are repaired, then each App must count
 again by itself, soon.
 
-There is a second witness, beside each sender: see tests/judges/sent.py. It shows two senders at
-once where the receiver refuses one of them. That is known, and no fault, of an App that counts on
-without etcd, because a person has chosen that; and of a process that was stopped in the instant
-between a look at its deadline and the sending, by a fault or for want of a CPU, and goes on later.
+There are two more witnesses. What was written to the Apps' keys shows whether whoever took an App
+compared, and went on from the count that was reached: see tests/judges/history.py. What senders
+have sent shows two at once where the receiver refuses one of them: see tests/judges/sent.py. That
+is known, and no fault, of an App that counts on without etcd, because a person has chosen that; and
+of a process that was stopped in the instant between a look at its deadline and the sending, by a
+fault or for want of a CPU, and goes on later.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from tests.chaos.silence import (
     silences,
     worst_by_kind,
 )
-from tests.judges import checker
+from tests.judges import checker, history
 from tests.judges.sent import Late, late
 from tests.lab import roots
 from tests.lab.paths import BUILD
@@ -89,6 +91,7 @@ class Result:
     pressure: float = 0.0
     skipped: int = 0
     sent: int = 0
+    written: int = 0
     late: list[str] = field(default_factory=list)
     violations: dict[str, int] = field(default_factory=dict)
     overloaded: list[str] = field(default_factory=list)
@@ -183,6 +186,7 @@ class Campaign:
         result.problems += [f"no line of {app}" for app in arena.apps if app not in verdict.lines]
         some = list(silences(verdict.lines, self._strikes))
         self._judge_sent(arena)
+        self._judge_written(arena)
         result.worst = worst_by_kind(some, self._strikes)
         slow = [silence for silence in some if silence.recovery > self._options.recovery]
         hard = [s for s in slow if self._pressure.share(s.begin, s.end) > OVERLOADED]
@@ -198,6 +202,13 @@ class Campaign:
         self._result.problems += [f"late: {one}" for one in found if one not in known]
         senders = {one.app for one in self._sent}
         self._result.problems += [f"nothing sent by {a}" for a in arena.apps if a not in senders]
+
+    def _judge_written(self, arena: Arena) -> None:
+        written = arena.written()
+        self._result.written = len(written)
+        self._result.problems += [f"key: {text}" for text in history.wrong(written)]
+        apps = {one.app for one in written}
+        self._result.problems += [f"no key of {app}" for app in arena.apps if app not in apps]
 
     def _is_known(self, arena: Arena, found: Late) -> bool:
         """Whether it is one of the cases that are no fault."""
@@ -219,6 +230,7 @@ class Campaign:
         return (
             f"{result.injected} faults, {result.skipped} skipped, {result.counts} counts, "
             f"{result.sessions} sessions, {result.sent} batches sent, {len(result.late)} late, "
+            f"{result.written} writes, "
             f"{sum(result.violations.values())} violations, "
             f"worst recovery {recovery:.2f} s, {len(result.overloaded)} too slow while overloaded, "
             f"CPU pressure {self._pressure.share(time.monotonic() - 20, time.monotonic()):.0%}"
@@ -266,8 +278,9 @@ def table(result: Result) -> str:
         f" {result.pressure:.0%}.",
         f"{violations}; slower than the limit on an overloaded machine: {len(result.overloaded)};"
         f" faults that found nothing to strike: {result.skipped}.",
-        f"{result.sent} batches of counts were sent; sent after another host had, by a process that"
-        f" had been stopped, or counted on without etcd: {len(result.late)}.",
+        f"Keys were written {result.written} times, and {result.sent} batches of counts sent; sent"
+        " after another host had, by a process that had been stopped, or that counted on without"
+        f" etcd: {len(result.late)}.",
         "",
         "| fault | what | injected | alone | worst silence alone (s) | worst recovery (s) |",
         "|---|---|--:|--:|--:|--:|",
