@@ -4,7 +4,9 @@ Each App has one key in etcd. Its value is the App's record and who holds the le
 revision grows with each write. Whoever writes compares the revision, so two can never both write.
 
 Rules
-    1. A holder writes the key anew before a quarter of the lease is over, and with each count.
+    1. A holder writes the key anew with each count, and after an eighth of the lease. So a process
+       that hangs is killed by its watchdog (1.3 s), and the other half of the host is there, before
+       two seconds are over in which the key does not change.
     2. It sends a count only until 0.7 of the lease after the *sending* of its last write that was
        answered. What is durable in the key, and nothing else, is sent.
     3. A stand-by takes the App at once if there is no key, if the key says that the lease was
@@ -154,7 +156,7 @@ class Tenure(Value):
 
     def renews_at(self) -> int:
         """When the key is to be written anew (rule 1)."""
-        return self.sent + self.lease // 4
+        return self.sent + self.lease // 8
 
 
 class Sight(Value):

@@ -89,8 +89,9 @@ class Etcd:
         self._keep_warm(key)
         return outcome
 
-    def watch(self, key: str, wake: Callable[[], None]) -> Watch:
-        """From now on `wake` is called, in another thread, soon after the key has changed.
+    def watch(self, key: str, wake: Callable[[Key | None], None]) -> Watch:
+        """From now on `wake` is called, in another thread, soon after the key has changed: with its
+        new value, or None if that is not known.
 
         This is a hint and no promise. It is also called each time a watch begins, because the key
         may have changed before.

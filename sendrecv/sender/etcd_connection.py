@@ -13,15 +13,20 @@ again at once, on a new connection. So etcd may get it twice.
 
 from __future__ import annotations
 
-import http.client
 import io
 import socket
 import threading
 import time
 
+from sendrecv import imports
 from sendrecv.core.errors import PeerError
 from sendrecv.sender import etcd_messages as messages
 from sendrecv.sender.etcd_messages import EtcdError, EtcdRefused, TokenRefused
+
+# A takeover waits for this import. It takes a third less without ssl, which is imported if it is
+# needed: what http.client has of it is not used here.
+with imports.deferred(), imports.InPlace(imports.unless_imported({"ssl": None})):
+    import http.client
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:

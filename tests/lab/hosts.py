@@ -109,6 +109,15 @@ class Hosts:
                     return dict(json.loads(done.stdout)) if done.stdout.strip() else {}
         return {}
 
+    def wait_holder(self, app: str, names: str) -> str:
+        """Waits until one of those hosts counts, and returns its name."""
+        return (
+            self.receiver.wait_until(
+                lambda: (name := self.holder(app)) in [*names] and name, f"one of {names} counts"
+            )
+            or ""
+        )
+
     def _set_up(self) -> None:
         receiver = self.receiver
         address = self.cluster.addresses[RECEIVER]

@@ -80,7 +80,7 @@ def test_a_holder_sends_until_its_deadline_and_writes_long_before() -> None:
     deadline = SECOND + LEASE * 7 // 10
     assert tenure.may_send(SECOND) and tenure.may_send(deadline - 1)
     assert not tenure.may_send(deadline)
-    assert tenure.renews_at() == SECOND + LEASE // 4
+    assert tenure.renews_at() == SECOND + LEASE // 8
 
 
 def seen(*answers: tuple[int, int, int], lost: int = -1) -> Sight:
