@@ -23,7 +23,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -51,10 +51,14 @@ hosts run, is overloaded. `make test` asks for less, since it has to pass on any
 SILENT = 60.0
 """Seconds after which an App will not count again."""
 STOPPED = {"pause", "hang", "unit-frozen", "host-frozen"}
+"""Faults after which a process goes on with what was under way."""
 GOES_ON = 0.5
 """Seconds after such a fault in which the rest of what was under way is sent."""
+SETTLES = 2.0
+"""Seconds after that in which an App may still move: a person has asked for it, or a process hangs
+and is not killed yet."""
 QUIET = 1.0
-"""Seconds without a fault before a round."""
+"""Seconds without a fault then, before the next round: no App may move."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Campaign:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._strikes: list[HostStrike] = []
+        self._quiet: list[tuple[float, float]] = []
         self._result = Result(options.suite, options.seed)
 
     def run(self) -> Result:
@@ -125,15 +130,14 @@ class Campaign:
                 self._judge(arena)
                 print(f"round {number}: {self._progress()}", flush=True)
                 if result.problems:
-                    self._keep(arena)
                     break
+            self._keep(arena)
         result.seconds = time.monotonic() - begin
         result.pressure = self._pressure.share(begin, time.monotonic())
         return result
 
     def _inject(self, arena: Arena, faults: Sequence[Fault]) -> None:
         """Each fault in a thread of its own; returns when all are repaired."""
-        time.sleep(QUIET)
         begin = time.monotonic()
         threads = [
             threading.Thread(target=self._strike, args=(arena, fault, begin + fault.at))
@@ -170,6 +174,10 @@ class Campaign:
     def _settle(self, arena: Arena) -> None:
         silent = arena.wait_counting(time.monotonic(), SILENT)
         self._result.problems += [f"{app} did not count again" for app in silent]
+        time.sleep(SETTLES)
+        begin = time.monotonic()
+        time.sleep(QUIET)
+        self._quiet.append((begin, time.monotonic()))
 
     def _judge(self, arena: Arena) -> None:
         self._entries = arena.journal()
@@ -184,6 +192,7 @@ class Campaign:
         result.problems += [f"{f.kind}: {f.app}: {f.text}" for f in verdict.faults]
         result.problems += [f"unproven: {f.app}: {f.text}" for f in verdict.unproven]
         result.problems += [f"no line of {app}" for app in arena.apps if app not in verdict.lines]
+        result.problems += wandering(verdict.sessions, self._quiet)
         some = list(silences(verdict.lines, self._strikes))
         self._judge_sent(arena)
         self._judge_written(arena)
@@ -258,6 +267,17 @@ _OF_PID_1 = {checker.Kind.OVERLAP, checker.Kind.UNKNOWN}
 """Of what a receiver's host alone can know nothing, when the senders are elsewhere."""
 
 
+def wandering(
+    sessions: Iterable[checker.Session], quiet: Sequence[tuple[float, float]]
+) -> list[str]:
+    """Sessions that begin in a time in which nothing happens, in words."""
+    return [
+        f"{one.app} wanders: epoch {one.epoch} at {one.at:.3f}, and nothing had happened"
+        for one in sessions
+        if any(begin < one.at < end for begin, end in quiet)
+    ]
+
+
 def _describe(silence: Silence) -> str:
     faults = ", ".join(
         f"{s.kind} {s.app} {getattr(s, 'host', '')} {s.begin:.3f}-{s.end:.3f}"
@@ -312,6 +332,8 @@ def main() -> int:
     options = Options(arguments.suite, arguments.faults, seed, arguments.keep, arguments.recovery)
     result = Campaign(options).run()
     print(table(result))
+    for slow in result.overloaded:
+        print(f"too long, overloaded: {slow}")
     for problem in result.problems[:40]:
         print(problem)
     if result.problems:

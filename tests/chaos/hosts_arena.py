@@ -216,12 +216,14 @@ class Arena:
 
     # For the judge
 
-    def wait_counting(self, since: float, limit: float) -> list[str]:
-        """Waits until each App has counted after that time; returns those that have not in time."""
-        silent = list(self.apps)
+    def wait_counting(self, since: float, limit: float, apps: Iterable[str] = ()) -> list[str]:
+        """Waits until each of these Apps (by default all) has counted after that time. Returns
+        those that have not after `limit` seconds.
+        """
+        apps = silent = list(apps or self.apps)
         while silent and time.monotonic() < since + limit:
             time.sleep(0.05)
-            silent = [app for app in self.apps if self._last(app) <= since]
+            silent = [app for app in apps if self._last(app) <= since]
         return silent
 
     def journal(self) -> list[dict[str, Any]]:
@@ -301,9 +303,21 @@ class Arena:
         self.cluster[RECEIVER].run("systemctl -q enable receiver-tcp.socket receiver.service")
         self.cluster[RECEIVER].run("systemctl restart receiver.service")
         for app, settings in self.apps.items():
-            self._hosts.add(app, settings)
-            for name in MEMBERS:
-                self.cluster[name].run(f"systemctl -q enable sender@{app}")
+            self.add(app, settings)
+
+    def add(self, app: str, settings: str) -> None:
+        """An App on all hosts, started now and at each boot."""
+        self.apps[app] = settings
+        self._hosts.add(app, settings)
+        for name in MEMBERS:
+            self.cluster[name].run(f"systemctl -q enable sender@{app}")
+
+    def remove(self, app: str) -> None:
+        """It is stopped for good."""
+        del self.apps[app]
+        for name in MEMBERS:
+            stop = f"systemctl stop sendrecv@{app}.target; systemctl -q disable sender@{app}"
+            self.cluster[name].run(stop)
 
     @staticmethod
     def _watch(host: Machine, libraries: Iterable[Path]) -> None:
