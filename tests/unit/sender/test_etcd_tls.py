@@ -48,9 +48,9 @@ def test_a_certificate_that_is_right() -> None:
     [
         ("wrong-name", CA, "its certificate is not trusted: IP address mismatch"),
         ("expired", CA, "its certificate is not trusted: certificate has expired"),
-        ("self-signed", CA, "does SENDRECV_ETCD_CA= name the certificate of its CA?"),
-        ("other", CA, "does SENDRECV_ETCD_CA= name the certificate of its CA?"),
-        ("good", "", "does SENDRECV_ETCD_CA= name the certificate of its CA?"),
+        ("self-signed", CA, "does the credential etcd-ca name the certificate of its CA?"),
+        ("other", CA, "does the credential etcd-ca name the certificate of its CA?"),
+        ("good", "", "does the credential etcd-ca name the certificate of its CA?"),
     ],
 )
 def test_a_certificate_that_is_not_trusted(certificate: str, ca: str, words: str) -> None:
