@@ -31,7 +31,7 @@ from tests.lab.machine import DEB, Machine
 from tests.lab.paths import BUILD, LOGS, TOP
 from tests.lab.workshop import as_builder, build_deb, workshop
 
-CHAOS = "tests/system/test_chaos.py"
+CHAOS = ("tests/system/test_chaos.py", "tests/system/test_chaos_hosts.py")
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
@@ -128,12 +128,12 @@ def _coverage(log: IO[str]) -> Outcome:
 def _system(release: str, part: int, log: IO[str]) -> Outcome:
     """In two parts, which may run at once: each test has machines of its own."""
     first = [f"tests/system/test_{name}.py" for name in FIRST_PART]
-    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, *first))]
+    rest = ["tests/system", *(f"--ignore={path}" for path in (*CHAOS, *first))]
     return _in_machines(release, first if part == 1 else rest, f"system-{part}", log)
 
 
 def _chaos(release: str, log: IO[str]) -> Outcome:
-    return _in_machines(release, [CHAOS], "chaos", log)
+    return _in_machines(release, CHAOS, "chaos", log)
 
 
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
