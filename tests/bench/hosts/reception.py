@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tests.bench.figures import silences
 from tests.bench.probe import Line, line_of, now, sleep_until
+from tests.lab.hosts import host_of
 from tests.lab.machine import Machine, MachineError
 
 TIMEOUT = 30.0
@@ -30,11 +31,6 @@ class Taken:
     def stayed(self) -> bool:
         """Whether the App is on the host where it was."""
         return host_of(self.before) == host_of(self.after)
-
-
-def host_of(node: str) -> str:
-    """Of an App on several hosts, whose nodes are those that the settings have by default."""
-    return node.removesuffix("-failover")
 
 
 class Reception:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from tests.bench.figures import Figure
-from tests.bench.hosts.reception import Reception, Taken, host_of
+from tests.bench.hosts.reception import Reception, Taken
 from tests.bench.probe import Probe
 from tests.lab.etcd import Etcd
-from tests.lab.hosts import Hosts, units
+from tests.lab.hosts import Hosts, host_of, units
 from tests.lab.machine import Machine
 
 APP = "bench"
