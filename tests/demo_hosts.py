@@ -161,7 +161,8 @@ class Demo:
         self._cut(name)
         silence = self._audience.watch(4)
         self._who()
-        _look(f"counts waited for etcd's new leader, {silence:.1f} s. The App stays where it is.")
+        stays = "stays where it is" if self._audience.host == holder else "went to another host"
+        _look(f"counts waited for etcd's new leader, {silence:.1f} s. The App {stays}.")
 
     def _stop(self) -> None:
         say("Stop the App for good: on each host, or another one goes on.")
