@@ -89,8 +89,9 @@ class Etcd:
         self._keep_warm(key)
         return outcome
 
-    def watch(self, key: str, wake: Callable[[], None]) -> Watch:
-        """From now on `wake` is called, in another thread, soon after the key has changed.
+    def watch(self, key: str, wake: Callable[[Key | None], None]) -> Watch:
+        """From now on `wake` is called, in another thread, soon after the key has changed: with its
+        new value, or None if that is not known.
 
         This is a hint and no promise. It is also called each time a watch begins, because the key
         may have changed before.
@@ -154,16 +155,19 @@ class _Race:
                 break
             if self._left:
                 self._ask(self._left.pop(0))
-            outcome = self._outcome(min(left, HEDGE) if self._left else left)
+            outcome = self._outcome(min(left, HEDGE) if self._left or self._failures else left)
             if outcome and (error := self._take(outcome)) is None:
                 return outcome.result
             if outcome and isinstance(error, EtcdRefused):
                 raise EtcdRefused(f"{_named(outcome.worker)}: {error}")
+            if outcome is None and not self._left and self._failures:
+                break  # those that can be reached elect a leader: it is better to ask them again
         raise EtcdError(self._words(timeout))
 
     def order(self) -> list[Worker]:
         """Whom to ask first the next time: who has answered; last, who has been asked in vain."""
-        return [*self._answered, *self._left, *self._running, *(one for one, _ in self._failures)]
+        failed = [worker for worker, _ in self._failures]
+        return [*self._answered, *self._left, *failed, *self._running]
 
     def _ask(self, worker: Worker) -> None:
         self._running.append(worker)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Result = Key | Written | Found | None
 
-CA_SETTING = "SENDRECV_ETCD_CA="
+CA_SETTING = "the credential etcd-ca"
 
 
 class Request:

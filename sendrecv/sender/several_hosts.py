@@ -23,7 +23,7 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import is_name
 from sendrecv.errors import StoreUnusable
-from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError
+from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, Key
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.etcd_lease import AGAIN, HeldLease
 from sendrecv.sender.store_etcd import EtcdStore
@@ -71,8 +71,8 @@ def sender(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sende
 
 
 class SenderOfSeveral(Sender):
-    """See loop.Sender. store: in place of that of the ports. requests: the path of a file in which a
-    person asks for a move, see admin/move.py.
+    """See loop.Sender. store: in place of that of the ports. requests: the file in which a person
+    asks for a move, see admin/move.py.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class SenderOfSeveral(Sender):
         self._is_ready = False
         self._is_asked_here = self._is_asked_elsewhere = False
 
-    def key_changed(self) -> None:
-        """Perhaps. For the thread of a watch. A holder knows what it writes."""
-        if not self._lease.record:
+    def key_changed(self, key: Key | None) -> None:
+        """Perhaps. For the thread of a watch."""
+        if self._several.changed(key):
             self._ports.events.put(TimePassed())
 
-    def move_asked(self) -> None:
+    def move_asked(self, _key: Key | None) -> None:
         """Perhaps, on another host. For the thread of a watch."""
         self._is_asked_elsewhere = True
         if self._lease.record:

@@ -14,7 +14,7 @@ from sendrecv.core.errors import NOTICE, WARNING
 from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND
-from sendrecv.sender.etcd import EtcdError
+from sendrecv.sender.etcd import EtcdError, Key
 from sendrecv.sender.etcd_lease import AGAIN, ANSWER, HeldLease, standing_by
 
 TYPE_CHECKING = False  # see values.py
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from sendrecv.sender.store_file import StateFile
 
 READS = 8
-"""How often a stand-by reads the key in one lease. A watch tells of most changes at once."""
+"""How often a stand-by reads the key in one lease."""
+RELEASED = b'"released": true'
+"""In the value of a key, as lease.encode() writes it."""
 
 
 def boot_time() -> int:
@@ -63,6 +65,7 @@ class EtcdStore:
         self._now = clock
         self._known: Record | None = None  # the newest of this App that this process knows
         self._told = ""  # for whom this host stands by
+        self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.
 
@@ -117,6 +120,15 @@ class EtcdStore:
             if not idle(status, self._pause(sight, holding)):
                 return None
 
+    def changed(self, key: Key | None) -> bool:
+        """For the thread of a watch: the key may be this now. Whether a stand-by should look at it.
+
+        A look at each write of the holder would cost too much. But that a write was seen counts.
+        """
+        if key is not None:
+            self._heard = key.revision, self._now()
+        return self.lease.record is None and (key is None or RELEASED in key.value)
+
     # Moving.
 
     def ask_holder(self, to: str, why: str) -> None:
@@ -146,7 +158,11 @@ class EtcdStore:
             key = self._etcd.get(self.path, ANSWER)
         except EtcdError as error:
             return sight.unanswered(), None, f"standing by, {error}"
-        sight = sight.shown(key.revision if key else 0, sent, self._now())
+        answered = self._now()
+        revision, heard = self._heard
+        if key is not None and key.revision == revision:
+            answered = min(answered, heard)  # a watch has shown it before
+        sight = sight.shown(key.revision if key else 0, sent, answered)
         holding = self.lease.read(key)
         if holding is None:
             return sight, None, "no host counts"

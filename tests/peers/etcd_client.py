@@ -17,8 +17,8 @@ from typing import Any
 
 from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, Key, Written
 
-TIMEOUT = 20.0
-"""Seconds for a call: for ever, if nothing listens."""
+TIMEOUT = 5.0
+"""Seconds for a call."""
 _printing = threading.Lock()
 
 

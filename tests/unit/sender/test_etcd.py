@@ -324,9 +324,9 @@ def test_a_connection_without_an_answer_is_ended(name: str) -> None:
 
 @pytest.mark.usefixtures("hedging")
 def test_a_late_request_makes_room_for_a_new_one() -> None:
-    """The first one still has a minute."""
+    """The first one still has an hour."""
     with etcd(silent, in_turn(good, silent)) as (one, (late, _)):
-        assert one.get("app", HANG) == FOUND
+        assert one.get("app", 3600) == FOUND
         late.answer = good
         assert one.get("app", HANG) == FOUND
         assert late.connections == late.ended + 1
@@ -408,6 +408,18 @@ def test_the_copy_that_comes_too_late_finds_what_the_first_has_written() -> None
         wait_until(lambda: fakes[0].asked == fakes[1].asked, "both were asked the same")
 
 
+@pytest.mark.usefixtures("hedging")
+def test_during_an_election_the_lost_member_is_not_waited_for() -> None:
+    """The members that can be reached say that there is no leader; soon there may be one again."""
+    with etcd(silent, hangs_up, hangs_up) as (one, (lost, *reached)):
+        with pytest.raises(EtcdError, match=r"\(not within .* s\)$"):
+            one.get("app", 100 * HANG)
+        for fake in reached:
+            fake.answer = good
+        assert one.get("app", 100 * HANG) == FOUND
+        assert len(lost.asked) == 1  # those that say something are asked first
+
+
 def test_an_endpoint_of_another_cluster_is_none() -> None:
     """It does not have the key, and that means nothing."""
     other = says({"header": {**HEADER, "cluster_id": "7"}})
@@ -453,7 +465,7 @@ def test_close_waits_for_nothing() -> None:
 @pytest.mark.usefixtures("hedging")
 def test_close_ends_what_still_has_time() -> None:
     with etcd(silent, good) as (one, (late, _)):
-        assert one.get("app", HANG) == FOUND  # the first one still has a minute
+        assert one.get("app", 3600) == FOUND  # the first one still has an hour
         wait_until(lambda: late.asked, "it is asked")
         assert late.ended == 0
         one.close()

@@ -48,9 +48,9 @@ def test_a_certificate_that_is_right() -> None:
     [
         ("wrong-name", CA, "its certificate is not trusted: IP address mismatch"),
         ("expired", CA, "its certificate is not trusted: certificate has expired"),
-        ("self-signed", CA, "does SENDRECV_ETCD_CA= name the certificate of its CA?"),
-        ("other", CA, "does SENDRECV_ETCD_CA= name the certificate of its CA?"),
-        ("good", "", "does SENDRECV_ETCD_CA= name the certificate of its CA?"),
+        ("self-signed", CA, "does the credential etcd-ca name the certificate of its CA?"),
+        ("other", CA, "does the credential etcd-ca name the certificate of its CA?"),
+        ("good", "", "does the credential etcd-ca name the certificate of its CA?"),
     ],
 )
 def test_a_certificate_that_is_not_trusted(certificate: str, ca: str, words: str) -> None:
@@ -182,7 +182,7 @@ def test_files_that_cannot_be_used(make: Callable[[Path], Credentials], tmp_path
 
 def test_a_watch_by_tls() -> None:
     begun = b'{"result":{"created":true}}\n'
-    woken: list[None] = []
+    woken: list[object] = []
 
     def watch(_asked: Asked) -> list[bytes]:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -190,7 +190,7 @@ def test_a_watch_by_tls() -> None:
 
     with FakeEtcd(watch, server("good")) as fake:
         one = Etcd([fake.endpoint], Credentials(ca=CA), tls=True)
-        one.watch("app", lambda: woken.append(None))
+        one.watch("app", woken.append)
         wait_until(lambda: woken, "it has begun")
         assert fake.asked[0].body == {"create_request": {"key": encoded(b"app")}}
         one.close()

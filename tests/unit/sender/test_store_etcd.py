@@ -482,3 +482,27 @@ def test_nor_does_a_process_whose_key_another_host_took_meanwhile(
 
     wait_until(is_lost, "it knows")
     other.local.release()
+
+
+# What a watch tells
+
+
+def test_a_watch_that_shows_a_write_counts_and_only_a_release_makes_it_look(
+    cluster: Cluster, a: Host, b: Host
+) -> None:
+    a.takes()
+    cluster.now += SECOND
+    a.commit(1)
+    assert not b.store.changed(cluster.key)
+    heard = cluster.now
+    cluster.now += SECOND // 2
+    b.takes()
+    assert cluster.now == heard + LEASE
+    assert not a.store.changed(cluster.key)
+    b.leaves = True
+    b.store.release()
+    assert not a.store.changed(cluster.key)  # it does not know yet that it counts no more
+    with pytest.raises(LeaseLost):
+        a.store.lease.renew()
+    a.store.lease.give_up()
+    assert a.store.changed(cluster.key) and a.store.changed(None)
