@@ -20,8 +20,8 @@ deb: sendrecv.deb ## build sendrecv.deb
 sendrecv.deb: $(SOURCES) | host
 	@$(PYTHON) -m tests.lab.workshop
 
-demo: host sendrecv.deb ## watch it: install, start, kill, hang, stop, hand back, and the proof
-	@$(PYTHON) -m tests.demo
+demo: host sendrecv.deb ## watch it: start, kill, hang, stop, hand back, and the proof; or HOSTS=3
+	@$(PYTHON) -m tests.demo$(if $(HOSTS),_hosts $(HOSTS))
 
 test: host ## everything: package, linters, types, unit and system tests on both releases
 	@$(PYTHON) -m tests.steps
@@ -47,7 +47,7 @@ system: host sendrecv.deb ## system tests in booted machines of both releases
 hosts: host sendrecv.deb ## several hosts with etcd: system tests, more of them than in `make test`
 	@$(PYTHON) -m tests.steps hosts-bookworm hosts-trixie
 
-bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm
+bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm; ONLY=hosts
 	@$(PYTHON) -m tests.bench $(RELEASE) --only '$(ONLY)' $(if $(PEERS),--peers) $(if $(KILLS),--kills $(KILLS))
 
 chaos: host sendrecv.deb ## random faults on real systemd: FAULTS=200 SEED=1 SUITE=trixie or bookworm HOSTS=3
