@@ -24,30 +24,38 @@ RECEIVER = "receiver.service"
 
 
 class At(NamedTuple):
-    """When: microseconds of the boot's monotonic clock, and of the wall clock for people."""
+    """Microseconds of the boot's monotonic clock, of the wall clock (for people), and the host."""
 
     boot: str
     mono: int
     wall: int
+    machine: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Host and boot: what has one clock. Containers of one kernel may share a boot ID."""
+        return self.machine, self.boot
 
 
 class Missing(NamedTuple):
     """What the reader found missing. `until`: the wall clock, in microseconds, after the hole.
 
     `somewhere`: the place is not known, so any line that is not seen may be in the hole.
+    `machine`: the ID of the host whose journal it is; "" if that is not known.
     """
 
     text: str
     until: int = 0
     somewhere: bool = False
+    machine: str = ""
 
 
 class Booted(NamedTuple):
-    """From here on the entries are those of `at.boot`, until the next Booted."""
+    """From here on the entries are those of `at.place`, until the next Booted. `host`: its name."""
 
     at: At
     ref: str
-    machine: str
+    host: str
 
 
 class UnitSaid(NamedTuple):
@@ -203,7 +211,8 @@ def _head(entry: bytes) -> tuple[At, str]:
     else:
         ref, boot = (text(entry, name).encode() for name in (b"__CURSOR", b"_BOOT_ID"))
         wall, mono = field(entry, b"__REALTIME_TIMESTAMP"), field(entry, b"__MONOTONIC_TIMESTAMP")
-    return At(boot.decode(), _number(mono), _number(wall)), ref.decode()
+    at = At(boot.decode(), _number(mono), _number(wall), text(entry, b"_MACHINE_ID"))
+    return at, ref.decode()
 
 
 def _number(digits: bytes) -> int:
@@ -213,16 +222,15 @@ def _number(digits: bytes) -> int:
 
 def statements(entries: Iterable[bytes]) -> Iterator[tuple[bytes, Statement]]:
     """Yield what is evidence, each statement with the entry that makes it."""
-    boot = ""
+    place: tuple[str, str] | None = None
     lines = _Lines()
     for entry in entries:
         statement = lines.another(entry) or lines.first(entry)
         if statement is None:
             continue
-        if statement.at.boot != boot:
-            boot = statement.at.boot
-            machine = text(entry, b"_MACHINE_ID")
-            yield entry, Booted(statement.at, statement.ref, machine)
+        if statement.at.place != place:
+            place = statement.at.place
+            yield entry, Booted(statement.at, statement.ref, text(entry, b"_HOSTNAME"))
         yield entry, statement
 
 
@@ -233,7 +241,7 @@ class _Lines:
     """
 
     def __init__(self) -> None:
-        self._streams: dict[bytes, str] = {}
+        self._streams: dict[bytes, tuple[str, str]] = {}  # stream and machine
 
     def another(self, entry: bytes) -> Counted | None:
         """The entry's payload, if it is one of a receiver that has printed one before."""
@@ -241,14 +249,13 @@ class _Lines:
         place = entry.rfind(b"\nMESSAGE=")
         if not head or place < 0:
             return None
-        stream = self._streams.get(entry[head.end() : place])
-        payload = stream and _PAYLOAD.fullmatch(entry, place + 9, len(entry) - 1)
-        if not stream or not payload:
+        source = self._streams.get(entry[head.end() : place])
+        payload = source and _PAYLOAD.fullmatch(entry, place + 9, len(entry) - 1)
+        if not source or not payload:
             return None
-        ref, wall, mono, boot = head.groups()
-        at = At(boot.decode(), int(mono), int(wall))
+        at = At(head[4].decode(), int(head[3]), int(head[2]), source[1])
         count, app, node = payload.groups()
-        return Counted(at, ref.decode(), stream, app.decode(), node.decode(), int(count))
+        return Counted(at, head[1].decode(), source[0], app.decode(), node.decode(), int(count))
 
     def first(self, entry: bytes) -> Statement | None:
         """What the entry says, parsed field by field."""
@@ -257,7 +264,7 @@ class _Lines:
         place = entry.rfind(b"\nMESSAGE=")
         only = entry.find(b"\nMESSAGE=") == place
         if type(statement) is Counted and head and only and len(self._streams) < 1000:
-            self._streams[entry[head.end() : place]] = statement.stream
+            self._streams[entry[head.end() : place]] = statement.stream, statement.at.machine
         return statement
 
 

@@ -172,7 +172,7 @@ class Tally:
         text = f"count {first} is" if first == last else f"counts {first} to {last} are"
         text += " not in the journal"
         exhibits = [exhibit(one) for one in (self.last, said) if one]
-        excuse = self._timeline.excuse(self._losses)
+        excuse = self._timeline.excuse(self._losses, said.at.machine) if said else None
         if doubted:
             text += ": the receiver could not tell whether it had printed them"
             exhibits.append(Exhibit("the receiver says so", doubted.said.at, doubted.said.ref))

@@ -51,7 +51,7 @@ class Finding(NamedTuple):
         """2: a violation, 1: one between two boots, 0: a doubt."""
         if not self.violation:
             return 0
-        return 1 if len({exhibit.at.boot for exhibit in self.exhibits}) > 1 else 2
+        return 1 if len({exhibit.at.place for exhibit in self.exhibits}) > 1 else 2
 
 
 @dataclass(slots=True)

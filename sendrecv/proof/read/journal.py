@@ -124,14 +124,17 @@ def read(source: Source) -> Iterator[bytes]:
 
 
 class _Order:
-    """Entries of one boot by its monotonic clock, boots by the wall clock of their first entry."""
+    """Entries of one boot by its monotonic clock, boots by the wall clock of their first entry.
+
+    That is an order for the files of one host. In which order two hosts are read does not matter.
+    """
 
     def __init__(self) -> None:
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
 
     def __call__(self, entry: bytes) -> int:
         at = time_of(entry)
-        return at.mono + self._offsets.setdefault(at.boot, at.wall - at.mono)
+        return at.mono + self._offsets.setdefault(at.place, at.wall - at.mono)
 
 
 # Boots

@@ -17,7 +17,7 @@ def judge(
 ) -> Verdict:
     """The verdict on a journal, written out and read again."""
     judge = Judge()
-    judge.limit(missing, scoped=scoped, unreached=unreached)
+    judge.limit(missing, scoped=scoped, unreached={"": unreached} if unreached else {})
     written = world.entries if isinstance(world, World) else world
     for _, statement in statements(entries(io.BytesIO(export(written)))):
         judge.feed(statement)
