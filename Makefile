@@ -47,8 +47,8 @@ system: host sendrecv.deb ## system tests in booted machines of both releases
 bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm
 	@$(PYTHON) -m tests.bench $(RELEASE) --only '$(ONLY)' $(if $(PEERS),--peers) $(if $(KILLS),--kills $(KILLS))
 
-chaos: host sendrecv.deb ## random faults on real systemd: FAULTS=200 SEED=1 SUITE=trixie or bookworm
-	@$(PYTHON) -m tests.chaos --suite $(SUITE) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+chaos: host sendrecv.deb ## random faults on real systemd: FAULTS=200 SEED=1 SUITE=trixie or bookworm HOSTS=3
+	@$(PYTHON) -m tests.chaos$(if $(HOSTS),.hosts --hosts $(HOSTS)) --suite $(SUITE) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 endure: host sendrecv.deb ## broken tokens and full disks, ten minutes each, SUITE=trixie or bookworm
 	@$(PYTHON) -m tests.chaos.endure --suite $(SUITE)

@@ -33,6 +33,7 @@ usage: sendrecv COMMAND [ARGUMENT...]
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
   forget APP                      let an App that is stopped begin anew, with count 0
   accept APPID --count N          let an App go on from a count that its sender did not believe
+  move INSTANCE HOST              let an App of several hosts count on that one
 
   --help, --version
 
@@ -124,7 +125,9 @@ def _run(arguments: list[str]) -> int:
     match arguments:
         case ["--help" | "-h" | "help"]:
             return _print(USAGE)
-        case [command, "--help" | "-h"] if command not in ("status", "proof", "forget", "accept"):
+        case [command, "--help" | "-h"] if command not in (
+            *("status", "proof", "forget", "accept", "move"),
+        ):
             return _print(USAGE)
         case ["--version"]:
             return _print(f"sendrecv {__version__}\n")
@@ -156,6 +159,11 @@ def _run(arguments: list[str]) -> int:
             from sendrecv.admin import accept
 
             return commandline.printed(accept.main, rest)
+        case ["move", *rest]:
+            from sendrecv import commandline
+            from sendrecv.admin import move
+
+            return commandline.printed(move.main, rest)
         case ["proof", *rest]:
             from sendrecv import commandline
 

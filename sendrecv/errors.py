@@ -35,7 +35,9 @@ EXIT_STATUSES = (
     FROM_FUTURE := ExitStatus(  # EX_DATAERR
         65, "The record, or the ledger, is from a newer version of this program."
     ),
-    UNAVAILABLE := ExitStatus(69, "The receiver does not answer."),  # EX_UNAVAILABLE
+    UNAVAILABLE := ExitStatus(  # EX_UNAVAILABLE
+        69, "The receiver does not answer; for move: that host does not take the App."
+    ),
     FAULT := ExitStatus(70, "A fault of this program. A traceback tells where."),  # EX_SOFTWARE
     LOCK_BUSY := ExitStatus(  # EX_OSERR: a longer wait would not help
         71,

@@ -208,9 +208,10 @@ def is_stopping(unit: str) -> bool:
     command = ["systemctl", "list-jobs", "--plain", "--no-legend", "--no-pager", unit]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=1, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=1, check=True
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        log(WARNING, f"cannot ask systemd whether {unit} is being stopped: {error}, ignoring")
         return False
     jobs = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines()]
     return any(job[1:2] == [unit] and job[2:3] in (["stop"], ["restart"]) for job in jobs)

@@ -9,7 +9,7 @@ No test says anything about speed: a slow or busy machine takes longer, and no s
 What the steps cost, in seconds of CPU on two cores of 2026: lint and types together 160,
 unit-trixie 340 (with simulation and model), unit-bookworm 120, the two parts of each system 350,
 each chaos 60. The last two also wait, for as long again and more. On a machine that has no roots
-yet (tests/lab/roots.py), these are made first, and cost 240.
+yet (tests/lab/roots.py), these are made first, and cost 380.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def _chaos(release: str, log: IO[str]) -> Outcome:
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
     junit = RESULTS / f"{name}-{release}.xml"
     junit.unlink(missing_ok=True)
-    roots.ensure("machine", release)  # here, because pytest would not show that it is being made
+    _ensure_roots(release)  # here, because pytest would not show that they are being made
     command = [sys.executable, "-m", "pytest", "-v", f"--release={release}", f"--junit-xml={junit}"]
     process = subprocess.Popen(
         [*command, *tests],
@@ -274,17 +274,24 @@ def _run_after(deb: Future[Outcome | None] | None, name: str) -> Outcome | None:
     kind, _, rest = name.partition("-")
     if deb and kind in NEED_THE_DEB:
         if kind != "lintian":
-            _make_root(rest.partition("-")[0])
+            _make_roots(rest.partition("-")[0])
         built = deb.result()
         if not built or built.failed:
             return None
     return run(name, STEPS[name])
 
 
-def _make_root(release: str) -> None:
+def _make_roots(release: str) -> None:
     """While the package is built. What fails here fails again where it is needed, with a log."""
     with contextlib.suppress(Exception, progress.StepFailed):
-        roots.ensure("machine", release)
+        _ensure_roots(release)
+
+
+def _ensure_roots(release: str) -> None:
+    """Those of the machines, and of hosts, which are of both releases in one cluster."""
+    roots.ensure("machine", release)
+    for each in roots.RELEASES:
+        roots.ensure("host", each)
 
 
 def table(outcomes: Mapping[str, Outcome], seconds: float) -> str:

@@ -4,12 +4,16 @@ Each App has one key in etcd. Its value is the App's record and who holds the le
 revision grows with each write. Whoever writes compares the revision, so two can never both write.
 
 Rules
-    1. A holder writes the key anew before a quarter of the lease is over, and with each count.
+    1. A holder writes the key anew with each count, and after an eighth of the lease. So a process
+       that hangs is killed by its watchdog (1.3 s), and the other half of the host is there, before
+       two seconds are over in which the key does not change.
     2. It sends a count only until 0.7 of the lease after the *sending* of its last write that was
        answered. What is durable in the key, and nothing else, is sent.
     3. A stand-by takes the App at once if there is no key, if the key says that the lease was
-       released, or if this very boot of this host held it: it has the host's lock, so the process
-       that held the lease has ended.
+       released for it or for any host, or if this very boot of this host held it: it has the host's
+       lock, so the process that held the lease has ended. What was released for another host, and
+       is not taken by that, goes back to the host that released it after a quarter of the lease,
+       and to any after a half.
     4. It takes the App from another host only when it has seen the same revision for the whole of
        the lease, from the *answer* that first showed it, and when etcd has answered throughout the
        last quarter of that. So after an outage of etcd a holder that lives is the first to write.
@@ -33,19 +37,25 @@ from sendrecv.core.values import Value
 from sendrecv.core.wire import is_name
 
 FORMAT = 1
+MAX_WHY = 200
+"""Characters of a reason."""
 MAX_VALUE = 4096
-"""Bytes of a key's value. The longest possible has below 1,000."""
+"""Bytes of a key's value. The longest possible has fewer."""
 
 
 class LeaseLost(Exception):
-    """Another host holds the lease, or the key is gone. The text is for people."""
+    """This process does not hold the lease any more. The text is for people."""
+
+
+class HandedOver(LeaseLost):
+    """It has released the lease for another host, as it was asked to."""
 
 
 class Holding(Value):
     """What the key says. host: the name of the host that holds the lease. place: 32 hexadecimal
     digits that name that host and this boot of it. since: what its wall clock said when it took the
-    lease, in seconds, for people. lease: nanoseconds. released: nobody holds it. to: the
-    name of the host that it was released for, "" for any.
+    lease, in seconds. why: why it took it. lease: nanoseconds. released: nobody holds it, for the
+    reason `why`. to: the name of the host that it was released for, "" for any.
     """
 
     record: Record
@@ -53,8 +63,17 @@ class Holding(Value):
     place: str
     since: int
     lease: int
+    why: str = ""
     released: bool = False
     to: str = ""
+
+
+class Move(Value):
+    """A person's wish, for the holder: to hand the App over. epoch: the holder's. to: a host."""
+
+    epoch: int
+    to: str
+    why: str
 
 
 def encode(holding: Holding) -> bytes:
@@ -68,15 +87,20 @@ def decode(value: bytes) -> Holding | None:
 
     Raises UnknownFormat if it is of a newer version.
     """
-    try:
-        values = json.loads(value[:MAX_VALUE])
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(values, dict) or type(number := values.pop("format", None)) is not int:
+    values = _values(value)
+    if type(number := values.pop("format", None)) is not int:
         return None
     if number > FORMAT:
         raise UnknownFormat(f"key has format {number}, this version knows up to {FORMAT}")
     return _holding_of(values) if number == FORMAT else None
+
+
+def _values(value: bytes) -> dict[str, object]:
+    try:
+        values = json.loads(value[:MAX_VALUE])
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _holding_of(values: dict[str, object]) -> Holding | None:
@@ -88,13 +112,33 @@ def _holding_of(values: dict[str, object]) -> Holding | None:
             "place": str(place),
             "since": int(since),
             "lease": int(lease),
+            "why": str(why),
             "released": bool(released),
             "to": str(to),
         } if (
-            record and is_name(host) and since >= 0 and lease > 0 and (not to or is_name(to))
+            record and is_name(host) and since >= 0 and lease > 0 and is_reason(why)
         ):
-            return Holding(record, host, place, since, lease, released, to)
+            if not to or is_name(to):
+                return Holding(record, host, place, since, lease, why, released, to)
     return None
+
+
+def encode_move(move: Move) -> bytes:
+    """The value of the key of such a wish."""
+    return json.dumps({"format": FORMAT, **move.as_dict()}).encode("ascii")
+
+
+def decode_move(value: bytes) -> Move | None:
+    """What that key says; None if it is no such value, or of another version."""
+    match _values(value):
+        case {"format": 1, "epoch": int(epoch), "to": str(to), "why": str(why)} if is_name(to):
+            return Move(epoch, to, why[:MAX_WHY]) if is_reason(why) else None
+    return None
+
+
+def is_reason(text: str) -> bool:
+    """Whether it is one printable line that is not too long."""
+    return text.isprintable() and len(text) <= MAX_WHY
 
 
 class Tenure(Value):
@@ -112,7 +156,7 @@ class Tenure(Value):
 
     def renews_at(self) -> int:
         """When the key is to be written anew (rule 1)."""
-        return self.sent + self.lease // 4
+        return self.sent + self.lease // 8
 
 
 class Sight(Value):
@@ -158,13 +202,24 @@ class Here(Value):
             return ""
         if holding is None:
             return "no host held it"
-        if holding.released and holding.to in ("", self.host):
-            return f"{holding.host} released it"
+        if holding.released:
+            return self._why_released(sight, holding, now)
         if holding.place == self.place:
             return "this host held it"
         if now >= sight.expires_at(self.longest(holding)):
             return f"{holding.host} has not renewed its lease"
         return ""
+
+    def _why_released(self, sight: Sight, holding: Holding, now: int) -> str:
+        if holding.to in ("", self.host):
+            return f"{holding.host} released it"
+        if now >= self.gives_up_at(sight, holding):
+            return f"{holding.host} released it for {holding.to}, which does not take it"
+        return ""
+
+    def gives_up_at(self, sight: Sight, holding: Holding) -> int:
+        """When the host that it was released for has had enough time to take it."""
+        return sight.since + self.lease // (4 if holding.place == self.place else 2)
 
     def longest(self, holding: Holding) -> int:
         """The lease to wait for: two hosts may have different settings."""

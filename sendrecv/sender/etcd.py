@@ -89,8 +89,9 @@ class Etcd:
         self._keep_warm(key)
         return outcome
 
-    def watch(self, key: str, wake: Callable[[], None]) -> Watch:
-        """From now on `wake` is called, in another thread, soon after the key has changed.
+    def watch(self, key: str, wake: Callable[[Key | None], None]) -> Watch:
+        """From now on `wake` is called, in another thread, soon after the key has changed: with its
+        new value, or None if that is not known.
 
         This is a hint and no promise. It is also called each time a watch begins, because the key
         may have changed before.
@@ -188,8 +189,8 @@ class _Race:
         if not (self._failures or self._running or self._left):
             return "etcd is not asked any more: closed"
         said = [f"{_named(worker)} ({words})" for worker, words in self._failures]
-        said += [f"{_named(worker)} (no answer)" for worker in self._running]
-        return f"no endpoint of etcd answers within {timeout:g} s: {', '.join(said)}"
+        said += [f"{_named(worker)} (not within {timeout:g} s)" for worker in self._running]
+        return f"no endpoint of etcd answers: {', '.join(said)}"
 
 
 def _named(worker: Worker) -> str:

@@ -86,7 +86,7 @@ class Access:
     when it starts again. It is asked for a new one then.
 
     An endpoint may belong to another cluster, by mistake. A key that is missing there means
-    nothing. So the first answer decides for the life of this object which cluster is believed.
+    nothing. So the first good answer decides for the life of this object which cluster is believed.
     """
 
     def __init__(self, credentials: Credentials, tls: Tls | None) -> None:
@@ -96,12 +96,16 @@ class Access:
         """None: not known. "": etcd wants none."""
         self._cluster: dict[str, str] = {}
 
-    def verify(self, answer: Answer) -> Answer:
-        """Raises EtcdError if another cluster answers than before."""
+    def verify(self, answer: Answer) -> None:
+        """Raises EtcdError if another cluster answers than the one that is believed."""
         cluster = messages.cluster_of(answer)
-        if self._cluster.setdefault("number", cluster) != cluster:
-            raise EtcdError("belongs to another cluster of etcd than was asked before")
-        return answer
+        if self._cluster.get("number", cluster) != cluster:
+            raise EtcdError("belongs to another cluster of etcd than has answered before")
+
+    def believe(self, answer: Answer) -> None:
+        """It is a good one: from now on this cluster is believed. Raises as verify() does."""
+        self._cluster.setdefault("number", messages.cluster_of(answer))
+        self.verify(answer)
 
     def secrets(self) -> tuple[str, ...]:
         """What no text may have in it."""

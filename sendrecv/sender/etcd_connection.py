@@ -13,15 +13,20 @@ again at once, on a new connection. So etcd may get it twice.
 
 from __future__ import annotations
 
-import http.client
 import io
 import socket
 import threading
 import time
 
+from sendrecv import imports
 from sendrecv.core.errors import PeerError
 from sendrecv.sender import etcd_messages as messages
 from sendrecv.sender.etcd_messages import EtcdError, EtcdRefused, TokenRefused
+
+# A takeover waits for this import. It takes a third less without ssl, which is imported if it is
+# needed: what http.client has of it is not used here.
+with imports.deferred(), imports.InPlace(imports.unless_imported({"ssl": None})):
+    import http.client
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -128,7 +133,8 @@ class Connection(http.client.HTTPConnection):
             answer = self._post(path, body, token, deadline)
         except TokenRefused as error:
             answer = self._post(path, body, self._new_token(token, deadline, error), deadline)
-        return self._access.verify(answer)
+        self._access.verify(answer)
+        return answer
 
     def follow(self, body: bytes, deadline: float) -> http.client.HTTPResponse:
         """Begins a watch. deadline: for its first line; then see unbound()."""
@@ -164,10 +170,7 @@ class Connection(http.client.HTTPConnection):
         """Close it. The next request opens it again."""
         self.close()
         self._wire = None
-        with self._lock:
-            held, self._open = self._open, None
-        if held is not None:
-            held.close()
+        self._release()
 
     def connect(self) -> None:
         """Called by http.client."""
@@ -195,7 +198,8 @@ class Connection(http.client.HTTPConnection):
         own = self._access.credentials
         body = messages.authenticate_request(own.user, own.password)
         try:
-            answer = self._access.verify(self._post(messages.AUTHENTICATE, body, "", deadline))
+            answer = self._post(messages.AUTHENTICATE, body, "", deadline)
+            self._access.verify(answer)
             token = messages.token_in(answer)
         except EtcdError as error:
             if not messages.is_without_auth(error):
@@ -221,10 +225,10 @@ class Connection(http.client.HTTPConnection):
         try:
             self.request("POST", path, body, _by(token))
             response = self.getresponse()
-            # With a number: http.client makes room for whatever length a head names.
-            answer = response.read(MAX_ANSWER)
-            if not response.isclosed():
-                raise PeerError("its answer is cut off, or too long")
+            answer = b""
+            while not response.isclosed():
+                # With a number: http.client makes room for whatever length a head names.
+                answer += response.read(MAX_ANSWER)
             is_whole = self.sock is not None
         finally:
             if not is_whole:
@@ -245,7 +249,7 @@ class Connection(http.client.HTTPConnection):
             try:
                 return self._connected_to(socket.socket(family, kind), address, left)
             except OSError as error:
-                self.drop()
+                self._release()  # not close(), for http.client is about to send a request
                 failed = error
         self._addresses = []
         raise failed
@@ -274,6 +278,12 @@ class Connection(http.client.HTTPConnection):
             if not self._is_cut:
                 return
         raise Abandoned
+
+    def _release(self) -> None:
+        with self._lock:
+            held, self._open = self._open, None
+        if held is not None:
+            held.close()
 
 
 def _by(token: str) -> dict[str, str]:

@@ -135,10 +135,13 @@ def is_without_auth(error: EtcdError) -> bool:
 
 
 class Change(Value):
-    """What a line of a watch says. is_first: the watch has begun; changed: the key has changed."""
+    """What a line of a watch says. is_first: the watch has begun. changed: the key has changed.
+    key: what it is now, None if it is gone or the line does not say it.
+    """
 
     is_first: bool
     changed: bool
+    key: Key | None = None
 
 
 def change_in(line: bytes) -> Change:
@@ -149,7 +152,21 @@ def change_in(line: bytes) -> Change:
     result = _part(answer, "result")
     if result.get("canceled"):
         raise _error(str(result.get("cancel_reason", "")), 0, ())
-    return Change(bool(result.get("created")), bool(result.get("events")))
+    events = result.get("events")
+    return Change(bool(result.get("created")), bool(events), _key_of(events))
+
+
+def _key_of(events: object) -> Key | None:
+    """Of the last of them. This is a hint: whatever else it may be, it says nothing."""
+    match events:
+        case [*_, {"type": "DELETE"}]:
+            return None
+        case [*_, {"kv": dict(found)}]:
+            try:
+                return Key(_number(found, "mod_revision"), _decoded(found, "value"))
+            except PeerError:
+                return None
+    return None
 
 
 def _key_in(answer: Answer, key: str) -> Key | None:

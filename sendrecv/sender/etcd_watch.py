@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import http.client
     from collections.abc import Callable
 
-    from sendrecv.sender.etcd_messages import Change
+    from sendrecv.sender.etcd_messages import Change, Key
 
 FIRST_LINE = 2.0
 """Seconds for the beginning of a watch."""
@@ -28,7 +28,10 @@ class Watch:
     """A thread that asks etcd to tell of changes of a key. See Etcd.watch()."""
 
     def __init__(
-        self, connect: Callable[[int], Connection | None], key: str, wake: Callable[[], None]
+        self,
+        connect: Callable[[int], Connection | None],
+        key: str,
+        wake: Callable[[Key | None], None],
     ) -> None:
         """connect: the connection for an attempt, that is not opened yet; None: no more."""
         self._connect = connect
@@ -88,5 +91,5 @@ class Watch:
 
     def _woken(self, change: Change) -> None:
         if (change.is_first or change.changed) and not self._closed.is_set():
-            self._wake()
+            self._wake(change.key)
             self._closed.wait(PAUSE)

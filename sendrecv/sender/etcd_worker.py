@@ -50,6 +50,7 @@ class Worker:
 
     def __init__(self, endpoint: Endpoint, access: Access) -> None:
         self.endpoint = endpoint
+        self._access = access
         self._connection = Connection(endpoint, access)
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -105,7 +106,9 @@ class Worker:
     def _handle(self, request: Request) -> Result:
         time_left(request.deadline)  # while it was in the queue
         answer = self._connection.ask(request.path, request.body, request.deadline)
-        return request.read(answer)
+        result = request.read(answer)
+        self._access.believe(answer)
+        return result
 
 
 def words_of(error: Exception) -> str:

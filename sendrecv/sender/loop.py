@@ -112,6 +112,9 @@ class Sender:
         self._stop_asked = True
         self._ports.events.put(StopAsked())
 
+    def asked(self) -> None:
+        """SIGUSR1: a person asks for something. Nothing, of a single machine."""
+
     def _count(self) -> None:
         self._handle(Started())
         while not self._done:

@@ -60,6 +60,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     sender.acquire()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stop())
+    signal.signal(signal.SIGUSR1, lambda *_: sender.asked())
     sender.run()
     _tell_if_masked(half)
     return DONE

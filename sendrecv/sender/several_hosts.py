@@ -4,12 +4,13 @@ stands by again. What is common with a single machine is in loop.py.
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from queue import Empty
 
 from sendrecv import systemd
-from sendrecv.core.errors import WARNING
-from sendrecv.core.lease import Here, LeaseLost
+from sendrecv.core.errors import NOTICE, WARNING
+from sendrecv.core.lease import HandedOver, Here, LeaseLost, is_reason
 from sendrecv.core.sender import SenderMachine
 from sendrecv.core.sender_events import (
     Emit,
@@ -20,11 +21,16 @@ from sendrecv.core.sender_events import (
     TimePassed,
 )
 from sendrecv.core.values import SECOND
+from sendrecv.core.wire import is_name
 from sendrecv.errors import StoreUnusable
-from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError
+from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, Key
 from sendrecv.sender.loop import Sender
-from sendrecv.sender.store_etcd import AGAIN, EtcdStore
+from sendrecv.sender.etcd_lease import AGAIN, HeldLease
+from sendrecv.sender.store_etcd import EtcdStore
 from sendrecv.sender.store_file import StateFile
+
+MAX_REQUEST = 1000
+"""Characters of the file in which a person asks for a move."""
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -49,30 +55,60 @@ def sender(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sende
     here = Here(store.host, systemd.place(), int(store.lease * SECOND))
     local = ports.store
     assert isinstance(local, StateFile)
-    lease = EtcdStore(
-        app, here, local, etcd, lambda: systemd.is_stopping(f"sendrecv@{instance}.target")
+    several_store = EtcdStore(
+        app,
+        here,
+        local,
+        etcd,
+        lambda: systemd.is_stopping(f"sendrecv@{instance}.target"),
+        continues=store.continues,
     )
-    etcd.watch(lease.path, lambda: ports.events.put(TimePassed()))
-    return SenderOfSeveral(app, ports.replace(store=lease), lease)
+    requests = f"{systemd.runtime_directory()}/{instance}.move"
+    several = SenderOfSeveral(app, ports, several_store, requests)
+    etcd.watch(several_store.lease.path, several.key_changed)
+    etcd.watch(several_store.lease.move_path, several.move_asked)
+    return several
 
 
 class SenderOfSeveral(Sender):
-    """See loop.Sender. The store of the ports is `store`."""
+    """See loop.Sender. store: in place of that of the ports. requests: the file in which a person
+    asks for a move, see admin/move.py.
+    """
 
     def __init__(
         self,
         app: App,
         ports: Ports,
         store: EtcdStore,
+        requests: str,
         make_machine: type[SenderMachine] = SenderMachine,
     ) -> None:
-        super().__init__(app, ports, make_machine)
-        self._lease = store
+        super().__init__(app, ports.replace(store=store), make_machine)
+        self._several = store
+        self._lease: HeldLease = store.lease
+        self._requests = requests
         self._is_ready = False
+        self._is_asked_here = self._is_asked_elsewhere = False
+
+    def key_changed(self, key: Key | None) -> None:
+        """Perhaps. For the thread of a watch."""
+        if self._several.changed(key):
+            self._ports.events.put(TimePassed())
+
+    def move_asked(self, _key: Key | None) -> None:
+        """Perhaps, on another host. For the thread of a watch."""
+        self._is_asked_elsewhere = True
+        if self._lease.record:
+            self._ports.events.put(TimePassed())
+
+    def asked(self) -> None:
+        """SIGUSR1: a person asks for a move, on this host."""
+        self._is_asked_here = True
+        self._ports.events.put(TimePassed())
 
     def run(self) -> None:
         """Stand by and count, until told to stop."""
-        while not self._done and (found := self._lease.stand_by(self._idle)):
+        while not self._done and (found := self._several.stand_by(self._idle)):
             self._tell()
             self._forget_events()
             self._machine = self._make_machine(self._app, *found, self._clock.now())
@@ -80,7 +116,8 @@ class SenderOfSeveral(Sender):
                 self._count()
             except LeaseLost as lost:
                 self._close_connection()
-                self._notifier.log(WARNING, f"the lease is lost, {lost}")
+                severity = NOTICE if isinstance(lost, HandedOver) else WARNING
+                self._notifier.log(severity, str(lost))
         self._notifier.stopping()
         self._store.release()
 
@@ -93,6 +130,8 @@ class SenderOfSeveral(Sender):
         self._notifier.working(status)
         if self._stop_asked:
             return False
+        if self._is_asked_here and (wish := self._wish()):
+            self._several.ask_holder(*wish)
         try:
             event = self._ports.events.get(timeout=min(seconds, self._notifier.ping_interval))
         except Empty:
@@ -118,9 +157,36 @@ class SenderOfSeveral(Sender):
         return f"{self._lease.status()}, {self._machine.status()}"
 
     def _next(self) -> SenderEvent:
+        self._tell()
+        self._move_if_asked()
         if self._lease.renews_in() <= 0:
             self._insist(self._lease.renew, AGAIN)
         return TimePassed() if self._done else super()._next()
+
+    def _move_if_asked(self) -> None:
+        wish = self._wish() if self._is_asked_here else None
+        if self._is_asked_elsewhere:
+            self._is_asked_elsewhere = False
+            move = self._lease.asked()
+            wish = (move.to, move.why) if move else wish
+        if not wish:
+            return
+        try:
+            self._lease.hand_over(*wish)
+        except OSError as error:
+            self._notifier.log(WARNING, f"cannot hand the App over to {wish[0]}: {error.strerror}")
+        self._tell()
+
+    def _wish(self) -> tuple[str, str] | None:
+        """What the file says: the name of a host, and a reason."""
+        self._is_asked_here = False
+        try:
+            with open(self._requests, encoding="utf-8") as file:
+                to, _, why = file.read(MAX_REQUEST).rstrip("\n").partition("\n")
+            os.unlink(self._requests)
+        except (OSError, UnicodeDecodeError):
+            return None
+        return (to, why) if is_name(to) and is_reason(why) else None
 
     def _timeout(self) -> float:
         return min(super()._timeout(), self._lease.renews_in())

@@ -7,16 +7,15 @@ single machine again, and for SENDRECV_ETCD_OUTAGE=continue.
 
 from __future__ import annotations
 
-import errno
 import time
 
 from sendrecv.core import lease
-from sendrecv.core.errors import NOTICE, WARNING, UnknownFormat
-from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, LeaseLost, Sight, Tenure
+from sendrecv.core.errors import NOTICE, WARNING
+from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND
-from sendrecv.errors import RecordFromFuture
-from sendrecv.sender.etcd import EtcdError, Key, Written
+from sendrecv.sender.etcd import EtcdError, Key
+from sendrecv.sender.etcd_lease import AGAIN, ANSWER, HeldLease, standing_by
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -27,12 +26,10 @@ if TYPE_CHECKING:
     from sendrecv.sender.etcd import Etcd
     from sendrecv.sender.store_file import StateFile
 
-ANSWER = 0.5
-"""Seconds for one request. A sender must ping its watchdog meanwhile."""
-AGAIN = 0.1
-"""Seconds between two requests while etcd does not answer."""
 READS = 8
-"""How often a stand-by reads the key in one lease. A watch tells of most changes at once."""
+"""How often a stand-by reads the key in one lease."""
+RELEASED = b'"released": true'
+"""In the value of a key, as lease.encode() writes it."""
 
 
 def boot_time() -> int:
@@ -41,7 +38,7 @@ def boot_time() -> int:
 
 
 class EtcdStore:
-    """See the module. Attributes as store.Store has them. said: what is to be logged."""
+    """See the module. Attributes as store.Store has them. lease: what this process holds."""
 
     def __init__(
         self,
@@ -50,12 +47,16 @@ class EtcdStore:
         local: StateFile,
         etcd: Etcd,
         leaves_host: Callable[[], bool],
+        *,
+        continues: bool = False,
         clock: Callable[[], int] = boot_time,
     ) -> None:
-        """`leaves_host`: whether this process ends because the App, or the host, is stopped."""
-        self.path = f"/sendrecv/{app.app_id}/record"
+        """`leaves_host`: whether this process ends because the App, or the host, is stopped.
+        `continues`: whether it counts on while etcd does not answer.
+        """
+        self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
+        self.path = self.lease.path
         self.notices = local.notices
-        self.said: list[tuple[int, str]] = []
         self._app = app
         self._here = here
         self._local = local
@@ -63,9 +64,8 @@ class EtcdStore:
         self._leaves_host = leaves_host
         self._now = clock
         self._known: Record | None = None  # the newest of this App that this process knows
-        self._tenure: Tenure | None = None
-        self._holding: Holding | None = None  # as it was written last
         self._told = ""  # for whom this host stands by
+        self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.
 
@@ -77,12 +77,11 @@ class EtcdStore:
     def verify(self) -> None:
         """See store.Store. Raises LeaseLost, too."""
         self._local.verify()
-        self.hold()
+        self.lease.hold()
 
     def commit(self, record: Record) -> None:
         """See store.Store. Raises LeaseLost, too."""
-        assert self._holding is not None
-        self._write(self._holding.replace(record=record))
+        self.lease.commit(record)
 
     def accepted(self) -> Accepted | None:
         """See store.Store."""
@@ -90,10 +89,11 @@ class EtcdStore:
 
     def release(self) -> None:
         """See store.Store. The lease is kept for the other half of this host, or released."""
-        if self._tenure is not None and self._holding is not None:
+        if record := self.lease.record:
             if self._leaves_host():
-                self._release_lease(self._holding)
-            self._keep_here(self._holding.record)
+                self.lease.release()
+            self._keep_here(record)
+            self.lease.give_up()
         self._local.release()
         self._etcd.close()
 
@@ -104,42 +104,53 @@ class EtcdStore:
 
         idle(status, seconds): waits so long, or less; false: stop.
         """
-        self._tenure = self._holding = None
+        self._give_up()
         sight = NOTHING_SEEN
         while True:
             sight, holding, status = self._look(sight)
+            if sight.answering < 0 and (alone := self.lease.take_without_etcd(self._known)):
+                return alone
             if why := self._here.why(sight, holding, self._now()):
                 if found := self._take(sight.revision, holding, why):
                     return found
                 continue
-            if holding is not None and (who := _standing_by(holding)) != self._told:
+            if holding is not None and (who := standing_by(holding)) != self._told:
                 self._told = who
                 self._say(NOTICE, who)
             if not idle(status, self._pause(sight, holding)):
                 return None
 
-    def hold(self) -> None:
-        """Return if a count may be sent now. Raises LeaseLost, or OSError if etcd is silent."""
-        if self._tenure is None or not self._tenure.may_send(self._now()):
-            self.renew()
+    def changed(self, key: Key | None) -> bool:
+        """For the thread of a watch: the key may be this now. Whether a stand-by should look at it.
 
-    def status(self) -> str:
-        """What a person wants to know of the lease that is held."""
-        assert self._holding is not None
-        since = _time(self._holding.since)
-        return f"counting here since {since}, count {self._holding.record.count}"
+        A look at each write of the holder would cost too much. But that a write was seen counts.
+        """
+        if key is not None:
+            self._heard = key.revision, self._now()
+        return self.lease.record is None and (key is None or RELEASED in key.value)
 
-    def renews_in(self) -> float:
-        """Seconds until renew() should be called."""
-        assert self._tenure is not None
-        return max(self._tenure.renews_at() - self._now(), 0) / SECOND
+    # Moving.
 
-    def renew(self) -> None:
-        """Write the key again. Raises LeaseLost, or OSError if etcd does not answer."""
-        assert self._holding is not None
-        self._write(self._holding)
+    def ask_holder(self, to: str, why: str) -> None:
+        """Tell the holder, which is another host, that the App should go to that host."""
+        try:
+            key = self._etcd.get(self.path, ANSWER)
+            if (holding := self.lease.read(key)) is None:
+                return
+            wish = lease.encode_move(Move(holding.record.epoch, to, why))
+            before = self._etcd.get(self.lease.move_path, ANSWER)
+            self._etcd.put_if(self.lease.move_path, before.revision if before else 0, wish, ANSWER)
+        except EtcdError as error:
+            self._say(WARNING, f"cannot ask {to} to take the App: {error}")
 
     # Standing by.
+
+    def _give_up(self) -> None:
+        """It does not count any more; a process that follows must know that, too."""
+        if record := self.lease.record:
+            self._known = record.replace(boot="0" * 32)
+            self._keep_here(self._known)
+        self.lease.give_up()
 
     def _look(self, sight: Sight) -> tuple[Sight, Holding | None, str]:
         sent = self._now()
@@ -147,29 +158,25 @@ class EtcdStore:
             key = self._etcd.get(self.path, ANSWER)
         except EtcdError as error:
             return sight.unanswered(), None, f"standing by, {error}"
-        sight = sight.shown(key.revision if key else 0, sent, self._now())
-        holding = self._read(key)
+        answered = self._now()
+        revision, heard = self._heard
+        if key is not None and key.revision == revision:
+            answered = min(answered, heard)  # a watch has shown it before
+        sight = sight.shown(key.revision if key else 0, sent, answered)
+        holding = self.lease.read(key)
         if holding is None:
             return sight, None, "no host counts"
-        return sight, holding, f"{_standing_by(holding)}, count {holding.record.count}"
-
-    def _read(self, key: Key | None) -> Holding | None:
-        if key is None:
-            return None
-        try:
-            holding = lease.decode(key.value)
-        except UnknownFormat as error:
-            raise RecordFromFuture(f"etcd, {self.path}: {error}", "install that version") from None
-        if holding is None or holding.record.app_id != self._app.app_id:
-            raise RecordFromFuture(f"etcd, {self.path}: not a record of this App", "remove the key")
-        return holding
+        return sight, holding, f"{standing_by(holding)}, count {holding.record.count}"
 
     def _pause(self, sight: Sight, holding: Holding | None) -> float:
         """Seconds until the next look: when a lease is over, if that is sooner."""
         if holding is None or sight.answering < 0:
             return AGAIN
         longest = self._here.longest(holding)
-        left = sight.expires_at(longest) - self._now()
+        ends = sight.expires_at(longest)
+        if holding.released:
+            ends = self._here.gives_up_at(sight, holding)
+        left = ends - self._now()
         return min(max(left, MILLISECOND), longest // READS) / SECOND
 
     def _take(
@@ -181,18 +188,15 @@ class EtcdStore:
         app = self._app
         record = Record(app.app_id, epoch, -1, -1, 0, app.boot, app.node_id, app.run)
         if known:
-            due = known.due if known.boot == app.boot else 0
+            due = known.due if known.boot == app.boot else time.monotonic_ns()
             record = known.replace(
                 epoch=epoch, due=due, boot=app.boot, node_id=app.node_id, run=app.run
             )
-        wanted = Holding(
-            record, self._here.host, self._here.place, int(time.time()), self._here.lease
-        )
-        self._tenure = Tenure(revision, self._now(), self._here.lease)
-        try:
-            self._write(wanted)
-        except (LeaseLost, OSError):
-            self._tenure = None
+        if holding is not None and holding.released and holding.why:
+            why = f"{why}: {holding.why}"[: lease.MAX_WHY]
+        here = self._here
+        wanted = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
+        if not self.lease.take(revision, wanted):
             return None
         self._keep_here(record)
         self._say(NOTICE, f"epoch {epoch}, counting here: {why}")
@@ -206,45 +210,6 @@ class EtcdStore:
             return there or self._known
         return max(there, self._known, key=lambda record: (record.epoch, record.count))
 
-    # Writing.
-
-    def _write(self, holding: Holding) -> None:
-        """One transaction, compared with the last revision. Raises LeaseLost or OSError."""
-        assert self._tenure is not None
-        value = lease.encode(holding)
-        for _ in range(3):
-            sent = self._now()
-            try:
-                done = self._etcd.put_if(self.path, self._tenure.revision, value, ANSWER)
-            except EtcdError as error:
-                raise OSError(errno.ETIMEDOUT, str(error)) from None
-            if isinstance(done, Written):
-                return self._written(holding, done.revision, sent)
-            if done.key is not None and done.key.value == value:
-                return self._written(holding, done.key.revision, sent)  # a copy of it was faster
-            self._tenure = self._tenure.replace(revision=self._own(done.key))
-        raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
-
-    def _written(self, holding: Holding, revision: int, sent: int) -> None:
-        self._holding, self._known = holding, holding.record
-        self._tenure = Tenure(revision, sent, self._here.lease)
-
-    def _own(self, key: Key | None) -> int:
-        """The revision of a write of this run, of which no answer had come. Raises LeaseLost."""
-        holding = self._read(key)
-        if key is None or holding is None:
-            raise LeaseLost(f"etcd: {self.path} is gone")
-        if holding.record.run != self._app.run or holding.released:
-            self._told = _standing_by(holding)
-            raise LeaseLost(self._told)
-        return key.revision
-
-    def _release_lease(self, holding: Holding) -> None:
-        try:
-            self._write(holding.replace(released=True))
-        except (LeaseLost, OSError):
-            pass  # then others wait until it is over
-
     def _keep_here(self, record: Record) -> None:
         try:
             self._local.commit(record)
@@ -252,15 +217,4 @@ class EtcdStore:
             self._say(WARNING, f"{self._local.path}: {error.strerror}, ignoring")
 
     def _say(self, severity: int, text: str) -> None:
-        self.said.append((severity, text))
-
-
-def _standing_by(holding: Holding) -> str:
-    who = f"{holding.host} ({holding.record.node_id})"
-    if holding.released:
-        return f"standing by, {who} has released the App"
-    return f"standing by, {who} counts since {_time(holding.since)}"
-
-
-def _time(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+        self.lease.said.append((severity, text))

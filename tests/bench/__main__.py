@@ -6,6 +6,8 @@
     make bench ONLY=sandbox             what the parts of the senders' sandbox take
     make bench KILLS=20                 shorter; the default is 100
     make bench RELEASE=bookworm
+    make bench ONLY=hosts               an App on several hosts; KILLS=20 is the default, 40 minutes
+    make bench ONLY=hosts RELEASE=mixed    the hosts have both releases
 
 Writes .build/bench-RELEASE.json and .build/bench-RELEASE.svg beside it.
 """
@@ -15,15 +17,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.bench import figures, pairs, peers, plot, probe, rates, takeover
+from tests.bench.hosts import keepalived, living, lost, outages, scene
 from tests.lab import npm
 from tests.lab.machine import DEB, TOP, Machine
 from tests.lab.roots import RELEASES
 
 Section = Callable[[probe.Probe, int], list[figures.Figure]]
+OfHosts = Callable[[Mapping[str, str], int], list[figures.Figure]]
+"""Takes the release of each host."""
 
 SECTIONS: dict[str, Section] = {
     "takeover": takeover.takeover,
@@ -37,6 +42,15 @@ SECTIONS: dict[str, Section] = {
     "memory": pairs.memory,
     "pairs": pairs.pairs,
     "peers": peers.peers,
+}
+HOSTS: dict[str, OfHosts] = {
+    "hosts.process": living.process,
+    "hosts.moved": living.moved,
+    "hosts.lost": lost.lost,
+    "hosts.short": lost.short,
+    "hosts.member": outages.member,
+    "hosts.majority": outages.majority,
+    "hosts.keepalived": keepalived.keepalived,
 }
 
 
@@ -55,33 +69,41 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m tests.bench", description=__doc__)
-    parser.add_argument("release", choices=RELEASES, nargs="?", default=RELEASES[-1])
+    choices = (*RELEASES, "mixed")
+    parser.add_argument("release", choices=choices, nargs="?", default=RELEASES[-1])
     parser.add_argument("--only", type=_names, default=[], metavar="SECTION,...")
     parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--kills", type=int, help="default: 100, for hosts 20")
     parser.add_argument("--output", type=Path, default=TOP / ".build")
     options = parser.parse_args()
     if not options.only:
         left_out = {"sandbox"} if options.peers else {"sandbox", "peers"}
         options.only = [name for name in SECTIONS if name not in left_out]
+    if options.release == "mixed" and not set(options.only) <= set(HOSTS):
+        parser.error("only several hosts can be mixed")
     return options
 
 
 def _names(text: str) -> list[str]:
+    known = {**SECTIONS, **HOSTS}
     names = text.split(",") if text else []
     for name in names:
-        if name not in SECTIONS:
-            raise argparse.ArgumentTypeError(f"no section {name}, there are {', '.join(SECTIONS)}")
-    return names
+        if name not in known and name != "hosts":
+            raise argparse.ArgumentTypeError(f"no section {name}, there are {', '.join(known)}")
+    return [one for name in names for one in (HOSTS if name == "hosts" else [name])]
 
 
 def _run(name: str, options: argparse.Namespace) -> list[figures.Figure]:
     """One section, in a machine of its own: what one leaves behind is nothing to the next."""
     print(f"{name} ...", file=sys.stderr)
+    if name in HOSTS:
+        release = options.release
+        releases = scene.MIXED if release == "mixed" else dict.fromkeys(scene.MIXED, release)
+        return HOSTS[name](releases, options.kills or 20)
     binds = {npm.modules(peers.JS): peers.MODULES} if name == "peers" else {}
     with Machine(options.release, binds=binds) as machine:
         machine.install_deb(DEB)
-        return SECTIONS[name](probe.Probe(machine), options.kills)
+        return SECTIONS[name](probe.Probe(machine), options.kills or 100)
 
 
 def _write(found: list[figures.Figure], options: argparse.Namespace, load: str) -> None:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -33,8 +33,8 @@ class Figure:
 
     @property
     def more_is_better(self) -> bool:
-        """Of rates and multiples of a peer's; of times and sizes less is."""
-        return self.unit in {"/s", "x"}
+        """Of rates, multiples of a peer's, and shares; of times and sizes less is."""
+        return self.unit in {"/s", "x", "%"}
 
     @property
     def worst(self) -> float:
@@ -50,6 +50,10 @@ class Figure:
     def ratio(self) -> float | None:
         """How many times the floor the median is."""
         return self.median / self.floor if self.floor else None
+
+    def over(self, floor: float) -> "Figure":
+        """This figure, with the median of the one that it cannot beat."""
+        return replace(self, floor=floor)
 
     def met(self) -> bool | None:
         """Whether it is what was asked; None if nothing was."""

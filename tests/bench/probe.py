@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ _SESSION = re.compile(r'session .*"appID": "([^"]+)", "nodeID": "([^"]+)", "epoc
 
 @dataclass(frozen=True)
 class Line:
-    """A count in the journal, or (count -1) the receiver's word that it let a sender in."""
+    """A count in the journal; or, with count -1, a session, which has an epoch."""
 
     at: float
     app: str
     node: str
     count: int
+    epoch: int = 0
 
 
 def now() -> float:
@@ -124,13 +125,13 @@ class Probe:
         """What the receiver has written since."""
         after = [f"--after-cursor={cursor}"] if cursor else []
         entries = self.machine.journal(*after, f"_SYSTEMD_UNIT={unit}", fields=["MESSAGE"])
-        found = (_line(entry) for entry in entries)
+        found = (line_of(entry) for entry in entries)
         return [line for line in found if line is not None]
 
     def lines_of_boot(self) -> list[Line]:
         """What the receiver has written since the machine was switched on."""
         entries = self.machine.journal("-b", "-u", "receiver.service", fields=["MESSAGE"])
-        found = (_line(entry) for entry in entries)
+        found = (line_of(entry) for entry in entries)
         return [line for line in found if line is not None]
 
     def wait(self, predicate: Callable[[], object], timeout: float, what: str) -> float:
@@ -151,13 +152,14 @@ def _inner_pid(pid: int) -> str:
     return next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
 
 
-def _line(entry: dict[str, object]) -> Line | None:
+def line_of(entry: Mapping[str, object]) -> Line | None:
+    """What an entry of the receiver's says; None if it is neither a count nor a session."""
     at = int(str(entry["__MONOTONIC_TIMESTAMP"])) / 1e6
     text = str(entry.get("MESSAGE"))
     if found := _PAYLOAD.fullmatch(text):
         return Line(at, found[2], found[3], int(found[1]))
     if found := _SESSION.match(text):
-        return Line(at, found[1], found[2], -1)
+        return Line(at, found[1], found[2], -1, int(found[3]))
     return None
 
 

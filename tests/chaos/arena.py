@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from tests.chaos.faults import Fault
 from tests.chaos.silence import Span
+from tests.lab import roots
 from tests.lab.machine import DEB, TOP, Machine, end
 
 # Seconds between counts: short ones, so that something is under way at most instants.
@@ -232,12 +233,23 @@ def gone(machine: Machine) -> tuple[Span, ...]:
 
 
 def clock_library(directory: Path) -> Path:
-    """clock.c, compiled where the package is built, for the older of the two C libraries."""
-    with Machine("bookworm", kind="build") as workshop:
-        workshop.put(_HERE / "clock.c", "/tmp/clock.c")
-        workshop.run("cc -shared -fPIC -O2 -Wall -Werror -o /tmp/clock.so /tmp/clock.c")
-        workshop.get("/tmp/clock.so", directory / "clock.so")
-    return directory / "clock.so"
+    """clock.c, compiled: see compiled()."""
+    return compiled(_HERE / "clock.c", directory)
+
+
+def compiled(source: Path, directory: Path) -> Path:
+    """That C file as a shared library, made where the package is built, for the older of the two C
+    libraries. No machine is booted for it. It can be used on both releases.
+    """
+    shutil.copy(source, directory)
+    library = directory / f"{source.stem}.so"
+    script = 'mount --bind "$2" "$1/tmp"; cd "$1"; shift 2; exec chroot . "$@"'
+    compiler = ["cc", "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror"]
+    compiler += ["-o", f"/tmp/{library.name}", f"/tmp/{source.name}"]
+    with roots.use("build", "bookworm") as root:
+        enter = ["unshare", "--mount", "sh", "-ec", script, "sh", str(root), str(directory)]
+        subprocess.run([*enter, *compiler], check=True)
+    return library
 
 
 def _memory_group() -> Path:

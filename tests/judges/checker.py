@@ -189,20 +189,26 @@ class Verdict:
 
 
 def check(
-    entries: Iterable[Entry], *, first: int | None = 0, taken: Iterable[tuple[float, float]] = ()
+    entries: Iterable[Entry],
+    *,
+    first: int | None = 0,
+    taken: Iterable[tuple[float, float]] = (),
+    elsewhere: bool = False,
 ) -> Verdict:
     """Judges the entries, given in the journal's order.
 
     `first`: what each App's counts begin with, None if they may begin with any. `taken`: times, in
-    seconds of one clock of all boots, of which a vacuum may have taken entries. Without a single
-    line or run this finds no fault: whoever asks must also look whether there was anything to see.
+    seconds of one clock of all boots, of which a vacuum may have taken entries. `elsewhere`: the
+    senders are on other hosts, so this journal has none of their runs: only lines and sessions are
+    judged. Without a single line or run this finds no fault: whoever asks must also look whether
+    there was anything to see.
     """
     seen = _Seen(taken)
     for entry in entries:
         seen.take(entry)
     found = [fault for app in seen.lines for fault in _judge_counts(app, seen.lines[app], first)]
     found += [fault for app in seen.runs for fault in _judge_runs(app, seen.runs[app])]
-    found += _judge_sessions(seen.sessions, seen.known)
+    found += _judge_sessions(seen.sessions, None if elsewhere else seen.known)
     unproven = [fault for fault in found if seen.journal_was_down(fault) or seen.is_told(fault)]
     faults = [fault for fault in found if fault not in unproven]
     return Verdict(
@@ -406,12 +412,13 @@ def _judge_runs(app: str, runs: Iterable[Run]) -> Iterator[Fault]:
         before.append(run)
 
 
-def _judge_sessions(sessions: Iterable[Session], known: Container[str]) -> Iterator[Fault]:
-    """A new ledger lets the run of before in again, with the epoch of before."""
+def _judge_sessions(sessions: Iterable[Session], known: Container[str] | None) -> Iterator[Fault]:
+    """A new ledger lets the run of before in again, with the epoch of before. `known`: None if
+    nothing is known of runs."""
     before: dict[str, Session] = {}
     for session in sessions:
         app, text = session.app, f"epoch {session.epoch} of run {session.run} at {session.at:.3f}"
-        if session.run not in known:
+        if known is not None and session.run not in known:
             doubt = Doubt(session.boot, session.at - _OUTAGE, session.at)
             yield Fault(Kind.UNKNOWN, app, f"{text}, which is no run of a unit", session.at, doubt)
         last = before.get(app, session)

@@ -128,14 +128,18 @@ class Cluster:
     # etcd
 
     def etcdctl(
-        self, name: str, *command: str, check: bool = True, text: str = ""
+        self, name: str, *command: str, check: bool = True, text: str = "", seconds: int = 10
     ) -> subprocess.CompletedProcess[str]:
-        """Runs etcdctl on that host, against its own member. `text`: its standard input."""
-        argv = [*self._etcd.etcdctl(password=self._password), *command]
+        """Runs etcdctl on that host, against its own member, for so many seconds at most.
+
+        `text`: its standard input.
+        """
+        argv = [*self._etcd.etcdctl(password=self._password), f"--command-timeout={seconds}s"]
+        argv += command
         return self[name].run(argv, check=check, input=text)
 
     def health(self) -> dict[str, bool]:
-        """Of each member, whether it can commit something now. In a full etcd, not all can."""
+        """Of each member, whether it can commit something now. Not all can if etcd is full."""
         with ThreadPoolExecutor(len(self.members)) as pool:
             return dict(zip(self.members, pool.map(self._healthy, self.members)))
 
@@ -156,6 +160,14 @@ class Cluster:
             return name if name != other_than else ""
 
         return self._any.wait_until(found, f"a leader that is not {other_than}")
+
+    def move_leader(self, name: str) -> None:
+        """Makes that member the leader. All members must be there."""
+        old = self.wait_leader()
+        if old != name:
+            member = self._status(name)["header"]["member_id"]
+            self.etcdctl(old, "move-leader", f"{member:x}")
+            self._any.wait_until(lambda: self.leader() == name, f"{name} is the leader")
 
     def wait_healthy(self, *names: str) -> None:
         """Waits until these members can commit something; by default all."""
@@ -189,7 +201,11 @@ class Cluster:
         """Makes etcd forget all that was overwritten."""
         name = self._any_member
         status = self._status(name)
-        self.etcdctl(name, "compact", str(status["header"]["revision"]))
+        revision = str(status["header"]["revision"])
+        done = self.etcdctl(name, "compact", revision, check=False)
+        # As it is if nothing has been written since the last time.
+        if done.returncode and "has been compacted" not in done.stderr:
+            raise MachineError(f"etcd on {name} does not compact {revision}: {done.stderr}")
 
     def fill(self) -> None:
         """Writes until etcd takes nothing more. To be used with a small Etcd.quota."""
@@ -258,9 +274,9 @@ class Cluster:
 
     # Network
 
-    def cut(self, name: str, direction: Direction = "both") -> None:
+    def cut(self, name: str, direction: Direction = "both") -> Block:
         """Nothing more to ("in") or from ("out") that host, until join(). Outlasts a reboot."""
-        self._add(Block(self.addresses[name], direction))
+        return self.block(name, direction=direction)
 
     def join(self, name: str) -> None:
         """Ends each cut(), block() and loss() of that host."""
@@ -275,7 +291,10 @@ class Cluster:
         ports: Sequence[int] = (),
         peers: Sequence[str] = (),
     ) -> Block:
-        """Drops some packets of that host, until unblock(): see Block. `peers`: hosts' names."""
+        """Drops some packets of that host, until unblock(): see Block. `peers`: hosts' names.
+
+        Not what a host says to itself: a member of etcd still answers clients on its own host.
+        """
         others = tuple(self.addresses[peer] for peer in peers)
         rule = Block(self.addresses[name], direction, tuple(ports), others)
         self._add(rule)
@@ -333,13 +352,13 @@ class Cluster:
     def _healthy(self, name: str) -> bool:
         if not self._answering(name):
             return False
-        return not self.etcdctl(name, "endpoint", "health", check=False).returncode
+        return not self.etcdctl(name, "endpoint", "health", check=False, seconds=3).returncode
 
     def _status(self, name: str) -> dict[str, Any]:
         """What that member says of itself; empty if it says nothing."""
         if not self._answering(name):
             return {}
-        done = self.etcdctl(name, "endpoint", "status", "-w", "json", check=False)
+        done = self.etcdctl(name, "endpoint", "status", "-w", "json", check=False, seconds=3)
         if done.returncode:
             return {}
         status: dict[str, Any] = json.loads(done.stdout)[0]["Status"]

@@ -56,7 +56,6 @@ class Etcd:
         """The command that asks the member on the same host; `password`: root's, or none."""
         scheme = "https" if self.tls else "http"
         command = ["etcdctl", f"--endpoints={scheme}://127.0.0.1:{CLIENTS}"]
-        command += ["--dial-timeout=2s", "--command-timeout=4s"]
         if self.tls:
             command += [f"--cacert={CA}", f"--cert={CLIENT}", f"--key={CLIENT}"]
         if password:

@@ -1,4 +1,6 @@
-"""Apps on several hosts: a cluster with etcd on a, b and c, a receiver on r, as docs/hosts.md has it.
+"""Apps on several hosts: a cluster with etcd on a, b and c, and a receiver on r.
+
+As docs/hosts.md has it.
 
     with Hosts("trixie") as hosts:
         hosts.add("one", "SENDRECV_INTERVAL=0.1")
@@ -106,6 +108,15 @@ class Hosts:
                 if not done.returncode:
                     return dict(json.loads(done.stdout)) if done.stdout.strip() else {}
         return {}
+
+    def wait_holder(self, app: str, names: str) -> str:
+        """Waits until one of those hosts counts, and returns its name."""
+        return (
+            self.receiver.wait_until(
+                lambda: (name := self.holder(app)) in [*names] and name, f"one of {names} counts"
+            )
+            or ""
+        )
 
     def _set_up(self) -> None:
         receiver = self.receiver

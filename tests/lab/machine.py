@@ -167,9 +167,13 @@ class Machine:
     def reboot(self, timeout: float = HANG) -> None:
         """An orderly reboot; returns when the machine is up again."""
         self.run("systemctl reboot --no-block", check=False)
+        self.wait_rebooting(timeout)
+        self.boot()
+
+    def wait_rebooting(self, timeout: float = HANG) -> None:
+        """Returns when the machine is off because it was told to reboot. Only boot() may follow."""
         if (status := self._nspawn.wait_off(timeout)) != nspawn.REBOOT_ASKED:
             raise MachineError(f"{self.name} went off with status {status} instead of rebooting")
-        self.boot()
 
     # Commands and files
 

@@ -34,8 +34,8 @@ _MACHINE = (
 )
 PACKAGES = {
     "machine": _MACHINE,
-    # One of several, for tests/lab/cluster.py.
-    "host": f"{_MACHINE} etcd-server etcd-client nftables",
+    # One of several, for tests/lab/cluster.py. (keepalived: a peer of tests/bench.)
+    "host": f"{_MACHINE} etcd-server etcd-client nftables keepalived",
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
     "build": (
         f"gcc libc6-dev lintian systemd {RUNTIME} python3-pytest python3-hypothesis"

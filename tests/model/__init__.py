@@ -1,5 +1,6 @@
 """The protocol as a model that spin searches to the end: every order of every step, with faults.
 
-Each rule that is taken away must break a promise. Runs once, in Debian 13's build root (the model
-is in no language of either release), in one step with the unit tests; see there for the time.
+takeover.pml is one machine with its receiver, lease.pml an App on several hosts. Each rule that is
+taken away must break a promise. Runs once, in Debian 13's build root (the model is in no language
+of either release), in one step with the unit tests; see there for the time.
 """

@@ -1,6 +1,6 @@
-"""Runs spin on takeover.pml: translate, compile, search exhaustively, read the verdict.
+"""Runs spin on takeover.pml or lease.pml: translate, compile, search it all, read the verdict.
 
-    python3 -m tests.model.search [--progress] [--bits] [NAME[=VALUE] ...]
+    python3 -m tests.model.search [--lease] [--progress] [--bits] [NAME[=VALUE] ...]
 
 searches one configuration, e.g. FAULTS=3 N=2 KILL_SENDER BESIDE, and prints the verdict; before
 it, if something is violated, the steps that lead there. With --bits the search keeps three bits
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODEL = Path(__file__).with_name("takeover.pml")
+LEASE = Path(__file__).with_name("lease.pml")
 MEGABYTES = 1000
 """Where an exhaustive search gives up, which is no verdict."""
 DEPTH = 20_000
@@ -31,7 +32,7 @@ class SearchFailed(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """violation: its name in takeover.pml, "cycle" for an endless execution, "" for none.
+    """violation: its name in the model, "cycle" for an endless execution, "" for none.
 
     unreached: steps ("file:line text") that no execution takes. trail: the steps to a violation.
     """
@@ -49,7 +50,12 @@ class Verdict:
 
 
 def search(
-    defines: Mapping[str, int], *, progress: bool = False, bits: bool = False, optimize: str = "-O2"
+    defines: Mapping[str, int],
+    *,
+    model: Path = MODEL,
+    progress: bool = False,
+    bits: bool = False,
+    optimize: str = "-O2",
 ) -> Verdict:
     """Search one configuration. progress: for endless executions too, at twice the states.
 
@@ -59,13 +65,13 @@ def search(
     options = ["-DNP" if progress else "-DSAFETY"]
     options += ["-DBITSTATE"] if bits else ["-DCOLLAPSE", f"-DMEMLIM={MEGABYTES}"]
     with tempfile.TemporaryDirectory(prefix="sendrecv-model-") as directory:
-        _run(["spin", *flags, "-a", str(MODEL)], directory)
+        _run(["spin", *flags, "-a", str(model)], directory)
         _run(["gcc", "-w", optimize, *options, "-o", "pan", "pan.c"], directory)
         pan = ["./pan", f"-m{DEPTH}", *(BIT_OPTIONS if bits else ["-w22"])]
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         output = _run(pan + ["-l"] * progress, directory)
         seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-        return _read(output, seconds, _trail(flags, directory))
+        return _read(output, seconds, _trail(model, flags, directory))
 
 
 def _run(command: list[str], directory: str) -> str:
@@ -96,11 +102,11 @@ def _is_expected(text: str) -> bool:
     return bool(re.match(r"-end-|assert\(|\w+ = 1$", text))
 
 
-def _trail(flags: list[str], directory: str) -> str:
-    trail = Path(directory, f"{MODEL.name}.trail")
+def _trail(model: Path, flags: list[str], directory: str) -> str:
+    trail = Path(directory, f"{model.name}.trail")
     if not trail.exists():
         return ""
-    return _run(["spin", *flags, "-t", "-p", "-k", str(trail), str(MODEL)], directory)
+    return _run(["spin", *flags, "-t", "-p", "-k", str(trail), str(model)], directory)
 
 
 def main() -> int:
@@ -110,13 +116,15 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--lease", action="store_true", help="search lease.pml")
     parser.add_argument("--progress", action="store_true", help="look for endless executions too")
     parser.add_argument("--bits", action="store_true", help="not exhaustive, but deeper")
     parser.add_argument("define", nargs="*", metavar="NAME[=VALUE]")
     arguments = parser.parse_args()
     pairs = (define.partition("=") for define in arguments.define)
     defines = {name: int(value or "1") for name, _, value in pairs}
-    verdict = search(defines, progress=arguments.progress, bits=arguments.bits)
+    model = LEASE if arguments.lease else MODEL
+    verdict = search(defines, model=model, progress=arguments.progress, bits=arguments.bits)
     print(verdict.trail, end="")
     print(verdict)
     return 1 if verdict.violation else 0

@@ -5,45 +5,10 @@ taken away together stand in CAUGHT. What is not promised stands in LIMITS: ther
 that less could not be said.
 """
 
-import ast
-import re
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-
 import pytest
 
-from tests.model.search import MODEL, Verdict, search
-
-TOP = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Case:
-    """rules: the mutations. kinds: of fault, at most `faults` of them. n: counts."""
-
-    rules: str
-    kinds: str
-    faults: int
-    n: int = 2
-    violation: str = ""
-    progress: bool = False
-    why: str = ""
-
-    def __str__(self) -> str:
-        return "+".join(self.rules.split()) or "-".join(self.kinds.split())
-
-    def defines(self) -> dict[str, int]:
-        """As spin takes them."""
-        pairs = (word.partition("=") for word in f"{self.rules} {self.kinds}".split())
-        flags = {name: int(value or "1") for name, _, value in pairs}
-        # These would hide what else is wrong, for they are often reached first.
-        hidden = {
-            "JUDGED": int(self.violation in {"", "stuck"}),
-            "RACES": int(self.violation in {"", "raced"}),
-        }
-        return flags | hidden | {"FAULTS": self.faults, "N": self.n}
-
+from tests.model.cases import TOP, Case, functions, rules, steps, verdict, violations
+from tests.model.search import MODEL
 
 ALL = "KILL_SENDER KILL_RECEIVER CUT BESIDE UNLINK DAMAGE FULL POWER WEDGED AGED NO_MARK BLIND"
 DEATHS = "KILL_SENDER KILL_RECEIVER CUT"
@@ -167,26 +132,9 @@ LIMITS = (
 )
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-STEPS = re.findall(r"^ \* {3}\S.*?  +([\w/]+/[\w.-]+) +([\w., ]+)$", _text(MODEL), re.M)
-"""The table of takeover.pml: files, and names in each."""
-
-
-@cache
-def verdict(case: Case) -> Verdict:
-    """Small searches take less time than the compiler's optimizing would."""
-    optimize = "-O1" if case in SUITES.values() else "-O0"
-    found = search(case.defines(), progress=case.progress, optimize=optimize)
-    print(f"{case}: {found}")
-    return found
-
-
 @pytest.mark.parametrize("name", SUITES)
 def test_every_promise_holds(name: str) -> None:
-    found = verdict(SUITES[name])
+    found = verdict(SUITES[name], optimize="-O1")
     assert not found.violation, found.trail
     assert found.states > 100_000
 
@@ -214,39 +162,25 @@ def test_the_journal_asked_at_each_start_would_make_up_for_an_old_ledger() -> No
 
 
 def test_each_rule_is_caught_alone_or_with_others() -> None:
-    text = "".join(map(_text, [*MODEL.parent.glob("*.h"), *MODEL.parent.glob("*.pml")]))
-    rules = set(re.findall(r"^#(?:el)?if (\w+)", text, re.M)) | {"NO_LOCK", "NO_LEDGER_LOCK"}
-    assert rules == {rule for case in CAUGHT for rule in case.rules.split()}
+    taken_away = rules(MODEL) | {"NO_LOCK", "NO_LEDGER_LOCK"}
+    assert taken_away == {rule for case in CAUGHT for rule in case.rules.split()}
 
 
 def test_each_violation_can_be_found() -> None:
-    names = set(re.findall(r"check\((\w+), ", "".join(map(_text, MODEL.parent.glob("*.pml")))))
-    assert names - {"name"} | {"cycle"} == {case.violation for case in CAUGHT}
+    assert violations(MODEL) | {"cycle"} == {case.violation for case in CAUGHT}
 
 
 def test_each_step_is_taken() -> None:
-    suites = [verdict(case).unreached for case in SUITES.values() if not case.progress]
-    assert not frozenset.intersection(*suites)
+    suites = [case for case in SUITES.values() if not case.progress]
+    unreached = [verdict(case, optimize="-O1").unreached for case in suites]
+    assert not frozenset.intersection(*unreached)
 
 
-@pytest.mark.parametrize(("file", "names"), STEPS)
+@pytest.mark.parametrize(("file", "names"), steps(MODEL))
 def test_each_step_has_its_function(file: str, names: str) -> None:
     for name in names.split(", "):
-        assert name in _functions(TOP / file), f"{file} has no {name}"
+        assert name in functions(TOP / file), f"{file} has no {name}"
 
 
 def test_the_steps_are_mapped() -> None:
-    assert len(STEPS) > 20
-
-
-def _functions(path: Path) -> set[str]:
-    if path.suffix != ".py":
-        return set(re.findall(r"^(\w+)\(\) \{", _text(path), re.M))
-    found = set()
-    for node in ast.parse(_text(path)).body:
-        if isinstance(node, ast.FunctionDef):
-            found.add(node.name)
-        elif isinstance(node, ast.ClassDef):
-            functions = (child for child in node.body if isinstance(child, ast.FunctionDef))
-            found |= {f"{node.name}.{function.name}" for function in functions}
-    return found
+    assert len(steps(MODEL)) > 20

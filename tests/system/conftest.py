@@ -1,11 +1,14 @@
 """Fixtures of the system tests: machines of the release that --release names."""
 
-from collections.abc import Iterator
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab import roots
+from tests.lab.cluster import installed
 from tests.lab.machine import DEB, Machine
 
 
@@ -34,6 +37,14 @@ def installed_disk(release: str) -> Iterator[Path]:
         machine.install_deb()
         machine.poweroff()
         yield machine.disk
+
+
+@pytest.fixture(scope="session")
+def installed_host() -> Iterator[Callable[[str], Path]]:
+    """The same for a host of tests/lab/cluster.py, for each release that a test asks for."""
+    assert DEB.exists(), f"{DEB} is missing: make deb"
+    with contextlib.ExitStack() as held:
+        yield functools.cache(lambda release: held.enter_context(installed(release)))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ set -e
 cd "$(dirname "$0")"
 work=$(mktemp -d)
 names=DNS:localhost,DNS:receiver.example,IP:127.0.0.1,IP:192.0.2.1
+subject="/CN=sendrecv test"
+hosts=DNS:a,DNS:b,DNS:c,IP:127.0.0.1,IP:10.77.0.1,IP:10.77.0.2,IP:10.77.0.3
 
 key() {
     openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$work/$1.key"
@@ -16,10 +18,10 @@ ca() {
         -addext keyUsage=critical,keyCertSign -out "$1.pem"
 }
 
-# Usage: leaf NAME CA NAMES [START END]
+# Usage: leaf NAME CA NAMES [START END], with $subject
 leaf() {
     key "$1"
-    openssl req -new -key "$work/$1.key" -subj "/CN=sendrecv test" -out "$work/$1.csr"
+    openssl req -new -key "$work/$1.key" -subj "$subject" -out "$work/$1.csr"
     printf 'subjectAltName=%s\n' "$3" > "$work/ext"
     : > "$work/index"
     cat > "$work/conf" <<END
@@ -32,7 +34,8 @@ rand_serial=yes
 default_md=sha256
 policy=any
 [any]
-commonName=supplied
+commonName=optional
+organizationName=optional
 END
     openssl ca -batch -notext -config "$work/conf" -cert "$2.pem" -keyfile "$work/$2.key" \
         -in "$work/$1.csr" -extfile "$work/ext" -out "$work/$1.crt" \
@@ -47,8 +50,13 @@ leaf renewed ca $names
 leaf expired ca $names 20000101000000Z 20001231000000Z
 leaf wrong-name ca DNS:elsewhere.example
 leaf other other-ca $names
+ca etcd-ca
+leaf etcd etcd-ca $hosts
 key self-signed
-openssl req -x509 -new -key "$work/self-signed.key" -subj "/CN=sendrecv test" -days 36500 \
+openssl req -x509 -new -key "$work/self-signed.key" -subj "$subject" -days 36500 \
     -addext subjectAltName=$names -out "$work/self-signed.crt"
 cat "$work/self-signed.key" "$work/self-signed.crt" > self-signed.pem
+# With passwords, etcd's JSON gateway refuses a client whose certificate has a common name.
+subject="/O=sendrecv test"
+leaf etcd-client etcd-ca DNS:sender.example
 rm -r "$work"

@@ -9,10 +9,13 @@ from sendrecv.core.lease import (
     NOTHING_SEEN,
     Here,
     Holding,
+    Move,
     Sight,
     Tenure,
     decode,
+    decode_move,
     encode,
+    encode_move,
 )
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND
@@ -37,6 +40,7 @@ WRONG: dict[str, list[object]] = {
     "lease": [0, -1, "2"],
     "released": [0, "no"],
     "to": ["a b", None],
+    "why": [7, None, "a\nb", "x" * 201],
     "record": [None, [], {}, {"app_id": "one"}],
 }
 
@@ -54,6 +58,18 @@ def test_what_is_no_value_is_no_holding(value: bytes) -> None:
     assert decode(value) is None
 
 
+def test_a_wish_to_move() -> None:
+    move = Move(7, "c", "kernel update")
+    assert decode_move(encode_move(move)) == move
+    values = json.loads(encode_move(move))
+    for name, value in (
+        *(("format", 2), ("epoch", "7"), ("to", "a b"), ("to", None)),
+        *(("why", 7), ("why", "a\nb"), ("why", "x" * 201)),
+    ):
+        assert decode_move(json.dumps(values | {name: value}).encode()) is None
+    assert decode_move(b"") is None
+
+
 def test_a_newer_format_is_said_to_be_newer() -> None:
     with pytest.raises(UnknownFormat, match="key has format 2, this version knows up to 1"):
         decode(json.dumps(json.loads(encode(HELD)) | {"format": 2}).encode())
@@ -64,7 +80,7 @@ def test_a_holder_sends_until_its_deadline_and_writes_long_before() -> None:
     deadline = SECOND + LEASE * 7 // 10
     assert tenure.may_send(SECOND) and tenure.may_send(deadline - 1)
     assert not tenure.may_send(deadline)
-    assert tenure.renews_at() == SECOND + LEASE // 4
+    assert tenure.renews_at() == SECOND + LEASE // 8
 
 
 def seen(*answers: tuple[int, int, int], lost: int = -1) -> Sight:
@@ -93,6 +109,17 @@ def test_what_may_be_taken_at_once(holding: Holding | None, why: str) -> None:
     assert HERE.why(sight, holding, 0) == why
     assert HERE.why(sight.unanswered(), holding, 0) == ""
     assert HERE.why(NOTHING_SEEN, holding, 0) == ""
+
+
+def test_what_the_other_host_does_not_take_goes_back_and_then_to_any() -> None:
+    sight = seen((9, 0, 40))
+    released = HELD.replace(released=True, to="c")
+    for here, wait in ((HERE, LEASE // 2), (Here("a", "a" * 32, LEASE), LEASE // 4)):
+        assert here.gives_up_at(sight, released) == 40 + wait
+        assert here.why(sight, released, 39 + wait) == ""
+        assert here.why(sight, released, 40 + wait) == (
+            "a released it for c, which does not take it"
+        )
 
 
 def test_another_hosts_lease_is_waited_for_from_the_answer_that_showed_it() -> None:

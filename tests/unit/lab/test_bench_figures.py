@@ -58,6 +58,16 @@ def test_a_figure_too_far_from_its_floor_is_missed() -> None:
     assert figure((2.0,), asked=3.0, floor=1.0, at_most_ratio=1.8).met() is False
 
 
+def test_of_a_share_more_is_better() -> None:
+    share = Figure("section", "stays", "%", (94.0,), asked=95.0)
+    assert share.met() is False
+    assert Figure("section", "stays", "%", (95.0,), asked=95.0).met() is True
+
+
+def test_a_figure_over_its_floor_shows_the_ratio() -> None:
+    assert figure((3.0,)).over(2.0).ratio == 1.5
+
+
 def test_silences_are_the_longest_gap_around_each_fault() -> None:
     times = [0.0, 1.0, 2.0, 3.5, 4.5, 5.5, 9.0]
     assert silences(times, [2.2, 5.0]) == [1.5, 3.5]

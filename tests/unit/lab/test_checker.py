@@ -250,3 +250,22 @@ def test_the_first_count_may_be_any_if_asked() -> None:
 def test_a_silence_does_not_span_boots() -> None:
     entries = [line(0, at=50), line(1, at=2, _BOOT_ID="b"), line(2, at=3, _BOOT_ID="b")]
     assert [silence.seconds for silence in check(entries).silences("x")] == [1.0]
+
+
+def test_senders_on_other_hosts_have_no_runs_here() -> None:
+    entries = [session(1, "r1", 0.5), line(0, at=1), session(2, "r2", 1.5), line(1, at=2)]
+    assert kinds(entries) == [Kind.UNKNOWN, Kind.UNKNOWN]
+    assert not check(entries, elsewhere=True).faults
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ([session(2, "r2", 1), session(1, "r1", 2)], Kind.EPOCH),
+        ([session(2, "r2", 1), session(2, "r1", 2)], Kind.EPOCH),
+        ([line(0, "a"), line(1, "a"), line(1, "b", at=3)], Kind.CONFLICT),
+        ([line(0, "a"), line(2, "b")], Kind.GAP),
+    ],
+)
+def test_what_is_found_of_senders_on_other_hosts(entries: list[Entry], found: Kind) -> None:
+    assert [fault.kind for fault in check(entries, elsewhere=True).faults] == [found]

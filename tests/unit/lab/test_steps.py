@@ -91,7 +91,7 @@ def test_what_needs_the_package_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "LOGS", tmp_path)
-    monkeypatch.setattr(steps, "_make_root", lambda release: None)
+    monkeypatch.setattr(steps, "_make_roots", lambda release: None)
     built = threading.Event()
 
     def build(_log: IO[str]) -> Outcome:

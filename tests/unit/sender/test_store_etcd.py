@@ -3,12 +3,14 @@
 That etcd is one key in memory. What is tested on real ones: tests/system/test_hosts.py.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sendrecv.core.errors import WARNING
+from sendrecv.core import record as slots
+from sendrecv.core.errors import NOTICE, WARNING
 from sendrecv.core.lease import Here, Holding, LeaseLost, decode, encode
 from sendrecv.core.reach import App
 from sendrecv.core.record import Record
@@ -17,6 +19,7 @@ from sendrecv.errors import LockLost, RecordFromFuture
 from sendrecv.sender.etcd import EtcdError, Found, Key, Written
 from sendrecv.sender.store_etcd import EtcdStore
 from sendrecv.sender.store_file import StateFile
+from tests.lab.waiting import wait_until
 
 LEASE = 2 * SECOND
 
@@ -73,7 +76,15 @@ class Cluster:
 class Host:
     """A host, and one process of the App on it."""
 
-    def __init__(self, cluster: Cluster, directory: Path, name: str, node: str = "") -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        directory: Path,
+        name: str,
+        node: str = "",
+        *,
+        continues: bool = False,
+    ) -> None:
         self.cluster = cluster
         self.leaves = False
         self.statuses: list[str] = []
@@ -88,7 +99,8 @@ class Host:
             self.local,
             cluster,  # type: ignore[arg-type]  # what is needed of it
             lambda: self.leaves,
-            lambda: cluster.now,
+            continues=continues,
+            clock=lambda: cluster.now,
         )
         self.store.acquire()
 
@@ -142,10 +154,10 @@ def test_the_first_host_takes_an_app_that_nobody_has(cluster: Cluster, a: Host) 
     assert cluster.holding().record.replace(due=0) == Record(
         "one", 1, -1, -1, 0, "a" * 32, "a", "a".ljust(32, "0")
     )
-    assert a.store.said == [(5, "epoch 1, counting here: no host held it")]
+    assert a.store.lease.said == [(5, "epoch 1, counting here: no host held it")]
     a.commit(0)
-    assert a.store.status().startswith("counting here since 20")
-    assert a.store.status().endswith("UTC, count 0")
+    assert a.store.lease.status().startswith("counting here since 20")
+    assert a.store.lease.status().endswith("UTC, count 0")
 
 
 def test_this_hosts_own_record_is_where_an_app_begins_that_etcd_does_not_know(
@@ -172,12 +184,12 @@ def test_another_host_stands_by_until_the_lease_is_over(cluster: Cluster, a: Hos
     assert set(b.statuses) == {b.statuses[0]}
     assert b.statuses[0].startswith("standing by, a (a) counts since ")
     assert b.statuses[0].endswith("UTC, count 7")
-    assert [text.partition(" since")[0] for _, text in b.store.said] == [
+    assert [text.partition(" since")[0] for _, text in b.store.lease.said] == [
         "standing by, a (a) counts",
         "epoch 2, counting here: a has not renewed its lease",
     ]
-    for act in (a.store.renew, lambda: a.commit(8), a.store.verify):
-        with pytest.raises(LeaseLost, match=r"^standing by, b \(b\) counts since "):
+    for act in (a.store.lease.renew, lambda: a.commit(8), a.store.verify):
+        with pytest.raises(LeaseLost, match=r"^the lease is lost, standing by, b \(b\) c"):
             act()
 
 
@@ -189,8 +201,8 @@ def test_it_never_takes_an_app_from_a_holder_that_renews(
 
     def idle(_status: str, pause: float) -> bool:
         cluster.now += int(pause * SECOND)
-        if a.store.renews_in() == 0:
-            a.store.renew()
+        if a.store.lease.renews_in() == 0:
+            a.store.lease.renew()
         return cluster.now < ends
 
     assert b.store.stand_by(idle) is None
@@ -201,15 +213,15 @@ def test_a_holder_sends_only_before_its_deadline(cluster: Cluster, a: Host, b: H
     a.takes()
     revision = cluster.revision
     cluster.now += LEASE * 7 // 10 - 1
-    a.store.hold()
+    a.store.lease.hold()
     assert cluster.revision == revision  # that was no write
     cluster.now += 1
-    a.store.hold()
+    a.store.lease.hold()
     assert cluster.revision == revision + 1
     cluster.now += LEASE
     b.takes()
     with pytest.raises(LeaseLost):
-        a.store.hold()
+        a.store.lease.hold()
 
 
 def test_the_deadline_counts_from_the_sending(cluster: Cluster, a: Host) -> None:
@@ -219,12 +231,12 @@ def test_the_deadline_counts_from_the_sending(cluster: Cluster, a: Host) -> None
         cluster.now += LEASE // 2
 
     cluster.before_write = slowly
-    a.store.renew()
-    assert a.store.renews_in() == 0
+    a.store.lease.renew()
+    assert a.store.lease.renews_in() == 0
     cluster.now += LEASE * 2 // 10
     cluster.silent = True
     with pytest.raises(OSError, match="no endpoint answers"):
-        a.store.hold()
+        a.store.lease.hold()
 
 
 def test_the_other_half_of_the_host_takes_it_at_once(
@@ -237,7 +249,7 @@ def test_the_other_half_of_the_host_takes_it_at_once(
     other = Host(cluster, tmp_path, "a", "a-failover")
     record = other.takes()
     assert (record.epoch, record.count, record.node_id, cluster.now) == (2, 3, "a-failover", now)
-    assert other.store.said[-1][1] == "epoch 2, counting here: this host held it"
+    assert other.store.lease.said[-1][1] == "epoch 2, counting here: this host held it"
     other.local.release()
 
 
@@ -249,7 +261,7 @@ def test_what_is_released_is_taken_at_once(cluster: Cluster, a: Host, b: Host) -
     assert cluster.holding().released
     now = cluster.now
     assert (b.takes().count, cluster.now) == (3, now)
-    assert b.store.said[-1][1] == "epoch 2, counting here: a released it"
+    assert b.store.lease.said[-1][1] == "epoch 2, counting here: a released it: stopped"
 
 
 def test_a_stop_of_one_half_keeps_the_lease_on_the_host(cluster: Cluster, a: Host) -> None:
@@ -300,7 +312,7 @@ def test_a_key_that_is_gone_is_no_lease(cluster: Cluster, a: Host) -> None:
     a.commit(5)
     cluster.key = None
     with pytest.raises(LeaseLost, match="record is gone"):
-        a.store.renew()
+        a.store.lease.renew()
     assert a.takes().count == 5  # as this process knows
 
 
@@ -326,7 +338,7 @@ def test_a_key_of_another_app_is_not_touched(cluster: Cluster, a: Host) -> None:
     there = cluster.holding()
     cluster.write(encode(there.replace(record=there.record.replace(app_id="two"))))
     with pytest.raises(RecordFromFuture, match="not a record of this App"):
-        a.store.renew()
+        a.store.lease.renew()
 
 
 def test_a_key_that_changes_all_the_time_is_not_held(cluster: Cluster, a: Host) -> None:
@@ -339,7 +351,7 @@ def test_a_key_that_changes_all_the_time_is_not_held(cluster: Cluster, a: Host) 
 
     cluster.before_write = change
     with pytest.raises(OSError, match="changes all the time"):
-        a.store.renew()
+        a.store.lease.renew()
 
 
 def test_a_disk_that_is_full_is_said_and_does_not_hold_it_up(
@@ -350,4 +362,147 @@ def test_a_disk_that_is_full_is_said_and_does_not_hold_it_up(
 
     monkeypatch.setattr(a.local, "commit", full)
     a.takes()
-    assert a.store.said[0] == (WARNING, f"{a.local.path}: No space left on device, ignoring")
+    assert a.store.lease.said[0] == (WARNING, f"{a.local.path}: No space left on device, ignoring")
+
+
+# SENDRECV_ETCD_OUTAGE=continue
+
+
+@pytest.fixture(name="c")
+def fixture_c(cluster: Cluster, tmp_path: Path) -> Iterator[Host]:
+    host = Host(cluster, tmp_path, "c", continues=True)
+    yield host
+    host.local.release()
+
+
+def kept(host: Host) -> Record | None:
+    """What is on its disk."""
+    return slots.decode(Path(host.local.path).read_bytes()).record
+
+
+def out(cluster: Cluster, host: Host) -> Record:
+    """It counts without etcd; the record as it was before."""
+    before = host.takes()
+    cluster.silent = True
+    cluster.now += LEASE
+    return before
+
+
+def test_it_counts_on_without_etcd_and_says_so_once(cluster: Cluster, c: Host) -> None:
+    before = out(cluster, c)
+    for count in (1, 2):
+        c.store.commit(before.replace(count=count))
+        c.store.lease.hold()
+        c.store.lease.renew()
+        assert c.store.lease.renews_in() > 0 and kept(c) == before.replace(count=count)
+    assert [text for severity, text in c.store.lease.said if severity == WARNING] == [
+        "no endpoint answers: counting on without it, see SENDRECV_ETCD_OUTAGE"
+    ]
+    cluster.silent = False
+    wait_until(lambda: cluster.holding().record.count == 2, "the newest is written")
+
+    def says_so() -> bool:
+        c.store.lease.renew()
+        return c.store.lease.said[-1][0] == NOTICE
+
+    wait_until(says_so, "it says so")
+    assert c.store.lease.said[-1][1] == "etcd answers again, and this host still has the lease"
+    c.store.commit(before.replace(count=3))
+    assert cluster.holding().record.count == 3
+
+
+def test_it_stops_when_another_host_has_the_lease(cluster: Cluster, c: Host, b: Host) -> None:
+    before = out(cluster, c)
+    c.store.commit(before.replace(count=1))
+    b.cluster.silent = False
+    cluster.write(encode(cluster.holding().replace(record=before.replace(epoch=9, run="x"))))
+
+    def is_lost() -> bool:
+        with contextlib.suppress(LeaseLost):
+            c.store.lease.hold()
+            return False
+        return True
+
+    wait_until(is_lost, "it knows")
+
+
+def test_it_does_not_raise_its_epoch_without_etcd(cluster: Cluster, c: Host) -> None:
+    before = out(cluster, c)
+    c.store.commit(before)
+    with pytest.raises(LeaseLost, match="the receiver has a newer epoch"):
+        c.store.commit(before.replace(epoch=before.epoch + 1))
+
+
+def test_the_other_half_goes_on_without_etcd_if_this_host_had_the_lease(
+    cluster: Cluster, c: Host, tmp_path: Path
+) -> None:
+    before = out(cluster, c)
+    c.store.commit(before.replace(count=5))
+    c.store.release()
+    other = Host(cluster, tmp_path, "c", "c-failover", continues=True)
+    assert other.stand_by() == (kept(other), before.epoch + 1)
+    assert kept(other) == before.replace(epoch=2, count=5, node_id="c-failover", run=other.app.run)
+    cluster.silent = False
+    wait_until(lambda: cluster.holding().record == kept(other), "it has the lease again")
+    other.local.release()
+
+
+def test_who_has_lost_the_lease_does_not_go_on_without_etcd(
+    cluster: Cluster, c: Host, b: Host, tmp_path: Path
+) -> None:
+    c.takes()
+    cluster.now += LEASE
+    b.takes()
+    with pytest.raises(LeaseLost):
+        c.store.lease.renew()
+    cluster.silent = True
+    assert c.stand_by(5) is None
+    c.local.release()
+    other = Host(cluster, tmp_path, "c", "c-failover", continues=True)
+    assert other.stand_by(5) is None
+    other.local.release()
+
+
+def test_nor_does_a_process_whose_key_another_host_took_meanwhile(
+    cluster: Cluster, c: Host, b: Host, tmp_path: Path
+) -> None:
+    out(cluster, c)
+    c.local.release()  # killed
+    other = Host(cluster, tmp_path, "c", "c-failover", continues=True)
+    assert other.stand_by()
+    cluster.silent = False
+    b.cluster.write(encode(cluster.holding().replace(host="b", place="b" * 32)))
+
+    def is_lost() -> bool:
+        try:
+            other.store.lease.hold()
+        except LeaseLost as lost:
+            return "b (c) counts since" in str(lost)
+        return False
+
+    wait_until(is_lost, "it knows")
+    other.local.release()
+
+
+# What a watch tells
+
+
+def test_a_watch_that_shows_a_write_counts_and_only_a_release_makes_it_look(
+    cluster: Cluster, a: Host, b: Host
+) -> None:
+    a.takes()
+    cluster.now += SECOND
+    a.commit(1)
+    assert not b.store.changed(cluster.key)
+    heard = cluster.now
+    cluster.now += SECOND // 2
+    b.takes()
+    assert cluster.now == heard + LEASE
+    assert not a.store.changed(cluster.key)
+    b.leaves = True
+    b.store.release()
+    assert not a.store.changed(cluster.key)  # it does not know yet that it counts no more
+    with pytest.raises(LeaseLost):
+        a.store.lease.renew()
+    a.store.lease.give_up()
+    assert a.store.changed(cluster.key) and a.store.changed(None)

@@ -1,0 +1,286 @@
+"""The lease that a process of an App on several hosts holds: one key in etcd.
+
+The rules are in core/lease.py. store_etcd.py has how a host stands by until it may take the lease.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+
+from sendrecv.core import lease
+from sendrecv.core.errors import NOTICE, WARNING, UnknownFormat
+from sendrecv.core.lease import HandedOver, Here, Holding, LeaseLost, Move, Tenure
+from sendrecv.core.record import Record
+from sendrecv.core.values import SECOND
+from sendrecv.errors import RecordFromFuture, SendrecvError
+from sendrecv.sender.etcd import EtcdError, Key, Written
+from sendrecv.sender.etcd_outage import Outage
+
+TYPE_CHECKING = False  # see values.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sendrecv.core.reach import App
+    from sendrecv.sender.etcd import Etcd
+
+ANSWER = 0.5
+"""Seconds for one request. A sender must ping its watchdog meanwhile."""
+CONTINUES = 0.2
+"""The same, for one that can count on without an answer."""
+AGAIN = 0.1
+"""Seconds between two requests while etcd does not answer."""
+
+
+class HeldLease:
+    """The lease of one process, or none. Attribute said: what is to be logged."""
+
+    def __init__(
+        self,
+        app: App,
+        here: Here,
+        etcd: Etcd,
+        keep: Callable[[Record], None],
+        clock: Callable[[], int],
+        *,
+        continues: bool,
+    ) -> None:
+        """`keep`: keeps a record on this host, durably. `continues`: see EtcdStore."""
+        self.path = f"/sendrecv/{app.app_id}/record"
+        self.move_path = f"/sendrecv/{app.app_id}/move"
+        self.said: list[tuple[int, str]] = []
+        self._app = app
+        self._here = here
+        self._etcd = etcd
+        self._keep = keep
+        self._now = clock
+        self._continues = continues
+        self._tenure: Tenure | None = None
+        self._holding: Holding | None = None  # as it was written last
+        self._outage: Outage | None = None  # in which it counts on
+
+    @property
+    def record(self) -> Record | None:
+        """What is held; None if nothing is."""
+        return self._holding.record if self._holding else None
+
+    def take(self, revision: int, wanted: Holding) -> bool:
+        """Write the key, if it has that revision; false: another host was faster, or no answer."""
+        self._tenure = Tenure(revision, self._now(), self._here.lease)
+        try:
+            self._write(wanted)
+        except (LeaseLost, OSError):
+            self._tenure = None
+            return False
+        return True
+
+    def take_without_etcd(self, known: Record | None) -> tuple[Record, int] | None:
+        """This host had the lease when its last process ended, and etcd does not answer."""
+        if not self._continues or known is None or known.boot != self._app.boot:
+            return None
+        epoch = known.epoch + 1
+        record = known.replace(epoch=epoch, node_id=self._app.node_id, run=self._app.run)
+        here, why = self._here, "this host held it, and etcd does not answer"
+        self._holding = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
+        self._tenure = Tenure(-1, self._now() - here.lease, here.lease)
+        self._keep(record)
+        self._outage = Outage(self._attempt, 2 * AGAIN)
+        self._say(WARNING, f"epoch {epoch}, counting here without etcd: {why}")
+        return record, epoch
+
+    def commit(self, record: Record) -> None:
+        """Write the key with this record. Raises LeaseLost, or OSError if etcd does not answer."""
+        assert self._holding is not None
+        if self._is_out(record.epoch):
+            self._keep(record)
+            self._holding = self._holding.replace(record=record)
+            return
+        try:
+            self._write(self._holding.replace(record=record))
+        except OSError as error:
+            if not self._continues:
+                raise
+            self._say(
+                WARNING, f"{error.strerror}: counting on without it, see SENDRECV_ETCD_OUTAGE"
+            )
+            self._outage = Outage(self._attempt, 2 * AGAIN)
+            self.commit(record)
+
+    def renew(self) -> None:
+        """Write the key again. Raises LeaseLost, or OSError if etcd does not answer."""
+        assert self._holding is not None
+        self.commit(self._holding.record)
+
+    def hold(self) -> None:
+        """Return if a count may be sent now. Raises LeaseLost, or OSError if etcd is silent."""
+        assert self._tenure is not None and self._holding is not None
+        if not self._is_out(self._holding.record.epoch):
+            if not self._tenure.may_send(self._now()):
+                self.renew()
+
+    def renews_in(self) -> float:
+        """Seconds until renew() should be called."""
+        assert self._tenure is not None
+        if self._outage is not None:
+            return AGAIN
+        return max(self._tenure.renews_at() - self._now(), 0) / SECOND
+
+    def status(self) -> str:
+        """What a person wants to know of the lease that is held."""
+        assert self._holding is not None
+        since = _time(self._holding.since)
+        return f"counting here since {since}, count {self._holding.record.count}"
+
+    def give_up(self) -> None:
+        """Hold nothing any more, as far as this process is concerned."""
+        if self._outage is not None:
+            self._outage.close()
+        self._tenure = self._holding = self._outage = None
+
+    def release(self) -> None:
+        """For any host. Does nothing without the lease, or without etcd."""
+        if self._holding is None or self._outage is not None:
+            return
+        try:
+            self._write(self._holding.replace(released=True, why="stopped"))
+        except (LeaseLost, OSError):
+            pass  # then others wait until it is over
+
+    def hand_over(self, to: str, why: str) -> None:
+        """Release the lease for that host. Raises LeaseLost, or OSError if etcd does not answer."""
+        assert self._holding is not None and self._tenure is not None
+        if self._is_out(self._holding.record.epoch):
+            raise OSError(errno.ETIMEDOUT, "etcd does not answer")
+        if to == self._here.host:
+            self._say(NOTICE, "asked to hand the App over to this host, which has it")
+            return
+        # If no answer comes, that host may have it all the same: nothing may be sent any more.
+        self._tenure = self._tenure.replace(sent=self._now() - self._tenure.lease)
+        self._write(self._holding.replace(released=True, to=to, why=why))
+        raise HandedOver(f"handed the App over to {to}")
+
+    def asked(self) -> Move | None:
+        """What a person wishes, told by another host."""
+        if self._outage is not None:
+            return None
+        try:
+            key = self._etcd.get(self.move_path, ANSWER)
+        except EtcdError:
+            return None
+        move = lease.decode_move(key.value) if key else None
+        is_new = move and self._holding and move.epoch == self._holding.record.epoch
+        return move if is_new else None
+
+    def read(self, key: Key | None) -> Holding | None:
+        """What the key says. Raises RecordFromFuture if that is not understood."""
+        if key is None:
+            return None
+        try:
+            holding = lease.decode(key.value)
+        except UnknownFormat as error:
+            raise RecordFromFuture(f"etcd, {self.path}: {error}", "install that version") from None
+        if holding is None or holding.record.app_id != self._app.app_id:
+            raise RecordFromFuture(f"etcd, {self.path}: not a record of this App", "remove the key")
+        return holding
+
+    # An outage of etcd.
+
+    def _is_out(self, epoch: int) -> bool:
+        """Whether counts go on without etcd; then not with a greater epoch, that would be a fight.
+
+        Raises LeaseLost.
+        """
+        if self._outage is None:
+            return False
+        assert self._holding is not None
+        ended = self._outage.ended
+        if isinstance(ended, LeaseLost):
+            raise ended
+        if ended is not None:
+            self._tenure, self._outage = ended, None
+            self._say(NOTICE, "etcd answers again, and this host still has the lease")
+            return False
+        if epoch != self._holding.record.epoch:
+            raise LeaseLost("the lease is lost, the receiver has a newer epoch")
+        return True
+
+    def _attempt(self) -> Tenure | LeaseLost | None:
+        """In a thread, and nothing else uses etcd meanwhile: write the key, if it is still ours."""
+        holding, tenure = self._holding, self._tenure
+        assert holding is not None and tenure is not None
+        sent = self._now()
+        try:
+            if tenure.revision < 0:
+                revision = self._revision_of_this_host(self._etcd.get(self.path, ANSWER), holding)
+                self._tenure = tenure = tenure.replace(revision=revision)
+            value = lease.encode(holding)
+            done = self._etcd.put_if(self.path, tenure.revision, value, ANSWER)
+            if isinstance(done, Written):
+                return Tenure(done.revision, sent, self._here.lease)
+            self._tenure = tenure.replace(revision=self._own(done.key))
+        except LeaseLost as lost:
+            return lost
+        except (EtcdError, SendrecvError):
+            pass
+        return None
+
+    def _revision_of_this_host(self, key: Key | None, ours: Holding) -> int:
+        """Of the key, if no other host has taken the App meanwhile. Raises LeaseLost."""
+        there = self.read(key)
+        if key is None or there is None:
+            return 0
+        if there.place != self._here.place or there.record.epoch >= ours.record.epoch:
+            raise LeaseLost(f"the lease is lost, {standing_by(there)}")
+        return key.revision
+
+    # Writing.
+
+    def _write(self, holding: Holding) -> None:
+        """One transaction, compared with the last revision. Raises LeaseLost or OSError."""
+        assert self._tenure is not None
+        value = lease.encode(holding)
+        for _ in range(3):
+            sent = self._now()
+            try:
+                done = self._etcd.put_if(self.path, self._tenure.revision, value, self._patience)
+            except EtcdError as error:
+                raise OSError(errno.ETIMEDOUT, str(error)) from None
+            if isinstance(done, Written):
+                return self._written(holding, done.revision, sent)
+            if done.key is not None and done.key.value == value:
+                return self._written(holding, done.key.revision, sent)  # a copy of it was faster
+            self._tenure = self._tenure.replace(revision=self._own(done.key))
+        raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for a write: who can count on without etcd does not wait long for it."""
+        return ANSWER if not self._continues or self._holding is None else CONTINUES
+
+    def _written(self, holding: Holding, revision: int, sent: int) -> None:
+        self._holding = holding
+        self._tenure = Tenure(revision, sent, self._here.lease)
+
+    def _own(self, key: Key | None) -> int:
+        """The revision of a write of this run, of which no answer had come. Raises LeaseLost."""
+        holding = self.read(key)
+        if key is None or holding is None:
+            raise LeaseLost(f"the lease is lost, {self.path} is gone from etcd")
+        if holding.record.run != self._app.run:
+            raise LeaseLost(f"the lease is lost, {standing_by(holding)}")
+        return key.revision
+
+    def _say(self, severity: int, text: str) -> None:
+        self.said.append((severity, text))
+
+
+def standing_by(holding: Holding) -> str:
+    """For people: whom a host stands by for."""
+    who = f"{holding.host} ({holding.record.node_id})"
+    if holding.released:
+        return f"standing by, {who} has released the App for {holding.to or 'any host'}"
+    return f"standing by, {who} counts since {_time(holding.since)}"
+
+
+def _time(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -1,0 +1,481 @@
+/*
+ * The lease of an App over several hosts, for exhaustive search by spin (https://spinroot.com).
+ *
+ * One key in etcd, whose revision changes with each write; HOSTS hosts, each with one sender at a
+ * time (its lock is takeover.pml's); a receiver that obeys the highest epoch; a world that breaks
+ * things: at most FAULTS times, at any step, in any order. What is promised, and so what is
+ * searched for, is the list of violations below.
+ * test_lease.py runs it; lease_mutations.h takes the protocol's rules away one by one.
+ *
+ * Each step, and the function that does it (test_lease.py checks that they exist):
+ *
+ *   a READ                  sendrecv/sender/store_etcd.py     EtcdStore._look
+ *   see                     sendrecv/core/lease.py            Sight.shown
+ *   drop_request            sendrecv/core/lease.py            Sight.unanswered
+ *   HAS_ANSWERED            sendrecv/core/lease.py            Sight.expires_at
+ *   IS_FREE                 sendrecv/core/lease.py            Here.why
+ *   a TAKE, hold            sendrecv/sender/store_etcd.py     EtcdStore._take
+ *   PERIOD                  sendrecv/core/lease.py            Tenure.renews_at
+ *   a WRITE                 sendrecv/sender/store_etcd.py     EtcdStore.commit, EtcdStore.renew
+ *   a RELEASE               sendrecv/sender/store_etcd.py     EtcdStore._release_lease
+ *   carry_out               sendrecv/sender/etcd.py           Etcd.put_if
+ *   hear                    sendrecv/sender/store_etcd.py     EtcdStore._write, EtcdStore._written
+ *   KNOWS_OWN               sendrecv/sender/store_etcd.py     EtcdStore._own
+ *   stand_by                sendrecv/sender/several_hosts.py  SenderOfSeveral.run
+ *   CAN_EMIT                sendrecv/core/lease.py            Tenure.may_send
+ *   emit                    sendrecv/sender/several_hosts.py  SenderOfSeveral._carry_out_one
+ *   join                    sendrecv/core/receiver.py         ReceiverMachine._decide, ReceiverMachine._resume
+ *   deliver                 sendrecv/core/receiver.py         ReceiverMachine._accept
+ *
+ * Time is in ticks of the fastest clock. A clock may be slower, by 30 % at most: LEASE x 0.7 on the
+ * slowest clock is LEASE ticks. So a holder may check its deadline with success for as long as
+ * LEASE ticks have not gone by, and a stand-by may find the lease over as soon as they have. Both
+ * are permissions, so every rate between is searched, and rates that change. "30 %" is the ratio
+ * of two clocks: two clocks that are both 30 % off the true time, one fast and one slow, are worse
+ * than what is searched here, and too much for LEASE x 0.7.
+ *
+ * PROMPT=0: a step may come at any time after it is possible, or never. So whoever is stopped,
+ * starved, suspended, cut off needs no fault of his own, and answers are as late as they like.
+ * PROMPT=1: whoever is not stopped takes the steps that are due before time goes on. This is for
+ * the promises about the living: that they keep the key, and that counting goes on.
+ *
+ * What the search says of times, beside the lease and its deadline (LIMITS in test_lease.py):
+ * - The time-out of a holder's write, the wait before the next one, and etcd's time for it must
+ *   together be shorter than LEASE / 4 (RETRIES_LATE). Or else a stand-by is first after an outage.
+ * - "etcd has answered" counts from an answer, too, as "unchanged" does (ANSWERING_FROM_SENDING).
+ * - A failed compare that shows a write of our own proves nothing about the time since that write
+ *   (SHOWN_IS_RENEWED). So two writes must never have the same value: a value that is found again
+ *   may be that of a write long ago.
+ * - The deadline is looked at again after the renewal that was made because it had passed
+ *   (NOT_CHECKED_AGAIN): the answer may have been heard late.
+ *
+ * Left out, because nothing here depends on it:
+ * - Revisions have no numbers. Whether a revision is the key's present one is all that matters, so
+ *   whoever remembers a revision has a bit for that, which each write clears ("fresh").
+ * - A take that compares an old revision is a read: it fails, and shows the key.
+ * - If PROMPT=0, a read that is late on its way to etcd is a read that is sent later.
+ * - A copy of a request to a second endpoint is no more than a request that was given up and is
+ *   sent again: `late` and `q` have the same content then.
+ * - A holder that is stopped between the check and the emit: its count is late on the connection.
+ * - The receiver accepts whatever the run that it listens to sends. That it knows duplicates and
+ *   gaps by their counts, too, is takeover.pml's.
+ */
+
+/* The bounds, and the kinds of fault, as -DNAME=1. */
+#ifndef N
+#define N 2 /* counts */
+#endif
+#ifndef FAULTS
+#define FAULTS 1
+#endif
+#ifndef HOSTS
+#define HOSTS 2
+#endif
+#ifndef LEASE
+#define LEASE 4 /* ticks */
+#endif
+#ifndef LATENCY
+#define LATENCY 1 /* ticks: the longest that etcd takes, if PROMPT=1 and it answers at all */
+#endif
+#ifndef TAKES
+#define TAKES 3 /* epochs, if PROMPT=0 */
+#endif
+/*  KILL        a sender dies; the other half of its host starts at once
+ *  LOSE        a host is lost for good (not the last one)
+ *  STOP        a host is stopped, and goes on later: SIGSTOP, freezer, suspend
+ *  CUT         a host is cut off from etcd, and reaches it again later (if PROMPT=1)
+ *  JUMP        a host's wall clock jumps
+ *  OUTAGE      etcd answers nobody, for any time; requests are lost, or carried out now or later
+ *  MOVE        a holder releases the key
+ *  DELETE      the key is deleted by hand
+ */
+
+#include "lease_mutations.h"
+
+#define QUARTER     (LEASE / 4)
+#define SLOW(ticks) ((ticks * 10 + 6) / 7)
+#define NOBODY      HOSTS
+#if HOSTS > 2
+#define ANY(what)   (what(0) || what(1) || what(2))
+#define DEAD_HOSTS  ((mode[0] == DEAD) + (mode[1] == DEAD) + (mode[2] == DEAD))
+#else
+#define ANY(what)   (what(0) || what(1))
+#define DEAD_HOSTS  ((mode[0] == DEAD) + (mode[1] == DEAD))
+#endif
+#define IS_AWAY(h)  (stopped[h] || cut[h] || late[h].kind != NOTHING)
+#ifndef SETTLED
+/* Ticks after the last fault, until all is counted; where stand-bys have the fastest clock. */
+#define SETTLED (LEASE + 3 * QUARTER + (N - 1) * SLOW(QUARTER))
+#endif
+
+mtype = { NOTHING, READ, WRITE, TAKE, RELEASE, LOST };
+mtype = { STANDING_BY, HOLDING, LEAVING, DEAD };
+
+typedef Key { byte host; byte life; byte epoch; byte count; bit released };
+typedef Request {
+    mtype kind;     /* LOST: nobody will answer */
+    byte life;
+    byte epoch;     /* to be written; of the key, in an answer */
+    byte count;     /* the same */
+    bit half;       /* of the host that had the key */
+    bit fresh;      /* compares the key's present revision; in an answer: shows it */
+    bit answered;
+    bit ok;         /* the compare succeeded */
+    bit own;        /* the answer shows a write of the run that asked */
+    bit same        /* the answer shows the revision that the host had seen before */
+};
+typedef Flight { byte count; byte epoch; byte life };
+
+Key key;
+bool up = 1;                    /* etcd */
+hidden byte i;
+
+/* Of each host. */
+mtype mode[HOSTS];
+bool stopped[HOSTS];
+bool cut[HOSTS];
+byte life_of[HOSTS];             /* mod 4: nothing is as old as that */
+byte epoch_of[HOSTS];
+byte count[HOSTS];              /* the last one taken */
+byte durable[HOSTS];            /* the last one that is known to be in the key */
+byte acked[HOSTS];
+bool joined[HOSTS];             /* admitted and resumed, and not fenced yet */
+bool ref[HOSTS];                /* the revision that it knows is the key's */
+byte lived[HOSTS];              /* since the sending of the last renewal that was answered */
+byte asked[HOSTS];              /* since the sending of the last request */
+byte seen[HOSTS];               /* since the first answer that showed the revision it knows */
+bool pass[HOSTS];               /* only for NOT_CHECKED_AGAIN */
+bool answering[HOSTS];          /* etcd has answered each request */
+byte streak[HOSTS];             /* since the first answer of these */
+Request q[HOSTS];               /* one at a time */
+Request late[HOSTS];            /* one that was given up may be carried out all the same */
+Flight flight[HOSTS];           /* one batch on the connection */
+Flight left[HOSTS];             /* what a run left in its socket */
+
+/* The receiver. */
+byte r_epoch, r_host, r_life;
+byte printed;
+
+byte faults = FAULTS;
+bool calm;                      /* no more faults, and nothing late */
+byte calm_for;
+
+/* Not in the system, only for the promises. */
+byte taker = NOBODY;            /* who wrote the key's epoch */
+byte taker_life;
+byte emitted;
+bool harmed[HOSTS];             /* stopped, cut off or lost, and has written nothing since */
+bool had[HOSTS];                /* has had the key (only for FIGHTS) */
+
+/* VIOLATIONS. Each has one place where it is checked, except where two ways lead to it. */
+bool two_hold;                  /* a check of the deadline succeeds after another run took the key */
+bool printed_twice;
+bool printed_gap;
+bool count_lost;                /* the key that is taken has not all that was emitted */
+bool gave_up;                   /* a run that has the key, and did not release it, stands by */
+bool took_from_living;          /* the key taken from a host that was not harmed */
+bool stuck;                     /* etcd answers, a host lives, time goes by, and nobody counts */
+
+inline check(name, bad) {
+    if
+    :: (bad) -> name = 1; assert(!name)
+    :: else
+    fi
+}
+
+/* ---- etcd ---- */
+
+inline clear_request(r) {
+    r.kind = NOTHING; r.life = 0; r.epoch = 0; r.count = 0; r.half = 0; r.fresh = 0;
+    r.answered = 0; r.ok = 0; r.own = 0; r.same = 0
+}
+
+/* Nothing are: how long a revision was seen that is not the key's any more, an answer that shows
+ * it to a stand-by, and a given-up request that can only fail. */
+inline revise() {
+    for (i : 0 .. HOSTS - 1) {
+        ref[i] = 0; seen[i] = 0; q[i].fresh = 0; late[i].fresh = 0;
+        if :: !PROMPT && q[i].kind == READ && q[i].answered -> clear_request(q[i]) :: else fi;
+        if :: late[i].kind != NOTHING && !PUTS(late[i], i) -> clear_request(late[i]) :: else fi
+    }
+    i = 0
+}
+
+inline note_take(h, who) {
+    check(count_lost, COUNTS_JUDGED && key.count < emitted);
+    if
+    :: key.host != NOBODY && key.host != h && !key.released ->
+        check(took_from_living, PROMPT && TAKES_JUDGED && !harmed[key.host])
+    :: else
+    fi;
+    taker = h; taker_life = who
+}
+
+inline carry_out(r, h) {
+    r.same = ref[h];
+    if
+    :: r.kind != READ && (r.fresh || PUTS(r, h)) ->
+        if :: r.kind == TAKE -> note_take(h, r.life) :: else fi;
+        key.host = h; key.life = r.life; key.epoch = r.epoch; key.count = r.count;
+        key.released = (r.kind == RELEASE);
+        r.ok = 1
+    :: else
+    fi
+}
+
+inline answer(h) {
+    carry_out(q[h], h);
+    if
+    :: q[h].ok -> revise()
+    :: else -> q[h].own = IS_OWN(h); q[h].epoch = key.epoch; q[h].count = key.count
+    fi;
+    q[h].fresh = 1; q[h].answered = 1
+}
+
+#define REACHES(h) (up && !cut[h])
+#define WAITS(h) (q[h].kind != NOTHING && q[h].kind != LOST && !q[h].answered)
+
+proctype Etcd(byte h) {
+end_etcd:
+    do
+    :: d_step { REACHES(h) && WAITS(h) -> answer(h) }
+    /* the answer is lost, or the request */
+    :: d_step { PROMPT && !REACHES(h) && WAITS(h) ->
+        answer(h); clear_request(q[h]); q[h].kind = LOST }
+    :: d_step { PROMPT && !REACHES(h) && WAITS(h) -> clear_request(q[h]); q[h].kind = LOST }
+    :: d_step { late[h].kind != NOTHING ->
+        carry_out(late[h], h);
+        if :: late[h].ok -> revise() :: else fi;
+        clear_request(late[h]) }
+    od
+}
+
+/* ---- the receiver ---- */
+
+inline deliver(f, h, is_here) {
+    if
+    :: LISTENS_TO(f, h) ->
+        check(printed_twice, f.count <= printed);
+        check(printed_gap, f.count > printed + 1);
+        printed = f.count;
+        if :: is_here -> acked[h] = f.count :: else fi
+    :: else -> if :: is_here -> joined[h] = 0 :: else fi
+    fi;
+    f.count = 0; f.epoch = 0; f.life = 0
+}
+
+proctype Connection(byte h) {
+end_connection:
+    do
+    :: d_step { flight[h].count > 0 -> deliver(flight[h], h, 1) }
+    :: d_step { left[h].count > 0 -> deliver(left[h], h, 0) }
+    od
+}
+
+/* ---- a host ---- */
+
+#define LIVES(h)      (mode[h] != DEAD && !stopped[h])
+#define MAY_ASK(h)    (LIVES(h) && q[h].kind == NOTHING && (!PROMPT || asked[h] >= PERIOD(h)))
+#define PERIOD(h)     (mode[h] == STANDING_BY -> QUARTER / 2 : SLOW(QUARTER))
+#define CAN_READ(h)   (MAY_ASK(h) && mode[h] == STANDING_BY)
+#define CAN_WRITE(h)  (MAY_ASK(h) && mode[h] == HOLDING)
+#define CAN_LEAVE(h)  (MAY_ASK(h) && mode[h] == LEAVING)
+#define CAN_TAKE(h)   (LIVES(h) && q[h].kind == NOTHING && mode[h] == STANDING_BY && ref[h] && \
+    (PROMPT || key.epoch < TAKES) && IS_FREE(h))
+#define IS_FREE(h)    (key.host == NOBODY || key.released || key.host == h || MAY_FIGHT(h) || \
+    (seen[h] >= LEASE && HAS_ANSWERED(h)))
+#define CAN_HEAR(h)   (LIVES(h) && q[h].answered)
+#define TIMES_OUT(h)  (LIVES(h) && q[h].kind != NOTHING && (!PROMPT || \
+    (!q[h].answered && asked[h] >= TIMEOUT(h))))
+#define CAN_JOIN(h)   (LIVES(h) && mode[h] == HOLDING && !joined[h] && ADMITS(h))
+#define CAN_EMIT(h)   (LIVES(h) && MAY_COUNT(h) && joined[h] && flight[h].count == 0 && \
+    acked[h] < SENDABLE(h) && (lived[h] < DEADLINE || pass[h]))
+#define IS_LATE(h)    (REACHES(h) && WAITS(h) && asked[h] >= LATENCY)
+#define IS_DUE(h)     (CAN_READ(h) || CAN_WRITE(h) || CAN_LEAVE(h) || CAN_TAKE(h) || CAN_HEAR(h) || \
+    TIMES_OUT(h) || CAN_JOIN(h) || CAN_EMIT(h) || IS_LATE(h) || flight[h].count > 0)
+
+inline ask(h, what, new_epoch, new_count, compares) {
+    q[h].kind = what; q[h].life = life_of[h]; q[h].epoch = new_epoch; q[h].count = new_count;
+    q[h].fresh = compares; q[h].half = (what == TAKE && key.host == h);
+    asked[h] = 0
+}
+
+inline stand_by(h) {
+    mode[h] = STANDING_BY; epoch_of[h] = 0; count[h] = 0; durable[h] = 0; acked[h] = 0;
+    joined[h] = 0; lived[h] = DEADLINE; pass[h] = 0;
+    if
+    :: flight[h].count > 0 ->
+        left[h].count = flight[h].count; left[h].epoch = flight[h].epoch; left[h].life = flight[h].life;
+        flight[h].count = 0; flight[h].epoch = 0; flight[h].life = 0
+    :: else
+    fi
+}
+
+inline hold(h) {
+    mode[h] = HOLDING; epoch_of[h] = q[h].epoch; count[h] = q[h].count; durable[h] = q[h].count;
+    seen[h] = 0; answering[h] = 0; streak[h] = 0; had[h] = REMEMBERS
+}
+
+inline see(h) {
+    seen[h] = (SAME(h) -> seen[h] : SEEN_AGE(h));
+    if :: !answering[h] && PROMPT -> answering[h] = 1; streak[h] = STREAK_AGE(h) :: else fi
+}
+
+/* A write of our own that had landed says the revision, and moves no deadline: a stand-by may have
+ * seen it for long. The deadline is that of a renewal which was answered as one. */
+inline hear(h) {
+    ref[h] = q[h].fresh;
+    if :: q[h].ok && asked[h] <= LATENCY && !cut[h] -> harmed[h] = 0 :: else fi;
+    pass[h] = (PASSES && q[h].ok && mode[h] == HOLDING);
+    if
+    :: q[h].ok && mode[h] == STANDING_BY -> hold(h); lived[h] = RENEWED_AGE(h)
+    :: q[h].ok && q[h].kind == RELEASE -> stand_by(h); see(h)
+    :: q[h].ok && q[h].kind == WRITE -> lived[h] = RENEWED_AGE(h); durable[h] = q[h].count
+    :: !q[h].ok && mode[h] == STANDING_BY -> see(h)
+    :: !q[h].ok && mode[h] != STANDING_BY && KNOWS_OWN(h) ->
+        lived[h] = SHOWN_AGE(h); durable[h] = q[h].count; asked[h] = DEADLINE
+    :: else ->
+        check(gave_up, mode[h] == HOLDING && key.host == h && taker_life == life_of[h]);
+        stand_by(h); see(h)
+    fi;
+    clear_request(q[h]);
+    if :: !PROMPT -> asked[h] = 0 :: else fi
+}
+
+inline drop_request(h) {
+    clear_request(q[h]); answering[h] = 0; streak[h] = 0; asked[h] = (PROMPT -> DEADLINE : 0)
+}
+
+#define MAY_LINGER(h) (WAITS(h) && q[h].kind != READ && late[h].kind == NOTHING && \
+    (q[h].fresh || PUTS(q[h], h)))
+
+inline linger(h) {
+    late[h].kind = q[h].kind; late[h].life = q[h].life; late[h].epoch = q[h].epoch;
+    late[h].count = q[h].count; late[h].fresh = q[h].fresh; late[h].half = q[h].half
+}
+
+inline join(h) {
+    if /* a new connection of the same run */
+    :: left[h].count > 0 && LISTENS_TO(left[h], h) && r_epoch == epoch_of[h] && r_life == life_of[h] ->
+        left[h].count = 0; left[h].epoch = 0; left[h].life = 0
+    :: else
+    fi;
+    r_epoch = epoch_of[h]; r_host = h; r_life = life_of[h];
+    joined[h] = 1; acked[h] = RESUMED(h);
+    count[h] = (count[h] < acked[h] -> acked[h] : count[h])
+}
+
+inline emit(h) {
+    check(two_hold, taker != h || taker_life != life_of[h]);
+    flight[h].count = acked[h] + 1; flight[h].epoch = epoch_of[h]; flight[h].life = life_of[h];
+    pass[h] = 0;
+    emitted = (emitted < flight[h].count -> flight[h].count : emitted)
+}
+
+inline restart(h) {
+    stand_by(h); drop_request(h);
+    life_of[h] = (life_of[h] + 1) % 4; ref[h] = 0; seen[h] = 0; had[h] = 0
+}
+
+proctype Host(byte h) {
+end_host:
+    do
+    :: d_step { CAN_READ(h) -> ask(h, READ, 0, 0, 0); if :: READ_AT_ONCE -> answer(h) :: else fi }
+    :: d_step { CAN_TAKE(h) -> ask(h, TAKE, key.epoch + 1, key.count, 1) }
+    :: d_step { CAN_WRITE(h) && (!PROMPT || count[h] == N) ->
+        ask(h, WRITE, epoch_of[h], count[h], ref[h]) }
+    :: d_step { CAN_WRITE(h) && count[h] < N ->
+        count[h]++; ask(h, WRITE, epoch_of[h], count[h], ref[h]) }
+    :: d_step { CAN_LEAVE(h) -> ask(h, RELEASE, epoch_of[h], count[h], ref[h]) }
+    :: d_step { CAN_HEAR(h) -> hear(h) }
+    :: d_step { TIMES_OUT(h) -> drop_request(h) }
+    :: d_step { TIMES_OUT(h) && MAY_LINGER(h) -> linger(h); drop_request(h) }
+    :: d_step { CAN_JOIN(h) -> join(h) }
+    :: d_step { CAN_EMIT(h) -> emit(h); if :: SENT_AT_ONCE -> deliver(flight[h], h, 1) :: else fi }
+    /* faults of this host */
+    :: d_step { MOVE && faults > 0 && LIVES(h) && mode[h] == HOLDING ->
+        faults--; mode[h] = LEAVING }
+    :: d_step { KILL && faults > 0 && mode[h] != DEAD -> faults--; restart(h) }
+    :: d_step { KILL && faults > 0 && mode[h] != DEAD && MAY_LINGER(h) ->
+        faults--; linger(h); restart(h) }
+    :: d_step { LOSE && faults > 0 && DEAD_HOSTS < HOSTS - 1 && mode[h] != DEAD ->
+        faults--; restart(h); life_of[h] = 0; stopped[h] = 0; cut[h] = 0;
+        harmed[h] = 1; mode[h] = DEAD }
+    :: d_step { STOP && faults > 0 && LIVES(h) -> faults--; harmed[h] = 1; stopped[h] = 1 }
+    :: d_step { stopped[h] -> stopped[h] = 0 }
+    :: d_step { CUT && faults > 0 && !cut[h] && mode[h] != DEAD -> faults--; harmed[h] = 1; cut[h] = 1 }
+    :: d_step { cut[h] -> cut[h] = 0 }
+    :: d_step { JUMP && faults > 0 && LIVES(h) -> faults--; JUMPS(h) }
+    od
+}
+
+/* ---- time and the world ---- */
+
+inline age(timer, most) {
+    timer = (timer < most -> timer + 1 : timer)
+}
+
+inline tick() {
+    for (i : 0 .. HOSTS - 1) {
+        if
+        :: RUNS(i) && mode[i] != DEAD ->
+            if :: PROMPT || SENDING_COUNTS(i) -> age(asked[i], DEADLINE) :: else fi;
+            if
+            :: mode[i] == STANDING_BY && ref[i] -> age(seen[i], LEASE)
+            :: mode[i] == HOLDING || mode[i] == LEAVING -> age(lived[i], DEADLINE)
+            :: else
+            fi;
+            if :: answering[i] -> age(streak[i], QUARTER) :: else fi
+        :: else
+        fi
+    }
+    i = 0
+}
+
+#define ALL_COUNTED (printed == N)
+
+active proctype Time() {
+end_time:
+    do
+    :: d_step { !PROMPT -> tick() }
+    :: d_step { PROMPT && !ANY(IS_DUE) && !(calm && ALL_COUNTED) ->
+        tick();
+        if
+        :: calm -> calm_for++; check(stuck, calm_for > SETTLED)
+        :: else
+        fi }
+    :: d_step { OUTAGE && faults > 0 && up -> faults--; up = 0 }
+    :: d_step { !up -> up = 1 }
+    :: d_step { DELETE && faults > 0 && key.host != NOBODY ->
+        faults--; key.host = NOBODY; key.life = 0; key.epoch = 0; key.count = 0; key.released = 0;
+        revise() }
+    :: d_step { PROMPT && !calm && up && !ANY(IS_AWAY) -> calm = 1; faults = 0 }
+    od
+}
+
+active proctype Judge() {
+    atomic { timeout -> check(stuck, PROMPT && !ALL_COUNTED) }
+}
+
+init {
+    d_step {
+        for (i : 0 .. HOSTS - 1) {
+            mode[i] = STANDING_BY; q[i].kind = NOTHING; late[i].kind = NOTHING;
+            lived[i] = DEADLINE; asked[i] = (PROMPT -> DEADLINE : 0)
+        }
+        i = 0;
+        if
+        :: ABSENT -> key.host = NOBODY
+        :: else -> /* as after a take that has just been answered */
+            key.epoch = 1; ref[0] = 1; mode[0] = HOLDING; epoch_of[0] = 1; lived[0] = 0;
+            taker = 0; had[0] = REMEMBERS
+        fi
+    };
+    atomic {
+        run Etcd(0); run Host(0); run Connection(0);
+        run Etcd(1); run Host(1); run Connection(1);
+#if HOSTS > 2
+        run Etcd(2); run Host(2); run Connection(2);
+#endif
+    }
+}
