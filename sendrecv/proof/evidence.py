@@ -18,139 +18,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-RECEIVER = "receiver.service"
-
-
-class At(NamedTuple):
-    """Microseconds of the boot's monotonic clock, of the wall clock (for people), and the host."""
-
-    boot: str
-    mono: int
-    wall: int
-    machine: str = ""
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Host and boot: what has one clock. Containers of one kernel may share a boot ID."""
-        return self.machine, self.boot
-
-
-class Missing(NamedTuple):
-    """What the reader found missing. `until`: the wall clock, in microseconds, after the hole.
-
-    `somewhere`: the place is not known, so any line that is not seen may be in the hole.
-    `machine`: the ID of the host whose journal it is; "" if that is not known.
-    """
-
-    text: str
-    until: int = 0
-    somewhere: bool = False
-    machine: str = ""
-
-
-class Booted(NamedTuple):
-    """From here on the entries are those of `at.place`, until the next Booted. `host`: its name."""
-
-    at: At
-    ref: str
-    host: str
-
-
-class UnitSaid(NamedTuple):
-    """PID 1's statement about a unit; `run` is the invocation. `what` is one of PID1's values."""
-
-    at: At
-    ref: str
-    unit: str
-    run: str
-    what: str
-    detail: str
-
-
-class Claimed(NamedTuple):
-    """The receiver admitted a run as the one that counts for an App. `stream`: which receiver."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    node: str
-    epoch: int
-    run: str
-    last: int | None
-
-
-class Unproven(NamedTuple):
-    """The receiver cannot tell whether these counts were printed, and does not print them again."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    node: str
-    first: int
-    last: int
-
-
-class Forgotten(NamedTuple):
-    """The receiver was told to forget an App. Its counts and epochs begin anew after this."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    incarnation: int
-
-
-class Counted(NamedTuple):
-    """The receiver printed a payload."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    node: str
-    number: int
-
-
-class Stray(NamedTuple):
-    """The receiver printed something else where it prints payloads only."""
-
-    at: At
-    ref: str
-
-
-class Spoke(NamedTuple):
-    """A process of a sender's unit printed something. The text is no evidence."""
-
-    at: At
-    ref: str
-    unit: str
-    run: str
-    pid: int
-
-
-class Lost(NamedTuple):
-    """journald dropped what `unit` said."""
-
-    at: At
-    ref: str
-    unit: str
-    entries: int
-
-
-class Journald(NamedTuple):
-    """journald started or stopped."""
-
-    at: At
-    ref: str
-    started: bool
-
-
-Statement = (
-    Booted | UnitSaid | Claimed | Unproven | Forgotten | Counted | Stray | Spoke | Lost | Journald
+from sendrecv.proof.statements import (
+    At,
+    Booted,
+    Claimed,
+    Counted,
+    Forgotten,
+    Journald,
+    LEFT_BEHIND,
+    Lost,
+    RECEIVER,
+    Spoke,
+    Statement,
+    Stray,
+    UnitSaid,
+    Unproven,
 )
 
 # PID 1's statements. "said" stands for any other entry that names the unit and the invocation.
@@ -163,9 +47,6 @@ PID1 = {
     b"7ad2d189f7e94e70a38c781354912448": "ended",
     b"d9b373ed55a64feb8242e02dbe79a49c": "ended",
 }
-LEFT_BEHIND = "left behind"
-"""A process was still there when PID 1 gave up its unit."""
-
 _DROPPED = b"a596d6fe7bfa4994828e72309e95d61e"
 _JOURNALD = {b"f77379a8490b408bbe5f6940505a777b": True, b"d93fb3c9c24d451a97cea615ce59c00b": False}
 _SENDER = re.compile(r"sender(?:-failover)?@[^\n/]+\.service")
@@ -220,13 +101,21 @@ def _number(digits: bytes) -> int:
     return int(digits) if digits.isdigit() and len(digits) <= 17 else 0
 
 
-def statements(entries: Iterable[bytes]) -> Iterator[tuple[bytes, Statement]]:
-    """Yield what is evidence, each statement with the entry that makes it."""
+def statements(
+    entries: Iterable[bytes], ends: dict[str, int] | None = None
+) -> Iterator[tuple[bytes, Statement]]:
+    """Yield what is evidence, each statement with the entry that makes it.
+
+    `ends` takes up the wall clock of what is no evidence, the latest of each machine.
+    """
+    ends = {} if ends is None else ends
     place: tuple[str, str] | None = None
     lines = _Lines()
     for entry in entries:
         statement = lines.another(entry) or lines.first(entry)
         if statement is None:
+            at = time_of(entry)
+            ends[at.machine] = max(at.wall, ends.get(at.machine, 0))
             continue
         if statement.at.place != place:
             place = statement.at.place

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import Counted
 from sendrecv.proof.judge import findings
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import Exhibit
 from sendrecv.proof.judge.hosts import LEASE, RATES, Hosts
 from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.judge.timeline import Run
+from sendrecv.proof.statements import Counted
 
 NO_COUNT = "no count of it is in the journal"
 IN_PLACE = ("takeover", "restart")

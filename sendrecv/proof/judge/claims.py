@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sendrecv.proof.evidence import Claimed
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import OWN
 from sendrecv.proof.judge.owners import exhibit
 from sendrecv.proof.judge.timeline import Run
+from sendrecv.proof.statements import Claimed
 
 Claims = dict[str, dict[str, Claimed | None]]
 """Of each run: the Apps that count with it, and the line that admitted it for each, if any."""

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sendrecv.proof.evidence import Claimed, Counted, Forgotten, Unproven
 from sendrecv.proof.judge.findings import IN_ORDER, NO_GAP, ONCE, Book, Exhibit, Finding
 from sendrecv.proof.judge.owners import Owners, Session, exhibit
 from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.judge.timeline import Timeline
+from sendrecv.proof.statements import Claimed, Counted, Forgotten, Unproven
 
 REMEMBERED = 128
 """Counts of each App that are kept, so that a count printed twice can be shown with its first."""

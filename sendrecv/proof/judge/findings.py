@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sendrecv.proof.evidence import At
+from sendrecv.proof.statements import At
+
 
 ONE = "one process at a time"
 ORDER = "start after the exit"

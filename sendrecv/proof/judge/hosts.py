@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import Claimed
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import ONE, ORDER, OWN, WHOLE, Exhibit
 from sendrecv.proof.judge.owners import LATE, Session, exhibit
 from sendrecv.proof.judge.timeline import Run, Timeline
+from sendrecv.proof.statements import Claimed
 
 LEASE = (
     "between hosts the lease and the rates of their clocks, for no PID 1 sees two hosts;"
@@ -77,9 +77,12 @@ class Hosts:
         """Find runs that no PID 1 started, and counts that their run cannot have lived for."""
         for nodes in self.missing.values():
             self._doubt_a_missing_host(nodes)
+        unknown: dict[str, list[Session]] = {}
         for session in self._unknown():
-            if machines := self._hosts_of(session.node):
-                self._judge_unknown(session, machines)
+            unknown.setdefault(session.run, []).append(session)
+        for sessions in unknown.values():
+            if machines := self._hosts_of(sessions[0].node):
+                self._judge_unknown(sessions, machines)
         for session in self.tally.owners.sessions:
             self._judge_length(session)
         self._doubt_two_receivers()
@@ -114,17 +117,20 @@ class Hosts:
         for check in (ONE, ORDER, OWN) if runs > 1 else (ONE, OWN):
             self.tally.book.doubt(check, text, *_claims(sessions[:1]))
 
-    def _judge_unknown(self, session: Session, machines: Iterable[str]) -> None:
-        names = self.timeline.hosts
-        where = " and ".join(names[machine] for machine in machines)
-        text = f"run {session.run[:8]} of {session.node} was admitted, and PID 1 of {where}"
-        excuses = [excuse for one in machines if (excuse := self._excuse(session, one))]
-        if excuses:
-            self.tally.book.doubt(
-                OWN, f"{text} knows no such run: {excuses[0]}", *_claims([session])
-            )
+    def _judge_unknown(self, sessions: Sequence[Session], machines: Sequence[str]) -> None:
+        """One run, which may have been admitted more than once."""
+        book, first = self.tally.book, sessions[0]
+        where = " and ".join(self.timeline.hosts[machine] for machine in machines)
+        text = f"run {first.run[:8]} of {first.node} was admitted, and PID 1 of {where}"
+        excuses = [self._excuse_on_any(session, machines) for session in sessions]
+        if all(excuses):
+            book.doubt(OWN, f"{text} knows no such run: {excuses[0]}", *_claims([first]))
         else:
-            self.tally.book.violation(OWN, f"{text} did not start it", *_claims([session]))
+            which = sessions[excuses.index("")]
+            book.violation(OWN, f"{text} did not start it", *_claims([which]))
+
+    def _excuse_on_any(self, session: Session, machines: Iterable[str]) -> str:
+        return next(filter(None, (self._excuse(session, one) for one in machines)), "")
 
     def _excuse(self, session: Session, machine: str) -> str:
         """Why the journal of that host may not have the run; "" if it must have it."""
@@ -145,8 +151,8 @@ class Hosts:
         return ""
 
     def _last_wall(self, machine: str) -> int:
-        boots = self.timeline.boots.values()
-        return max(boot.last.wall for boot in boots if boot.machine == machine)
+        boots = [boot for boot in self.timeline.boots.values() if boot.machine == machine]
+        return max(self.timeline.ends.get(machine, 0), *(boot.last.wall for boot in boots))
 
     def _judge_length(self, session: Session) -> None:
         """A run cannot have counted for longer than it lived, on whatever host that was."""

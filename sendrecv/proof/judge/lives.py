@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sendrecv.proof.evidence import Counted
 from sendrecv.proof.judge.owners import Session
 from sendrecv.proof.judge.processes import Takeover, kind_of_takeover
 from sendrecv.proof.judge.timeline import Run, Timeline
+from sendrecv.proof.statements import Counted
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import At, Claimed, Counted, Forgotten
 from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
 from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+from sendrecv.proof.statements import At, Claimed, Counted, Forgotten
 
 LATE = 15_000_000
 """Microseconds. The receiver gives up a write after 10 s; its watchdog kills it 1.05 s later."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from sendrecv.proof.evidence import Counted
 from sendrecv.proof.judge.findings import ONE, ORDER, Book, Exhibit, Finding
 from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+from sendrecv.proof.statements import Counted
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from sendrecv.proof.evidence import (
+from sendrecv.proof.judge.findings import Exhibit
+from sendrecv.proof.statements import (
     LEFT_BEHIND,
     RECEIVER,
     At,
@@ -26,7 +27,6 @@ from sendrecv.proof.evidence import (
     Spoke,
     UnitSaid,
 )
-from sendrecv.proof.judge.findings import Exhibit
 
 # With these results, PID 1 also logs how a process exited.
 _WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-kill"})
@@ -221,6 +221,8 @@ class Timeline:
     order: int = 0
     boot: Boot | None = None
     """The boot of the entry that is looked at."""
+    ends: dict[str, int] = field(default_factory=dict)
+    """The wall clock up to which each host's journal was read, by machine ID, if it is known."""
     _receivers: dict[tuple[str, str], Receiver] = field(default_factory=dict)
     _current: dict[str, Boot] = field(default_factory=dict)
     _on_two_hosts: set[str] = field(default_factory=set)

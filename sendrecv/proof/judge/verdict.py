@@ -15,21 +15,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import (
-    At,
-    Booted,
-    Claimed,
-    Counted,
-    Forgotten,
-    Journald,
-    Lost,
-    Missing,
-    Spoke,
-    Statement,
-    Stray,
-    UnitSaid,
-    Unproven,
-)
 from sendrecv.proof.judge.basis import NO_COUNT, Basis, counted
 from sendrecv.proof.judge.claims import Claims, Runs, claims_of, judge_claims, runs_by_app
 from sendrecv.proof.judge.counts import Tally
@@ -55,6 +40,21 @@ from sendrecv.proof.judge.lives import Life, lives_of, takeovers_of
 from sendrecv.proof.judge.owners import Session
 from sendrecv.proof.judge.processes import Takeover, check_processes
 from sendrecv.proof.judge.timeline import Boot, Loss, Run, Timeline
+from sendrecv.proof.statements import (
+    At,
+    Booted,
+    Claimed,
+    Counted,
+    Forgotten,
+    Journald,
+    Lost,
+    Missing,
+    Spoke,
+    Statement,
+    Stray,
+    UnitSaid,
+    Unproven,
+)
 
 PROVEN, VIOLATED, INCONCLUSIVE = "PROVEN", "VIOLATED", "INCONCLUSIVE"
 NOTHING = "NOTHING"
@@ -159,12 +159,17 @@ class Judge:
         *,
         scoped: bool = False,
         unreached: Mapping[str, str] | None = None,
+        ends: Mapping[str, int] | None = None,
     ) -> None:
         """Say what else is missing, and whether only a part of the journal was asked for.
 
         `unreached`: for each machine ID, what its journal does not have of that part; "" stands for
-        any machine. A machine whose journal has the beginning is not in it.
+        any machine. A machine whose journal has the beginning is not in it. `ends`: for each
+        machine ID, the wall clock up to which its journal was read.
         """
+        known = self._timeline.ends
+        for machine, wall in (ends or {}).items():
+            known[machine] = max(wall, known.get(machine, 0))
         found = list(missing)
         self._missing = sorted([*self._missing, *found], key=lambda one: one.until)
         self._scoped = self._scoped or scoped

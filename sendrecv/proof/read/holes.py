@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sendrecv.proof.evidence import Missing, field
+from sendrecv.proof.evidence import field
 from sendrecv.proof.read.files import LIVE
 from sendrecv.proof.read.journal import Source, first_of, seconds
 from sendrecv.proof.read.period import MARK, Clock
+from sendrecv.proof.statements import Missing
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sendrecv.errors import UsageError
-from sendrecv.proof.evidence import Missing
 from sendrecv.proof.evidence import text as text_of
 from sendrecv.proof.evidence import time_of
 from sendrecv.proof.read import exports, files
 from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl
 from sendrecv.proof.read.period import Period
+from sendrecv.proof.statements import Missing
 
 JOURNAL_MAGIC = b"LPKSHHRH"
 

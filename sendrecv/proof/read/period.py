@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from sendrecv.proof.evidence import At, Missing, time_of
+from sendrecv.proof.evidence import time_of
 from sendrecv.proof.evidence import text as text_of
+from sendrecv.proof.statements import At, Missing
 
 MARK = (
     *("_PID=1", "_UID=0", "_TRANSPORT=journal"),

@@ -11,13 +11,13 @@ from datetime import datetime
 from html import escape
 from itertools import pairwise
 
-from sendrecv.proof.evidence import At, Counted
 from sendrecv.proof.judge.basis import ms, number
 from sendrecv.proof.judge.lives import Life
 from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.judge.spans import Span
 from sendrecv.proof.judge.timeline import Boot, Mark
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict, Verdict
+from sendrecv.proof.statements import At, Counted
 
 WIDTH = 1200
 LEFT, RIGHT = 150, 30

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sendrecv.proof.evidence import At, Counted, Forgotten
 from sendrecv.proof.judge.basis import ms, number
 from sendrecv.proof.judge.findings import CHECKS, Exhibit, Finding
 from sendrecv.proof.judge.lives import Life
@@ -14,6 +13,7 @@ from sendrecv.proof.judge.owners import Session
 from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.judge.timeline import Mark, Run
 from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Verdict
+from sendrecv.proof.statements import At, Counted, Forgotten
 
 NAME = max(map(len, CHECKS))
 HEAD, TAIL = 4, 16

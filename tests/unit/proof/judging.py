@@ -2,9 +2,10 @@
 
 import io
 
-from sendrecv.proof.evidence import Missing, statements
+from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge.verdict import NOTHING, PROVEN, Judge, Verdict
 from sendrecv.proof.read.export import entries
+from sendrecv.proof.statements import Missing
 from tests.unit.proof.journals import Fields, World, export
 
 

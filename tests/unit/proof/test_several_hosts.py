@@ -1,17 +1,21 @@
 """The verdict on Apps of several hosts: joined by epochs and the receiver's order, by no clock."""
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from sendrecv.proof import prove
 from sendrecv.proof.judge import findings as f
 from sendrecv.proof.judge.hosts import LEASE, RATES
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Verdict
 from sendrecv.proof.show import picture, report
-from tests.unit.proof.journals import World
+from tests.unit.proof.journals import World, export
 from tests.unit.proof.judging import found, judge, outcome
 from tests.unit.proof.several import HOURS, Several, interleaved, machine_id
 
@@ -119,7 +123,7 @@ HARMLESS: list[Act] = [
     prints_what_the_killed_receiver_did_not,
     a_wall_clock_is_set,
 ]
-histories = st.lists(st.sampled_from(HARMLESS), max_size=8)
+histories = st.lists(st.sampled_from(HARMLESS), max_size=6)
 orders = st.lists(st.integers(0, 40), max_size=30)
 
 
@@ -326,6 +330,30 @@ def test_a_journal_that_goes_on_has_each_run_that_was_admitted_before() -> None:
     verdict = judge(several.entries())
     assert outcome(verdict) == {f.OWN: VIOLATED}
     assert "and PID 1 of a did not start it" in found(verdict)
+
+
+def test_a_stand_by_whose_journal_was_read_until_later_has_no_other_run(tmp_path: Path) -> None:
+    """Its last evidence is old. Other entries show that the journal goes on; a bundle says so."""
+    several = Several().up()
+    several.take("b")
+    counts_by_hand(several, "a")
+    host = several.hosts["a"]
+    host.clock += 99 * HOURS
+    host.write({"_TRANSPORT": "kernel", "MESSAGE": "it is getting late"})
+    files = {name: tmp_path / name for name in several.all}
+    for name, world in several.all.items():
+        files[name].write_bytes(export(world.entries))
+    bundle = tmp_path / "bundle"
+    assert run(["--file", files["a"], "--bundle", bundle]) == 2, "nothing but a stand-by"
+    for first in (files["a"], bundle):
+        assert run(["--file", first, *(f"--file={files[name]}" for name in "bcr")]) == 1
+    files["a"].write_bytes(export(host.entries[:-1]))
+    assert run([f"--file={file}" for file in files.values()]) == 2
+
+
+def run(arguments: list[Path | str]) -> int:
+    with redirect_stdout(io.StringIO()):
+        return prove.main(list(map(str, arguments)))
 
 
 def test_a_node_that_is_none_of_a_known_host_is_one_of_a_missing_host() -> None:

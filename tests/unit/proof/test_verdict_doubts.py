@@ -2,9 +2,9 @@
 
 import pytest
 
-from sendrecv.proof.evidence import Missing
 from sendrecv.proof.judge import findings as f
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED
+from sendrecv.proof.statements import Missing
 from tests.unit.proof.journals import Fields, World, without
 from tests.unit.proof.judging import found, judge, outcome
 
