@@ -31,9 +31,33 @@ must ping its watchdog meanwhile.
 """
 
 
+class Writes:
+    """The writes of one run, by serial number. Attribute newest: the last number."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self._sent: dict[int, int] = {}  # when each was sent that is not known to be carried out
+
+    def begin(self, now: int) -> int:
+        """The number of a write that is sent now, or later."""
+        self.newest += 1
+        self._sent[self.newest] = now
+        return self.newest
+
+    def sent(self, serial: int) -> int:
+        """When that one was sent, which was carried out; 0 if it is not known any more."""
+        sent = self._sent.get(serial, 0)
+        self._sent = {later: at for later, at in self._sent.items() if later > serial}
+        return sent
+
+    def forget(self) -> None:
+        """Whatever of them is carried out, it counts for nothing."""
+        self._sent = {}
+
+
 class HeldLease:
-    """The lease of one process, or none. Attribute said: what is to be logged. answer, again: in
-    seconds, see ANSWER and AGAIN.
+    """The lease of one process, or none. Attribute said: what is to be logged. own: the record as
+    it is in this host's file.
     """
 
     def __init__(
@@ -48,9 +72,8 @@ class HeldLease:
     ) -> None:
         """`keep`: keeps a record on this host, durably. `continues`: see EtcdStore."""
         self.path = f"/sendrecv/{app.app_id}/record"
-        self.move_path = f"/sendrecv/{app.app_id}/move"
         self.said: list[tuple[int, str]] = []
-        self.answer, self.again = here.lease / ANSWER / SECOND, here.lease / AGAIN / SECOND
+        self.own: Record | None = None
         self._app = app
         self._here = here
         self._etcd = etcd
@@ -60,8 +83,22 @@ class HeldLease:
         self._tenure: Tenure | None = None
         self._holding: Holding | None = None  # as it was written last
         self._outage: Outage | None = None  # in which it counts on
-        self._serial = 0
-        self._sent: dict[int, int] = {}  # when each write was sent of which no answer has come
+        self._writes = Writes()
+
+    @property
+    def move_path(self) -> str:
+        """The key of a wish to move."""
+        return f"/sendrecv/{self._app.app_id}/move"
+
+    @property
+    def answer(self) -> float:
+        """Seconds for a request."""
+        return self._here.lease / ANSWER / SECOND
+
+    @property
+    def again(self) -> float:
+        """Seconds between two requests of which the first had no answer."""
+        return self._here.lease / AGAIN / SECOND
 
     @property
     def record(self) -> Record | None:
@@ -78,8 +115,9 @@ class HeldLease:
             return False
         return True
 
-    def take_without_etcd(self, known: Record | None) -> tuple[Record, int] | None:
+    def take_without_etcd(self) -> tuple[Record, int] | None:
         """This host had the lease when its last process ended, and etcd does not answer."""
+        known = self.own
         if not self._continues or known is None or known.boot != self._app.boot:
             return None
         epoch = known.epoch + 1
@@ -143,7 +181,7 @@ class HeldLease:
         if self._outage is not None:
             self._outage.close()
         self._tenure = self._holding = self._outage = None
-        self._sent = {}
+        self._writes.forget()
 
     def release(self) -> None:
         """For any host. Does nothing without the lease, or without etcd."""
@@ -254,9 +292,7 @@ class HeldLease:
         raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
 
     def _numbered(self, holding: Holding) -> Holding:
-        self._serial += 1
-        self._sent[self._serial] = self._now()
-        return holding.replace(serial=self._serial)
+        return holding.replace(serial=self._writes.begin(self._now()))
 
     def _put(self, value: bytes) -> bool:
         """Whether the key has this value now; if it has an older one of this run, it may next time.
@@ -266,10 +302,10 @@ class HeldLease:
         assert self._tenure is not None
         done = self._etcd.put_if(self.path, self._tenure.revision, value, self.answer)
         if isinstance(done, Written):
-            return self._is_carried_out(done.revision, self._serial)
+            return self._is_carried_out(done.revision, self._writes.newest)
         there = self._own(done.key)
         assert done.key is not None
-        if there.released and there.serial != self._serial:
+        if there.released and there.serial != self._writes.newest:
             # Another host may take it at once: it does not count for the deadline.
             self._tenure = self._tenure.replace(revision=done.key.revision)
             return False
@@ -278,10 +314,9 @@ class HeldLease:
     def _is_carried_out(self, revision: int, serial: int) -> bool:
         """That write of this run was. Whether it is the newest one."""
         assert self._tenure is not None
-        sent = max(self._sent.get(serial, 0), self._tenure.sent)
+        sent = max(self._writes.sent(serial), self._tenure.sent)
         self._tenure = Tenure(revision, sent, self._here.lease)
-        self._sent = {later: at for later, at in self._sent.items() if later > serial}
-        return serial == self._serial
+        return serial == self._writes.newest
 
     def _own(self, key: Key | None) -> Holding:
         """What a write of this run has left there. Raises LeaseLost if it is of another one."""

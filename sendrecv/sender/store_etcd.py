@@ -64,7 +64,6 @@ class EtcdStore:
         self._leaves_host = leaves_host
         self._now = clock
         self._known: Record | None = None  # the newest of this App that this process knows
-        self._own: Record | None = None  # as it is in this host's file
         self._told = ""  # for whom this host stands by
         self._seen = False  # a key of this App
         self._heard = (-1, 0)  # a revision that a watch has shown, and when
@@ -73,9 +72,9 @@ class EtcdStore:
 
     def acquire(self) -> tuple[Record | None, int]:
         """This host's lock and record. See stand_by() for the lease."""
-        self._own, epoch = self._local.acquire()
-        self._known = self._own
-        return self._own, epoch
+        self.lease.own, epoch = self._local.acquire()
+        self._known = self.lease.own
+        return self._known, epoch
 
     def verify(self) -> None:
         """See store.Store. Raises LeaseLost, too."""
@@ -111,7 +110,7 @@ class EtcdStore:
         sight = NOTHING_SEEN
         while True:
             sight, holding, status = self._look(sight)
-            if sight.answering < 0 and (alone := self.lease.take_without_etcd(self._own)):
+            if sight.answering < 0 and (alone := self.lease.take_without_etcd()):
                 return alone
             if why := self._here.why(sight, holding, self._now(), seen=self._seen):
                 if found := self._take(sight.revision, holding, why):
@@ -154,8 +153,8 @@ class EtcdStore:
         """It does not count any more; a process that follows must know that, too."""
         if record := self.lease.record:
             self._seen = True
-            self._known = self._own = record.replace(boot="0" * 32)
-            self._keep_here(self._own)
+            self._known = self.lease.own = record.replace(boot="0" * 32)
+            self._keep_here(self._known)
         self.lease.give_up()
 
     def _look(self, sight: Sight) -> tuple[Sight, Holding | None, str]:
