@@ -76,6 +76,8 @@ class Cluster:
         self._password = ""
         self._layers = layers or {}
         self._binds = {CERTIFICATES: SEEN_AT, **(binds or {})}
+        self.compacted = 0
+        """The revision up to which etcd was made to forget."""
         self._rules: list[Rule] = []
         self._frozen: set[str] = set()
         self._slow: dict[str, subprocess.Popen[str]] = {}
@@ -206,6 +208,7 @@ class Cluster:
         # As it is if nothing has been written since the last time.
         if done.returncode and "has been compacted" not in done.stderr:
             raise MachineError(f"etcd on {name} does not compact {revision}: {done.stderr}")
+        self.compacted = int(revision)
 
     def fill(self) -> None:
         """Writes until etcd takes nothing more. To be used with a small Etcd.quota."""
