@@ -263,7 +263,8 @@ class Cluster:
         pid = self[name].pid("etcd")
         calls = f"fsync,fdatasync:delay_enter={int(seconds * 1e6)}"
         argv = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", f"inject={calls}", "-p", str(pid)]
-        self._slow[name] = self[name].popen(argv, stdout=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # it warns for nothing
+        self._slow[name] = self[name].popen(argv, **quiet)
         traced = f"grep -q '^TracerPid:.*[1-9]' /proc/{pid}/status"
         self[name].wait_until(
             lambda: not self[name].run(traced, check=False).returncode, f"strace of {name}'s etcd"
