@@ -258,7 +258,7 @@ class Arena:
     def _remember(self, name: str) -> None:
         told = self.tell(name, _HISTORY.format(first=self._known + 1))
         if "has been compacted" in told:
-            self._known = self._revision(name)
+            self._known = max(self._known, self.cluster.compacted)
         more = [one for one in history.read(told) if one.revision > self._known]
         self._written += more
         self._known = more[-1].revision if more else self._known

@@ -76,6 +76,8 @@ class Cluster:
         self._password = ""
         self._layers = layers or {}
         self._binds = {CERTIFICATES: SEEN_AT, **(binds or {})}
+        self.compacted = 0
+        """The revision up to which etcd was made to forget."""
         self._rules: list[Rule] = []
         self._frozen: set[str] = set()
         self._slow: dict[str, subprocess.Popen[str]] = {}
@@ -229,6 +231,7 @@ class Cluster:
         # As it is if nothing has been written since the last time.
         if done.returncode and "has been compacted" not in done.stderr:
             raise MachineError(f"etcd on {name} does not compact {revision}: {done.stderr}")
+        self.compacted = int(revision)
 
     def fill(self) -> None:
         """Writes until etcd takes nothing more. To be used with a small Etcd.quota."""
@@ -260,7 +263,8 @@ class Cluster:
         pid = self[name].pid("etcd")
         calls = f"fsync,fdatasync:delay_enter={int(seconds * 1e6)}"
         argv = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", f"inject={calls}", "-p", str(pid)]
-        self._slow[name] = self[name].popen(argv, stdout=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # it warns for nothing
+        self._slow[name] = self[name].popen(argv, **quiet)
         traced = f"grep -q '^TracerPid:.*[1-9]' /proc/{pid}/status"
         self[name].wait_until(
             lambda: not self[name].run(traced, check=False).returncode, f"strace of {name}'s etcd"

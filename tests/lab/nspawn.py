@@ -168,8 +168,9 @@ class Nspawn:
         groups = _groups(self.name)
         for group in groups:
             group.mkdir(exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # the power was cut while it was frozen
-            self._freezer.write_text("0", encoding="ascii")
+        # The power was cut while it, or a unit in it, was frozen: a cgroup outlasts its processes.
+        for freezer in groups[0].glob("payload/**/cgroup.freeze"):
+            freezer.write_text("0", encoding="ascii")
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "NOTIFY_SOCKET": notify,
