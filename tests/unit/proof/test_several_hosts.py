@@ -15,11 +15,16 @@ from sendrecv.proof.judge import findings as f
 from sendrecv.proof.judge.hosts import LEASE, RATES
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Verdict
 from sendrecv.proof.show import picture, report
+from sendrecv.proof.statements import Missing
 from tests.unit.proof.journals import World, export
 from tests.unit.proof.judging import found, judge, outcome
 from tests.unit.proof.several import HOURS, Several, interleaved, machine_id
 
 Act = Callable[[Several], None]
+DROPPED = {
+    **{"MESSAGE_ID": "a596d6fe7bfa4994828e72309e95d61e", "_TRANSPORT": "driver"},
+    **{"OBJECT_SYSTEMD_UNIT": "receiver.service", "N_DROPPED": "2", "MESSAGE": "Suppressed"},
+}
 
 
 def other_than(several: Several, *names: str) -> str:
@@ -395,7 +400,53 @@ def test_what_one_host_lost_excuses_nothing_of_another() -> None:
     several = lived([loses_its_host])
     several.receiver.counts["x"] += 1
     several.count()
-    assert outcome(judge(several.entries())) == {f.NO_GAP: VIOLATED}
+    lines = several.receiver.entries
+    # The power cut is read just before the count that comes after the gap.
+    verdict = judge([*lines[:-1], *several.entries(without="r"), lines[-1]])
+    assert outcome(verdict) == {f.NO_GAP: VIOLATED}
+
+
+def test_a_hole_in_the_journal_of_a_host_is_one_of_its_own_apps() -> None:
+    several = lived([loses_its_host])
+    alone = World(machine=machine_id("d"), name="d").up("y")
+    alone.write(DROPPED)
+    verdict = judge([*several.entries(), *alone.entries])
+    assert [(app.app, app.status) for app in verdict.apps] == [("x", PROVEN), ("y", INCONCLUSIVE)]
+    assert "d: journald dropped 2 entries" in found(verdict)
+
+
+@pytest.mark.parametrize(("name", "status"), [("r", INCONCLUSIVE), ("a", VIOLATED)])
+def test_a_hole_has_its_place_by_the_clock_of_its_own_host(name: str, status: str) -> None:
+    """Whatever the other hosts' clocks show. Only that of the receiver's host excuses its gap."""
+    several = Several().up()
+    several.receiver.counts["x"] += 1
+    several.count()
+    until = int(several.all[name].entries[-1]["__REALTIME_TIMESTAMP"])
+    hole = Missing("entries 7 to 9 are missing", until, machine=machine_id(name))
+    verdict = judge(several.entries(), missing=(hole,))
+    assert outcome(verdict) == {f.NO_GAP: status, f.WHOLE: INCONCLUSIVE}
+    later = hole._replace(until=until + HOURS)
+    assert outcome(judge(several.entries(), missing=(later,)))[f.NO_GAP] == VIOLATED
+
+
+def test_the_journal_of_each_host_has_a_beginning_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a host that was added later."""
+    several = lived([loses_its_host])
+    several.hosts["c"].clock += 999 * HOURS
+    several.hosts["c"].write({"_TRANSPORT": "kernel", "MESSAGE": "it is early"})
+    since = max(int(one.entries[0]["__REALTIME_TIMESTAMP"]) for one in several.all.values()) + 1
+    del several.hosts["c"].entries[:-1]
+    files = {name: tmp_path / name for name in several.all}
+    for name, world in several.all.items():
+        files[name].write_bytes(export(world.entries))
+    bundle = tmp_path / "bundle"
+    whole = [f"--file={file}" for file in files.values()]
+    for arguments in ([*whole, f"--since=@{since / 1e6:.6f}", "--bundle", bundle], ["-f", bundle]):
+        prove.main(list(map(str, arguments)))
+        notes = [line for line in capsys.readouterr().out.splitlines() if "begins at" in line]
+        assert len(notes) == 1 and "the journal begins at" in notes[0]
 
 
 def test_what_the_receivers_host_lost_excuses_its_lines() -> None:
