@@ -187,7 +187,7 @@ class _Reader:
 
     def store(self, host: str) -> StoreConfig | None:
         url = self._get("SENDRECV_STORE", "")
-        lease = self.number("SENDRECV_LEASE", 2.0, 0.5, 60.0)
+        lease = self.number("SENDRECV_LEASE", 2.0, 1.0, 60.0)
         outage = self._get("SENDRECV_ETCD_OUTAGE", "stop")
         user = self._get("SENDRECV_ETCD_USER", "")
         if outage not in ("stop", "continue"):

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from sendrecv.core.reach import App
     from sendrecv.sender.etcd import Etcd
 
-ANSWER = 0.5
-"""Seconds for one request. A sender must ping its watchdog meanwhile."""
-CONTINUES = 0.2
-"""The same, for one that can count on without an answer."""
-AGAIN = 0.1
-"""Seconds between two requests while etcd does not answer."""
+ANSWER, AGAIN = 8, 40
+"""Parts of the lease: how long a request may take, and how long the next one waits after one that
+had no answer. Both together must be less than a quarter, see rule 4 of core/lease.py. And a sender
+must ping its watchdog meanwhile.
+"""
 
 
 class HeldLease:
-    """The lease of one process, or none. Attribute said: what is to be logged."""
+    """The lease of one process, or none. Attribute said: what is to be logged. answer, again: in
+    seconds, see ANSWER and AGAIN.
+    """
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class HeldLease:
         self.path = f"/sendrecv/{app.app_id}/record"
         self.move_path = f"/sendrecv/{app.app_id}/move"
         self.said: list[tuple[int, str]] = []
+        self.answer, self.again = here.lease / ANSWER / SECOND, here.lease / AGAIN / SECOND
         self._app = app
         self._here = here
         self._etcd = etcd
@@ -58,6 +60,8 @@ class HeldLease:
         self._tenure: Tenure | None = None
         self._holding: Holding | None = None  # as it was written last
         self._outage: Outage | None = None  # in which it counts on
+        self._serial = 0
+        self._sent: dict[int, int] = {}  # when each write was sent of which no answer has come
 
     @property
     def record(self) -> Record | None:
@@ -66,7 +70,7 @@ class HeldLease:
 
     def take(self, revision: int, wanted: Holding) -> bool:
         """Write the key, if it has that revision; false: another host was faster, or no answer."""
-        self._tenure = Tenure(revision, self._now(), self._here.lease)
+        self._tenure = Tenure(revision, self._now() - self._here.lease, self._here.lease)
         try:
             self._write(wanted)
         except (LeaseLost, OSError):
@@ -84,7 +88,7 @@ class HeldLease:
         self._holding = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
         self._tenure = Tenure(-1, self._now() - here.lease, here.lease)
         self._keep(record)
-        self._outage = Outage(self._attempt, 2 * AGAIN)
+        self._outage = Outage(self._attempt, 2 * self.again)
         self._say(WARNING, f"epoch {epoch}, counting here without etcd: {why}")
         return record, epoch
 
@@ -103,7 +107,7 @@ class HeldLease:
             self._say(
                 WARNING, f"{error.strerror}: counting on without it, see SENDRECV_ETCD_OUTAGE"
             )
-            self._outage = Outage(self._attempt, 2 * AGAIN)
+            self._outage = Outage(self._attempt, 2 * self.again)
             self.commit(record)
 
     def renew(self) -> None:
@@ -114,15 +118,18 @@ class HeldLease:
     def hold(self) -> None:
         """Return if a count may be sent now. Raises LeaseLost, or OSError if etcd is silent."""
         assert self._tenure is not None and self._holding is not None
-        if not self._is_out(self._holding.record.epoch):
-            if not self._tenure.may_send(self._now()):
-                self.renew()
+        if self._is_out(self._holding.record.epoch) or self._tenure.may_send(self._now()):
+            return
+        self.renew()
+        # The answer may come late, or this process may have been stopped until now.
+        if not self._is_out(self._holding.record.epoch) and not self._tenure.may_send(self._now()):
+            raise OSError(errno.ETIMEDOUT, "etcd answers too late for the lease")
 
     def renews_in(self) -> float:
         """Seconds until renew() should be called."""
         assert self._tenure is not None
         if self._outage is not None:
-            return AGAIN
+            return self.again
         return max(self._tenure.renews_at() - self._now(), 0) / SECOND
 
     def status(self) -> str:
@@ -136,6 +143,7 @@ class HeldLease:
         if self._outage is not None:
             self._outage.close()
         self._tenure = self._holding = self._outage = None
+        self._sent = {}
 
     def release(self) -> None:
         """For any host. Does nothing without the lease, or without etcd."""
@@ -164,7 +172,7 @@ class HeldLease:
         if self._outage is not None:
             return None
         try:
-            key = self._etcd.get(self.move_path, ANSWER)
+            key = self._etcd.get(self.move_path, self.answer)
         except EtcdError:
             return None
         move = lease.decode_move(key.value) if key else None
@@ -197,7 +205,7 @@ class HeldLease:
         if isinstance(ended, LeaseLost):
             raise ended
         if ended is not None:
-            self._tenure, self._outage = ended, None
+            self._outage = None
             self._say(NOTICE, "etcd answers again, and this host still has the lease")
             return False
         if epoch != self._holding.record.epoch:
@@ -208,16 +216,12 @@ class HeldLease:
         """In a thread, and nothing else uses etcd meanwhile: write the key, if it is still ours."""
         holding, tenure = self._holding, self._tenure
         assert holding is not None and tenure is not None
-        sent = self._now()
         try:
             if tenure.revision < 0:
-                revision = self._revision_of_this_host(self._etcd.get(self.path, ANSWER), holding)
-                self._tenure = tenure = tenure.replace(revision=revision)
-            value = lease.encode(holding)
-            done = self._etcd.put_if(self.path, tenure.revision, value, ANSWER)
-            if isinstance(done, Written):
-                return Tenure(done.revision, sent, self._here.lease)
-            self._tenure = tenure.replace(revision=self._own(done.key))
+                there = self._etcd.get(self.path, self.answer)
+                self._tenure = tenure.replace(revision=self._revision_of_this_host(there, holding))
+            if self._put(lease.encode(self._numbered(holding))):
+                return self._tenure
         except LeaseLost as lost:
             return lost
         except (EtcdError, SendrecvError):
@@ -230,45 +234,63 @@ class HeldLease:
         if key is None or there is None:
             return 0
         if there.place != self._here.place or there.record.epoch >= ours.record.epoch:
-            raise LeaseLost(f"the lease is lost, {standing_by(there)}")
+            raise LeaseLost("the lease is lost")
         return key.revision
 
     # Writing.
 
     def _write(self, holding: Holding) -> None:
         """One transaction, compared with the last revision. Raises LeaseLost or OSError."""
-        assert self._tenure is not None
+        holding = self._numbered(holding)
         value = lease.encode(holding)
         for _ in range(3):
-            sent = self._now()
             try:
-                done = self._etcd.put_if(self.path, self._tenure.revision, value, self._patience)
+                is_written = self._put(value)
             except EtcdError as error:
                 raise OSError(errno.ETIMEDOUT, str(error)) from None
-            if isinstance(done, Written):
-                return self._written(holding, done.revision, sent)
-            if done.key is not None and done.key.value == value:
-                return self._written(holding, done.key.revision, sent)  # a copy of it was faster
-            self._tenure = self._tenure.replace(revision=self._own(done.key))
+            if is_written:
+                self._holding = holding
+                return
         raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
 
-    @property
-    def _patience(self) -> float:
-        """Seconds for a write: who can count on without etcd does not wait long for it."""
-        return ANSWER if not self._continues or self._holding is None else CONTINUES
+    def _numbered(self, holding: Holding) -> Holding:
+        self._serial += 1
+        self._sent[self._serial] = self._now()
+        return holding.replace(serial=self._serial)
 
-    def _written(self, holding: Holding, revision: int, sent: int) -> None:
-        self._holding = holding
+    def _put(self, value: bytes) -> bool:
+        """Whether the key has this value now; if it has an older one of this run, it may next time.
+
+        Raises LeaseLost or EtcdError.
+        """
+        assert self._tenure is not None
+        done = self._etcd.put_if(self.path, self._tenure.revision, value, self.answer)
+        if isinstance(done, Written):
+            return self._is_carried_out(done.revision, self._serial)
+        there = self._own(done.key)
+        assert done.key is not None
+        if there.released and there.serial != self._serial:
+            # Another host may take it at once: it does not count for the deadline.
+            self._tenure = self._tenure.replace(revision=done.key.revision)
+            return False
+        return self._is_carried_out(done.key.revision, there.serial)
+
+    def _is_carried_out(self, revision: int, serial: int) -> bool:
+        """That write of this run was. Whether it is the newest one."""
+        assert self._tenure is not None
+        sent = max(self._sent.get(serial, 0), self._tenure.sent)
         self._tenure = Tenure(revision, sent, self._here.lease)
+        self._sent = {later: at for later, at in self._sent.items() if later > serial}
+        return serial == self._serial
 
-    def _own(self, key: Key | None) -> int:
-        """The revision of a write of this run, of which no answer had come. Raises LeaseLost."""
+    def _own(self, key: Key | None) -> Holding:
+        """What a write of this run has left there. Raises LeaseLost if it is of another one."""
         holding = self.read(key)
-        if key is None or holding is None:
+        if holding is None:
             raise LeaseLost(f"the lease is lost, {self.path} is gone from etcd")
         if holding.record.run != self._app.run:
-            raise LeaseLost(f"the lease is lost, {standing_by(holding)}")
-        return key.revision
+            raise LeaseLost("the lease is lost")
+        return holding
 
     def _say(self, severity: int, text: str) -> None:
         self.said.append((severity, text))

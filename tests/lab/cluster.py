@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.lab import progress, roots
-from tests.lab.etcd import CERTIFICATES, ROOT_PASSWORD, SEEN_AT, Etcd
+from tests.lab.etcd import CERTIFICATES, PEERS, ROOT_PASSWORD, SEEN_AT, Etcd
 from tests.lab.machine import DEB, Machine, MachineError, end
 from tests.lab.network import BRIDGE, Block, Direction, Loss, Network, Rule
 
@@ -196,6 +196,29 @@ class Cluster:
         self.etcdctl(name, "auth", "enable")
         self._password = ROOT_PASSWORD
         self.wait_healthy()
+
+    def replace(self, name: str) -> None:
+        """Takes that member out of etcd with all it has, and adds a new one on the same host."""
+        listed = self.etcdctl(self._any_member, "member", "list").stdout.splitlines()
+        number = next(line.split(",")[0] for line in listed if line.split(", ")[2] == name)
+        self._change_members(name, "remove", number)
+        state = 'ETCD_INITIAL_CLUSTER_STATE="existing"'
+        self[name].run(
+            "systemctl stop etcd; rm -r /var/lib/etcd/default;"
+            f" grep -q '{state}' /etc/default/etcd || echo '{state}' >> /etc/default/etcd"
+        )
+        url = f"http://{self.members[name]}:{PEERS}"
+        self._change_members(name, "add", name, f"--peer-urls={url}")
+        self[name].run("systemctl start --no-block etcd")
+
+    def _change_members(self, name: str, *command: str) -> None:
+        """Etcd refuses that until the others have known each other for 5 s."""
+        other = next(member for member in self.members if member != name and self._status(member))
+
+        def changed() -> bool:
+            return not self.etcdctl(other, "member", *command, check=False).returncode
+
+        self._any.wait_until(changed, f"etcd's members: {command}")
 
     def compact(self) -> None:
         """Makes etcd forget all that was overwritten."""

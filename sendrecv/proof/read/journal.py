@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sendrecv.errors import UsageError
-from sendrecv.proof.evidence import Missing
 from sendrecv.proof.evidence import text as text_of
 from sendrecv.proof.evidence import time_of
 from sendrecv.proof.read import exports, files
 from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl
 from sendrecv.proof.read.period import Period
+from sendrecv.proof.statements import Missing
 
 JOURNAL_MAGIC = b"LPKSHHRH"
 
@@ -124,14 +124,17 @@ def read(source: Source) -> Iterator[bytes]:
 
 
 class _Order:
-    """Entries of one boot by its monotonic clock, boots by the wall clock of their first entry."""
+    """Entries of one boot by its monotonic clock, boots by the wall clock of their first entry.
+
+    That is an order for the files of one host. In which order two hosts are read does not matter.
+    """
 
     def __init__(self) -> None:
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
 
     def __call__(self, entry: bytes) -> int:
         at = time_of(entry)
-        return at.mono + self._offsets.setdefault(at.boot, at.wall - at.mono)
+        return at.mono + self._offsets.setdefault(at.place, at.wall - at.mono)
 
 
 # Boots

@@ -18,12 +18,13 @@ from hypothesis import given
 
 from sendrecv.errors import UsageError
 from sendrecv.proof import prove
-from sendrecv.proof.evidence import At, field
+from sendrecv.proof.evidence import field
 from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.read import export, holes
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source
 from sendrecv.proof.show import picture
+from sendrecv.proof.statements import At
 from tests.unit.proof.journals import Fields, World
 from tests.unit.proof.journals import export as written
 from tests.unit.proof.judging import judge
