@@ -2,7 +2,7 @@
 
     python3 -m tests.demo_hosts [3] [bookworm|trixie]
 
-Four throw-away Debians: a, b and c have etcd and the package, r has the receiver. Everything in
+Four throw-away machines: a, b and c have etcd and the package, r has the receiver. Everything in
 them is real. As in `make demo`, a count that is missing, comes twice or does not come at all ends
 the demonstration with an error.
 """

@@ -35,7 +35,10 @@ CHAOS = "tests/system/test_chaos.py"
 HOSTS = "tests/system/test_hosts.py"
 OF_HOSTS = (
     HOSTS,
-    *(f"tests/system/test_{name}.py" for name in ("chaos_hosts", "cluster", "etcd_client")),
+    *(
+        f"tests/system/test_{name}.py"
+        for name in ("chaos_hosts", "proof_hosts", "cluster", "etcd_client")
+    ),
 )
 """What needs several hosts. All of it takes too long for each `make test`: see `make hosts`."""
 RESULTS = BUILD / "junit"
