@@ -87,7 +87,8 @@ class HostStrike(Strike):
 class Result:
     """What came of it. problems: violations and Apps that did not count again, as text.
 
-    overloaded: recoveries that were too slow while this machine was short of CPU. skipped: faults
+    overloaded: recoveries that were too slow, and Apps that moved, while this machine was short of
+    CPU. skipped: faults
     that found nothing to strike. worst: of each kind of fault.
     """
 
@@ -196,15 +197,22 @@ class Campaign:
         result.problems += [f"{f.kind}: {f.app}: {f.text}" for f in verdict.faults]
         result.problems += [f"unproven: {f.app}: {f.text}" for f in verdict.unproven]
         result.problems += [f"no line of {app}" for app in arena.apps if app not in verdict.lines]
-        result.problems += wandering(verdict.sessions, self._quiet)
+        self._judge_moves(verdict.sessions)
         some = list(silences(verdict.lines, self._strikes, slack=SLACK))
         self._judge_sent(arena)
         self._judge_written(arena)
         result.worst = worst_by_kind(some, self._strikes)
         slow = [silence for silence in some if silence.recovery > self._options.recovery]
         hard = [s for s in slow if self._pressure.share(s.begin, s.end) > OVERLOADED]
-        result.overloaded = [_describe(silence) for silence in hard]
+        result.overloaded += [_describe(silence) for silence in hard]
         result.problems += [f"too long: {_describe(s)}" for s in slow if s not in hard]
+
+    def _judge_moves(self, sessions: Iterable[checker.Session]) -> None:
+        """A host that gets no CPU for most of a lease loses it."""
+        hard = [span for span in self._quiet if self._pressure.share(*span) > OVERLOADED]
+        calm = [span for span in self._quiet if span not in hard]
+        self._result.problems += wandering(sessions, calm)
+        self._result.overloaded = wandering(sessions, hard)
 
     def _judge_sent(self, arena: Arena) -> None:
         self._sent = arena.sent()

@@ -150,6 +150,10 @@ class Arena:
         last = self._lines.get(app)
         return last.host if last else ""
 
+    def has_lease(self, app: str) -> str:
+        """The host that holds the App's lease, as etcd has it; "" for none."""
+        return self._hosts.holder(app)
+
     @contextlib.contextmanager
     def alone(self, name: str, *, patient: bool = False) -> Iterator[Machine]:
         """Nobody else does anything to that host meanwhile.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.chaos.hosts import SETTLES, QUIET, wandering
+from tests.chaos.hosts import QUIET, wandering
 from tests.chaos.hosts_arena import Arena
 from tests.chaos.hosts_faults import MEMBERS, RECEIVER
 from tests.judges import checker, history
@@ -17,10 +17,8 @@ from tests.lab.etcd import CLIENTS, PEERS
 from tests.lab.machine import HANG
 from tests.system.test_chaos import run
 
-SETTINGS = "SENDRECV_INTERVAL=0.1\nSENDRECV_LEASE=1"
+SETTINGS = "SENDRECV_INTERVAL=0.1"
 CONTINUES = f"{SETTINGS}\nSENDRECV_ETCD_OUTAGE=continue"
-TAKEN = 3.0
-"""Seconds in which another host takes an App, whose lease is 1 s. If none does, a test fails."""
 PACKAGE = "/usr/lib/python3/dist-packages/sendrecv"
 
 
@@ -49,18 +47,22 @@ def edited(arena: Arena, hosts: str, file: str, script: str) -> Iterator[None]:
     for name in hosts:
         arena[name].run(["sed", "-i.orig", script, path])
         assert arena[name].run(["cmp", path, f"{path}.orig"], check=False).returncode
-    yield
-    for name in hosts:
-        arena[name].run(["mv", f"{path}.orig", path])
+    try:
+        yield
+    finally:
+        for name in hosts:
+            arena[name].run(["mv", f"{path}.orig", path])
 
 
 @contextmanager
 def counting(arena: Arena, app: str, settings: str) -> Iterator[str]:
-    """That App counts; yields the host that does."""
+    """That App counts on all hosts; yields its name."""
     arena.add(app, settings)
     count_again(arena, app)
-    yield arena.holder(app)
-    arena.remove(app)
+    try:
+        yield app
+    finally:
+        arena.remove(app)
 
 
 def count_again(arena: Arena, app: str) -> None:
@@ -92,20 +94,36 @@ def wanders(arena: Arena, app: str) -> list[str]:
     return wandering(some, [(begin, time.monotonic())])
 
 
-def cut_off(arena: Arena, host: str, ports: tuple[int, ...] = ()) -> None:
-    """Until another host must have the App."""
-    with arena.rule(lambda: arena.cluster.block(host, ports=ports)):
-        time.sleep(TAKEN)
+def cut_off(arena: Arena, app: str, ports: tuple[int, ...] = ()) -> None:
+    """The host that counts is, until another one has the App."""
+    holder = arena.has_lease(app)
+    with arena.rule(lambda: arena.cluster.block(holder, ports=ports)):
+        until(arena, lambda: arena.has_lease(app) not in {"", holder}, "another host has the lease")
 
 
-def test_nothing_is_found_where_nothing_is_wrong(arena: Arena) -> None:
-    with counting(arena, "fine", SETTINGS) as holder:
-        cut_off(arena, holder)
-        count_again(arena, "fine")
-        assert arena.holder("fine") != holder
-        time.sleep(SETTLES)
-        assert not wanders(arena, "fine")
-    assert not kinds(arena, "fine") and not sent_late(arena, "fine") and not wrongs(arena, "fine")
+def until(arena: Arena, found: Callable[[], object], what: str) -> None:
+    arena[RECEIVER].wait_until(found, what)
+
+
+def away(arena: Arena, app: str) -> None:
+    """The receiver is, while the host that counts is cut off: some counts wait for it."""
+    units = "receiver.socket receiver-tcp.socket receiver.service"
+    arena[RECEIVER].run(f"systemctl stop {units}")
+    time.sleep(1)
+    cut_off(arena, app)
+    arena[RECEIVER].run(f"systemctl start {units}")
+    count_again(arena, app)
+
+
+@pytest.mark.parametrize("meanwhile", [cut_off, away])
+def test_nothing_is_found_where_nothing_is_wrong(
+    arena: Arena, meanwhile: Callable[[Arena, str], None]
+) -> None:
+    app = f"good-{meanwhile.__name__}"
+    with counting(arena, app, SETTINGS):
+        meanwhile(arena, app)
+        count_again(arena, app)
+    assert not kinds(arena, app) and not sent_late(arena, app) and not wrongs(arena, app)
 
 
 def test_a_receiver_that_accepts_any_epoch(arena: Arena) -> None:
@@ -115,17 +133,18 @@ def test_a_receiver_that_accepts_any_epoch(arena: Arena) -> None:
     )
     with edited(arena, RECEIVER, "core/receiver.py", script):
         arena[RECEIVER].run("systemctl restart receiver")
-        with counting(arena, "any", CONTINUES) as holder:
-            cut_off(arena, holder, (CLIENTS, PEERS))
+        with counting(arena, "any", CONTINUES) as app:
+            cut_off(arena, app, (CLIENTS, PEERS))
+            until(arena, lambda: Kind.EPOCH in kinds(arena, app), "an older epoch is admitted")
+            until(arena, lambda: sent_late(arena, app), "it sends")
     arena[RECEIVER].run("systemctl restart receiver")
-    assert Kind.EPOCH in kinds(arena, "any") and sent_late(arena, "any")
 
 
 def test_a_takeover_that_does_not_compare(arena: Arena) -> None:
     edit = ("sender/etcd_messages.py", 's/"compare": \\[compare\\]/"compare": []/')
-    with edited(arena, "".join(MEMBERS), *edit), counting(arena, "put", SETTINGS) as holder:
-        cut_off(arena, holder)
-    assert wrongs(arena, "put")
+    with edited(arena, "".join(MEMBERS), *edit), counting(arena, "put", SETTINGS) as app:
+        cut_off(arena, app)
+        until(arena, lambda: wrongs(arena, app), "two runs write")
 
 
 def test_a_successor_that_asks_the_receiver_what_to_begin_with(arena: Arena) -> None:
@@ -134,31 +153,13 @@ def test_a_successor_that_asks_the_receiver_what_to_begin_with(arena: Arena) -> 
         "sender/store_etcd.py",
         "s/return (record if known else None), epoch/return None, epoch/",
     )
-    with edited(arena, "".join(MEMBERS), *edit), counting(arena, "zero", SETTINGS) as holder:
-        away(arena, "zero", lambda: cut_off(arena, holder))
-    assert wrongs(arena, "zero")
-
-
-def test_a_successor_goes_on_from_the_count_that_was_reached(arena: Arena) -> None:
-    """The same, with nothing planted."""
-    with counting(arena, "reached", SETTINGS) as holder:
-        away(arena, "reached", lambda: cut_off(arena, holder))
-        assert arena.holder("reached") != holder
-    assert not wrongs(arena, "reached") and not kinds(arena, "reached")
-
-
-def away(arena: Arena, app: str, meanwhile: Callable[[], None]) -> None:
-    """The receiver is, for long enough that some counts wait for it."""
-    units = "receiver.socket receiver-tcp.socket receiver.service"
-    arena[RECEIVER].run(f"systemctl stop {units}")
-    time.sleep(1)
-    meanwhile()
-    arena[RECEIVER].run(f"systemctl start {units}")
-    count_again(arena, app)
+    with edited(arena, "".join(MEMBERS), *edit), counting(arena, "zero", SETTINGS) as app:
+        away(arena, app)
+        until(arena, lambda: wrongs(arena, app), "the count falls")
 
 
 def test_a_host_that_does_not_stand_by(arena: Arena) -> None:
     """Epochs and counts are right, but the App is nowhere at home."""
     edit = ("core/lease.py", "s/if now >= sight.expires_at(self.longest(holding)):/if True:/")
-    with edited(arena, "".join(MEMBERS), *edit), counting(arena, "wild", SETTINGS):
-        assert wanders(arena, "wild")
+    with edited(arena, "".join(MEMBERS), *edit), counting(arena, "wild", SETTINGS) as app:
+        until(arena, lambda: wanders(arena, app), "it moves")
