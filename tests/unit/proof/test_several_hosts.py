@@ -406,6 +406,21 @@ def test_what_one_host_lost_excuses_nothing_of_another() -> None:
     assert outcome(verdict) == {f.NO_GAP: VIOLATED}
 
 
+def test_on_each_host_the_first_run_may_be_older_than_its_journal() -> None:
+    """Of those that stood by, and have ended since."""
+    several = Several().up()
+    for name in "bc":
+        del several.hosts[name].entries[:2]
+        several.half_ends(name)
+    assert judge(several.entries()).status == PROVEN
+    several.take("b")
+    several.half_ends("c")
+    starts = [e for e in several.hosts["c"].entries if e["MESSAGE"].endswith(": starting")]
+    several.hosts["c"].entries.remove(starts[-1])
+    verdict = judge(several.entries())
+    assert outcome(verdict) == {f.ONE: INCONCLUSIVE}
+
+
 def test_a_hole_in_the_journal_of_a_host_is_one_of_its_own_apps() -> None:
     several = lived([loses_its_host])
     alone = World(machine=machine_id("d"), name="d").up("y")
