@@ -7,11 +7,13 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sendrecv.errors import UsageError
+from sendrecv.proof.evidence import field as field_of
 from sendrecv.proof.evidence import text as text_of
 from sendrecv.proof.evidence import time_of
 from sendrecv.proof.read import exports, files
@@ -21,6 +23,8 @@ from sendrecv.proof.read.period import Period
 from sendrecv.proof.statements import Missing
 
 JOURNAL_MAGIC = b"LPKSHHRH"
+APART = 4096
+"""Entries that may stand between the two copies of one."""
 
 # The entries that evidence.py looks at; of senders, see _sender_units().
 _MATCHES = (
@@ -120,7 +124,23 @@ def read(source: Source) -> Iterator[bytes]:
         streams[:0] = _of_journalctl(source)
     if len(streams) == 1:
         return streams[0]
-    return iter(heapq.merge(*streams, key=_Order()))
+    return _once(heapq.merge(*streams, key=_Order()))
+
+
+def _once(entries: Iterable[bytes]) -> Iterator[bytes]:
+    """Each entry once, though it is in two files, as of two bundles whose times overlap. In the
+    merged order such a pair is close together.
+    """
+    recent: OrderedDict[bytes, None] = OrderedDict()
+    for entry in entries:
+        cursor = field_of(entry, b"__CURSOR")
+        if cursor in recent:
+            continue
+        if cursor:
+            recent[cursor] = None
+            if len(recent) > APART:
+                recent.popitem(last=False)
+        yield entry
 
 
 class _Order:

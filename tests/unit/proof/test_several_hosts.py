@@ -109,8 +109,8 @@ def prints_what_the_killed_receiver_did_not(several: Several) -> None:
 
 
 def a_wall_clock_is_set(several: Several) -> None:
-    several.hosts[several.holder].clock += 7 * HOURS
-    several.receiver.clock -= 2 * HOURS
+    several.hosts[several.holder].clock -= 7 * HOURS
+    several.receiver.clock += 2 * HOURS
     several.count()
 
 
@@ -225,15 +225,6 @@ def starts_two_on_one_host(several: Several) -> None:
     several.hosts[name].exit(before)
 
 
-def goes_on_without_a_process(several: Several) -> None:
-    """PID 1 saw its process for a minute, and its counts came for an hour."""
-    several.hosts[several.holder].exit(several.sender())
-    several.wait(3600)
-    several.count()
-    several.stand_by(several.holder)
-    several.take(several.holder)
-
-
 def skips(several: Several) -> None:
     several.receiver.counts["x"] += 1
     several.count()
@@ -247,7 +238,6 @@ PLANTED: list[tuple[Act, set[str]]] = [
     (admits_what_no_host_started, {f.OWN}),
     (admits_what_no_host_started_on_a_stand_by, {f.OWN}),
     (starts_two_on_one_host, {f.ONE, f.ORDER}),
-    (goes_on_without_a_process, {f.OWN}),
     (skips, {f.NO_GAP}),
 ]
 
@@ -305,6 +295,29 @@ def test_without_the_receiver_no_count_is_proven() -> None:
     verdict = judge(lived([loses_its_host]).entries(without="r"))
     assert verdict.status == INCONCLUSIVE
     assert outcome(verdict)[f.ONCE] == outcome(verdict)[f.EPOCHS] == INCONCLUSIVE
+
+
+def test_counts_that_came_for_longer_than_their_run_lived_are_a_doubt() -> None:
+    """As of somebody who names a run of another host that has ended."""
+    several = Several().up()
+    several.hosts["a"].exit(several.sender())
+    several.count(15)
+    assert judge(several.entries()).status == PROVEN, "they may have been on their way"
+    several.count(15)
+    verdict = judge(several.entries())
+    assert outcome(verdict) == {f.OWN: INCONCLUSIVE}
+    assert "came for 32 s, and by PID 1 it lived for 2 s" in found(verdict)
+
+
+def test_a_host_that_was_suspended_has_lived_as_long_as_its_wall_clock_shows() -> None:
+    """What was in flight comes after it."""
+    several = Several().up()
+    host, now = several.hosts["a"], several.hosts["a"].now
+    several.wait(3600)
+    host.now, host.clock = now, host.clock + HOURS
+    several.count()
+    is_killed(several)
+    assert judge(several.entries()).status == PROVEN
 
 
 def unknown_run(several: Several) -> Several:
@@ -404,6 +417,21 @@ def test_what_one_host_lost_excuses_nothing_of_another() -> None:
     # The power cut is read just before the count that comes after the gap.
     verdict = judge([*lines[:-1], *several.entries(without="r"), lines[-1]])
     assert outcome(verdict) == {f.NO_GAP: VIOLATED}
+
+
+def test_on_each_host_the_first_run_may_be_older_than_its_journal() -> None:
+    """Of those that stood by, and have ended since."""
+    several = Several().up()
+    for name in "bc":
+        del several.hosts[name].entries[:2]
+        several.half_ends(name)
+    assert judge(several.entries()).status == PROVEN
+    several.take("b")
+    several.half_ends("c")
+    starts = [e for e in several.hosts["c"].entries if e["MESSAGE"].endswith(": starting")]
+    several.hosts["c"].entries.remove(starts[-1])
+    verdict = judge(several.entries())
+    assert outcome(verdict) == {f.ONE: INCONCLUSIVE}
 
 
 def test_a_hole_in_the_journal_of_a_host_is_one_of_its_own_apps() -> None:
