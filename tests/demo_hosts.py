@@ -192,7 +192,7 @@ class Demo:
 
     def _who(self) -> None:
         """What each host says of the App."""
-        type_(f"systemctl status sender@{APP}", "abc")
+        type_(f"systemctl status 'sender*@{APP}'", "abc")
         for name in MEMBERS:
             said = "off" if name in self._audience.off else self._hosts.status(APP, name)
             print(f"    {name}: {said}"[:80], flush=True)

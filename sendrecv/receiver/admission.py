@@ -122,7 +122,11 @@ class PeerConnection(asyncio.BufferedProtocol):
         """Cut the connection, now."""
         if complaint and not self._transport.is_closing():
             self._admission.complain(self.session, complaint)
-        self._transport.abort()
+        try:
+            self._transport.abort()
+        except AttributeError:  # on Python 3.11; see _is_tls(). It ends by itself.
+            if not _is_tls(self._transport):
+                raise
 
     # What the gateway tells.
 
@@ -160,7 +164,7 @@ class PeerConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if transport.get_extra_info("sslcontext"):
+        if _is_tls(transport):
             self._admission.handshakes.finished(transport.get_extra_info("socket").fileno())
         self._admission.enter(self)
 
@@ -183,8 +187,8 @@ class PeerConnection(asyncio.BufferedProtocol):
         return None
 
     def eof_received(self) -> bool:
-        self._admission.enqueue(self._transport.abort)
-        return self._transport.get_extra_info("sslcontext") is None  # not at once; with TLS it is
+        self._admission.enqueue(self.abort)
+        return not _is_tls(self._transport)  # not at once; with TLS it is
 
     def pause_writing(self) -> None:
         if self._inner:
@@ -235,6 +239,14 @@ class PeerConnection(asyncio.BufferedProtocol):
         if self._unread() > BACKLOG:
             self._held = self._was_held = True
             self._transport.pause_reading()
+
+
+def _is_tls(transport: asyncio.BaseTransport) -> bool:
+    """A TLS transport of asyncio that was closed twice has lost its protocol, and cannot tell."""
+    try:
+        return transport.get_extra_info("sslcontext") is not None
+    except AttributeError:
+        return True
 
 
 class Admission:

@@ -27,6 +27,7 @@ RECEIVER = "r"
 NAME = "receiver.example"
 """That of the receiver, in its certificate."""
 CA = "/etc/sendrecv/ca.pem"
+ENDED = ("inactive", "failed")
 _CERTIFICATES = TOP / "tests/lab/certificates"
 _SOCKET = "[Socket]\nListenStream=0.0.0.0:3443\n"
 _TLS = "SENDRECV_TLS_CERTIFICATE=/etc/tls/c.pem\nSENDRECV_TLS_KEY=/etc/tls/k.pem\n"
@@ -88,10 +89,15 @@ class Hosts:
                 self.cluster[name].run(["systemctl", "start", f"sender@{app}"])
 
     def status(self, app: str, name: str) -> str:
-        """What `systemctl status` says on that host."""
-        host = self.cluster[name]
-        texts = [host.show(unit, "StatusText") for unit in units(app)]
-        return " ".join(text for text in texts if text)
+        """What `systemctl status` says on that host; of the half that runs, for systemd keeps what
+        one that has ended said last.
+        """
+        keys = ["--property=ActiveState", "--property=StatusText"]
+        said = self.cluster[name].run(["systemctl", "show", *keys, *units(app)]).stdout
+        halves = [
+            dict(line.split("=", 1) for line in half.splitlines()) for half in said.split("\n\n")
+        ]
+        return " ".join(half["StatusText"] for half in halves if half["ActiveState"] not in ENDED)
 
     def holder(self, app: str) -> str:
         """The host that counts, as etcd has it; "" for none."""

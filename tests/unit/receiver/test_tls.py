@@ -1,5 +1,6 @@
 """TLS: where other hosts can reach the receiver, it says nothing without it."""
 
+import asyncio
 import contextlib
 import shutil
 import socket
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from sendrecv.core.wire import Claim
 from sendrecv.receiver import gateway
+from sendrecv.receiver.admission import Admission
 from sendrecv.receiver.tls import needs_tls
 from sendrecv.systemd import Listener
 from tests.lab.paths import TOP
@@ -280,3 +283,40 @@ def test_handshakes_make_room_for_one_another(
         reception.do(work)
         said = "<4>more than 3 TLS handshakes at once, one closed, ignoring"
         assert [line for line in reception.said() if line[:3] == "<4>"] == [said] * 3
+
+
+class Closing(asyncio.Protocol):
+    """Closes its transport twice, as aiohttp and engineio do together, once something comes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        del data
+        self._transport.close()
+        self._transport.close()
+
+
+async def _closed_twice(listener: Listener) -> list[str]:
+    """What the event loop says, when a peer ends a connection that is closed already."""
+    said: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(str(context)))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATES / "good.pem")
+    one = Admission(Closing, 10, lambda session, text: said.append(text))
+    await one.open(listener, context)
+
+    one.authenticated[""] = Claim("app", "main", 1, "0" * 32)  # it is served at once
+    with await asyncio.to_thread(connect, port_of(listener)) as stream:
+        stream.setblocking(False)
+        # Both are there when the event loop looks for the first.
+        stream.send(b"GET / HTTP/1.1\r\n\r\n")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            stream.unwrap()
+        await asyncio.sleep(0.2)
+    return said
+
+
+def test_a_connection_that_was_closed_already_ends_without_an_error(listener: Listener) -> None:
+    assert asyncio.run(_closed_twice(listener)) == []
