@@ -113,10 +113,14 @@ class HeldLease:
 
     def hold(self) -> None:
         """Return if a count may be sent now. Raises LeaseLost, or OSError if etcd is silent."""
+        if not self._may_send():
+            self.renew()
+            if not self._may_send():  # this process was stopped meanwhile
+                raise OSError(errno.ETIMEDOUT, "the answer of etcd is too late")
+
+    def _may_send(self) -> bool:
         assert self._tenure is not None and self._holding is not None
-        if not self._is_out(self._holding.record.epoch):
-            if not self._tenure.may_send(self._now()):
-                self.renew()
+        return self._is_out(self._holding.record.epoch) or self._tenure.may_send(self._now())
 
     def renews_in(self) -> float:
         """Seconds until renew() should be called."""
@@ -247,8 +251,7 @@ class HeldLease:
                 raise OSError(errno.ETIMEDOUT, str(error)) from None
             if isinstance(done, Written):
                 return self._written(holding, done.revision, sent)
-            if done.key is not None and done.key.value == value:
-                return self._written(holding, done.key.revision, sent)  # a copy of it was faster
+            # Even if that is what was to be written: others may have seen it for a whole lease.
             self._tenure = self._tenure.replace(revision=self._own(done.key))
         raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
 

@@ -285,9 +285,34 @@ def test_a_write_of_its_own_that_was_not_heard_is_no_loss(cluster: Cluster, a: H
     there = cluster.holding()
     value = encode(there.replace(record=there.record.replace(count=3)))
     cluster.before_write = lambda: cluster.write(value)
-    revision = cluster.revision
     a.commit(3)
+    assert cluster.holding().record.count == 3
+
+
+def test_a_write_of_its_own_that_was_not_heard_does_not_renew_the_lease(
+    cluster: Cluster, a: Host
+) -> None:
+    a.takes()
+    cluster.unheard = 1
+    with pytest.raises(OSError, match="no endpoint answers"):
+        a.store.lease.renew()
+    cluster.now += LEASE  # others have seen that write all the time
+    revision = cluster.revision
+    a.store.lease.renew()
     assert cluster.revision == revision + 1
+
+
+def test_an_answer_that_comes_after_the_deadline_allows_nothing(cluster: Cluster, a: Host) -> None:
+    a.takes()
+    cluster.now += LEASE
+
+    def suspended() -> None:
+        cluster.now += LEASE
+
+    cluster.before_write = suspended
+    with pytest.raises(OSError, match="too late"):
+        a.store.lease.hold()
+    a.store.lease.hold()
 
 
 def test_a_takeover_that_was_not_heard_is_taken_again(cluster: Cluster, a: Host) -> None:
