@@ -10,7 +10,7 @@ SUITE ?= $(RELEASE)
 FAULTS ?= 200
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help host deb demo bench test lint types unit coverage system lintian chaos endure starve faults shell clean
+.PHONY: help host deb demo bench test lint types unit coverage system hosts lintian chaos endure starve faults shell clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -20,8 +20,8 @@ deb: sendrecv.deb ## build sendrecv.deb
 sendrecv.deb: $(SOURCES) | host
 	@$(PYTHON) -m tests.lab.workshop
 
-demo: host sendrecv.deb ## watch it: install, start, kill, hang, stop, hand back, and the proof
-	@$(PYTHON) -m tests.demo
+demo: host sendrecv.deb ## watch it: start, kill, hang, stop, hand back, and the proof; or HOSTS=3
+	@$(PYTHON) -m tests.demo$(if $(HOSTS),_hosts $(HOSTS))
 
 test: host ## everything: package, linters, types, unit and system tests on both releases
 	@$(PYTHON) -m tests.steps
@@ -44,7 +44,10 @@ lintian: host sendrecv.deb ## Debian's checks of the package, those of both rele
 system: host sendrecv.deb ## system tests in booted machines of both releases
 	@$(PYTHON) -m tests.steps system-bookworm-1 system-bookworm-2 system-trixie-1 system-trixie-2
 
-bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm
+hosts: host sendrecv.deb ## several hosts with etcd: system tests, more of them than in `make test`
+	@$(PYTHON) -m tests.steps hosts-bookworm hosts-trixie
+
+bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm; ONLY=hosts
 	@$(PYTHON) -m tests.bench $(RELEASE) --only '$(ONLY)' $(if $(PEERS),--peers) $(if $(KILLS),--kills $(KILLS))
 
 chaos: host sendrecv.deb ## random faults on real systemd: FAULTS=200 SEED=1 SUITE=trixie or bookworm HOSTS=3

@@ -97,11 +97,47 @@ def _starting() -> Notifier:
     return notifier
 
 
+# Called by printed(), where a failed import does not look like a verdict.
+
+
+def _status(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import status
+
+    return status.main(arguments)
+
+
+def _forget(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import forget
+
+    return forget.main(arguments)
+
+
+def _accept(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import accept
+
+    return accept.main(arguments)
+
+
+def _move(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import move
+
+    return move.main(arguments)
+
+
 def _proof(arguments: Sequence[str]) -> int:
-    """Called by printed(), where a failed import does not look like a verdict."""
     from sendrecv.proof import prove
 
     return prove.main(arguments)
+
+
+_PRINTED = {
+    "status": _status,
+    "forget": _forget,
+    "accept": _accept,
+    "move": _move,
+    "proof": _proof,
+}
+"""The commands that print, and have a --help of their own."""
 
 
 def _receive(notifier: Notifier) -> int:
@@ -125,9 +161,7 @@ def _run(arguments: list[str]) -> int:
     match arguments:
         case ["--help" | "-h" | "help"]:
             return _print(USAGE)
-        case [command, "--help" | "-h"] if command not in (
-            *("status", "proof", "forget", "accept", "move"),
-        ):
+        case [command, "--help" | "-h"] if command not in _PRINTED:
             return _print(USAGE)
         case ["--version"]:
             return _print(f"sendrecv {__version__}\n")
@@ -144,29 +178,9 @@ def _run(arguments: list[str]) -> int:
             return sender.main(instance, role, notifier, backoff)
         case ["receive"]:
             return _receive(_starting())
-        case ["status", *rest]:
-            from sendrecv import commandline
-            from sendrecv.admin import status
-
-            return commandline.printed(status.main, rest)
-        case ["forget", *rest]:
-            from sendrecv import commandline
-            from sendrecv.admin import forget
-
-            return commandline.printed(forget.main, rest)
-        case ["accept", *rest]:
-            from sendrecv import commandline
-            from sendrecv.admin import accept
-
-            return commandline.printed(accept.main, rest)
-        case ["move", *rest]:
-            from sendrecv import commandline
-            from sendrecv.admin import move
-
-            return commandline.printed(move.main, rest)
-        case ["proof", *rest]:
+        case [command, *rest] if command in _PRINTED:
             from sendrecv import commandline
 
-            return commandline.printed(_proof, rest)
+            return commandline.printed(_PRINTED[command], rest)
     problem = f"unknown command: {quoted(' '.join(arguments))}" if arguments else "no command"
     raise UsageError(problem, "see sendrecv --help")

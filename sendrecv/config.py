@@ -187,10 +187,10 @@ class _Reader:
 
     def store(self, host: str) -> StoreConfig | None:
         url = self._get("SENDRECV_STORE", "")
-        lease = self.number("SENDRECV_LEASE", 2.0, 0.5, 60.0)
+        lease = self.number("SENDRECV_LEASE", 2.0, 1.0, 60.0)
         outage = self._get("SENDRECV_ETCD_OUTAGE", "stop")
         user = self._get("SENDRECV_ETCD_USER", "")
-        if outage not in ("stop", "continue"):
+        if outage not in {"stop", "continue"}:
             self.fail("SENDRECV_ETCD_OUTAGE", "stop or continue")
         if not url:
             return None
@@ -198,7 +198,7 @@ class _Reader:
         found = [_ENDPOINT.fullmatch(endpoint) for endpoint in rest.removesuffix("/").split(",")]
         endpoints = tuple((one[1] or one[2], int(one[3] or 2379)) for one in found if one)
         right = len(endpoints) == len(found) <= 9 and all(0 < port < 65536 for _, port in endpoints)
-        if scheme not in ("etcd", "etcds") or not right:
+        if scheme not in {"etcd", "etcds"} or not right:
             self.fail("SENDRECV_STORE", "like etcd://a:2379,b:2379,c:2379 (etcds:// for TLS)")
         if user and scheme == "etcd" and not all(_is_here(name) for name, _ in endpoints):
             self.fail("SENDRECV_STORE", "etcds:// for a user: no password is sent in the clear")
@@ -224,7 +224,7 @@ class _Reader:
 
 
 def _is_here(name: str) -> bool:
-    return name in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
+    return name in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
 
 
 def _number(text: str, parse: Callable[[str], float]) -> float:

@@ -135,29 +135,29 @@ def main() -> int:
 
 
 def _perform(machine: Machine) -> int:
-    _say("Install the package.")
-    _type("apt install ./sendrecv.deb")
+    say("Install the package.")
+    type_("apt install ./sendrecv.deb")
     with progress.step("  installing", "install"):
         machine.install_deb()
     with contextlib.closing(_journal(machine)) as entries:
         audience = Audience(entries)
         for act in ACTS:
             _play(act, machine, audience)
-    _say("Ask what runs.")
-    _type("sendrecv status")
+    say("Ask what runs.")
+    type_("sendrecv status")
     machine.interact("sendrecv status")
-    _say("Stop the App for good: both senders.")
-    _type("systemctl stop sendrecv@main.target")
+    say("Stop the App for good: both senders.")
+    type_("systemctl stop sendrecv@main.target")
     machine.run("systemctl stop sendrecv@main.target")
-    _say("Prove it from the journal: never two at once, no count missing or twice.")
-    _type("sendrecv proof main")
+    say("Prove it from the journal: never two at once, no count missing or twice.")
+    type_("sendrecv proof main")
     return machine.interact("sendrecv proof main")
 
 
 def _play(act: Act, machine: Machine, audience: Audience) -> None:
-    _say(act.what)
+    say(act.what)
     command = act.command.format(pid=machine.pid(act.unit) if act.unit else "")
-    _type(command)
+    type_(command)
     machine.run(command)
     audience.watch(act)
     print(f"  Look: {act.look}", flush=True)
@@ -165,28 +165,34 @@ def _play(act: Act, machine: Machine, audience: Audience) -> None:
 
 def _journal(machine: Machine) -> Generator[Entry, None, None]:
     """The receiver's journal as it grows."""
-    _say("Watch the receiver. A session is a connected sender. (Here: time and message.)")
-    _type("journalctl -fu receiver &")
+    say("Watch the receiver. A session is a connected sender. (Here: time and message.)")
+    type_("journalctl -fu receiver &")
     return machine.follow("-u", "receiver", timeout=TIMEOUT)
 
 
 def _show(entry: Entry, message: str) -> None:
-    """One entry, in one line of a narrow terminal."""
+    show(entry, f"{entry['SYSLOG_IDENTIFIER']}: {message}")
+
+
+def show(entry: Entry, text: str, width: int = WIDTH) -> None:
+    """The entry's time and that text, in one line; dim, unless it is about a count."""
     stamp = int(entry["__REALTIME_TIMESTAMP"])
     clock = time.strftime("%H:%M:%S", time.gmtime(stamp // 1_000_000))
-    line = f"    {clock}.{stamp // 1000 % 1000:03} {entry['SYSLOG_IDENTIFIER']}: {message}"
-    if len(line) > WIDTH:
-        line = f"{line[:WIDTH - 3]}..."
+    line = f"    {clock}.{stamp // 1000 % 1000:03} {text}"
+    if len(line) > width:
+        line = f"{line[:width - 3]}..."
     shade = "" if '"count"' in line else DIM
     print(f"{shade}{line}{RESET if shade else ''}", flush=True)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """What comes next."""
     print(f"\n{BOLD}{text}{RESET}", flush=True)
 
 
-def _type(command: str) -> None:
-    print(f"  # {command}", flush=True)
+def type_(command: str, host: str = "") -> None:
+    """What an administrator types, on that host."""
+    print(f"  {host}# {command}", flush=True)
 
 
 if __name__ == "__main__":

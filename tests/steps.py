@@ -32,6 +32,15 @@ from tests.lab.paths import BUILD, LOGS, TOP
 from tests.lab.workshop import as_builder, build_deb, workshop
 
 CHAOS = "tests/system/test_chaos.py"
+HOSTS = "tests/system/test_hosts.py"
+OF_HOSTS = (
+    HOSTS,
+    *(
+        f"tests/system/test_{name}.py"
+        for name in ("chaos_hosts", "proof_hosts", "cluster", "etcd_client")
+    ),
+)
+"""What needs several hosts. All of it takes too long for each `make test`: see `make hosts`."""
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
@@ -128,12 +137,21 @@ def _coverage(log: IO[str]) -> Outcome:
 def _system(release: str, part: int, log: IO[str]) -> Outcome:
     """In two parts, which may run at once: each test has machines of its own."""
     first = [f"tests/system/test_{name}.py" for name in FIRST_PART]
-    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, *first))]
+    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, *OF_HOSTS, *first))]
     return _in_machines(release, first if part == 1 else rest, f"system-{part}", log)
 
 
 def _chaos(release: str, log: IO[str]) -> Outcome:
     return _in_machines(release, [CHAOS], "chaos", log)
+
+
+def _hosts(log: IO[str]) -> Outcome:
+    """One cluster has both releases."""
+    return _in_machines("bookworm", OF_HOSTS[:2], "hosts", log)
+
+
+def _all_of_hosts(release: str, log: IO[str]) -> Outcome:
+    return _in_machines(release, OF_HOSTS, "hosts", log)
 
 
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
@@ -217,15 +235,18 @@ STEPS: dict[str, Step] = {
     "unit-bookworm": partial(_unit, "bookworm"),
     "chaos-bookworm": partial(_chaos, "bookworm"),
     "chaos-trixie": partial(_chaos, "trixie"),
+    "hosts": _hosts,
     "lint": partial(_checked, LINTERS),
     "types": partial(_checked, TYPES),
     "lintian-bookworm": partial(_lintian, "bookworm"),
     "lintian-trixie": partial(_lintian, "trixie"),
     "coverage": _coverage,
+    "hosts-bookworm": partial(_all_of_hosts, "bookworm"),
+    "hosts-trixie": partial(_all_of_hosts, "trixie"),
 }
-NEED_THE_DEB = ("system", "chaos", "lintian")
-# It runs again, and more slowly, what the steps of unit tests have run.
-ON_REQUEST = frozenset({"coverage"})
+NEED_THE_DEB = ("system", "chaos", "hosts", "lintian")
+# They run again, and more slowly or more of it, what other steps have run.
+ON_REQUEST = frozenset({"coverage", "hosts-bookworm", "hosts-trixie"})
 
 
 # Running them
@@ -274,7 +295,7 @@ def _run_after(deb: Future[Outcome | None] | None, name: str) -> Outcome | None:
     kind, _, rest = name.partition("-")
     if deb and kind in NEED_THE_DEB:
         if kind != "lintian":
-            _make_roots(rest.partition("-")[0])
+            _make_roots(rest.partition("-")[0] or "bookworm")
         built = deb.result()
         if not built or built.failed:
             return None

@@ -18,6 +18,8 @@ RUNTIME = Path("/run/sendrecv")
 PATIENCE = 5.0
 """Seconds until the other host must have taken the App."""
 MAX_REASON = 200
+_ALONE = {"not connected", "connecting", "resuming", "connected"}
+"""How the status of a sender begins whose App is of this machine alone."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -57,7 +59,7 @@ def _sender(instance: str) -> tuple[str, str]:
         status = values.get("StatusText", "")
         if values.get("ActiveState") != "active":
             continue
-        if not _counts_on(status) and not status.startswith("standing by"):
+        if status.partition(",")[0] in _ALONE:
             raise UsageError(
                 f"App {instance} is an App of this machine alone",
                 "its settings have no SENDRECV_STORE, see sendrecv.env(5)",

@@ -7,16 +7,19 @@ Rules
     1. A holder writes the key anew with each count, and after an eighth of the lease. So a process
        that hangs is killed by its watchdog (1.3 s), and the other half of the host is there, before
        two seconds are over in which the key does not change.
-    2. It sends a count only until 0.7 of the lease after the *sending* of its last write that was
-       answered. What is durable in the key, and nothing else, is sent.
-    3. A stand-by takes the App at once if there is no key, if the key says that the lease was
+    2. It sends a count only until 0.7 of the lease after the *sending* of its last write that is
+       known to have been carried out. What is in the key, and nothing else, is sent. Each write has
+       a serial number of its own: a write that is found later is known by it, and counts from when
+       that one was sent.
+    3. A stand-by takes the App at once if there never was a key, if the key says that the lease was
        released for it or for any host, or if this very boot of this host held it: it has the host's
        lock, so the process that held the lease has ended. What was released for another host, and
        is not taken by that, goes back to the host that released it after a quarter of the lease,
        and to any after a half.
     4. It takes the App from another host only when it has seen the same revision for the whole of
        the lease, from the *answer* that first showed it, and when etcd has answered throughout the
-       last quarter of that. So after an outage of etcd a holder that lives is the first to write.
+       last quarter of that, from the answer to the first request on. So after an outage of etcd a
+       holder that lives is the first to write: it asks again each tenth of the lease or so.
     5. To take the App is to write the key with a greater epoch. The holder before sees that its
        next write is compared with another revision, and stands by.
 
@@ -55,7 +58,8 @@ class Holding(Value):
     """What the key says. host: the name of the host that holds the lease. place: 32 hexadecimal
     digits that name that host and this boot of it. since: what its wall clock said when it took the
     lease, in seconds. why: why it took it. lease: nanoseconds. released: nobody holds it, for the
-    reason `why`. to: the name of the host that it was released for, "" for any.
+    reason `why`. to: the name of the host that it was released for, "" for any. serial: the number
+    of the write, of those of this run.
     """
 
     record: Record
@@ -66,6 +70,7 @@ class Holding(Value):
     why: str = ""
     released: bool = False
     to: str = ""
+    serial: int = 0
 
 
 class Move(Value):
@@ -115,11 +120,12 @@ def _holding_of(values: dict[str, object]) -> Holding | None:
             "why": str(why),
             "released": bool(released),
             "to": str(to),
+            "serial": int(serial),
         } if (
             record and is_name(host) and since >= 0 and lease > 0 and is_reason(why)
         ):
             if not to or is_name(to):
-                return Holding(record, host, place, since, lease, why, released, to)
+                return Holding(record, host, place, since, lease, why, released, to, serial)
     return None
 
 
@@ -161,18 +167,18 @@ class Tenure(Value):
 
 class Sight(Value):
     """What a stand-by has seen of the key. revision: 0 for no key, -1 if nothing was seen. since:
-    when the first answer came in that showed this revision. answering: when the first of the
-    requests was sent that were answered, each of them, until now; -1 for none.
+    when the first answer came in that showed this revision. answering: when the first answer came
+    in since which each request was answered; -1 for none.
     """
 
     revision: int
     since: int
     answering: int
 
-    def shown(self, revision: int, sent: int, now: int) -> Sight:
-        """etcd has answered, at `now`, a request of the time `sent`."""
-        answering = sent if self.answering < 0 else self.answering
-        since = self.since if revision == self.revision else now
+    def shown(self, revision: int, first: int, now: int) -> Sight:
+        """etcd has answered now. first: when something else had shown this revision, or now."""
+        answering = now if self.answering < 0 else self.answering
+        since = self.since if revision == self.revision else first
         return Sight(revision, since, answering)
 
     def unanswered(self) -> Sight:
@@ -196,12 +202,16 @@ class Here(Value):
     place: str
     lease: int
 
-    def why(self, sight: Sight, holding: Holding | None, now: int) -> str:
-        """Why the App may be taken now, for people; "" if it may not (rules 3 and 4)."""
+    def why(self, sight: Sight, holding: Holding | None, now: int, *, seen: bool = False) -> str:
+        """Why the App may be taken now, for people; "" if it may not (rules 3 and 4).
+
+        seen: a key of this App was seen before.
+        """
         if sight.revision < 0 or sight.answering < 0:
             return ""
         if holding is None:
-            return "no host held it"
+            is_over = not seen or now >= sight.expires_at(self.lease)
+            return "no host held it" if is_over else ""
         if holding.released:
             return self._why_released(sight, holding, now)
         if holding.place == self.place:

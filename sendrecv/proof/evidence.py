@@ -18,131 +18,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-RECEIVER = "receiver.service"
-
-
-class At(NamedTuple):
-    """When: microseconds of the boot's monotonic clock, and of the wall clock for people."""
-
-    boot: str
-    mono: int
-    wall: int
-
-
-class Missing(NamedTuple):
-    """What the reader found missing. `until`: the wall clock, in microseconds, after the hole.
-
-    `somewhere`: the place is not known, so any line that is not seen may be in the hole.
-    """
-
-    text: str
-    until: int = 0
-    somewhere: bool = False
-
-
-class Booted(NamedTuple):
-    """From here on the entries are those of `at.boot`, until the next Booted."""
-
-    at: At
-    ref: str
-    machine: str
-
-
-class UnitSaid(NamedTuple):
-    """PID 1's statement about a unit; `run` is the invocation. `what` is one of PID1's values."""
-
-    at: At
-    ref: str
-    unit: str
-    run: str
-    what: str
-    detail: str
-
-
-class Claimed(NamedTuple):
-    """The receiver admitted a run as the one that counts for an App. `stream`: which receiver."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    node: str
-    epoch: int
-    run: str
-    last: int | None
-
-
-class Unproven(NamedTuple):
-    """The receiver cannot tell whether these counts were printed, and does not print them again."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    node: str
-    first: int
-    last: int
-
-
-class Forgotten(NamedTuple):
-    """The receiver was told to forget an App. Its counts and epochs begin anew after this."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    incarnation: int
-
-
-class Counted(NamedTuple):
-    """The receiver printed a payload."""
-
-    at: At
-    ref: str
-    stream: str
-    app: str
-    node: str
-    number: int
-
-
-class Stray(NamedTuple):
-    """The receiver printed something else where it prints payloads only."""
-
-    at: At
-    ref: str
-
-
-class Spoke(NamedTuple):
-    """A process of a sender's unit printed something. The text is no evidence."""
-
-    at: At
-    ref: str
-    unit: str
-    run: str
-    pid: int
-
-
-class Lost(NamedTuple):
-    """journald dropped what `unit` said."""
-
-    at: At
-    ref: str
-    unit: str
-    entries: int
-
-
-class Journald(NamedTuple):
-    """journald started or stopped."""
-
-    at: At
-    ref: str
-    started: bool
-
-
-Statement = (
-    Booted | UnitSaid | Claimed | Unproven | Forgotten | Counted | Stray | Spoke | Lost | Journald
+from sendrecv.proof.statements import (
+    At,
+    Booted,
+    Claimed,
+    Counted,
+    Forgotten,
+    Journald,
+    LEFT_BEHIND,
+    Lost,
+    RECEIVER,
+    Spoke,
+    Statement,
+    Stray,
+    UnitSaid,
+    Unproven,
 )
 
 # PID 1's statements. "said" stands for any other entry that names the unit and the invocation.
@@ -155,9 +47,6 @@ PID1 = {
     b"7ad2d189f7e94e70a38c781354912448": "ended",
     b"d9b373ed55a64feb8242e02dbe79a49c": "ended",
 }
-LEFT_BEHIND = "left behind"
-"""A process was still there when PID 1 gave up its unit."""
-
 _DROPPED = b"a596d6fe7bfa4994828e72309e95d61e"
 _JOURNALD = {b"f77379a8490b408bbe5f6940505a777b": True, b"d93fb3c9c24d451a97cea615ce59c00b": False}
 _SENDER = re.compile(r"sender(?:-failover)?@[^\n/]+\.service")
@@ -203,7 +92,8 @@ def _head(entry: bytes) -> tuple[At, str]:
     else:
         ref, boot = (text(entry, name).encode() for name in (b"__CURSOR", b"_BOOT_ID"))
         wall, mono = field(entry, b"__REALTIME_TIMESTAMP"), field(entry, b"__MONOTONIC_TIMESTAMP")
-    return At(boot.decode(), _number(mono), _number(wall)), ref.decode()
+    at = At(boot.decode(), _number(mono), _number(wall), text(entry, b"_MACHINE_ID"))
+    return at, ref.decode()
 
 
 def _number(digits: bytes) -> int:
@@ -211,18 +101,25 @@ def _number(digits: bytes) -> int:
     return int(digits) if digits.isdigit() and len(digits) <= 17 else 0
 
 
-def statements(entries: Iterable[bytes]) -> Iterator[tuple[bytes, Statement]]:
-    """Yield what is evidence, each statement with the entry that makes it."""
-    boot = ""
+def statements(
+    entries: Iterable[bytes], ends: dict[str, int] | None = None
+) -> Iterator[tuple[bytes, Statement]]:
+    """Yield what is evidence, each statement with the entry that makes it.
+
+    `ends` takes up the wall clock of what is no evidence, the latest of each machine.
+    """
+    ends = {} if ends is None else ends
+    place: tuple[str, str] | None = None
     lines = _Lines()
     for entry in entries:
         statement = lines.another(entry) or lines.first(entry)
         if statement is None:
+            at = time_of(entry)
+            ends[at.machine] = max(at.wall, ends.get(at.machine, 0))
             continue
-        if statement.at.boot != boot:
-            boot = statement.at.boot
-            machine = text(entry, b"_MACHINE_ID")
-            yield entry, Booted(statement.at, statement.ref, machine)
+        if statement.at.place != place:
+            place = statement.at.place
+            yield entry, Booted(statement.at, statement.ref, text(entry, b"_HOSTNAME"))
         yield entry, statement
 
 
@@ -233,7 +130,7 @@ class _Lines:
     """
 
     def __init__(self) -> None:
-        self._streams: dict[bytes, str] = {}
+        self._streams: dict[bytes, tuple[str, str]] = {}  # stream and machine
 
     def another(self, entry: bytes) -> Counted | None:
         """The entry's payload, if it is one of a receiver that has printed one before."""
@@ -241,14 +138,13 @@ class _Lines:
         place = entry.rfind(b"\nMESSAGE=")
         if not head or place < 0:
             return None
-        stream = self._streams.get(entry[head.end() : place])
-        payload = stream and _PAYLOAD.fullmatch(entry, place + 9, len(entry) - 1)
-        if not stream or not payload:
+        source = self._streams.get(entry[head.end() : place])
+        payload = source and _PAYLOAD.fullmatch(entry, place + 9, len(entry) - 1)
+        if not source or not payload:
             return None
-        ref, wall, mono, boot = head.groups()
-        at = At(boot.decode(), int(mono), int(wall))
+        at = At(head[4].decode(), int(head[3]), int(head[2]), source[1])
         count, app, node = payload.groups()
-        return Counted(at, ref.decode(), stream, app.decode(), node.decode(), int(count))
+        return Counted(at, head[1].decode(), source[0], app.decode(), node.decode(), int(count))
 
     def first(self, entry: bytes) -> Statement | None:
         """What the entry says, parsed field by field."""
@@ -257,7 +153,7 @@ class _Lines:
         place = entry.rfind(b"\nMESSAGE=")
         only = entry.find(b"\nMESSAGE=") == place
         if type(statement) is Counted and head and only and len(self._streams) < 1000:
-            self._streams[entry[head.end() : place]] = statement.stream
+            self._streams[entry[head.end() : place]] = statement.stream, statement.at.machine
         return statement
 
 

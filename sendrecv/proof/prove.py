@@ -13,13 +13,14 @@ from pathlib import Path
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
-from sendrecv.proof.evidence import Booted, Missing, statements
+from sendrecv.proof.evidence import statements, time_of
 from sendrecv.proof.judge.verdict import EXIT_STATUS, VIOLATED, Judge, Verdict
 from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
 from sendrecv.proof.show import picture, report
+from sendrecv.proof.statements import Booted, Missing
 
 DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
@@ -173,20 +174,31 @@ def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writ
     judge.limit(scope.missing, scoped=scope.scoped)
     known = len(source.missing)
     progress = Progress()
+    late = bundle.Scope()
+    begun = time.time_ns() // 1000
     last = b""
-    for entry, statement in statements(_without_scopes(read(source), scope, judge)):
+    for entry, statement in statements(_without_scopes(read(source), scope, judge), late.ends):
         judge.feed(statement)
-        if writer and not isinstance(statement, Booted):
-            if not last:
-                writer.add(scope.entry(entry))
-            writer.add(entry)
+        if not isinstance(statement, Booted):
+            if writer:
+                _copy(writer, entry, None if last else scope)
             last = entry
         progress.step()
     progress.end()
-    late = bundle.Scope(missing=source.missing[known:], unreached=source.period.unreached)
-    judge.limit(late.missing, unreached=late.unreached)
-    if writer and last and (late.missing or late.unreached):
+    late.missing, late.unreached = source.missing[known:], source.period.unreached
+    if last and source.live:
+        late.ends[time_of(last).machine] = min(begun, source.until or begun)
+    late.merge(bundle.Scope(ends=scope.ends))
+    judge.limit(late.missing, unreached=late.unreached, ends=late.ends)
+    if writer and last:
         writer.add(late.entry(last))
+
+
+def _copy(writer: bundle.Writer, entry: bytes, scope: bundle.Scope | None) -> None:
+    """Into the bundle. `scope`: for its first entry."""
+    if scope:
+        writer.add(scope.entry(entry))
+    writer.add(entry)
 
 
 def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) -> Iterator[bytes]:

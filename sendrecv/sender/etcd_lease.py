@@ -24,16 +24,41 @@ if TYPE_CHECKING:
     from sendrecv.core.reach import App
     from sendrecv.sender.etcd import Etcd
 
-ANSWER = 0.5
-"""Seconds for one request. A sender must ping its watchdog meanwhile."""
-CONTINUES = 0.2
-"""The same, for one that can count on without an answer."""
-AGAIN = 0.1
-"""Seconds between two requests while etcd does not answer."""
+ANSWER, AGAIN = 8, 40
+"""Parts of the lease: how long a request may take, and how long the next one waits after one that
+had no answer. Both together must be less than a quarter, see rule 4 of core/lease.py. And a sender
+must ping its watchdog meanwhile.
+"""
+
+
+class Writes:
+    """The writes of one run, by serial number. Attribute newest: the last number."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self._sent: dict[int, int] = {}  # when each was sent that is not known to be carried out
+
+    def begin(self, now: int) -> int:
+        """The number of a write that is sent now, or later."""
+        self.newest += 1
+        self._sent[self.newest] = now
+        return self.newest
+
+    def sent(self, serial: int) -> int:
+        """When that one was sent, which was carried out; 0 if it is not known any more."""
+        sent = self._sent.get(serial, 0)
+        self._sent = {later: at for later, at in self._sent.items() if later > serial}
+        return sent
+
+    def forget(self) -> None:
+        """Whatever of them is carried out, it counts for nothing."""
+        self._sent = {}
 
 
 class HeldLease:
-    """The lease of one process, or none. Attribute said: what is to be logged."""
+    """The lease of one process, or none. Attribute said: what is to be logged. own: the record as
+    it is in this host's file.
+    """
 
     def __init__(
         self,
@@ -47,8 +72,8 @@ class HeldLease:
     ) -> None:
         """`keep`: keeps a record on this host, durably. `continues`: see EtcdStore."""
         self.path = f"/sendrecv/{app.app_id}/record"
-        self.move_path = f"/sendrecv/{app.app_id}/move"
         self.said: list[tuple[int, str]] = []
+        self.own: Record | None = None
         self._app = app
         self._here = here
         self._etcd = etcd
@@ -58,6 +83,22 @@ class HeldLease:
         self._tenure: Tenure | None = None
         self._holding: Holding | None = None  # as it was written last
         self._outage: Outage | None = None  # in which it counts on
+        self._writes = Writes()
+
+    @property
+    def move_path(self) -> str:
+        """The key of a wish to move."""
+        return f"/sendrecv/{self._app.app_id}/move"
+
+    @property
+    def answer(self) -> float:
+        """Seconds for a request."""
+        return self._here.lease / ANSWER / SECOND
+
+    @property
+    def again(self) -> float:
+        """Seconds between two requests of which the first had no answer."""
+        return self._here.lease / AGAIN / SECOND
 
     @property
     def record(self) -> Record | None:
@@ -66,7 +107,7 @@ class HeldLease:
 
     def take(self, revision: int, wanted: Holding) -> bool:
         """Write the key, if it has that revision; false: another host was faster, or no answer."""
-        self._tenure = Tenure(revision, self._now(), self._here.lease)
+        self._tenure = Tenure(revision, self._now() - self._here.lease, self._here.lease)
         try:
             self._write(wanted)
         except (LeaseLost, OSError):
@@ -74,8 +115,9 @@ class HeldLease:
             return False
         return True
 
-    def take_without_etcd(self, known: Record | None) -> tuple[Record, int] | None:
+    def take_without_etcd(self) -> tuple[Record, int] | None:
         """This host had the lease when its last process ended, and etcd does not answer."""
+        known = self.own
         if not self._continues or known is None or known.boot != self._app.boot:
             return None
         epoch = known.epoch + 1
@@ -84,7 +126,7 @@ class HeldLease:
         self._holding = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
         self._tenure = Tenure(-1, self._now() - here.lease, here.lease)
         self._keep(record)
-        self._outage = Outage(self._attempt, 2 * AGAIN)
+        self._outage = Outage(self._attempt, 2 * self.again)
         self._say(WARNING, f"epoch {epoch}, counting here without etcd: {why}")
         return record, epoch
 
@@ -103,7 +145,7 @@ class HeldLease:
             self._say(
                 WARNING, f"{error.strerror}: counting on without it, see SENDRECV_ETCD_OUTAGE"
             )
-            self._outage = Outage(self._attempt, 2 * AGAIN)
+            self._outage = Outage(self._attempt, 2 * self.again)
             self.commit(record)
 
     def renew(self) -> None:
@@ -113,20 +155,19 @@ class HeldLease:
 
     def hold(self) -> None:
         """Return if a count may be sent now. Raises LeaseLost, or OSError if etcd is silent."""
-        if not self._may_send():
-            self.renew()
-            if not self._may_send():  # this process was stopped meanwhile
-                raise OSError(errno.ETIMEDOUT, "the answer of etcd is too late")
-
-    def _may_send(self) -> bool:
         assert self._tenure is not None and self._holding is not None
-        return self._is_out(self._holding.record.epoch) or self._tenure.may_send(self._now())
+        if self._is_out(self._holding.record.epoch) or self._tenure.may_send(self._now()):
+            return
+        self.renew()
+        # The answer may come late, or this process may have been stopped until now.
+        if not self._is_out(self._holding.record.epoch) and not self._tenure.may_send(self._now()):
+            raise OSError(errno.ETIMEDOUT, "etcd answers too late for the lease")
 
     def renews_in(self) -> float:
         """Seconds until renew() should be called."""
         assert self._tenure is not None
         if self._outage is not None:
-            return AGAIN
+            return self.again
         return max(self._tenure.renews_at() - self._now(), 0) / SECOND
 
     def status(self) -> str:
@@ -140,6 +181,7 @@ class HeldLease:
         if self._outage is not None:
             self._outage.close()
         self._tenure = self._holding = self._outage = None
+        self._writes.forget()
 
     def release(self) -> None:
         """For any host. Does nothing without the lease, or without etcd."""
@@ -168,7 +210,7 @@ class HeldLease:
         if self._outage is not None:
             return None
         try:
-            key = self._etcd.get(self.move_path, ANSWER)
+            key = self._etcd.get(self.move_path, self.answer)
         except EtcdError:
             return None
         move = lease.decode_move(key.value) if key else None
@@ -201,7 +243,7 @@ class HeldLease:
         if isinstance(ended, LeaseLost):
             raise ended
         if ended is not None:
-            self._tenure, self._outage = ended, None
+            self._outage = None
             self._say(NOTICE, "etcd answers again, and this host still has the lease")
             return False
         if epoch != self._holding.record.epoch:
@@ -212,16 +254,12 @@ class HeldLease:
         """In a thread, and nothing else uses etcd meanwhile: write the key, if it is still ours."""
         holding, tenure = self._holding, self._tenure
         assert holding is not None and tenure is not None
-        sent = self._now()
         try:
             if tenure.revision < 0:
-                revision = self._revision_of_this_host(self._etcd.get(self.path, ANSWER), holding)
-                self._tenure = tenure = tenure.replace(revision=revision)
-            value = lease.encode(holding)
-            done = self._etcd.put_if(self.path, tenure.revision, value, ANSWER)
-            if isinstance(done, Written):
-                return Tenure(done.revision, sent, self._here.lease)
-            self._tenure = tenure.replace(revision=self._own(done.key))
+                there = self._etcd.get(self.path, self.answer)
+                self._tenure = tenure.replace(revision=self._revision_of_this_host(there, holding))
+            if self._put(lease.encode(self._numbered(holding))):
+                return self._tenure
         except LeaseLost as lost:
             return lost
         except (EtcdError, SendrecvError):
@@ -234,44 +272,60 @@ class HeldLease:
         if key is None or there is None:
             return 0
         if there.place != self._here.place or there.record.epoch >= ours.record.epoch:
-            raise LeaseLost(f"the lease is lost, {standing_by(there)}")
+            raise LeaseLost("the lease is lost")
         return key.revision
 
     # Writing.
 
     def _write(self, holding: Holding) -> None:
         """One transaction, compared with the last revision. Raises LeaseLost or OSError."""
-        assert self._tenure is not None
+        holding = self._numbered(holding)
         value = lease.encode(holding)
         for _ in range(3):
-            sent = self._now()
             try:
-                done = self._etcd.put_if(self.path, self._tenure.revision, value, self._patience)
+                is_written = self._put(value)
             except EtcdError as error:
                 raise OSError(errno.ETIMEDOUT, str(error)) from None
-            if isinstance(done, Written):
-                return self._written(holding, done.revision, sent)
-            # Even if that is what was to be written: others may have seen it for a whole lease.
-            self._tenure = self._tenure.replace(revision=self._own(done.key))
+            if is_written:
+                self._holding = holding
+                return
         raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
 
-    @property
-    def _patience(self) -> float:
-        """Seconds for a write: who can count on without etcd does not wait long for it."""
-        return ANSWER if not self._continues or self._holding is None else CONTINUES
+    def _numbered(self, holding: Holding) -> Holding:
+        return holding.replace(serial=self._writes.begin(self._now()))
 
-    def _written(self, holding: Holding, revision: int, sent: int) -> None:
-        self._holding = holding
+    def _put(self, value: bytes) -> bool:
+        """Whether the key has this value now; if it has an older one of this run, it may next time.
+
+        Raises LeaseLost or EtcdError.
+        """
+        assert self._tenure is not None
+        done = self._etcd.put_if(self.path, self._tenure.revision, value, self.answer)
+        if isinstance(done, Written):
+            return self._is_carried_out(done.revision, self._writes.newest)
+        there = self._own(done.key)
+        assert done.key is not None
+        if there.released and there.serial != self._writes.newest:
+            # Another host may take it at once: it does not count for the deadline.
+            self._tenure = self._tenure.replace(revision=done.key.revision)
+            return False
+        return self._is_carried_out(done.key.revision, there.serial)
+
+    def _is_carried_out(self, revision: int, serial: int) -> bool:
+        """That write of this run was. Whether it is the newest one."""
+        assert self._tenure is not None
+        sent = max(self._writes.sent(serial), self._tenure.sent)
         self._tenure = Tenure(revision, sent, self._here.lease)
+        return serial == self._writes.newest
 
-    def _own(self, key: Key | None) -> int:
-        """The revision of a write of this run, of which no answer had come. Raises LeaseLost."""
+    def _own(self, key: Key | None) -> Holding:
+        """What a write of this run has left there. Raises LeaseLost if it is of another one."""
         holding = self.read(key)
-        if key is None or holding is None:
+        if holding is None:
             raise LeaseLost(f"the lease is lost, {self.path} is gone from etcd")
         if holding.record.run != self._app.run:
-            raise LeaseLost(f"the lease is lost, {standing_by(holding)}")
-        return key.revision
+            raise LeaseLost("the lease is lost")
+        return holding
 
     def _say(self, severity: int, text: str) -> None:
         self.said.append((severity, text))

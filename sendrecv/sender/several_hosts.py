@@ -26,7 +26,7 @@ from sendrecv.core.wire import is_name
 from sendrecv.errors import StoreUnusable
 from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, Key
 from sendrecv.sender.loop import Sender
-from sendrecv.sender.etcd_lease import AGAIN, HeldLease
+from sendrecv.sender.etcd_lease import HeldLease
 from sendrecv.sender.store_etcd import EtcdStore
 from sendrecv.sender.store_file import StateFile
 
@@ -112,6 +112,7 @@ class SenderOfSeveral(Sender):
         while not self._done and (found := self._several.stand_by(self._idle)):
             self._tell()
             self._forget_events()
+            self._is_ready = True  # by the machine's first commands
             self._machine = self._make_machine(self._app, *found, self._clock.now())
             try:
                 self._count()
@@ -161,7 +162,7 @@ class SenderOfSeveral(Sender):
         self._tell()
         self._move_if_asked()
         if self._lease.renews_in() <= 0:
-            self._insist(self._lease.renew, AGAIN)
+            self._insist(self._lease.renew, self._lease.again)
             self._notifier.working(self._status())  # that may have taken half of a watchdog's time
         return TimePassed() if self._done else super()._next()
 
@@ -196,13 +197,13 @@ class SenderOfSeveral(Sender):
     def _carry_out_one(self, command: SenderCommand) -> None:
         match command:
             case Persist(record):
-                self._insist(partial(self._store.commit, record), AGAIN)
+                self._insist(partial(self._store.commit, record), self._lease.again)
                 return
             case VerifyLock():
-                self._insist(self._store.verify, AGAIN)
+                self._insist(self._store.verify, self._lease.again)
                 return
             case Emit():
-                self._insist(self._lease.hold, AGAIN)
+                self._insist(self._lease.hold, self._lease.again)
                 if self._done:
                     return
         super()._carry_out_one(command)

@@ -15,7 +15,7 @@ from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.sender.etcd import EtcdError, Key
-from sendrecv.sender.etcd_lease import AGAIN, ANSWER, HeldLease, standing_by
+from sendrecv.sender.etcd_lease import HeldLease, standing_by
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -65,13 +65,15 @@ class EtcdStore:
         self._now = clock
         self._known: Record | None = None  # the newest of this App that this process knows
         self._told = ""  # for whom this host stands by
+        self._seen = False  # a key of this App
         self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.
 
     def acquire(self) -> tuple[Record | None, int]:
         """This host's lock and record. See stand_by() for the lease."""
-        self._known, epoch = self._local.acquire()
+        self.lease.own, epoch = self._local.acquire()
+        self._known = self.lease.own
         return self._known, epoch
 
     def verify(self) -> None:
@@ -108,9 +110,9 @@ class EtcdStore:
         sight = NOTHING_SEEN
         while True:
             sight, holding, status = self._look(sight)
-            if sight.answering < 0 and (alone := self.lease.take_without_etcd(self._known)):
+            if sight.answering < 0 and (alone := self.lease.take_without_etcd()):
                 return alone
-            if why := self._here.why(sight, holding, self._now()):
+            if why := self._here.why(sight, holding, self._now(), seen=self._seen):
                 if found := self._take(sight.revision, holding, why):
                     return found
                 continue
@@ -134,12 +136,14 @@ class EtcdStore:
     def ask_holder(self, to: str, why: str) -> None:
         """Tell the holder, which is another host, that the App should go to that host."""
         try:
-            key = self._etcd.get(self.path, ANSWER)
+            key = self._etcd.get(self.path, self.lease.answer)
             if (holding := self.lease.read(key)) is None:
                 return
             wish = lease.encode_move(Move(holding.record.epoch, to, why))
-            before = self._etcd.get(self.lease.move_path, ANSWER)
-            self._etcd.put_if(self.lease.move_path, before.revision if before else 0, wish, ANSWER)
+            before = self._etcd.get(self.lease.move_path, self.lease.answer)
+            self._etcd.put_if(
+                self.lease.move_path, before.revision if before else 0, wish, self.lease.answer
+            )
         except EtcdError as error:
             self._say(WARNING, f"cannot ask {to} to take the App: {error}")
 
@@ -148,22 +152,24 @@ class EtcdStore:
     def _give_up(self) -> None:
         """It does not count any more; a process that follows must know that, too."""
         if record := self.lease.record:
-            self._known = record.replace(boot="0" * 32)
+            self._seen = True
+            self._known = self.lease.own = record.replace(boot="0" * 32)
             self._keep_here(self._known)
         self.lease.give_up()
 
     def _look(self, sight: Sight) -> tuple[Sight, Holding | None, str]:
-        sent = self._now()
         try:
-            key = self._etcd.get(self.path, ANSWER)
+            key = self._etcd.get(self.path, self.lease.answer)
         except EtcdError as error:
             return sight.unanswered(), None, f"standing by, {error}"
-        answered = self._now()
+        first = now = self._now()
         revision, heard = self._heard
         if key is not None and key.revision == revision:
-            answered = min(answered, heard)  # a watch has shown it before
-        sight = sight.shown(key.revision if key else 0, sent, answered)
+            first = min(now, heard)  # a watch has shown it before
+        sight = sight.shown(key.revision if key else 0, first, now)
         holding = self.lease.read(key)
+        self._known = self._newest(holding)
+        self._seen = self._seen or holding is not None
         if holding is None:
             return sight, None, "no host counts"
         return sight, holding, f"{standing_by(holding)}, count {holding.record.count}"
@@ -171,7 +177,7 @@ class EtcdStore:
     def _pause(self, sight: Sight, holding: Holding | None) -> float:
         """Seconds until the next look: when a lease is over, if that is sooner."""
         if holding is None or sight.answering < 0:
-            return AGAIN
+            return self.lease.again
         longest = self._here.longest(holding)
         ends = sight.expires_at(longest)
         if holding.released:

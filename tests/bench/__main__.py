@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -55,16 +56,21 @@ HOSTS: dict[str, OfHosts] = {
 
 
 def main() -> int:
-    """Runs the sections that are asked for; returns 1 if a figure misses what was asked."""
+    """Runs the sections that are asked for; returns 1 if one fails, or misses what was asked."""
     options = _options()
     load = probe.load_now()
     print(f"load before: {load} on {os.cpu_count()} cores", file=sys.stderr)
     found: list[figures.Figure] = []
+    failed = False
     for name in options.only:
-        found += _run(name, options)
-        _write(found, options, load)  # after each: a section that fails loses no other
+        try:
+            found += _run(name, options)
+        except Exception:  # pylint: disable=broad-exception-caught  # it loses no other section
+            traceback.print_exc()
+            failed = True
+        _write(found, options, load)
     print(figures.table(found))
-    return int(any(figure.met() is False for figure in found))
+    return int(failed or any(figure.met() is False for figure in found))
 
 
 def _options() -> argparse.Namespace:
@@ -95,7 +101,7 @@ def _names(text: str) -> list[str]:
 
 def _run(name: str, options: argparse.Namespace) -> list[figures.Figure]:
     """One section, in a machine of its own: what one leaves behind is nothing to the next."""
-    print(f"{name} ...", file=sys.stderr)
+    print(f"{time.strftime('%H:%M:%S')} {name} ...", file=sys.stderr)
     if name in HOSTS:
         release = options.release
         releases = scene.MIXED if release == "mixed" else dict.fromkeys(scene.MIXED, release)

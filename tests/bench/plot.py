@@ -5,7 +5,7 @@ from html import escape
 
 from tests.bench.figures import Figure, number
 
-WIDTH, LEFT, RIGHT, TOP, ROW = 900, 300, 60, 70, 34
+WIDTH, LEFT, RIGHT, TOP, ROW = 900, 350, 60, 70, 34
 STYLE = (
     "text{font:13px sans-serif;fill:#222}.dim{fill:#777}.grid{stroke:#ddd}.beat{stroke:#4a4;"
     "stroke-dasharray:4 3}.limit{stroke:#c33;stroke-width:2}.dot{fill:#2563a8;fill-opacity:.35}"
@@ -16,7 +16,7 @@ STYLE = (
 def svg(figures: Sequence[Figure], title: str) -> str:
     """The figures that are silences; empty rows are not drawn. `title`: machine and day."""
     rows = [figure for figure in figures if figure.silence]
-    most = max((max(figure.values) for figure in rows), default=1.0)
+    most = max((max(*figure.values, figure.asked or 0.0) for figure in rows), default=1.0)
     scale = (WIDTH - LEFT - RIGHT) / max(most * 1.05, 1.2)
     height = TOP + ROW * len(rows) + 40
     parts = [

@@ -6,10 +6,12 @@ Three hosts with etcd and several Apps, the receiver on a fourth: see hosts_faul
 is from the receiver's journal alone. All faults of a round are repaired, then each App must count
 again by itself, soon.
 
-There is a second witness, beside each sender: see tests/judges/sent.py. It shows two senders at
-once where the receiver refuses one of them. That is known, and no fault, of an App that counts on
-without etcd, because a person has chosen that; and of a process that was stopped in the instant
-between a look at its deadline and the sending, by a fault or for want of a CPU, and goes on later.
+There are two more witnesses. What was written to the Apps' keys shows whether whoever took an App
+compared, and went on from the count that was reached: see tests/judges/history.py. What senders
+have sent shows two at once where the receiver refuses one of them: see tests/judges/sent.py. That
+is known, and no fault, of an App that counts on without etcd, because a person has chosen that; and
+of a process that was stopped in the instant between a look at its deadline and the sending, by a
+fault or for want of a CPU, and goes on later.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -38,7 +40,7 @@ from tests.chaos.silence import (
     silences,
     worst_by_kind,
 )
-from tests.judges import checker
+from tests.judges import checker, history
 from tests.judges.sent import Late, late
 from tests.lab import roots
 from tests.lab.paths import BUILD
@@ -46,13 +48,21 @@ from tests.lab.paths import BUILD
 RECOVERY_LIMIT = 5.0
 """Seconds after the last repair in which an App must count again, unless this machine, on which all
 hosts run, is overloaded. `make test` asks for less, since it has to pass on any."""
+SLACK = 1.5
+"""Seconds before a line in which a fault may have been repaired whose effect comes after that line:
+etcd elects a leader then, and a receiver that comes back has first the counts that waited for it.
+"""
 SILENT = 60.0
 """Seconds after which an App will not count again."""
 STOPPED = {"pause", "hang", "unit-frozen", "host-frozen"}
+"""Faults after which a process goes on with what was under way."""
 GOES_ON = 0.5
 """Seconds after such a fault in which the rest of what was under way is sent."""
+SETTLES = 2.0
+"""Seconds after that in which an App may still move: a person has asked for it, or a process hangs
+and is not killed yet."""
 QUIET = 1.0
-"""Seconds without a fault before a round."""
+"""Seconds without a fault then, before the next round: no App may move."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ class Result:
     pressure: float = 0.0
     skipped: int = 0
     sent: int = 0
+    written: int = 0
     late: list[str] = field(default_factory=list)
     violations: dict[str, int] = field(default_factory=dict)
     overloaded: list[str] = field(default_factory=list)
@@ -107,6 +118,7 @@ class Campaign:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._strikes: list[HostStrike] = []
+        self._quiet: list[tuple[float, float]] = []
         self._result = Result(options.suite, options.seed)
 
     def run(self) -> Result:
@@ -122,15 +134,14 @@ class Campaign:
                 self._judge(arena)
                 print(f"round {number}: {self._progress()}", flush=True)
                 if result.problems:
-                    self._keep(arena)
                     break
+            self._keep(arena)
         result.seconds = time.monotonic() - begin
         result.pressure = self._pressure.share(begin, time.monotonic())
         return result
 
     def _inject(self, arena: Arena, faults: Sequence[Fault]) -> None:
         """Each fault in a thread of its own; returns when all are repaired."""
-        time.sleep(QUIET)
         begin = time.monotonic()
         threads = [
             threading.Thread(target=self._strike, args=(arena, fault, begin + fault.at))
@@ -167,6 +178,10 @@ class Campaign:
     def _settle(self, arena: Arena) -> None:
         silent = arena.wait_counting(time.monotonic(), SILENT)
         self._result.problems += [f"{app} did not count again" for app in silent]
+        time.sleep(SETTLES)
+        begin = time.monotonic()
+        time.sleep(QUIET)
+        self._quiet.append((begin, time.monotonic()))
 
     def _judge(self, arena: Arena) -> None:
         self._entries = arena.journal()
@@ -181,8 +196,10 @@ class Campaign:
         result.problems += [f"{f.kind}: {f.app}: {f.text}" for f in verdict.faults]
         result.problems += [f"unproven: {f.app}: {f.text}" for f in verdict.unproven]
         result.problems += [f"no line of {app}" for app in arena.apps if app not in verdict.lines]
-        some = list(silences(verdict.lines, self._strikes))
+        result.problems += wandering(verdict.sessions, self._quiet)
+        some = list(silences(verdict.lines, self._strikes, slack=SLACK))
         self._judge_sent(arena)
+        self._judge_written(arena)
         result.worst = worst_by_kind(some, self._strikes)
         slow = [silence for silence in some if silence.recovery > self._options.recovery]
         hard = [s for s in slow if self._pressure.share(s.begin, s.end) > OVERLOADED]
@@ -198,6 +215,13 @@ class Campaign:
         self._result.problems += [f"late: {one}" for one in found if one not in known]
         senders = {one.app for one in self._sent}
         self._result.problems += [f"nothing sent by {a}" for a in arena.apps if a not in senders]
+
+    def _judge_written(self, arena: Arena) -> None:
+        written = arena.written()
+        self._result.written = len(written)
+        self._result.problems += [f"key: {text}" for text in history.wrong(written)]
+        apps = {one.app for one in written}
+        self._result.problems += [f"no key of {app}" for app in arena.apps if app not in apps]
 
     def _is_known(self, arena: Arena, found: Late) -> bool:
         """Whether it is one of the cases that are no fault."""
@@ -219,6 +243,7 @@ class Campaign:
         return (
             f"{result.injected} faults, {result.skipped} skipped, {result.counts} counts, "
             f"{result.sessions} sessions, {result.sent} batches sent, {len(result.late)} late, "
+            f"{result.written} writes, "
             f"{sum(result.violations.values())} violations, "
             f"worst recovery {recovery:.2f} s, {len(result.overloaded)} too slow while overloaded, "
             f"CPU pressure {self._pressure.share(time.monotonic() - 20, time.monotonic()):.0%}"
@@ -246,6 +271,17 @@ _OF_PID_1 = {checker.Kind.OVERLAP, checker.Kind.UNKNOWN}
 """Of what a receiver's host alone can know nothing, when the senders are elsewhere."""
 
 
+def wandering(
+    sessions: Iterable[checker.Session], quiet: Sequence[tuple[float, float]]
+) -> list[str]:
+    """Sessions that begin in a time in which nothing happens, in words."""
+    return [
+        f"{one.app} wanders: epoch {one.epoch} at {one.at:.3f}, and nothing had happened"
+        for one in sessions
+        if any(begin < one.at < end for begin, end in quiet)
+    ]
+
+
 def _describe(silence: Silence) -> str:
     faults = ", ".join(
         f"{s.kind} {s.app} {getattr(s, 'host', '')} {s.begin:.3f}-{s.end:.3f}"
@@ -266,8 +302,9 @@ def table(result: Result) -> str:
         f" {result.pressure:.0%}.",
         f"{violations}; slower than the limit on an overloaded machine: {len(result.overloaded)};"
         f" faults that found nothing to strike: {result.skipped}.",
-        f"{result.sent} batches of counts were sent; sent after another host had, by a process that"
-        f" had been stopped, or counted on without etcd: {len(result.late)}.",
+        f"Keys were written {result.written} times, and {result.sent} batches of counts sent; sent"
+        " after another host had, by a process that had been stopped, or that counted on without"
+        f" etcd: {len(result.late)}.",
         "",
         "| fault | what | injected | alone | worst silence alone (s) | worst recovery (s) |",
         "|---|---|--:|--:|--:|--:|",
@@ -299,6 +336,8 @@ def main() -> int:
     options = Options(arguments.suite, arguments.faults, seed, arguments.keep, arguments.recovery)
     result = Campaign(options).run()
     print(table(result))
+    for slow in result.overloaded:
+        print(f"too long, overloaded: {slow}")
     for problem in result.problems[:40]:
         print(problem)
     if result.problems:

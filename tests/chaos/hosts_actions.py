@@ -231,6 +231,7 @@ def _make_room(arena: Arena) -> None:
     until = time.monotonic() + ROOM_LIMIT
     while True:
         try:
+            arena.remember()
             with arena.etcdctl() as etcd:
                 return etcd.make_room()
         except UNANSWERED:
@@ -242,6 +243,7 @@ def _make_room(arena: Arena) -> None:
 def compaction(arena: Arena, _fault: Fault, _host: str) -> None:
     """Up to now."""
     try:
+        arena.remember()
         with arena.etcdctl() as etcd:
             etcd.compact()
     except UNANSWERED as error:

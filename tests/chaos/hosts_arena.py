@@ -16,7 +16,9 @@ from typing import Any, Self
 
 from tests.chaos.arena import compiled
 from tests.chaos.hosts_faults import HOLDER, LEADER, MEMBERS, RECEIVER, Fault
-from tests.judges.sent import Sent, read
+from tests.judges import history, sent
+from tests.judges.history import Write
+from tests.judges.sent import Sent
 from tests.lab.cluster import Cluster
 from tests.lab.etcd import Etcd
 from tests.lab.hosts import Hosts
@@ -54,6 +56,13 @@ _DROP_INS = {
 _LINES = ("_SYSTEMD_UNIT=receiver.service", "_TRANSPORT=stdout", "PRIORITY=6")
 _WITNESSES = ("_SYSTEMD_UNIT=receiver.service", "+", "_TRANSPORT=driver")
 _FIELDS = "_SYSTEMD_UNIT _TRANSPORT PRIORITY MESSAGE _BOOT_ID _PID MESSAGE_ID".split()
+_WATCHED = 1.5
+"""Seconds in which etcdctl mostly has told what there is to be told."""
+_PATIENCE = 5
+"""How often it is asked for more. An App's key is written soon: so the end is seen."""
+_HISTORY = (
+    f"timeout {_WATCHED} etcdctl watch --prefix /sendrecv/ -w json --rev={{first}} 2>&1; true"
+)
 _STATUS = "timeout 2 etcdctl endpoint status -w json"
 _RUNS = 'until [ "$(systemctl show --value -p MainPID {unit})" != 0 ]; do sleep 0.05; done'
 
@@ -86,8 +95,11 @@ class Arena:
         self._locks = {name: threading.RLock() for name in (*MEMBERS, RECEIVER)}
         self._network = threading.Lock()
         self._etcdctl = threading.Lock()
+        self._history = threading.Lock()
         self._follower: subprocess.Popen[str] | None = None
         self._lines: dict[str, LastLine] = {}
+        self._written: list[Write] = []
+        self._known = 0  # the revision of etcd up to which that is
         self._done = threading.Event()
         self._held = contextlib.ExitStack()
 
@@ -204,12 +216,14 @@ class Arena:
 
     # For the judge
 
-    def wait_counting(self, since: float, limit: float) -> list[str]:
-        """Waits until each App has counted after that time; returns those that have not in time."""
-        silent = list(self.apps)
+    def wait_counting(self, since: float, limit: float, apps: Iterable[str] = ()) -> list[str]:
+        """Waits until each of these Apps (by default all) has counted after that time. Returns
+        those that have not after `limit` seconds.
+        """
+        apps = silent = list(apps or self.apps)
         while silent and time.monotonic() < since + limit:
             time.sleep(0.05)
-            silent = [app for app in self.apps if self._last(app) <= since]
+            silent = [app for app in apps if self._last(app) <= since]
         return silent
 
     def journal(self) -> list[dict[str, Any]]:
@@ -221,7 +235,37 @@ class Arena:
 
     def sent(self) -> list[Sent]:
         """What all senders have sent, in the order of time."""
-        return read({name: self.cluster[name].run(f"cat {_SENT}").stdout for name in MEMBERS})
+        return sent.read({name: self.cluster[name].run(f"cat {_SENT}").stdout for name in MEMBERS})
+
+    def written(self) -> list[Write]:
+        """What was written to the Apps' keys, in order, but for what etcd had forgotten before it
+        was asked: see remember().
+        """
+        self.remember()
+        return list(self._written)
+
+    def remember(self) -> None:
+        """Asks the first member that answers. To be called before etcd is made to forget."""
+        with self._history:
+            for name in MEMBERS:
+                with contextlib.suppress(Skipped):
+                    until = self._revision(name)
+                    for _ in range(_PATIENCE):
+                        if self._known < until:
+                            self._remember(name)
+                    return
+
+    def _remember(self, name: str) -> None:
+        told = self.tell(name, _HISTORY.format(first=self._known + 1))
+        if "has been compacted" in told:
+            self._known = max(self._known, self.cluster.compacted)
+        more = [one for one in history.read(told) if one.revision > self._known]
+        self._written += more
+        self._known = more[-1].revision if more else self._known
+
+    def _revision(self, name: str) -> int:
+        """Of etcd now, as that member knows it."""
+        return int(json.loads(self.tell(name, _STATUS))[0]["Status"]["header"]["revision"])
 
     def _last(self, app: str) -> float:
         last = self._lines.get(app)
@@ -259,9 +303,21 @@ class Arena:
         self.cluster[RECEIVER].run("systemctl -q enable receiver-tcp.socket receiver.service")
         self.cluster[RECEIVER].run("systemctl restart receiver.service")
         for app, settings in self.apps.items():
-            self._hosts.add(app, settings)
-            for name in MEMBERS:
-                self.cluster[name].run(f"systemctl -q enable sender@{app}")
+            self.add(app, settings)
+
+    def add(self, app: str, settings: str) -> None:
+        """An App on all hosts, started now and at each boot."""
+        self.apps[app] = settings
+        self._hosts.add(app, settings)
+        for name in MEMBERS:
+            self.cluster[name].run(f"systemctl -q enable sender@{app}")
+
+    def remove(self, app: str) -> None:
+        """It is stopped for good."""
+        del self.apps[app]
+        for name in MEMBERS:
+            stop = f"systemctl stop sendrecv@{app}.target; systemctl -q disable sender@{app}"
+            self.cluster[name].run(stop)
 
     @staticmethod
     def _watch(host: Machine, libraries: Iterable[Path]) -> None:

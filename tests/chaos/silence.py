@@ -88,15 +88,20 @@ class Worst:
 
 
 def silences(
-    lines: Mapping[str, Sequence[Line]], strikes: Iterable[Strike], until: float = 0.0
+    lines: Mapping[str, Sequence[Line]],
+    strikes: Iterable[Strike],
+    until: float = 0.0,
+    slack: float = SLACK,
 ) -> Iterator[Silence]:
-    """Every silence of every App. `until`: a last one ends then, for Apps that never came back."""
+    """Every silence of every App. `until`: a last one ends then, for Apps that never came back.
+    `slack`: see SLACK.
+    """
     happened = sorted((s for s in strikes if not s.error), key=lambda strike: strike.end)
     ends = [strike.end for strike in happened]
     for app, printed in lines.items():
         times = [line.at for line in printed] + ([until] if until else [])
         for begin, end in zip(times, times[1:], strict=False):
-            candidates = happened[bisect_left(ends, begin - SLACK) :]
+            candidates = happened[bisect_left(ends, begin - slack) :]
             yield Silence(app, begin, end, tuple(_relevant(candidates, app, end)))
 
 

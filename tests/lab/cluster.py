@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.lab import progress, roots
-from tests.lab.etcd import CERTIFICATES, ROOT_PASSWORD, SEEN_AT, Etcd
+from tests.lab.etcd import CERTIFICATES, PEERS, ROOT_PASSWORD, SEEN_AT, Etcd
 from tests.lab.machine import DEB, Machine, MachineError, end
 from tests.lab.network import BRIDGE, Block, Direction, Loss, Network, Rule
 
@@ -76,6 +76,8 @@ class Cluster:
         self._password = ""
         self._layers = layers or {}
         self._binds = {CERTIFICATES: SEEN_AT, **(binds or {})}
+        self.compacted = 0
+        """The revision up to which etcd was made to forget."""
         self._rules: list[Rule] = []
         self._frozen: set[str] = set()
         self._slow: dict[str, subprocess.Popen[str]] = {}
@@ -197,6 +199,29 @@ class Cluster:
         self._password = ROOT_PASSWORD
         self.wait_healthy()
 
+    def replace(self, name: str) -> None:
+        """Takes that member out of etcd with all it has, and adds a new one on the same host."""
+        listed = self.etcdctl(self._any_member, "member", "list").stdout.splitlines()
+        number = next(line.split(",")[0] for line in listed if line.split(", ")[2] == name)
+        self._change_members(name, "remove", number)
+        state = 'ETCD_INITIAL_CLUSTER_STATE="existing"'
+        self[name].run(
+            "systemctl stop etcd; rm -r /var/lib/etcd/default;"
+            f" grep -q '{state}' /etc/default/etcd || echo '{state}' >> /etc/default/etcd"
+        )
+        url = f"http://{self.members[name]}:{PEERS}"
+        self._change_members(name, "add", name, f"--peer-urls={url}")
+        self[name].run("systemctl start --no-block etcd")
+
+    def _change_members(self, name: str, *command: str) -> None:
+        """Etcd refuses that until the others have known each other for 5 s."""
+        other = next(member for member in self.members if member != name and self._status(member))
+
+        def changed() -> bool:
+            return not self.etcdctl(other, "member", *command, check=False).returncode
+
+        self._any.wait_until(changed, f"etcd's members: {command}")
+
     def compact(self) -> None:
         """Makes etcd forget all that was overwritten."""
         name = self._any_member
@@ -206,6 +231,7 @@ class Cluster:
         # As it is if nothing has been written since the last time.
         if done.returncode and "has been compacted" not in done.stderr:
             raise MachineError(f"etcd on {name} does not compact {revision}: {done.stderr}")
+        self.compacted = int(revision)
 
     def fill(self) -> None:
         """Writes until etcd takes nothing more. To be used with a small Etcd.quota."""
@@ -237,7 +263,8 @@ class Cluster:
         pid = self[name].pid("etcd")
         calls = f"fsync,fdatasync:delay_enter={int(seconds * 1e6)}"
         argv = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", f"inject={calls}", "-p", str(pid)]
-        self._slow[name] = self[name].popen(argv, stdout=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # it warns for nothing
+        self._slow[name] = self[name].popen(argv, **quiet)
         traced = f"grep -q '^TracerPid:.*[1-9]' /proc/{pid}/status"
         self[name].wait_until(
             lambda: not self[name].run(traced, check=False).returncode, f"strace of {name}'s etcd"

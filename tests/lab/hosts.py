@@ -141,6 +141,11 @@ class Hosts:
             host.run("systemctl daemon-reload")
 
 
+def host_of(node: str) -> str:
+    """The host of that node, as the nodes of an App on several hosts are called by default."""
+    return node.removesuffix("-failover")
+
+
 def units(app: str) -> list[str]:
     """Of both halves of an App."""
     return [f"sender@{app}.service", f"sender-failover@{app}.service"]

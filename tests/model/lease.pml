@@ -9,23 +9,23 @@
  *
  * Each step, and the function that does it (test_lease.py checks that they exist):
  *
- *   a READ                  sendrecv/sender/store_etcd.py     EtcdStore._look
- *   see                     sendrecv/core/lease.py            Sight.shown
- *   drop_request            sendrecv/core/lease.py            Sight.unanswered
- *   HAS_ANSWERED            sendrecv/core/lease.py            Sight.expires_at
- *   IS_FREE                 sendrecv/core/lease.py            Here.why
- *   a TAKE, hold            sendrecv/sender/store_etcd.py     EtcdStore._take
- *   PERIOD                  sendrecv/core/lease.py            Tenure.renews_at
- *   a WRITE                 sendrecv/sender/store_etcd.py     EtcdStore.commit, EtcdStore.renew
- *   a RELEASE               sendrecv/sender/store_etcd.py     EtcdStore._release_lease
- *   carry_out               sendrecv/sender/etcd.py           Etcd.put_if
- *   hear                    sendrecv/sender/store_etcd.py     EtcdStore._write, EtcdStore._written
- *   KNOWS_OWN               sendrecv/sender/store_etcd.py     EtcdStore._own
- *   stand_by                sendrecv/sender/several_hosts.py  SenderOfSeveral.run
- *   CAN_EMIT                sendrecv/core/lease.py            Tenure.may_send
- *   emit                    sendrecv/sender/several_hosts.py  SenderOfSeveral._carry_out_one
- *   join                    sendrecv/core/receiver.py         ReceiverMachine._decide, ReceiverMachine._resume
- *   deliver                 sendrecv/core/receiver.py         ReceiverMachine._accept
+ *   a READ        sendrecv/sender/store_etcd.py    EtcdStore._look
+ *   see           sendrecv/core/lease.py           Sight.shown
+ *   drop_request  sendrecv/core/lease.py           Sight.unanswered
+ *   HAS_ANSWERED  sendrecv/core/lease.py           Sight.expires_at
+ *   IS_FREE       sendrecv/core/lease.py           Here.why
+ *   a TAKE, hold  sendrecv/sender/etcd_lease.py    HeldLease.take
+ *   PERIOD        sendrecv/core/lease.py           Tenure.renews_at
+ *   a WRITE       sendrecv/sender/etcd_lease.py    HeldLease.commit, HeldLease.renew
+ *   a RELEASE     sendrecv/sender/etcd_lease.py    HeldLease.release, HeldLease.hand_over
+ *   carry_out     sendrecv/sender/etcd.py          Etcd.put_if
+ *   hear          sendrecv/sender/etcd_lease.py    HeldLease._write, HeldLease._written
+ *   KNOWS_OWN     sendrecv/sender/etcd_lease.py    HeldLease._own
+ *   stand_by      sendrecv/sender/several_hosts.py SenderOfSeveral.run
+ *   CAN_EMIT      sendrecv/core/lease.py           Tenure.may_send
+ *   emit          sendrecv/sender/several_hosts.py SenderOfSeveral._carry_out_one
+ *   join          sendrecv/core/receiver.py        ReceiverMachine._decide, ReceiverMachine._resume
+ *   deliver       sendrecv/core/receiver.py        ReceiverMachine._accept
  *
  * Time is in ticks of the fastest clock. A clock may be slower, by 30 % at most: LEASE x 0.7 on the
  * slowest clock is LEASE ticks. So a holder may check its deadline with success for as long as
@@ -168,7 +168,7 @@ bool harmed[HOSTS];             /* stopped, cut off or lost, and has written not
 bool had[HOSTS];                /* has had the key (only for FIGHTS) */
 
 /* VIOLATIONS. Each has one place where it is checked, except where two ways lead to it. */
-bool two_hold;                  /* a check of the deadline succeeds after another run took the key */
+bool two_hold;                  /* the check of the deadline succeeds after another took the key */
 bool printed_twice;
 bool printed_gap;
 bool count_lost;                /* the key that is taken has not all that was emitted */
@@ -276,7 +276,7 @@ end_connection:
 
 #define LIVES(h)      (mode[h] != DEAD && !stopped[h])
 #define MAY_ASK(h)    (LIVES(h) && q[h].kind == NOTHING && (!PROMPT || asked[h] >= PERIOD(h)))
-#define PERIOD(h)     (mode[h] == STANDING_BY -> QUARTER / 2 : SLOW(QUARTER))
+#define PERIOD(h)     (mode[h] == STANDING_BY -> QUARTER / 2 : SLOW(QUARTER / 2))
 #define CAN_READ(h)   (MAY_ASK(h) && mode[h] == STANDING_BY)
 #define CAN_WRITE(h)  (MAY_ASK(h) && mode[h] == HOLDING)
 #define CAN_LEAVE(h)  (MAY_ASK(h) && mode[h] == LEAVING)
@@ -291,8 +291,8 @@ end_connection:
 #define CAN_EMIT(h)   (LIVES(h) && MAY_COUNT(h) && joined[h] && flight[h].count == 0 && \
     acked[h] < SENDABLE(h) && (lived[h] < DEADLINE || pass[h]))
 #define IS_LATE(h)    (REACHES(h) && WAITS(h) && asked[h] >= LATENCY)
-#define IS_DUE(h)     (CAN_READ(h) || CAN_WRITE(h) || CAN_LEAVE(h) || CAN_TAKE(h) || CAN_HEAR(h) || \
-    TIMES_OUT(h) || CAN_JOIN(h) || CAN_EMIT(h) || IS_LATE(h) || flight[h].count > 0)
+#define IS_DUE(h)     (CAN_READ(h) || CAN_WRITE(h) || CAN_LEAVE(h) || CAN_TAKE(h) || \
+    CAN_HEAR(h) || TIMES_OUT(h) || CAN_JOIN(h) || CAN_EMIT(h) || IS_LATE(h) || flight[h].count > 0)
 
 inline ask(h, what, new_epoch, new_count, compares) {
     q[h].kind = what; q[h].life = life_of[h]; q[h].epoch = new_epoch; q[h].count = new_count;
@@ -305,7 +305,8 @@ inline stand_by(h) {
     joined[h] = 0; lived[h] = DEADLINE; pass[h] = 0;
     if
     :: flight[h].count > 0 ->
-        left[h].count = flight[h].count; left[h].epoch = flight[h].epoch; left[h].life = flight[h].life;
+        left[h].count = flight[h].count; left[h].epoch = flight[h].epoch;
+        left[h].life = flight[h].life;
         flight[h].count = 0; flight[h].epoch = 0; flight[h].life = 0
     :: else
     fi
@@ -356,7 +357,8 @@ inline linger(h) {
 
 inline join(h) {
     if /* a new connection of the same run */
-    :: left[h].count > 0 && LISTENS_TO(left[h], h) && r_epoch == epoch_of[h] && r_life == life_of[h] ->
+    :: left[h].count > 0 && LISTENS_TO(left[h], h) &&
+        r_epoch == epoch_of[h] && r_life == life_of[h] ->
         left[h].count = 0; left[h].epoch = 0; left[h].life = 0
     :: else
     fi;
@@ -403,7 +405,8 @@ end_host:
         harmed[h] = 1; mode[h] = DEAD }
     :: d_step { STOP && faults > 0 && LIVES(h) -> faults--; harmed[h] = 1; stopped[h] = 1 }
     :: d_step { stopped[h] -> stopped[h] = 0 }
-    :: d_step { CUT && faults > 0 && !cut[h] && mode[h] != DEAD -> faults--; harmed[h] = 1; cut[h] = 1 }
+    :: d_step { CUT && faults > 0 && !cut[h] && mode[h] != DEAD ->
+        faults--; harmed[h] = 1; cut[h] = 1 }
     :: d_step { cut[h] -> cut[h] = 0 }
     :: d_step { JUMP && faults > 0 && LIVES(h) -> faults--; JUMPS(h) }
     od

@@ -58,7 +58,7 @@
 #define RENEWED_AGE(h) asked[h]
 #endif
 
-#if SHOWN_IS_RENEWED /* a compare that shows a write of our own counts as a renewal, as of its sending */
+#if SHOWN_IS_RENEWED /* a failed compare that shows a write of our own is a renewal */
 #define SHOWN_AGE(h) asked[h]
 #else
 #define SHOWN_AGE(h) lived[h]

@@ -26,7 +26,7 @@ SUITES = {
     "belated: three hosts": LeaseCase("", f"{BELATED} HOSTS=3 LEASE=2", 0, n=1),
     "prompt: any one fault": LeaseCase("", f"{PROMPT} KILL LOSE STOP CUT JUMP OUTAGE MOVE", 1),
     "prompt: two faults": LeaseCase("", f"{PROMPT} LOSE CUT MOVE", 2, n=1),
-    "prompt: three hosts": LeaseCase("", f"{PROMPT} HOSTS=3 CUT", 1, n=1),
+    "prompt: three hosts": LeaseCase("", f"{PROMPT} HOSTS=3 STOP", 1, n=1),
     "prompt: an outage and another fault": LeaseCase(
         "", f"{PROMPT} LOSE OUTAGE TAKES_JUDGED=0", 2, n=1
     ),

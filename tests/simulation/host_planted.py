@@ -32,8 +32,11 @@ class CountsFromTheAnswer(_Planted):
     class held(HeldLease):  # pylint: disable=invalid-name
         """See the class around it."""
 
-        def _written(self, holding: Holding, revision: int, sent: int) -> None:
-            super()._written(holding, revision, self._now())
+        def _is_carried_out(self, revision: int, serial: int) -> bool:
+            is_newest = super()._is_carried_out(revision, serial)
+            assert self._tenure is not None
+            self._tenure = self._tenure.replace(sent=self._now())
+            return is_newest
 
 
 class IgnoresItsDeadline(_Planted):
@@ -53,7 +56,8 @@ class DoesNotLookAgain(_Planted):
         """See the class around it."""
 
         def hold(self) -> None:
-            if not self._may_send():
+            assert self._tenure is not None
+            if not self._tenure.may_send(self._now()):
                 self.renew()
 
 
@@ -71,26 +75,14 @@ class GoesOnAfterRelease(_Planted):
                 self._tenure, self._holding = before
 
 
-class _Believing:
-    """An etcd of which a write is said to be written now if its value was there before."""
+class BelievesItsOwnValue(_Planted):
+    """A write of its own that it finds is taken for the newest one."""
 
-    def __init__(self, etcd: Etcd) -> None:
-        self._etcd = etcd
-        self.get, self.watch, self.close = etcd.get, etcd.watch, etcd.close
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
 
-    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
-        """See Etcd."""
-        done = self._etcd.put_if(key, revision, value, timeout)
-        if isinstance(done, Found) and done.key is not None and done.key.value == value:
-            return Written(done.key.revision)
-        return done
-
-
-class BelievesItsOwnValue(EtcdStore):
-    """A write of its own that it finds is taken for written now."""
-
-    def __init__(self, app: Any, here: Here, local: Any, etcd: Etcd, *rest: Any, **named: Any):
-        super().__init__(app, here, local, cast(Etcd, _Believing(etcd)), *rest, **named)
+        def _is_carried_out(self, revision: int, serial: int) -> bool:
+            return super()._is_carried_out(revision, self._writes.newest)
 
 
 class _Careless:

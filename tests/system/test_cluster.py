@@ -206,6 +206,21 @@ def test_without_its_leader_another_member_leads(cluster: Cluster) -> None:
     assert cluster.etcdctl(leader, "get", "key").stdout == "key\nafter the cut\n"
 
 
+def test_a_member_is_replaced(cluster: Cluster) -> None:
+    cluster.etcdctl("b", "put", "key", "before")
+    for member in ("a", "c"):
+        before = member_id(cluster, member)
+        cluster.replace(member)
+        cluster.wait_healthy()
+        assert cluster.etcdctl(member, "get", "key").stdout == "key\nbefore\n"
+        assert member_id(cluster, member) != before
+
+
+def member_id(cluster: Cluster, name: str) -> int:
+    status = cluster.etcdctl(name, "endpoint", "status", "-w", "json").stdout
+    return int(json.loads(status)[0]["Status"]["header"]["member_id"])
+
+
 def test_a_leader_that_is_cut_off_leads_no_longer(cluster: Cluster) -> None:
     leader = cluster.wait_leader()
     cluster.cut(leader)

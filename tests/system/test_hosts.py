@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.judges.checker import Entry, Kind, check
+from tests.lab import roots
 from tests.lab.hosts import Hosts
 from tests.lab.machine import Machine
 
@@ -20,8 +21,12 @@ COUNTS = (Kind.DUPLICATE, Kind.CONFLICT, Kind.GAP, Kind.DISORDER, Kind.EPOCH)
 
 @pytest.fixture(scope="module")
 def hosts(release: str, installed_host: Callable[[str], Path]) -> Iterator[Hosts]:
-    """One cluster for all tests here; each has an App of its own, and repairs what it broke."""
-    with Hosts(release, layers={release: installed_host(release)}) as hosts:
+    """One cluster for all tests here; each has an App of its own, and repairs what it broke. One
+    of the hosts has the other release, and so the other etcd.
+    """
+    (other,) = set(roots.RELEASES) - {release}
+    releases = dict.fromkeys("acr", release) | {"b": other}
+    with Hosts(releases, layers={one: installed_host(one) for one in roots.RELEASES}) as hosts:
         yield hosts
 
 

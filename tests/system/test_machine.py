@@ -52,6 +52,15 @@ def test_files_and_journal_outlive_a_power_cut(ticking: Machine) -> None:
     assert messages[0].startswith("Started ticks.service") and "tick 3" in messages
 
 
+def test_what_was_frozen_is_not_after_a_power_cut(ticking: Machine) -> None:
+    ticking.run("systemctl freeze ticks")
+    ticking.power_cut()
+    ticking.boot()
+    cursor = ticking.cursor()
+    ticking.run("systemctl start ticks")
+    ticking.wait_entry(lambda entry: entry["MESSAGE"] == "tick 3", "-u", "ticks", after=cursor)
+
+
 def test_reboots_and_powers_off_in_order(ticking: Machine) -> None:
     ticking.reboot()
     stopped = [entry["MESSAGE"] for entry in ticking.journal("-u", "ticks")]

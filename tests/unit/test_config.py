@@ -204,8 +204,8 @@ def test_without_a_store_the_name_of_the_host_does_not_matter() -> None:
                 *("etcd://a/b", "etcd://u:p@a:2379", "etcd://fd00::3", ",".join(["etcd://a"] * 10)),
             )
         ],
-        ("SENDRECV_LEASE", "0.4", "a number from 0.5 to 60"),
-        ("SENDRECV_LEASE", "61", "a number from 0.5 to 60"),
+        ("SENDRECV_LEASE", "0.9", "a number from 1 to 60"),
+        ("SENDRECV_LEASE", "61", "a number from 1 to 60"),
         ("SENDRECV_ETCD_OUTAGE", "go on", "stop or continue"),
         ("SENDRECV_ETCD_USER", "a\nb", "a name of at most 64 characters"),
     ],

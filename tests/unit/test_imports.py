@@ -40,10 +40,11 @@ RULES: Mapping[str, tuple[str, ...]] = {
     ),
     # The proof shares no code with those whom it judges: only how a command line is parsed.
     "proof": ("proof", "errors", "commandline"),
-    "proof.evidence": (),
-    "proof.read": ("proof.read", "proof.evidence", "errors"),
-    "proof.judge": ("proof.judge", "proof.evidence"),
-    "proof.show": ("proof.show", "proof.judge", "proof.evidence"),
+    "proof.statements": (),
+    "proof.evidence": ("proof.statements",),
+    "proof.read": ("proof.read", "proof.evidence", "proof.statements", "errors"),
+    "proof.judge": ("proof.judge", "proof.statements"),
+    "proof.show": ("proof.show", "proof.judge", "proof.statements"),
     "admin": ("admin", "core", "errors", "commandline", "systemd", "config"),
     "cli": ("core", "errors", "imports", "patching", "systemd", "commandline", "sender")
     + ("receiver", "proof", "admin", "backoff", "__version__"),
@@ -55,7 +56,7 @@ PURE = frozenset(
     " operator re string struct types typing zlib".split()
 )
 IMPURE_BUILTINS = frozenset({"__import__", "eval", "exec", "input", "open", "print"})
-COMPUTES_ONLY = ("core", "proof.evidence", "proof.judge", "errors")
+COMPUTES_ONLY = ("core", "proof.statements", "proof.evidence", "proof.judge", "errors")
 
 SPY = """
 import builtins, sys

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import Counted
 from sendrecv.proof.judge import findings
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import Exhibit
+from sendrecv.proof.judge.hosts import LEASE, RATES, Hosts
 from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.judge.timeline import Run
+from sendrecv.proof.statements import Counted
 
 NO_COUNT = "no count of it is in the journal"
 IN_PLACE = ("takeover", "restart")
@@ -25,6 +26,7 @@ class Basis:
     runs: Sequence[Run]
     takeovers: Sequence[Takeover]
     tally: Tally
+    hosts: Hosts
 
     def of(self, check: str) -> Shown:
         """What a check rests on: in words, and the entries."""
@@ -38,9 +40,18 @@ class Basis:
             case findings.EPOCHS:
                 return self._epochs()
             case findings.WHOLE:
-                return "nothing is known to be missing", []
+                here = " of the hosts that are here" if self.hosts.missing else ""
+                return f"nothing is known to be missing{here}", []
             case _:
                 return self._counts()
+
+    def rests_on(self, check: str) -> str:
+        """What a check takes for granted, as no journal shows it; "" for nothing."""
+        if check == findings.ONE and self.hosts.several:
+            return LEASE
+        if check == findings.ORDER and self._of_kind("host"):
+            return LEASE
+        return RATES if check == findings.OWN and self.hosts.elsewhere else ""
 
     def nothing(self, check: str) -> str:
         """Why there is nothing that a check could compare; "" if there is something."""
@@ -55,27 +66,27 @@ class Basis:
 
     def _processes(self) -> Shown:
         text = f"{number(len(self.runs), 'run')} of its senders"
+        if self.hosts.several and self.hosts.machines:
+            text += f" on {number(len(self.hosts.machines), 'host')}, on each one at a time"
         exhibits = [Exhibit(f"{run.unit}: first", run.first.at, run.first.ref) for run in self.runs]
         return text, exhibits
 
     def _takeovers(self) -> Shown:
-        exhibits = []
-        waits = []
-        for takeover in self.takeovers:
-            before, exited, start = takeover.before, takeover.exited, takeover.started
-            if exited:
-                exhibits.append(Exhibit(f"{before.unit} exited", exited.at, exited.ref))
-            exhibits.append(Exhibit(f"{takeover.after.unit} starts", start.at, start.ref))
-            if exited and takeover.kind in IN_PLACE:
-                waits.append(start.at.mono - exited.at.mono)
+        waits = [
+            one.started.at.mono - one.exited.at.mono
+            for one in self.takeovers
+            if one.started and one.exited and one.kind in IN_PLACE
+        ]
         text = number(self._of_kind("takeover"), "takeover")
         if restarts := self._of_kind("restart"):
             text += f", {number(restarts, 'restart')} of the same half"
         if waits:
             text += f", the next start {ms(min(waits))} to {ms(max(waits))} after the exit"
+        if moves := self._of_kind("host"):
+            text += f"; {moves} from host to host"
         if others := self._of_kind("start", "boot"):
             text += f"; {number(others, 'start')} after a boot, or after both had been stopped"
-        return text, exhibits
+        return text, [mark for takeover in self.takeovers for mark in _ends(takeover)]
 
     def _of_kind(self, *kinds: str) -> int:
         return sum(1 for takeover in self.takeovers if takeover.kind in kinds)
@@ -103,6 +114,17 @@ class Basis:
             return "no session line", []
         text = f"{number(len(claims), 'session')}, epoch {claims[0].epoch} to {claims[-1].epoch}"
         return text, [Exhibit(f"epoch {claim.epoch}", claim.at, claim.ref) for claim in claims]
+
+
+def _ends(takeover: Takeover) -> Iterator[Exhibit]:
+    """The exit of one process and the start of the next; between hosts, the first count there."""
+    exited, start, first = takeover.exited, takeover.started, takeover.first_count
+    if exited:
+        yield Exhibit(f"{takeover.before.unit} exited", exited.at, exited.ref)
+    if start:
+        yield Exhibit(f"{takeover.after.unit} starts", start.at, start.ref)
+    elif first:
+        yield counted("the first there", first)
 
 
 def number(count: int, what: str) -> str:

@@ -5,8 +5,9 @@ what a sender said of itself. So a holder of the token can name another App's ru
 add a run to an App; it never takes a run away:
 
 - A run belongs to each App for which it was admitted. A run that two Apps claim is a finding.
-- A run that was never admitted belongs to the App of its instance's run before; if there is none,
-  of the run after; else to the App with the instance's name.
+- A run that was never admitted belongs to the App of its instance's run before, on its host; if
+  there is none, of the run after; else of that instance on other hosts; else to the App with the
+  instance's name.
 - The processes of an instance are checked for each App for which one of its runs was admitted. Not
   checked are processes that only waited for the lock: the lock kept them from counting.
 """
@@ -16,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sendrecv.proof.evidence import Claimed
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import OWN
 from sendrecv.proof.judge.owners import exhibit
 from sendrecv.proof.judge.timeline import Run
+from sendrecv.proof.statements import Claimed
 
 Claims = dict[str, dict[str, Claimed | None]]
 """Of each run: the Apps that count with it, and the line that admitted it for each, if any."""
@@ -28,16 +29,16 @@ Claims = dict[str, dict[str, Claimed | None]]
 
 @dataclass
 class Runs:
-    """Of one App, in the order of their first entries."""
+    """Of one App, host by host, in the order of their first entries."""
 
     own: list[Run] = field(default_factory=list)
     of_instances: list[Run] = field(default_factory=list)
     """Also those that were admitted for other Apps only."""
 
     def sort(self) -> None:
-        """By PID 1's first entries."""
+        """By PID 1's first entries, of each host."""
         for runs in (self.own, self.of_instances):
-            runs.sort(key=lambda run: run.first.order)
+            runs.sort(key=lambda run: (run.machine, run.first.order))
 
 
 def claims_of(tallies: Mapping[str, Tally]) -> Claims:
@@ -51,19 +52,24 @@ def claims_of(tallies: Mapping[str, Tally]) -> Claims:
 
 
 def runs_by_app(
-    claims: Claims, by_instance: Mapping[str, list[Run]], apps: Iterable[str]
+    claims: Claims, by_instance: Mapping[tuple[str, str], list[Run]], apps: Iterable[str]
 ) -> dict[str, Runs]:
     """The runs of each App, also of `apps` without any."""
     found = {app: Runs() for app in apps}
-    for instance, runs in by_instance.items():
+    anywhere: dict[str, set[str]] = {}
+    for (_, instance), runs in by_instance.items():
+        for run in runs:
+            anywhere.setdefault(instance, set()).update(claims.get(run.run, ()))
+    for (_, instance), runs in by_instance.items():
         admitted = [claims[run.run] for run in runs if run.run in claims]
-        owners = set(admitted[0]) if admitted else {instance}
+        others = anywhere[instance] or {instance}
+        owners = set(admitted[0]) if admitted else others
         for run in runs:
             owners = set(claims.get(run.run, owners))
             for app in owners:
                 found.setdefault(app, Runs()).own.append(run)
         ran = [run for run in runs if run.run in claims or not run.only_waited]
-        for app in set().union(*admitted) or {instance}:
+        for app in set().union(*admitted) or others:
             found[app].of_instances += ran
     for its_runs in found.values():
         its_runs.sort()

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sendrecv.proof.evidence import Claimed, Counted, Forgotten, Unproven
 from sendrecv.proof.judge.findings import IN_ORDER, NO_GAP, ONCE, Book, Exhibit, Finding
 from sendrecv.proof.judge.owners import Owners, Session, exhibit
 from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.judge.timeline import Timeline
+from sendrecv.proof.statements import Claimed, Counted, Forgotten, Unproven
 
 REMEMBERED = 128
 """Counts of each App that are kept, so that a count printed twice can be shown with its first."""
@@ -172,7 +172,7 @@ class Tally:
         text = f"count {first} is" if first == last else f"counts {first} to {last} are"
         text += " not in the journal"
         exhibits = [exhibit(one) for one in (self.last, said) if one]
-        excuse = self._timeline.excuse(self._losses)
+        excuse = self._timeline.excuse(self._losses, said.at.machine) if said else None
         if doubted:
             text += ": the receiver could not tell whether it had printed them"
             exhibits.append(Exhibit("the receiver says so", doubted.said.at, doubted.said.ref))

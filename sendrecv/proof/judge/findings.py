@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sendrecv.proof.evidence import At
+from sendrecv.proof.statements import At
+
 
 ONE = "one process at a time"
 ORDER = "start after the exit"
@@ -51,7 +52,7 @@ class Finding(NamedTuple):
         """2: a violation, 1: one between two boots, 0: a doubt."""
         if not self.violation:
             return 0
-        return 1 if len({exhibit.at.boot for exhibit in self.exhibits}) > 1 else 2
+        return 1 if len({exhibit.at.place for exhibit in self.exhibits}) > 1 else 2
 
 
 @dataclass(slots=True)

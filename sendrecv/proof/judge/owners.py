@@ -12,15 +12,19 @@ decide, and the verdict says so. In two cases a count may be printed after its r
   the receiver reach journald by different routes.
 
 In neither case may a newer run's count have come before.
+
+Both cases are told by one clock: that of the host on which the receiver and the run were. A run on
+another host is not compared with the receiver's lines by time, except for how long it lasted: see
+hosts.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sendrecv.proof.evidence import At, Claimed, Counted, Forgotten
 from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
 from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+from sendrecv.proof.statements import At, Claimed, Counted, Forgotten
 
 LATE = 15_000_000
 """Microseconds. The receiver gives up a write after 10 s; its watchdog kills it 1.05 s later."""
@@ -38,6 +42,8 @@ class Session:
     first: Counted | None = None
     last: Counted | None = None
     counts: int = 0
+    latest: Counted | None = None
+    """The last count that is not printed for a receiver that was killed."""
     printed_late: int = 0
     """Counts that a later receiver printed for one that was killed."""
 
@@ -49,6 +55,10 @@ class Owners:
         self.sessions: list[Session] = []
         self.instances: set[str] = set()
         """Those whose runs were admitted for this App."""
+        self.receivers: dict[str, Claimed | Counted] = {}
+        """The hosts whose receivers admitted its runs or printed its counts, with their first
+        lines.
+        """
         self.latest = 0
         """Microseconds after its run's end of the latest count that was on its way."""
         self._app = app
@@ -84,6 +94,7 @@ class Owners:
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""
+        self.receivers.setdefault(said.at.machine, said)
         before = self._claimed
         if before and (before.run, before.epoch) == (said.run, said.epoch):
             return  # the same run again, after the receiver was restarted
@@ -112,12 +123,15 @@ class Owners:
         session = self._current
         if session is None or session.run != said.run or session.last is None:
             return
+        if session.claim is not None:
+            return  # the same run, under another epoch
         if session.last.stream != said.stream:
             return  # it was an earlier receiver's, whose line about the run is missing
         is_first = session.number == self._forgotten
         before = None if is_first else self.sessions[session.number - 1]
         if before and before.node == session.node and session is self.sessions[-1]:
             before.last = session.last
+            before.latest = session.latest or before.latest
             before.counts += session.counts
             self._current = before
             self.sessions.pop()
@@ -127,6 +141,8 @@ class Owners:
     def _admitted(self, said: Claimed) -> None:
         run = self._timeline.runs.get(said.run)
         if run is None:
+            return
+        if run.machine != said.at.machine:
             return
         self.instances.add(run.instance)
         self._roles[said.node] = run.role
@@ -143,16 +159,24 @@ class Owners:
 
     def session_of(self, said: Counted, losses: int) -> Session:
         """The session of a count. `losses`: how many of the timeline were before the last count."""
+        self.receivers.setdefault(said.at.machine, said)
         session = self._current
         if session is None or session.node != said.node:
             return self._other_session(said, session, losses)
-        run = self._timeline.runs.get(session.run)
+        if not self._receiver_starts(said):
+            session.latest = said
+        run = self._run_here(session.run, said)
         if run is None or not run.over:
             return session
         if unclaimed := self._unclaimed(said, alive=True):
             return self._assume(said, unclaimed)
         self._judge_late(said, session, run)
         return session
+
+    def _run_here(self, name: str, said: Counted) -> Run | None:
+        """A run on the host of the receiver that printed this count."""
+        run = self._timeline.runs.get(name)
+        return run if run and run.machine == said.at.machine else None
 
     def _other_session(self, said: Counted, session: Session | None, losses: int) -> Session:
         """There is no session, or it is of another node."""
@@ -172,10 +196,10 @@ class Owners:
     def _judge_older(self, said: Counted, older: Session) -> None:
         newer = self.sessions[older.number + 1 :]
         first = next((session.first for session in newer if session.first), None)
-        run = self._timeline.runs.get(older.run)
+        run = self._run_here(older.run, said)
         if first is not None:
             text = f"count {said.number} from {said.node} came after a newer run's first count"
-            if run and run.boot.over and not run.boot.clean and self._receiver_starts(said):
+            if self._receiver_starts(said) and self._lines_were_lost(said, run):
                 # Printed again; a still newer run's session may have been lost with its count.
                 text += ", or the session of its run was lost as the machine went down"
                 self._book.doubt(NEWER, text, exhibit(first), exhibit(said))
@@ -184,9 +208,19 @@ class Owners:
         if run and run.over:
             self._judge_late(said, older, run)
 
+    def _lines_were_lost(self, said: Counted, run: Run | None) -> bool:
+        """Whether the receiver's host went down without a shutdown after this run was admitted. Of
+        a run on another host, only the last boot of the receiver's host tells.
+        """
+        if run:
+            return run.boot.over and not run.boot.clean
+        boot = self._timeline.boots.get(said.at.place)
+        return boot is not None and boot.unclean_before
+
     def _judge_unknown(self, said: Counted, losses: int) -> None:
         """No run of its node is known; what was lost, or is printed again, may be why."""
-        excuse = self._timeline.excuse(0 if self._receiver_starts(said) else losses)
+        known = 0 if self._receiver_starts(said) else losses
+        excuse = self._timeline.excuse(known, said.at.machine)
         text = f"count {said.number} is from {said.node}, of which no run is known"
         if excuse:
             self._book.doubt(OWN, f"{text}: {excuse.text}", exhibit(said), *excuse.exhibits)
@@ -206,18 +240,14 @@ class Owners:
             exhibits = [_ended(run, end)] if end else []
             text = f"count {said.number} from {said.node} was printed after its run had ended"
             # If the receiver's start is not in the journal, it may just have started.
-            known = self._timeline.receiver.boot == said.at.boot and not self._elsewhere(run)
+            known = self._timeline.receiver(said.at) is not None
             find = self._book.violation if known else self._book.doubt
             find(OWN, text, *exhibits, exhibit(said))
 
-    def _elsewhere(self, run: Run) -> bool:
-        here = self._timeline.boot
-        return here is not None and here.machine != run.boot.machine
-
     def _receiver_starts(self, said: Counted) -> bool:
         """Whether the receiver may still be printing what an earlier one could not."""
-        receiver = self._timeline.receiver
-        if receiver.boot != said.at.boot:
+        receiver = self._timeline.receiver(said.at)
+        if receiver is None:
             return False
         return receiver.started is None or elapsed(receiver.started.at, said.at) <= SKEW
 
@@ -236,14 +266,17 @@ class Owners:
 
     def _unclaimed(self, said: Counted, *, alive: bool) -> Run | None:
         """The newest run that may have sent this count, and of which there is no session."""
-        receiver = self._timeline.receiver
-        if receiver.boot == said.at.boot and receiver.started is None:
+        receiver = self._timeline.receiver(said.at)
+        if receiver and receiver.started is None:
             return None  # the receiver admits nobody yet, and prints lines that were missing
         role = self._roles.get(said.node, said.node)
         current = self._timeline.runs.get(self._current.run) if self._current else None
         claimed = {session.run for session in self.sessions[-8:]}
+        if current and current.machine != said.at.machine:
+            return None
         for instance in self.instances or {self._app}:
-            for run in reversed(self._timeline.by_instance.get(instance, [])):
+            runs = self._timeline.by_instance.get((said.at.machine, instance), [])
+            for run in reversed(runs):
                 if run.boot.over or (current and run.first.order <= current.first.order):
                     break
                 if run.role == role and run.run not in claimed and _may_send(run, said, alive):
@@ -258,8 +291,6 @@ class Owners:
             older = session.number == 0 and not (from_the_start or (run and run.starting))
             if session.claim is None and not older:
                 self._no_claim(session, run)
-            elif session.run and run is None:
-                self._no_process(session)
 
     def _no_claim(self, session: Session, run: Run | None) -> None:
         whose = f"{run.unit}, run {run.run[:8]}" if run else f"a run of {session.node}"
@@ -268,15 +299,10 @@ class Owners:
         if run is None:
             self._book.doubt(OWN, f"{whose} counted, but which is not known", *first)
 
-    def _no_process(self, session: Session) -> None:
-        text = f"run {session.run[:8]} of {session.node} counted, but PID 1 knows no such run"
-        claim = [exhibit(session.claim)] if session.claim else []
-        self._book.doubt(OWN, text, *claim)
-
 
 def elapsed(earlier: At, later: At) -> int:
-    """Microseconds; by the wall clock only where there is no common clock."""
-    if earlier.boot == later.boot:
+    """Microseconds, on one host; by the wall clock only between two boots."""
+    if earlier.place == later.place:
         return later.mono - earlier.mono
     return later.wall - earlier.wall
 

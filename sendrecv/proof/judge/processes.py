@@ -1,14 +1,17 @@
-"""The checks of the senders' processes. Only PID 1's entries say which process ran when."""
+"""The checks of the senders' processes. Only PID 1's entries say which process ran when.
+
+Processes of two hosts are not compared: no PID 1 sees both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
-from sendrecv.proof.evidence import Counted
 from sendrecv.proof.judge.findings import ONE, ORDER, Book, Exhibit, Finding
 from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+from sendrecv.proof.statements import Counted
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class Takeover:
     """From one run to the next.
 
     `kind`: "takeover" by the other half; "restart" of the same half; "start" if the App was stopped
-    between; "boot" if the machine was.
+    between; "boot" if the machine was; "host" if the App went to another host. Then the processes'
+    times are None: both may have run for long, and one of them stood by.
     Times are marks of the journal; those of one boot are on one monotonic clock.
     """
 
@@ -28,40 +32,41 @@ class Takeover:
 
     @property
     def exited(self) -> Mark | None:
-        return self.before.exit
+        return None if self.kind == "host" else self.before.exit
 
     @property
-    def started(self) -> Mark:
-        return self.after.starting or self.after.first
+    def started(self) -> Mark | None:
+        return None if self.kind == "host" else self.after.starting or self.after.first
 
     @property
     def ready(self) -> Mark | None:
-        return self.after.started
+        return None if self.kind == "host" else self.after.started
 
     @property
     def gap(self) -> int | None:
         """Microseconds from the old process's exit to the first count of the new one."""
-        if self.exited is None or self.first_count is None or self._other_boot(self.first_count):
-            return None
-        return self.first_count.at.mono - self.exited.at.mono
+        return _between(self.exited, self.first_count)
 
     @property
     def silence(self) -> int | None:
         """Microseconds between the last count before and the first count after."""
-        first, last = self.first_count, self.last_count
-        if first is None or last is None or first.at.boot != last.at.boot:
-            return None
-        return first.at.mono - last.at.mono
+        return _between(self.last_count, self.first_count)
 
-    def _other_boot(self, count: Counted) -> bool:
-        return count.at.boot != self.before.boot.boot
+
+def _between(one: Mark | Counted | None, other: Mark | Counted | None) -> int | None:
+    """Microseconds; None if there is no common clock."""
+    if one is None or other is None or one.at.place != other.at.place:
+        return None
+    return other.at.mono - one.at.mono
 
 
 def kind_of_takeover(timeline: Timeline, before: Run, after: Run) -> str:
     """See Takeover."""
+    if before.machine != after.machine:
+        return "host"
     if before.boot is not after.boot:
         return "boot"
-    stops = timeline.pair_stops.get(after.instance, [])
+    stops = timeline.pair_stops.get((after.machine, after.instance), [])
     stopped = any(before.first.order < stop.order < after.first.order for stop in stops)
     if stopped:
         return "start"
@@ -69,9 +74,14 @@ def kind_of_takeover(timeline: Timeline, before: Run, after: Run) -> str:
 
 
 def check_processes(runs: Sequence[Run], book: Book) -> None:
-    """Find what is wrong with the runs of one App, in the order of their first entries."""
+    """Find what is wrong with the runs of one App, host by host in the order of PID 1."""
     if not runs:
         book.doubt(ONE, "no start or exit of its senders is in the journal")
+    for _, of_host in groupby(runs, lambda run: run.machine):
+        _check_host(list(of_host), book)
+
+
+def _check_host(runs: Sequence[Run], book: Book) -> None:
     running: list[Run] = []
     for number, run in enumerate(runs):
         if _start_missing(run, first=number == 0):
@@ -89,8 +99,6 @@ def check_processes(runs: Sequence[Run], book: Book) -> None:
 
 def _gone(before: Run, run: Run) -> bool:
     """Whether nothing of `before` was left when PID 1 began to start `run`."""
-    if before.boot.machine != run.boot.machine:
-        return False
     if before.boot is not run.boot:
         return True  # its kernel is gone
     return before.never_ran or bool(before.end and before.end.order < run.first.order)
@@ -104,9 +112,6 @@ def _start_missing(run: Run, first: bool) -> bool:
 def _overlap(before: Run, run: Run) -> Finding:
     pair = f"{_name(before)} and {_name(run)}"
     start = _exhibit(f"{run.unit} starts", run.first)
-    if before.boot.machine != run.boot.machine:
-        text = f"{pair} ran on different machines: their clocks cannot be compared"
-        return Finding(False, text, (*_lifeline(before), start))
     if before.left_behind:
         text = f"{_name(before)} left a process behind, and {_name(run)} was started beside it"
         return Finding(True, text, (_exhibit("left behind", before.left_behind), start))

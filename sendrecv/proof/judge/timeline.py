@@ -1,18 +1,23 @@
-"""What PID 1 says, put together: the boots, and the runs of the senders in them.
+"""What PID 1 of each host says, put together: the boots, and the runs of the senders in them.
 
 A run is one process of a sender's unit, named by its invocation. PID 1 is one thread, and its
 entries reach journald in the order in which it made them. So the order of the entries is the order
 of the events. If a run's first entry comes after another run's end, PID 1 had reaped the process of
 one run before it began to start the other, however close the time stamps are.
+
+That holds on one host. Entries of two hosts have no common order: neither their places in what is
+read nor their time stamps are compared.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
-from sendrecv.proof.evidence import (
+from sendrecv.proof.judge.findings import Exhibit
+from sendrecv.proof.statements import (
     LEFT_BEHIND,
     RECEIVER,
     At,
@@ -22,7 +27,6 @@ from sendrecv.proof.evidence import (
     Spoke,
     UnitSaid,
 )
-from sendrecv.proof.judge.findings import Exhibit
 
 # With these results, PID 1 also logs how a process exited.
 _WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-kill"})
@@ -37,7 +41,7 @@ _NUMBER = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
 
 
 class Mark(NamedTuple):
-    """An entry, and its place among all that were read."""
+    """An entry, and its place among all that were read. Compare places of one host only."""
 
     at: At
     ref: str
@@ -46,10 +50,11 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Boot:
-    """One boot of one machine."""
+    """One boot of one host. `machine`: the ID of the host; `host`: its name."""
 
     boot: str
     machine: str
+    host: str
     number: int
     first: At
     last: At
@@ -60,7 +65,9 @@ class Boot:
     journal_stopped: bool = False
     journal_started: bool = False
     over: bool = False
-    """Whether a later boot of the same machine was seen."""
+    """Whether a later boot of the same host was seen."""
+    unclean_before: bool = False
+    """Whether the boot before, if there was one, ended without a shutdown."""
 
     @property
     def clean(self) -> bool:
@@ -133,8 +140,13 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, so far as was read."""
+        """Whether it has ended, so far as was read of its host."""
         return "ended" in self.marks or self.boot.over
+
+    @property
+    def machine(self) -> str:
+        """The ID of its host."""
+        return self.boot.machine
 
     @property
     def never_ran(self) -> bool:
@@ -170,77 +182,107 @@ class Run:
 
 @dataclass(slots=True)
 class Receiver:
-    """The receiver's unit, as it is now."""
+    """The receiver's unit of one boot of a host, as it is now."""
 
-    boot: str = ""
-    starting: Mark | None = None
     started: Mark | None = None
 
 
 class Loss(NamedTuple):
-    """Entries are missing here, or may be (not `certain`); `counts`: also lines of the receiver."""
+    """Entries are missing here, or may be (not `certain`); `counts`: also lines of the receiver.
+
+    `machine`: the ID of the host that they are missing on, "" if that is not known. `order`: as in
+    Mark.
+    """
 
     text: str
     exhibits: tuple[Exhibit, ...] = ()
     certain: bool = True
     counts: bool = True
+    machine: str = ""
+    order: int = 0
+
+    def is_of(self, *machines: str) -> bool:
+        """Whether it may be a loss of one of these hosts."""
+        return not self.machine or self.machine in machines
 
 
 @dataclass(slots=True)
 class Timeline:
     """Everything that was read, up to here."""
 
-    boots: dict[str, Boot] = field(default_factory=dict)
+    boots: dict[tuple[str, str], Boot] = field(default_factory=dict)
+    """By At.place."""
     runs: dict[str, Run] = field(default_factory=dict)
-    by_instance: dict[str, list[Run]] = field(default_factory=dict)
-    pair_stops: dict[str, list[Mark]] = field(default_factory=dict)
-    receiver: Receiver = field(default_factory=Receiver)
+    by_instance: dict[tuple[str, str], list[Run]] = field(default_factory=dict)
+    """By host (its machine ID) and instance, in the order of PID 1's first entries."""
+    pair_stops: dict[tuple[str, str], list[Mark]] = field(default_factory=dict)
+    """By host and instance."""
     losses: list[Loss] = field(default_factory=list)
     order: int = 0
     boot: Boot | None = None
+    """The boot of the entry that is looked at."""
+    ends: dict[str, int] = field(default_factory=dict)
+    """The wall clock up to which each host's journal was read, by machine ID, if it is known."""
+    _receivers: dict[tuple[str, str], Receiver] = field(default_factory=dict)
     _current: dict[str, Boot] = field(default_factory=dict)
+    _on_two_hosts: set[str] = field(default_factory=set)
 
-    def excuse(self, known: int) -> Loss | None:
-        """The newest loss after the first `known` ones that may explain missing receiver lines."""
-        return next((loss for loss in reversed(self.losses[known:]) if loss.counts), None)
+    @property
+    def hosts(self) -> dict[str, str]:
+        """The names of the hosts, by machine ID, sorted."""
+        names = {boot.machine: boot.host or boot.machine[:8] for boot in self.boots.values()}
+        return dict(sorted(names.items(), key=lambda pair: (pair[1], pair[0])))
+
+    def receiver(self, at: At) -> Receiver | None:
+        """The receiver of that boot, if PID 1 has said there that it starts."""
+        return self._receivers.get(at.place)
+
+    def excuse(self, known: int, machine: str) -> Loss | None:
+        """The newest loss after the first `known` ones that may explain missing receiver lines of
+        that host.
+        """
+        losses = reversed(self.losses[known:])
+        return next((loss for loss in losses if loss.counts and loss.is_of(machine)), None)
+
+    def lose(self, loss: Loss, at: At | None = None) -> None:
+        """Something is missing, at this moment of a host if it is given."""
+        machine = at.machine if at else loss.machine
+        self.losses.append(loss._replace(machine=machine, order=self.order))
 
     def booted(self, said: Booted) -> None:
         """The entries that follow are of this boot."""
-        boot = self.boots.get(said.at.boot)
+        boot = self.boots.get(said.at.place)
         if boot is None:
             boot = self._new_boot(said)
         elif boot.over:
             # The wall clock was set back, and journald's numbering does not show the order.
             text = "two boots of a machine are mixed: which came first is not known"
-            self.losses.append(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)))
+            self.lose(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)), said.at)
         self.boot = boot
 
-    @property
-    def order_in_doubt(self) -> str:
-        """Why it is not certain in which order the boots came; "" if it is.
+    def order_in_doubt(self, machine: str) -> str:
+        """Why it is not certain in which order the boots of that host came; "" if it is.
 
         journald's numbering shows the order, if it continues from boot to boot (since systemd 254
         also after a power cut). The wall clock does not: it may have been wrong for a whole boot.
         """
-        current: dict[str, Boot] = {}
-        for boot in self.boots.values():
-            before = current.get(boot.machine)
-            if before and not _numbered_on(before.last_ref, boot.first_ref):
-                return "which boot came first is known by the wall clock only"
-            current[boot.machine] = boot
-        return ""
+        boots = [boot for boot in self.boots.values() if boot.machine == machine]
+        if all(_numbered_on(one.last_ref, other.first_ref) for one, other in pairwise(boots)):
+            return ""
+        return "which boot came first is known by the wall clock only"
 
     def _new_boot(self, said: Booted) -> Boot:
-        at = said.at
-        boot = Boot(at.boot, said.machine, len(self.boots), at, at, said.ref, said.ref)
-        before = self._current.get(said.machine)
+        at, number = said.at, len(self.boots)
+        boot = Boot(at.boot, at.machine, said.host, number, at, at, said.ref, said.ref)
+        before = self._current.get(at.machine)
         if before is not None:
             before.over = True
             if not before.clean:
+                boot.unclean_before = True
                 text = "the machine went down without a shutdown: its last entries may be lost"
                 next_boot = Exhibit("the next boot's first entry", at, said.ref)
-                self.losses.append(Loss(text, (next_boot,), certain=False))
-        self.boots[at.boot] = self._current[said.machine] = boot
+                self.lose(Loss(text, (next_boot,), certain=False), at)
+        self.boots[at.place] = self._current[at.machine] = boot
         return boot
 
     def unit_said(self, said: UnitSaid) -> None:
@@ -257,23 +299,28 @@ class Timeline:
 
     def _receiver_said(self, said: UnitSaid, mark: Mark) -> None:
         if said.what == "starting":
-            self.receiver = Receiver(said.at.boot, mark)
-        elif said.what == "started":
-            self.receiver.started = mark
+            self._receivers[said.at.place] = Receiver()
+        elif said.what == "started" and (receiver := self.receiver(said.at)):
+            receiver.started = mark
 
     def _target_said(self, said: UnitSaid, mark: Mark, instance: str) -> None:
         if instance and said.what == "stopped":
-            self.pair_stops.setdefault(instance, []).append(mark)
+            self.pair_stops.setdefault((said.at.machine, instance), []).append(mark)
         elif not instance and said.what == "started" and self.boot:
             self.boot.shut_down = True
 
     def _run_said(self, said: UnitSaid, mark: Mark, instance: str, role: str) -> None:
         run = self.runs.get(said.run)
         if run is None:
-            boot = self.boots[said.at.boot]
+            boot = self.boots[said.at.place]
             run = self.runs[said.run] = Run(said.unit, instance, role, said.run, boot, mark)
-            self.by_instance.setdefault(instance, []).append(run)
-        run.said(said.what, said.detail, mark)
+            self.by_instance.setdefault((boot.machine, instance), []).append(run)
+        if run.machine == said.at.machine:
+            run.said(said.what, said.detail, mark)
+        elif run.run not in self._on_two_hosts:
+            self._on_two_hosts.add(run.run)
+            text = f"run {run.run[:8]} is in the journals of two hosts: one is a copy of the other"
+            self.lose(Loss(text, (Exhibit("the other one", said.at, said.ref),)))
 
     def spoke(self, said: Spoke) -> None:
         """A process of a sender's unit printed something: its PID, if PID 1 knows the run."""
@@ -286,7 +333,7 @@ class Timeline:
         if said.unit in {RECEIVER, "init.scope"}:
             text = f"journald dropped {said.entries} entries of {said.unit} (rate limit)"
             here = Exhibit("dropped before this", said.at, said.ref)
-            self.losses.append(Loss(text, (here,), counts=said.unit == RECEIVER))
+            self.lose(Loss(text, (here,), counts=said.unit == RECEIVER), said.at)
 
     def journald(self, said: Journald) -> None:
         """journald started or stopped. PID 1 logs to the kernel while it is away."""
@@ -298,7 +345,7 @@ class Timeline:
             if killed := not boot.journal_stopped:
                 text = "journald was killed: what it had received and not written is missing"
             again = Exhibit("journald started", said.at, said.ref)
-            self.losses.append(Loss(text, (again,), certain=False, counts=killed))
+            self.lose(Loss(text, (again,), certain=False, counts=killed), said.at)
         boot.journal_started = boot.journal_started or said.started
         boot.journal_stopped = not said.started
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 from sendrecv.errors import UsageError
-from sendrecv.proof.evidence import Missing
 from sendrecv.proof.evidence import field as field_of
+from sendrecv.proof.statements import Missing
 
 
 @dataclass
@@ -32,15 +32,19 @@ class Scope:
     names: tuple[str, ...] = ()
     scoped: bool = False
     missing: list[Missing] = field(default_factory=list)
-    unreached: str = ""
-    """What the journal does not have of what was asked for, see period.py."""
+    unreached: dict[str, str] = field(default_factory=dict)
+    """What the journal of each machine does not have of what was asked for, see period.py."""
+    ends: dict[str, int] = field(default_factory=dict)
+    """The wall clock up to which the journal of each machine was read, in microseconds."""
 
     def merge(self, said: Scope) -> None:
         """Add what another scope says."""
         self.names = self.names or said.names
         self.scoped = self.scoped or said.scoped
         self.missing += said.missing
-        self.unreached = self.unreached or said.unreached
+        self.unreached = {**said.unreached, **self.unreached}
+        for machine, wall in said.ends.items():
+            self.ends[machine] = max(wall, self.ends.get(machine, 0))
 
     def entry(self, like: bytes) -> bytes:
         """As an entry of the same time and boot as `like`."""
@@ -52,6 +56,7 @@ class Scope:
                 "scoped": self.scoped,
                 "missing": self.missing,
                 "unreached": self.unreached,
+                "ends": self.ends,
             }
         )
         text = b"MESSAGE=What this bundle of sendrecv proof is about"
@@ -65,11 +70,24 @@ def scope_of(entry: bytes) -> Scope | None:
     said = field_of(entry, b"SENDRECV_PROOF")
     try:
         data = cast(dict[str, Any], json.loads(said))
-        missing = [Missing(str(one[0]), int(one[1]), bool(one[2])) for one in data["missing"]]
+        missing = [_missing(*one) for one in data["missing"]]
         names = tuple(map(str, data["names"]))
-        return Scope(names, bool(data["scoped"]), missing, str(data["unreached"]))
+        ends = {str(machine): int(wall) for machine, wall in dict(data.get("ends", {})).items()}
+        return Scope(names, bool(data["scoped"]), missing, _unreached(data["unreached"]), ends)
     except (ValueError, LookupError, TypeError, RecursionError):
         return Scope(missing=[Missing("the bundle's own entry is damaged")])
+
+
+def _missing(text: object, until: Any, somewhere: object, machine: object = "") -> Missing:
+    """Older bundles do not say of which machine."""
+    return Missing(str(text), int(until), bool(somewhere), str(machine))
+
+
+def _unreached(said: Any) -> dict[str, str]:
+    """Older bundles have one text, or none, for all machines."""
+    if isinstance(said, str):
+        return {"": said} if said else {}
+    return {str(machine): str(text) for machine, text in dict(said).items()}
 
 
 class Writer:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from sendrecv.proof.evidence import Missing
 from sendrecv.proof.read.export import Stream
 from sendrecv.proof.read.journalctl import checked
 from sendrecv.proof.read.period import Period
+from sendrecv.proof.statements import Missing
 
 GZIP_MAGIC = b"\x1f\x8b"
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sendrecv.proof.evidence import Missing, field
+from sendrecv.proof.evidence import field
 from sendrecv.proof.read.files import LIVE
 from sendrecv.proof.read.journal import Source, first_of, seconds
 from sendrecv.proof.read.period import MARK, Clock
+from sendrecv.proof.statements import Missing
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,18 @@ def missing(source: Source, found: Iterable[Header]) -> Iterator[Missing]:
     for header in found:
         if not header.of_user:
             machines[header.machine].append(header)
-    for files in machines.values():
-        yield from _of_machine(source, files)
+    for machine, files in machines.items():
+        for one in _of_machine(source, machine, files):
+            yield one._replace(machine=machine)
 
 
-def _of_machine(source: Source, files: list[Header]) -> Iterator[Missing]:
+def _of_machine(source: Source, machine: str, files: list[Header]) -> Iterator[Missing]:
     series = defaultdict(list)
     for header in sorted(files, key=lambda header: header.head):
         series[header.series].append(header)
     numberings = sorted(series.values(), key=lambda its: min(one.head_time for one in its))
     tails = {header.tail for header in files}
-    clock = Clock(source.period)
+    clock = Clock(source.period, machine)
     for place, its in enumerate(numberings):
         head = its[0].head
         # journald puts a damaged file aside, and continues its numbers under a new numbering.
@@ -142,22 +144,29 @@ def number_of(entry: bytes) -> int:
 
 
 def reach(source: Source, found: Iterable[Header]) -> None:
-    """Tell the period where the journal begins, and whether that is early enough."""
+    """Tell the period where each machine's journal begins, and whether that is early enough."""
     files = [header for header in found if not header.of_user]
-    period = source.period
     if not source.scoped or not files:
         return
-    period.begins = min(header.head_time for header in files)
-    if source.since is not None and period.begins <= source.since:
-        period.reached = True
     if source.boot is not None:
-        first = first_of(source.boot, source)
-        if first is None:
-            source.missing.append(Missing(f"boot {source.boot} is not in this journal"))
-        else:
-            earlier = (one.series == first.numbering and one.head < first.number for one in files)
-            begins_it = first.number == 1 and _has_mark(source, source.boot)
-            period.reached = period.reached or any(earlier) or begins_it
+        _reach_boot(source, source.boot, files)
+        return
+    for header in files:
+        source.period.begin(header.machine, header.head_time)
+
+
+def _reach_boot(source: Source, boot: str, files: list[Header]) -> None:
+    first = first_of(boot, source)
+    if first is None:
+        source.missing.append(Missing(f"boot {boot} is not in this journal"))
+        return
+    earlier = (one.series == first.numbering and one.head < first.number for one in files)
+    reached = any(earlier) or (first.number == 1 and _has_mark(source, boot))
+    for header in files:
+        if header.machine == first.machine:
+            since = source.since
+            reached = reached or (since is not None and header.head_time <= since)
+            source.period.begin(header.machine, header.head_time, reached=reached)
 
 
 def _has_mark(source: Source, boot: str) -> bool:

@@ -7,20 +7,24 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sendrecv.errors import UsageError
-from sendrecv.proof.evidence import Missing
+from sendrecv.proof.evidence import field as field_of
 from sendrecv.proof.evidence import text as text_of
 from sendrecv.proof.evidence import time_of
 from sendrecv.proof.read import exports, files
 from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl
 from sendrecv.proof.read.period import Period
+from sendrecv.proof.statements import Missing
 
 JOURNAL_MAGIC = b"LPKSHHRH"
+APART = 4096
+"""Entries that may stand between the two copies of one."""
 
 # The entries that evidence.py looks at; of senders, see _sender_units().
 _MATCHES = (
@@ -120,18 +124,37 @@ def read(source: Source) -> Iterator[bytes]:
         streams[:0] = _of_journalctl(source)
     if len(streams) == 1:
         return streams[0]
-    return iter(heapq.merge(*streams, key=_Order()))
+    return _once(heapq.merge(*streams, key=_Order()))
+
+
+def _once(entries: Iterable[bytes]) -> Iterator[bytes]:
+    """Each entry once, though it is in two files, as of two bundles whose times overlap. In the
+    merged order such a pair is close together.
+    """
+    recent: OrderedDict[bytes, None] = OrderedDict()
+    for entry in entries:
+        cursor = field_of(entry, b"__CURSOR")
+        if cursor in recent:
+            continue
+        if cursor:
+            recent[cursor] = None
+            if len(recent) > APART:
+                recent.popitem(last=False)
+        yield entry
 
 
 class _Order:
-    """Entries of one boot by its monotonic clock, boots by the wall clock of their first entry."""
+    """Entries of one boot by its monotonic clock, boots by the wall clock of their first entry.
+
+    That is an order for the files of one host. In which order two hosts are read does not matter.
+    """
 
     def __init__(self) -> None:
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
 
     def __call__(self, entry: bytes) -> int:
         at = time_of(entry)
-        return at.mono + self._offsets.setdefault(at.boot, at.wall - at.mono)
+        return at.mono + self._offsets.setdefault(at.place, at.wall - at.mono)
 
 
 # Boots

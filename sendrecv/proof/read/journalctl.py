@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import IO, cast
 
 from sendrecv.errors import UsageError
-from sendrecv.proof.evidence import Missing
 from sendrecv.proof.read.export import ExportError, Stream, entries
 from sendrecv.proof.read.files import Held, Vanished
+from sendrecv.proof.statements import Missing
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PIPE = 1 << 20

@@ -3,6 +3,8 @@
 A part of a journal is as good as the whole, if the journal has it from its beginning. An earlier
 entry shows that. For a boot, there is another way: the boot has journald's entry number 1, and PID
 1's entry that basic.target was reached. No sender and no receiver is started before that.
+
+Of several hosts, the journal of each has a beginning of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from sendrecv.proof.evidence import At, Missing, field, time_of
+from sendrecv.proof.evidence import time_of
 from sendrecv.proof.evidence import text as text_of
+from sendrecv.proof.statements import At, Missing
 
 MARK = (
     *("_PID=1", "_UID=0", "_TRANSPORT=journal"),
@@ -29,29 +32,39 @@ class Period:
         self, since: int | None = None, until: int | None = None, boot: str | None = None
     ) -> None:
         self.since, self.until, self.boot = since, until, boot
-        self.reached = since is None and boot is None
-        self.begins = 0
-        """The wall clock of the first entry that is there, if any was looked at."""
-        self._first_of_boot = False
+        self._begins: dict[str, int] = {}  # the wall clock of the first entry that is there
+        self._reached: set[str] = set()
+        self._first_of_boot: set[str] = set()
 
     @property
-    def unreached(self) -> str:
-        """What the journal does not have of this period; "" if it has the beginning."""
-        if self.reached or not self.begins:
-            return ""
-        text = f"the journal begins at {local(self.begins)}"
+    def unreached(self) -> dict[str, str]:
+        """What the journal of each machine does not have of this period, if it does not have the
+        beginning. By machine ID.
+        """
+        return {
+            machine: self._unreached(begins)
+            for machine, begins in self._begins.items()
+            if machine not in self._reached and not (self.since is None and self.boot is None)
+        }
+
+    def _unreached(self, begins: int) -> str:
+        text = f"the journal begins at {local(begins)}"
         if self.since is not None:
             return f"{text}: what was asked for, from {local(self.since)} to then, is not in it"
         return f"{text}, not with the boot that was asked for: what was before in it is not there"
 
-    def first(self, wall: int, boot: str, cursor: str) -> None:
-        """The first entry that is there."""
-        self.begins = min(wall, self.begins or wall)
-        if self.since is not None and wall <= self.since:
-            self.reached = True
-        if self.boot is not None:
-            self.reached = self.reached or boot != self.boot
-            self._first_of_boot = self._first_of_boot or bool(_FIRST.match(cursor))
+    def begin(self, machine: str, wall: int, *, reached: bool = False) -> None:
+        """The journal of a machine begins at this time. `reached`: that is early enough."""
+        self._begins[machine] = min(wall, self._begins.get(machine, wall))
+        if reached or (self.since is not None and wall <= self.since):
+            self._reached.add(machine)
+
+    def _first(self, at: At, cursor: str) -> None:
+        """The first entry that is there of a machine."""
+        is_other = self.boot is not None and at.boot != self.boot
+        self.begin(at.machine, at.wall, reached=is_other)
+        if self.boot is not None and _FIRST.match(cursor):
+            self._first_of_boot.add(at.machine)
 
     def of(self, entries: Iterator[bytes], missing: list[Missing]) -> Iterator[bytes]:
         """The entries of the period, of an export file's."""
@@ -60,15 +73,15 @@ class Period:
         return self._of(entries, missing)
 
     def _of(self, entries: Iterator[bytes], missing: list[Missing]) -> Iterator[bytes]:
-        clocks: dict[bytes, Clock] = {}
+        clocks: dict[str, Clock] = {}
         for entry in entries:
             at = time_of(entry)
-            if not clocks:
-                self.first(at.wall, at.boot, text_of(entry, b"__CURSOR"))
-            clock = clocks.setdefault(field(entry, b"_MACHINE_ID"), Clock(self))
-            missing += clock.missing(at.wall, at.wall)
-            if self._first_of_boot and at.boot == self.boot and is_mark(entry):
-                self.reached = True
+            if at.machine not in clocks:
+                self._first(at, text_of(entry, b"__CURSOR"))
+                clocks[at.machine] = Clock(self, at.machine)
+            missing += clocks[at.machine].missing(at.wall, at.wall)
+            if at.machine in self._first_of_boot and at.boot == self.boot and is_mark(entry):
+                self._reached.add(at.machine)
             if self._includes(at):
                 yield entry
 
@@ -86,7 +99,8 @@ class Clock:
     After such a step, some entries seem to be outside of the period, which then has a hole.
     """
 
-    def __init__(self, period: Period) -> None:
+    def __init__(self, period: Period, machine: str) -> None:
+        self._machine = machine
         self._bounds = [one for one in (period.since, period.until) if one is not None]
         self._latest = 0
 
@@ -98,6 +112,7 @@ class Clock:
                 f"the wall clock was set back, from {local(latest)} to {local(first)}: which"
                 f" entries are meant by {local(bound)} is not known",
                 somewhere=True,
+                machine=self._machine,
             )
             for bound in self._bounds
             if latest > bound >= first

@@ -11,11 +11,13 @@ from datetime import datetime
 from html import escape
 from itertools import pairwise
 
-from sendrecv.proof.evidence import At, Counted
 from sendrecv.proof.judge.basis import ms, number
+from sendrecv.proof.judge.lives import Life
+from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.judge.spans import Span
 from sendrecv.proof.judge.timeline import Boot, Mark
-from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict, Life, Verdict
+from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict, Verdict
+from sendrecv.proof.statements import At, Counted
 
 WIDTH = 1200
 LEFT, RIGHT = 150, 30
@@ -78,7 +80,7 @@ class _Frame:
 
     def __init__(self, verdict: Verdict) -> None:
         self.boots = verdict.boots
-        self._names = {boot.boot: boot for boot in verdict.boots}
+        self._places = {(boot.machine, boot.boot): boot for boot in verdict.boots}
         self._shifts = _shifts(verdict.boots)
         times = [self._time(at) for at in _moments(verdict.apps)]
         self.first, last = (min(times), max(times)) if times else (0, 1)
@@ -89,7 +91,7 @@ class _Frame:
         self.end = self._x(last)
 
     def _time(self, at: At) -> int:
-        boot = self._names.get(at.boot)  # a damaged entry may name none
+        boot = self._places.get(at.place)
         return at.mono + (self._shifts[boot.number] if boot else 0)
 
     def _x(self, time: int) -> float:
@@ -111,7 +113,7 @@ def _shifts(boots: Sequence[Boot]) -> list[int]:
     """For each boot, from its monotonic clock to the picture's microseconds."""
     shifts = [boot.offset for boot in boots]
     if len({boot.machine for boot in boots}) > 1:
-        return shifts  # they are side by side
+        return shifts  # they are side by side, by the wall clocks
     pause = max(1_000_000, sum(boot.last.mono - boot.first.mono for boot in boots) // 25)
     for before, boot in pairwise(boots):
         end = before.last.mono + shifts[before.number]
@@ -135,10 +137,11 @@ def _moments(apps: Iterable[AppVerdict]) -> Iterator[At]:
 def _heading(verdict: Verdict) -> Iterator[str]:
     colour = COLOURS[verdict.status]
     yield f'<text class="title" x="{LEFT}" y="28" style="fill:{colour}">{verdict.status}</text>'
-    takeovers = [one for app in verdict.apps for one in app.takeovers if one.kind == "takeover"]
     counts = sum(app.tally.counts for app in verdict.apps)
-    summary = f"{number(counts, 'count')}, {number(len(takeovers), 'takeover')}"
-    gaps = sorted(takeover.gap for takeover in takeovers if takeover.gap is not None)
+    takeovers = sum(app.number_of_takeovers for app in verdict.apps)
+    summary = f"{number(counts, 'count')}, {number(takeovers, 'takeover')}"
+    marked = [one for app in verdict.apps for one in app.takeovers if one.kind == "takeover"]
+    gaps = sorted(takeover.gap for takeover in marked if takeover.gap is not None)
     if gaps:
         middle, worst = ms(gaps[len(gaps) // 2]), ms(gaps[-1])
         summary += f"; from exit to the next count: median {middle}, worst {worst}"
@@ -290,18 +293,23 @@ def _apart(spans: Sequence[Span], frame: _Frame) -> float:
 
 
 def _takeovers(app: AppVerdict, frame: _Frame, top: int, height: int) -> Iterator[str]:
-    marked = [takeover for takeover in app.takeovers if takeover.kind == "takeover"]
+    marked = [takeover for takeover in app.takeovers if takeover.kind in {"takeover", "host"}]
     for takeover in marked:
-        x = frame.at(takeover.started)
+        x = frame.at(_moment(takeover))
         thin = ' style="stroke-width:0.7"' if len(marked) > MANY else ""
         yield f'<path class="takeover"{thin} d="M{x:.1f} {top + LABELS - 4}v{height + 4}"/>'
     taken: list[float] = []
     # The longest gaps are written first. A gap for which there is no room is not written.
     for takeover in sorted(marked, key=lambda one: one.gap or 0, reverse=True):
-        x = frame.at(takeover.started)
+        x = frame.at(_moment(takeover))
         if takeover.gap is not None and all(abs(x - other) > 52 for other in taken):
             taken.append(x)
             yield f'<text class="gap" x="{x:.1f}" y="{top + LABELS - 7}">{ms(takeover.gap)}</text>'
+
+
+def _moment(takeover: Takeover) -> Mark | Counted:
+    """When the next run started; on another host, when it counted."""
+    return takeover.started or takeover.first_count or takeover.after.first
 
 
 def _wrongs(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]:

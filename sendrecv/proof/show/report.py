@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sendrecv.proof.evidence import At, Counted, Forgotten
 from sendrecv.proof.judge.basis import ms, number
 from sendrecv.proof.judge.findings import CHECKS, Exhibit, Finding
+from sendrecv.proof.judge.lives import Life
 from sendrecv.proof.judge.owners import Session
 from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.judge.timeline import Mark, Run
-from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Life, Verdict
+from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Verdict
+from sendrecv.proof.statements import At, Counted, Forgotten
 
 NAME = max(map(len, CHECKS))
 HEAD, TAIL = 4, 16
@@ -27,7 +28,7 @@ def text(verdict: Verdict, notes: Iterable[str] = (), *, whole: bool = False) ->
         return
     clock = Clock(verdict.first, verdict.last)
     for app in verdict.apps:
-        yield from _app(app, clock, whole)
+        yield from _app(app, verdict.hosts, clock, whole)
         yield ""
     for note in [*notes, *([_nothing(verdict)] if verdict.unknown else [])]:
         yield f"note: {note}"
@@ -68,18 +69,22 @@ def _summary(verdict: Verdict) -> str:
     return f"{verdict.status}{which}: {apps}, {counts}, {takeovers}, {' to '.join(times)}"
 
 
-def _app(app: AppVerdict, clock: Clock, whole: bool) -> Iterator[str]:
+def _app(app: AppVerdict, hosts: Mapping[str, str], clock: Clock, whole: bool) -> Iterator[str]:
     instances = [one for one in app.instances if one != app.app]
     yield f"App {app.app}" + (f" (instance {', '.join(instances)})" if instances else "")
     yield ""
     heading = ["run", "node", "unit", "pid", "invocation", "epoch", "started", "ready"]
+    heading += ["counts", "exited", "why"]
     rows = [_life(place, life, clock) for place, life in enumerate(app.lives, 1)]
-    yield from _table([*heading, "counts", "exited", "why"], rows, whole)
+    if app.several:
+        names = [hosts[life.run.machine] if life.run else "?" for life in app.lives]
+        rows = [[row[0], name, *row[1:]] for row, name in zip(rows, names, strict=True)]
+        heading.insert(1, "host")
+    yield from _table(heading, rows, whole)
     yield ""
     if app.takeovers:
         heading = ["takeover", "old exited", "new started", "ready", "first count", "silence"]
-        numbers = {life.run.run: place for place, life in enumerate(app.lives, 1) if life.run}
-        rows = [_takeover(takeover, numbers, clock) for takeover in app.takeovers]
+        rows = [_takeover(takeover, _numbers(app, takeover), clock) for takeover in app.takeovers]
         yield from _table([*heading, "entries"], rows, whole)
         yield ""
     for said in app.tally.forgotten:
@@ -110,8 +115,20 @@ def _counts(session: Session | None) -> str:
     return f"{session.first.number} to {session.last.number}"
 
 
-def _takeover(takeover: Takeover, numbers: dict[str, int], clock: Clock) -> list[str]:
-    name = f"{numbers[takeover.before.run]} > {numbers[takeover.after.run]}"
+def _numbers(app: AppVerdict, takeover: Takeover) -> str:
+    """The places of the two runs in the table of runs. A run may have several."""
+    places = list(enumerate(app.lives, 1))
+    after = max(
+        place
+        for place, life in places
+        if life.run is takeover.after
+        and (not life.session or life.session.first is takeover.first_count)
+    )
+    before = max(place for place, life in places[: after - 1] if life.run is takeover.before)
+    return f"{before} > {after}"
+
+
+def _takeover(takeover: Takeover, name: str, clock: Clock) -> list[str]:
     if takeover.kind != "takeover":
         name += f" ({takeover.kind})"
     exited, first = takeover.exited, takeover.first_count
@@ -123,7 +140,7 @@ def _takeover(takeover: Takeover, numbers: dict[str, int], clock: Clock) -> list
 
 
 def _after(exited: Mark | None, mark: Mark | Counted | None, clock: Clock) -> str:
-    if mark is None or exited is None or exited.at.boot != mark.at.boot:
+    if mark is None or exited is None or exited.at.place != mark.at.place:
         return clock.of(mark)
     time = mark.at.mono - exited.at.mono
     return f"{'-' if time < 0 else '+'}{ms(abs(time))}"
@@ -144,6 +161,8 @@ def _check(check: Check, clock: Clock) -> Iterator[str]:
     between = " … ".join(_short(exhibit.ref) for exhibit in check.exhibits)
     line = f"  {check.status:<12}  {check.name:<{NAME}}  {check.text}"
     yield f"{line}  [{between}]" if between else line
+    if check.rests_on:
+        yield f"      rests on {check.rests_on}"
     for finding in check.findings:
         yield f"      {'!' if finding.violation else '?'} {finding.text}"
         for exhibit in finding.exhibits:
@@ -171,6 +190,7 @@ def as_json(verdict: Verdict, notes: Iterable[str] = ()) -> dict[str, Any]:
         "verdict": verdict.status,
         "apps": [_app_json(app) for app in verdict.apps],
         "unknown": list(verdict.unknown),
+        "hosts": [{"machine": machine, "host": host} for machine, host in verdict.hosts.items()],
         "boots": [
             {"boot": boot.boot, "machine": boot.machine, "shut_down": boot.clean}
             for boot in verdict.boots
@@ -186,6 +206,8 @@ def _app_json(app: AppVerdict) -> dict[str, Any]:
         "app": app.app,
         "instances": list(app.instances),
         "verdict": app.status,
+        "hosts": list(app.hosts),
+        "missing_hosts": [{"nodes": list(nodes)} for nodes in app.missing],
         "counts": {
             "number": tally.counts,
             "first": tally.first.number if tally.first else None,
@@ -212,6 +234,7 @@ def _run_json(run: Run | None) -> dict[str, Any]:
         "unit": run.unit,
         "invocation": run.run,
         "boot": run.boot.boot,
+        "machine": run.machine,
         "pid": run.pid or None,
         "started": _mark_json(run.starting),
         "ready": _mark_json(run.started),
@@ -255,6 +278,7 @@ def _check_json(check: Check) -> dict[str, Any]:
         "check": check.name,
         "verdict": check.status,
         "text": check.text,
+        "rests_on": check.rests_on or None,
         "entries": [_exhibit_json(exhibit) for exhibit in check.exhibits],
         "findings": [_finding_json(finding) for finding in check.findings],
         "more_findings": check.more,
@@ -275,7 +299,13 @@ def _exhibit_json(exhibit: Exhibit) -> dict[str, Any]:
 
 
 def _entry_json(at: At, ref: str) -> dict[str, Any]:
-    return {"boot": at.boot, "monotonic": at.mono, "realtime": at.wall, "cursor": ref}
+    return {
+        "machine": at.machine,
+        "boot": at.boot,
+        "monotonic": at.mono,
+        "realtime": at.wall,
+        "cursor": ref,
+    }
 
 
 def _mark_json(mark: Any) -> dict[str, Any] | None:

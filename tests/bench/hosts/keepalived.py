@@ -42,7 +42,7 @@ def keepalived(releases: Mapping[str, str], kills: int) -> list[Figure]:
             found.append(_since(cluster, master, at)[0] - at)
             cluster.repair()
     name = "keepalived: power cut, to another master"
-    return [Figure("hosts.keepalived", name, "s", tuple(found), silence=True)]
+    return [Figure("hosts.keepalived", name, "s", tuple(found))]
 
 
 def _master(cluster: Cluster, after: float) -> str:

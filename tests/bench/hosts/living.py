@@ -60,7 +60,7 @@ def _signalled(
 ) -> Taken:
     """The signal to the process of that machine that counts."""
     main, failover = units(APP)
-    is_main = not reception.counting().node.endswith("failover")
+    is_main = not reception.newest().node.endswith("failover")
     pid = Probe(machine).host_pid(main if is_main else failover)
     return reception.struck(lambda: os.kill(pid, number), phase, quiet=quiet, moves=True)
 

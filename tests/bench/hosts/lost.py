@@ -15,7 +15,6 @@ FAULTS: dict[str, Fault] = {
     "frozen": Cluster.freeze,
     "link cut": Cluster.cut,
 }
-ALL = "host and etcd's leader"
 
 
 def lost(releases: Mapping[str, str], kills: int) -> list[Figure]:
@@ -27,7 +26,8 @@ def lost(releases: Mapping[str, str], kills: int) -> list[Figure]:
             found, bare = losses.repeat(kills, [fault], with_leader=False)
             figures += _figures("hosts.lost", name, found, bare, (LEASE + 0.2, 3.3))
         found, bare = losses.repeat(kills, list(FAULTS.values()), with_leader=True)
-        figures += _both("hosts.lost", found, bare, LEASE + 0.5, LEASE + 1.5)
+        both = "host and etcd's leader"
+        figures += _both("hosts.lost", both, found, bare, (LEASE + 0.5, LEASE + 1.5))
     return figures
 
 
@@ -37,9 +37,10 @@ def short(releases: Mapping[str, str], kills: int) -> list[Figure]:
     with booted(releases, Etcd(heartbeat=50, election=500), "SENDRECV_LEASE=1") as scene:
         losses = _Losses(scene, 1.0)
         found, bare = losses.repeat(kills, faults, with_leader=False)
-        figures = _figures("hosts.short", "host", found, bare, (1.2, None))
+        figures = _figures("hosts.short", "lease 1 s: host", found, bare, (1.2, None))
         found, bare = losses.repeat(kills, faults, with_leader=True)
-        return figures + _both("hosts.short", found, bare, 1.3, 2.0)
+        both = "lease 1 s: host and leader"
+        return figures + _both("hosts.short", both, found, bare, (1.3, 2.0))
 
 
 class _Losses:
@@ -90,8 +91,14 @@ def _figures(
 
 
 def _both(
-    section: str, found: Sequence[Taken], bare: Sequence[float], median: float, worst: float
+    section: str,
+    name: str,
+    found: Sequence[Taken],
+    bare: Sequence[float],
+    asked: tuple[float, float],
 ) -> list[Figure]:
-    floor, ours, silent = _figures(section, ALL, found, bare, (worst, None))
-    half = admitted(section, ALL, "s", found, median, "median")
+    """`asked`: the median, and the worst."""
+    median, worst = asked
+    floor, ours, silent = _figures(section, name, found, bare, (worst, None))
+    half = admitted(section, name, "s", found, median, "median")
     return [floor, half.over(floor.median), ours, silent]

@@ -13,8 +13,8 @@ from tests.bench.hosts.scene import MEMBERS, Scene, booted, repeated, silence, s
 from tests.bench.probe import now
 from tests.lab.etcd import Etcd
 
-ELECTION = 4.0
-"""Seconds in which an election and what follows from it are over."""
+ELECTION = 3.0
+"""Seconds in which an election is over; a lease of another host would be, too."""
 OUTAGE = 4.0
 """Seconds without a majority: twice the lease."""
 STAYS = 95.0

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from tests.bench.figures import silences
 from tests.bench.probe import Line, line_of, now, sleep_until
+from tests.lab.hosts import host_of
 from tests.lab.machine import Machine, MachineError
 
 TIMEOUT = 30.0
 """Seconds in which an App counts again, or the benchmark ends with an error."""
 SURE = 2
 """Counts after which an App is taken to count again."""
+FRESH = 1.5
+"""Intervals after a count in which an App is taken to count."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,6 @@ class Taken:
     def stayed(self) -> bool:
         """Whether the App is on the host where it was."""
         return host_of(self.before) == host_of(self.after)
-
-
-def host_of(node: str) -> str:
-    """Of an App on several hosts, whose nodes are those that the settings have by default."""
-    return node.removesuffix("-failover")
 
 
 class Reception:
@@ -73,10 +71,9 @@ class Reception:
             sleep_until(now() + 0.1)
             self.update()
 
-    def counting(self) -> Line:
-        """Waits for the next count, and returns it."""
-        since = now()
-        self.wait(lambda: self._after(since), "the App counts")
+    def newest(self) -> Line:
+        """The App's newest count; waits for one if there was none for a while."""
+        self.wait(lambda: self._after(now() - FRESH * self._interval), "the App counts")
         return self.counts[-1]
 
     def struck(
@@ -93,7 +90,7 @@ class Reception:
         `quiet`: seconds after the fault in which nothing of the benchmark runs. `moves`: whether
         another process of the App must follow. `window`: seconds that the fault lasts at least.
         """
-        last = self.counting()
+        last = self.newest()
         epoch = max(line.epoch for line in self.lines)
         sleep_until(last.at + next_phase(now() - last.at, phase, self._interval))
         at = now()

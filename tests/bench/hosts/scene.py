@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from tests.bench.figures import Figure
-from tests.bench.hosts.reception import Reception, Taken, host_of
-from tests.bench.probe import Probe
+from tests.bench.hosts.reception import Reception, Taken
 from tests.lab.etcd import Etcd
-from tests.lab.hosts import Hosts, units
+from tests.lab.hosts import Hosts, host_of
 from tests.lab.machine import Machine
 
 APP = "bench"
@@ -40,19 +39,9 @@ class Scene:
         self.reception.wait(lambda: self.reception.counts, "the first count")
         return host_of(self.reception.counts[-1].node)
 
-    def unit(self) -> str:
-        """The unit that counts now."""
-        main, failover = units(APP)
-        node = self.reception.counting().node
-        return failover if node.endswith("-failover") else main
-
     def others(self, name: str) -> list[str]:
         """The members but this one."""
         return [other for other in MEMBERS if other != name]
-
-    def probe(self, name: str) -> Probe:
-        """For signals to what runs on that host."""
-        return Probe(self.hosts[name])
 
     def settle(self, *, leader: str = "") -> None:
         """Waits until the next fault may come: etcd is whole, and all other hosts stand by.

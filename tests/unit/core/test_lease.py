@@ -18,7 +18,7 @@ from sendrecv.core.lease import (
     encode_move,
 )
 from sendrecv.core.record import Record
-from sendrecv.core.values import MILLISECOND, SECOND
+from sendrecv.core.values import SECOND
 
 LEASE = 2 * SECOND
 RECORD = Record("one", 3, 7, 6, 123, "b" * 32, "a", "r" * 32)
@@ -41,6 +41,7 @@ WRONG: dict[str, list[object]] = {
     "released": [0, "no"],
     "to": ["a b", None],
     "why": [7, None, "a\nb", "x" * 201],
+    "serial": ["1", None],
     "record": [None, [], {}, {"app_id": "one"}],
 }
 
@@ -84,8 +85,8 @@ def test_a_holder_sends_until_its_deadline_and_writes_long_before() -> None:
 
 
 def seen(*answers: tuple[int, int, int], lost: int = -1) -> Sight:
-    """What is seen after those answers (revision, sent, now). lost: the number of one that never
-    came.
+    """What is seen after those answers (revision, first seen, now). lost: the number of one that
+    never came.
     """
     sight = NOTHING_SEEN
     for number, answer in enumerate(answers):
@@ -112,7 +113,7 @@ def test_what_may_be_taken_at_once(holding: Holding | None, why: str) -> None:
 
 
 def test_what_the_other_host_does_not_take_goes_back_and_then_to_any() -> None:
-    sight = seen((9, 0, 40))
+    sight = seen((9, 40, 40))
     released = HELD.replace(released=True, to="c")
     for here, wait in ((HERE, LEASE // 2), (Here("a", "a" * 32, LEASE), LEASE // 4)):
         assert here.gives_up_at(sight, released) == 40 + wait
@@ -123,11 +124,19 @@ def test_what_the_other_host_does_not_take_goes_back_and_then_to_any() -> None:
 
 
 def test_another_hosts_lease_is_waited_for_from_the_answer_that_showed_it() -> None:
-    sight = seen((9, 0, 40), (9, 500, 510), (9, 1000, 1010))
+    sight = seen((9, 40, 40), (9, 510, 510), (9, 1010, 1010))
     assert sight.expires_at(LEASE) == 40 + LEASE
     assert HERE.why(sight, HELD, 39 + LEASE) == ""
     assert HERE.why(sight, HELD, 40 + LEASE) == "a has not renewed its lease"
-    assert sight.shown(10, 2000, 2020).expires_at(LEASE) == 2020 + LEASE  # it was renewed
+    # It was renewed, and a watch has shown that a little before.
+    assert sight.shown(10, 2010, 2020).expires_at(LEASE) == 2010 + LEASE
+
+
+def test_a_key_that_was_deleted_may_have_a_holder() -> None:
+    sight = seen((9, 0, 0), (0, 40, 40))
+    assert HERE.why(sight, None, 39 + LEASE, seen=True) == ""
+    assert HERE.why(sight, None, 40 + LEASE, seen=True) == "no host held it"
+    assert HERE.why(sight, None, 40) == "no host held it"
 
 
 def test_the_longer_of_two_settings_counts() -> None:
@@ -140,7 +149,7 @@ def test_the_longer_of_two_settings_counts() -> None:
 
 def test_after_an_outage_of_etcd_the_holder_is_given_a_quarter_of_the_lease() -> None:
     again = 5 * SECOND
-    sight = seen((9, 0, 0), (9, 0, 0), (9, again, again + MILLISECOND), lost=1)
+    sight = seen((9, 0, 0), (9, 0, 0), (9, again, again), lost=1)
     assert sight == Sight(9, 0, again)
     assert sight.expires_at(LEASE) == again + LEASE // 4
     assert HERE.why(sight, HELD, again + LEASE // 4 - 1) == ""

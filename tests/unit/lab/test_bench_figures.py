@@ -1,9 +1,11 @@
+import re
+
 import pytest
 
 from tests.bench.figures import Figure, number, percentile, silences, table
 from tests.bench.floor import around_script
 from tests.bench.pairs import lateness
-from tests.bench.plot import svg
+from tests.bench.plot import WIDTH, svg
 from tests.bench.probe import Line
 
 UNIT = """\
@@ -98,6 +100,12 @@ def test_the_table_and_the_plot_show_what_is_missed() -> None:
     picture = svg(rows, "a day")
     assert picture.count("<circle") == 2
     assert 'class="limit"' in picture
+
+
+def test_what_was_asked_is_inside_the_plot() -> None:
+    picture = svg([figure((1.0,), asked=9.0, silence=True)], "a day")
+    limit = re.search(r'class="limit" x1="([0-9.]+)"', picture)
+    assert limit and float(limit[1]) < WIDTH
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 
 from tests.bench.__main__ import HOSTS, SECTIONS
 from tests.bench.hosts.bare_lease import Etcd
-from tests.bench.hosts.reception import Taken, host_of, next_phase, taken
+from tests.bench.hosts.reception import Taken, next_phase, taken
 from tests.bench.probe import Line, line_of
+from tests.lab.hosts import host_of
 
 RUN = "f" * 32
 

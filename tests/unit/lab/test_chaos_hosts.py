@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.chaos.hosts import Result, table
+from tests.chaos.hosts import Result, table, wandering
 from tests.chaos.hosts_actions import ACTIONS
 from tests.chaos.hosts_faults import (
     BY_NAME,
@@ -16,6 +16,7 @@ from tests.chaos.hosts_faults import (
     schedule,
 )
 from tests.chaos.silence import Worst
+from tests.judges.checker import Session
 
 APPS = ["one", "two"]
 
@@ -56,3 +57,10 @@ def test_the_table_has_what_happened() -> None:
     text = table(result)
     assert "2 faults, 90 counts" in text and "nothing to strike: 3" in text
     assert "| kill | SIGKILL of the App's process on a host | 2 | 1 | 0.50 | 1.25 |" in text
+
+
+def test_an_app_that_moves_while_nothing_happens_wanders() -> None:
+    sessions = [Session("x", epoch, "run", "boot", at) for epoch, at in ((1, 0.5), (2, 2.5))]
+    assert not wandering(sessions, [(1.0, 2.0), (3.0, 4.0)])
+    found = wandering(sessions, [(1.0, 2.0), (2.0, 3.0)])
+    assert len(found) == 1 and "epoch 2" in found[0]

@@ -50,6 +50,7 @@ class World:
     step: int = 300
     boots: int = 1
     machine: str = "a" * 32
+    name: str = "alone"
     counts: dict[str, int] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     senders: dict[str, Sender] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class World:
             "__MONOTONIC_TIMESTAMP": str(self.now),
             "_BOOT_ID": self.boot_id,
             "_MACHINE_ID": self.machine,
+            "_HOSTNAME": self.name,
             **fields,
         }
         self.entries.append(entry)

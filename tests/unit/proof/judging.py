@@ -2,9 +2,10 @@
 
 import io
 
-from sendrecv.proof.evidence import Missing, statements
+from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge.verdict import NOTHING, PROVEN, Judge, Verdict
 from sendrecv.proof.read.export import entries
+from sendrecv.proof.statements import Missing
 from tests.unit.proof.journals import Fields, World, export
 
 
@@ -17,7 +18,7 @@ def judge(
 ) -> Verdict:
     """The verdict on a journal, written out and read again."""
     judge = Judge()
-    judge.limit(missing, scoped=scoped, unreached=unreached)
+    judge.limit(missing, scoped=scoped, unreached={"": unreached} if unreached else {})
     written = world.entries if isinstance(world, World) else world
     for _, statement in statements(entries(io.BytesIO(export(written)))):
         judge.feed(statement)

@@ -18,12 +18,13 @@ from hypothesis import given
 
 from sendrecv.errors import UsageError
 from sendrecv.proof import prove
-from sendrecv.proof.evidence import At, field
+from sendrecv.proof.evidence import field
 from sendrecv.proof.judge.spans import Spans
 from sendrecv.proof.read import export, holes
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source
 from sendrecv.proof.show import picture
+from sendrecv.proof.statements import At
 from tests.unit.proof.journals import Fields, World
 from tests.unit.proof.journals import export as written
 from tests.unit.proof.judging import judge
@@ -194,6 +195,23 @@ def test_files_of_one_machine_are_merged(tmp_path: Path) -> None:
         path.write_bytes(written(its))
     assert run("--file", parts[0], "--file", parts[1]) == 0
     assert run("--file", parts[0]) == run("--file", parts[1]) == 2
+
+
+def test_what_is_in_two_files_is_read_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = world().entries
+    files = {"whole": whole, "again": whole, "begin": whole[:20], "end": whole[10:]}
+    paths = {name: tmp_path / name for name in files}
+    for name, entries in files.items():
+        paths[name].write_bytes(written(entries))
+    for names in (["whole"], ["whole", "again"], ["begin", "end"], ["end", "whole", "begin"]):
+        assert run("--json", *(f"--file={paths[name]}" for name in names)) == 0, names
+        assert json.loads(capsys.readouterr().out)["entries"] == len(whole)
+    wrong = world()
+    wrong.print("x", "main", 0)
+    paths["again"].write_bytes(written(wrong.entries))
+    assert run(f"--file={paths['whole']}", f"--file={paths['again']}") == 1
 
 
 def test_a_part_can_be_asked_for(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sendrecv.proof.evidence import Missing
 from sendrecv.proof.judge import findings as f
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED
+from sendrecv.proof.statements import Missing
 from tests.unit.proof.journals import Fields, World, without
 from tests.unit.proof.judging import found, judge, outcome
 
@@ -423,18 +423,3 @@ def test_a_count_of_two_boots_came_twice_whichever_was_first() -> None:
     first, second = two_boots(5 * HOURS, "6" * 32, again=1)
     for entries in ([*first, *second], [*second, *first]):
         assert outcome(judge(entries))[f.ONCE] == VIOLATED
-
-
-def test_runs_on_two_machines_cannot_be_compared() -> None:
-    world = World().up("x")
-    world.exit(world.senders["x"])
-    elsewhere = World(machine="b" * 32, now=world.now, boots=7)
-    elsewhere.epochs = world.epochs
-    sender = elsewhere.start("x", "failover")
-    world.admit(sender)
-    world.count("x", "failover")
-    both = sorted(
-        world.entries + elsewhere.entries, key=lambda entry: int(entry["__MONOTONIC_TIMESTAMP"])
-    )
-    verdict = judge(both)
-    assert outcome(verdict) == {f.ONE: INCONCLUSIVE, f.ORDER: INCONCLUSIVE}

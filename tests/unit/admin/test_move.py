@@ -1,0 +1,130 @@
+"""`sendrecv move` as it is typed, on a systemctl of a few lines. On hosts: system/test_hosts.py."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sendrecv.admin import move
+from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
+
+HERE = os.uname().nodename.partition(".")[0]
+OTHER = "standing by, b (b-failover) counts since 2026-11-27 04:34:52 UTC, count 7"
+OWN = "counting here since 2026-11-27 04:34:52 UTC, count 7, connected, epoch 2"
+
+
+class Systemctl:
+    """What it is asked, and what it answers: of each half, a state and a status."""
+
+    def __init__(self, *halves: tuple[str, str]) -> None:
+        self.halves = dict(zip(("sender@x.service", "sender-failover@x.service"), halves))
+        self.killed: list[str] = []
+        self.then: Callable[[], None] = lambda: None
+
+    def __call__(self, *words: str) -> str:
+        if words[0] == "kill":
+            assert words[1:3] == ("--kill-whom=main", "--signal=USR1")
+            self.killed.append(words[3])
+            self.then()
+            return ""
+        state, status = self.halves.get(words[-1], ("inactive", ""))
+        return f"StatusText={status}\nActiveState={state}\n"
+
+
+@pytest.fixture(name="run")
+def fixture_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Takes a Systemctl; returns the path of the request."""
+    monkeypatch.setattr(move, "RUNTIME", tmp_path)
+    monkeypatch.setattr(move, "PATIENCE", 0.3)
+
+    def use(systemctl: Systemctl) -> Path:
+        monkeypatch.setattr(move, "_systemctl", systemctl)
+        return tmp_path / "x.move"
+
+    return use
+
+
+Run = Callable[[Systemctl], Path]
+
+
+def test_the_sender_is_asked_and_the_move_is_waited_for(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    systemctl = Systemctl(("failed", ""), ("active", OTHER))
+    path = run(systemctl)
+
+    def take() -> None:
+        assert path.read_text(encoding="utf-8") == "c\nkernel update\n"
+        assert path.stat().st_mode & 0o777 == 0o644
+        systemctl.halves["sender-failover@x.service"] = ("active", OTHER.replace("b (b", "c (c"))
+
+    systemctl.then = take
+    assert move.main(["x", "c", "--reason", "kernel update"]) == 0
+    assert systemctl.killed == ["sender-failover@x.service"]
+    assert capsys.readouterr().out == "App x counts on c now\n"
+
+
+@pytest.mark.parametrize(("status", "host"), [(OTHER, "b"), (OWN, HERE)])
+def test_an_app_that_is_there_already(
+    run: Run, capsys: pytest.CaptureFixture[str], status: str, host: str
+) -> None:
+    systemctl = Systemctl(("active", status))
+    run(systemctl)
+    assert move.main(["x", host]) == 0
+    assert not systemctl.killed
+    assert capsys.readouterr().out == f"App x counts on {host} already\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [(OTHER, "b"), (OWN, HERE), ("waiting until the record can be written", "no host")],
+)
+def test_a_host_that_does_not_take_it(run: Run, status: str, counts: str) -> None:
+    run(Systemctl(("active", status)))
+    with pytest.raises(ReceiverUnavailable) as caught:
+        move.main(["x", "c"])
+    assert f"c has not taken App x within 0.3 s: it counts on {counts}; is" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "halves", "why"),
+    [
+        (["x", "c"], [("inactive", ""), ("failed", "")], "no sender of App x runs on this host"),
+        (["x", "c"], [("active", "connected, epoch 2")], "is an App of this machine alone"),
+        (["x", "c"], [("active", "not connected, epoch 2, count 4")], "of this machine alone"),
+        (["../x", "c"], [], "'../x' is no instance"),
+        (["x", "a b"], [], "'a b' is no host"),
+        (["x", "c", "--reason", "a\nb"], [], "the reason must be one line"),
+        (["x", "c", "--reason", "x" * 201], [], "of at most 200 characters"),
+        (["x"], [], "see sendrecv move --help"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    run: Run, arguments: list[str], halves: list[tuple[str, str]], why: str
+) -> None:
+    systemctl = Systemctl(*halves)
+    path = run(systemctl)
+    with pytest.raises(UsageError) as caught:
+        move.main(arguments)
+    assert why in str(caught.value) and not path.exists() and not systemctl.killed
+
+
+def test_a_link_in_the_senders_directory_is_not_followed(run: Run, tmp_path: Path) -> None:
+    path = run(Systemctl(("active", OTHER)))
+    target = tmp_path / "target"
+    target.write_text("as it was", encoding="utf-8")
+    for link in (path, path.with_name("x.move.new")):
+        link.symlink_to(target)
+    with pytest.raises(ReceiverUnavailable):
+        move.main(["x", "c"])
+    assert target.read_text(encoding="utf-8") == "as it was" and not path.is_symlink()
+
+
+def test_who_may_not_write_there_is_told_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(Systemctl(("active", OTHER)))
+    monkeypatch.setattr(move, "RUNTIME", tmp_path / "missing")
+    with pytest.raises(StoreUnusable, match="run this as root"):
+        move.main(["x", "c"])

@@ -1,0 +1,301 @@
+"""The loop of an App on several hosts: it stands by, counts, loses the lease, and stands by again.
+
+On an etcd of a few lines (test_store_etcd.py), and a receiver that accepts everything.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty
+from typing import cast
+
+import pytest
+
+from sendrecv.backoff import Backoff
+from sendrecv.core.lease import encode
+from sendrecv.core.sender_events import Answered, Connected, Resumed, SenderEvent
+from sendrecv.core.values import SECOND
+from sendrecv.core.wire import Claim, Status
+from sendrecv.sender.loop import Ports
+from sendrecv.sender.several_hosts import SenderOfSeveral
+from sendrecv.sender.store_etcd import RELEASED
+from sendrecv.systemd import Notifier
+from tests.unit.sender.test_store_etcd import LEASE, Cluster, Host
+
+MOVE = "/sendrecv/one/move"
+
+
+class Told:
+    """A notifier that keeps what it is told."""
+
+    ping_interval = 0.4
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.log_lines: list[str] = []
+
+    def status(self, text: str) -> None:
+        """See Notifier."""
+
+    @contextmanager
+    def at_most(self, _seconds: float, _error: Exception) -> Iterator[None]:
+        """See Notifier."""
+        yield
+
+    def ready(self) -> None:
+        """See Notifier."""
+        self.events.append("ready")
+
+    def working(self, status: str) -> None:
+        """See Notifier."""
+        what = status.partition(",")[0].partition(" since")[0]
+        if self.events[-1:] != [what]:
+            self.events.append(what)
+
+    def log(self, _severity: int, text: str) -> None:
+        """See Notifier."""
+        self.log_lines.append(text.partition(" since")[0])
+
+    def stopping(self) -> None:
+        """See Notifier."""
+        self.events.append("stopping")
+
+
+class World(Host):
+    """A host with its loop. Time passes when that waits. plan: what happens, one each second."""
+
+    def __init__(self, cluster: Cluster, directory: Path, name: str) -> None:
+        super().__init__(cluster, directory, name)
+        self.told = Told()
+        self.sent: list[tuple[int, int]] = []
+        self.closed = 0
+        self.plan: deque[Callable[[], object]] = deque()
+        self.requests = directory / "one.move"
+        self._queue: deque[SenderEvent] = deque()
+        self._next = cluster.now + SECOND
+        ports = Ports(
+            store=self.local,
+            connect=self._connect,
+            notifier=cast(Notifier, self.told),
+            backoff=Backoff(""),
+            clock=self,
+            events=self,
+        )
+        self.loop = SenderOfSeveral(self.app, ports, self.store, str(self.requests))
+
+    def run(self, *plan: Callable[[], object]) -> None:
+        """The loop; after the plan it is told to stop."""
+        self.plan += [*plan, self.loop.stop]
+        self.loop.acquire()
+        self.loop.run()
+
+    # The clock and the queue.
+
+    def now(self) -> int:
+        """See Clock."""
+        return self.cluster.now
+
+    def sleep(self, seconds: float) -> None:
+        """See Clock."""
+        self.cluster.now += int(seconds * SECOND)
+        if self.cluster.now >= self._next:
+            self._next += SECOND
+            if self.plan:
+                self.plan.popleft()()
+
+    def put(self, event: SenderEvent) -> None:
+        """See Queue."""
+        self._queue.append(event)
+
+    def get(self, *, timeout: float) -> SenderEvent:
+        """See Queue."""
+        if not self._queue:
+            self.sleep(timeout)
+        if not self._queue:
+            raise Empty
+        return self._queue.popleft()
+
+    # The connection.
+
+    def _connect(self, number: int, claim: Claim, post: Callable[[SenderEvent], None]) -> "World":
+        assert claim.node_id == self.app.node_id
+        self.number, self.post = number, post
+        post(Connected(number))
+        return self
+
+    def resume(self, last: int) -> None:
+        """See Link."""
+        assert last == -1
+        self.post(Resumed(self.number, self.cluster.accepted))
+
+    def emit(self, first: int, last: int) -> None:
+        """See Link."""
+        assert first == self.cluster.accepted + 1 and last <= self.cluster.holding().record.count
+        self.sent.append((first, last))
+        self.cluster.accepted = last
+        self.post(Answered(self.number, Status.ACCEPTED, last))
+
+    def close(self) -> None:
+        """See Link."""
+        self.closed += 1
+
+
+@pytest.fixture(name="cluster")
+def fixture_cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture(name="a")
+def fixture_a(cluster: Cluster, tmp_path: Path) -> Iterator[World]:
+    host = World(cluster, tmp_path, "a")
+    host.local.release()
+    yield host
+    host.local.release()
+
+
+def test_it_counts_and_keeps_the_lease_for_the_other_half(cluster: Cluster, a: World) -> None:
+    a.run(*[lambda: None] * 4)
+    assert a.sent == [(count, count) for count in range(len(a.sent))] and len(a.sent) > 3
+    assert a.told.events == ["ready", "counting here", "stopping"]
+    assert a.told.log_lines == ["epoch 1, counting here: no host held it"]
+    assert cluster.holding().record.count == a.sent[-1][1] and not cluster.holding().released
+
+
+def test_it_stands_by_ready_until_it_is_told_to_stop(cluster: Cluster, a: World) -> None:
+    other = Host(cluster, Path(a.local.path).parents[1], "b")
+    other.takes()
+    a.run(*[other.store.lease.renew] * 5)
+    assert a.told.events == ["ready", "standing by", "stopping"] and not a.sent
+    assert a.told.log_lines == ["standing by, b (b) counts"]
+    other.local.release()
+
+
+def test_a_holder_whose_lease_is_lost_stands_by_and_counts_again_when_it_may(
+    cluster: Cluster, a: World
+) -> None:
+    def lose() -> None:
+        there = cluster.holding()
+        record = there.record.replace(epoch=5, node_id="b", run="b" * 32, boot="b" * 32)
+        cluster.write(encode(there.replace(record=record, host="b", place="b" * 32)))
+
+    a.run(lambda: None, lose, *[lambda: None] * 4)
+    assert a.told.events == [
+        *("ready", "counting here", "standing by", "ready", "counting here", "stopping"),
+    ]
+    assert a.told.log_lines == [
+        "epoch 1, counting here: no host held it",
+        "the lease is lost",
+        "standing by, b (b) counts",
+        "epoch 6, counting here: b has not renewed its lease",
+    ]
+    assert a.closed >= 1
+    assert [first for first, _ in a.sent] == [*range(len(a.sent))]
+
+
+def test_it_renews_the_lease_between_two_counts(cluster: Cluster, a: World) -> None:
+    a.run(*[lambda: None] * 6)
+    writes = cluster.revision - 10
+    assert writes >= 6 * SECOND // (LEASE // 8)
+
+
+@pytest.mark.parametrize("text", ["b\nkernel update\n", "b\n", "b"])
+def test_a_person_asks_for_a_move_on_the_host_that_counts(
+    cluster: Cluster, a: World, text: str
+) -> None:
+    def ask() -> None:
+        a.requests.write_text(text, encoding="utf-8")
+        a.loop.asked()
+
+    a.run(lambda: None, ask)
+    why = "a released it for b, which does not take it"
+    assert cluster.holding().why == (f"{why}: kernel update" if "kernel" in text else why)
+    assert a.told.log_lines[1:] == [
+        "handed the App over to b",
+        "standing by, a (a) has released the App for b",
+        f"epoch 2, counting here: {cluster.holding().why}",
+    ]
+    assert not a.requests.exists()
+
+
+@pytest.mark.parametrize("text", ["", "a b\n", "b\nx\ny\n", "b\n" + "x" * 201, "b\n\x1b[2J"])
+def test_what_is_no_wish_is_not_obeyed(cluster: Cluster, a: World, text: str) -> None:
+    def ask() -> None:
+        a.requests.write_text(text, encoding="utf-8")
+        a.loop.asked()
+
+    a.run(lambda: None, ask, a.loop.asked)
+    assert not cluster.holding().released and not a.requests.exists()
+
+
+def test_a_person_asks_for_a_move_on_another_host(cluster: Cluster, a: World) -> None:
+    other = Host(cluster, Path(a.local.path).parents[1], "b")
+
+    def ask() -> None:
+        other.store.ask_holder("b", "from there")
+        a.loop.move_asked(cluster.others[MOVE])
+
+    a.run(lambda: None, ask, lambda: a.loop.move_asked(None))
+    assert cluster.holding().why == "a released it for b, which does not take it: from there"
+    other.local.release()
+
+
+def test_a_stand_by_tells_the_holder_of_a_wish(cluster: Cluster, a: World) -> None:
+    other = Host(cluster, Path(a.local.path).parents[1], "b")
+    other.takes()
+
+    def ask() -> None:
+        other.store.lease.renew()
+        a.requests.write_text("a\nback\n", encoding="utf-8")
+        a.loop.asked()
+
+    a.run(ask, other.store.lease.renew)
+    move = other.store.lease.asked()
+    assert move and (move.to, move.why) == ("a", "back")
+    other.local.release()
+
+
+def test_a_wish_of_which_no_answer_came_is_said(
+    cluster: Cluster, a: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_if = cluster.put_if
+
+    def unheard_release(key: str, revision: int, value: bytes, timeout: float) -> object:
+        cluster.unheard = int(RELEASED in value)
+        return put_if(key, revision, value, timeout)
+
+    monkeypatch.setattr(cluster, "put_if", unheard_release)
+
+    def ask() -> None:
+        a.requests.write_text("b\n", encoding="utf-8")
+        a.loop.asked()
+
+    a.run(lambda: None, ask, lambda: None)
+    assert "cannot hand the App over to b: no endpoint answers" in a.told.log_lines
+    assert not cluster.holding().released
+
+
+def test_a_change_of_the_key_wakes_a_stand_by_only(cluster: Cluster, a: World) -> None:
+    wakes: list[bool] = []
+
+    def look() -> None:
+        before = len(a._queue)  # pylint: disable=protected-access
+        a.loop.key_changed(cluster.key)
+        a.loop.key_changed(None)
+        wakes.append(len(a._queue) > before)  # pylint: disable=protected-access
+
+    a.run(look)
+    assert wakes == [False]
+    a.loop.key_changed(None)
+    assert len(a._queue) == 1  # pylint: disable=protected-access
+
+
+def test_without_etcd_it_waits_says_so_and_can_be_stopped(cluster: Cluster, a: World) -> None:
+    def silence() -> None:
+        cluster.silent = True
+
+    a.run(lambda: None, silence, *[lambda: None] * 3)
+    assert a.told.log_lines[-1] == (
+        "record: no endpoint answers, not counting until it can be written"
+    )
+    assert a.told.events[-2:] == ["waiting until the record can be written", "stopping"]
