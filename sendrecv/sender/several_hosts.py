@@ -19,6 +19,7 @@ from sendrecv.core.sender_events import (
     SenderEvent,
     StopAsked,
     TimePassed,
+    VerifyLock,
 )
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import is_name
@@ -162,6 +163,7 @@ class SenderOfSeveral(Sender):
         self._move_if_asked()
         if self._lease.renews_in() <= 0:
             self._insist(self._lease.renew, self._lease.again)
+            self._notifier.working(self._status())  # that may have taken half of a watchdog's time
         return TimePassed() if self._done else super()._next()
 
     def _move_if_asked(self) -> None:
@@ -196,6 +198,9 @@ class SenderOfSeveral(Sender):
         match command:
             case Persist(record):
                 self._insist(partial(self._store.commit, record), self._lease.again)
+                return
+            case VerifyLock():
+                self._insist(self._store.verify, self._lease.again)
                 return
             case Emit():
                 self._insist(self._lease.hold, self._lease.again)

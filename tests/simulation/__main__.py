@@ -1,4 +1,6 @@
-"""python3 -m tests.simulation [--seed S] [--seeds N]: the simulation, for ever without --seeds."""
+"""python3 -m tests.simulation [--hosts] [--seed S] [--seeds N]: the simulation, for ever without
+--seeds. --hosts: that of an App on several hosts.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ import itertools
 import secrets
 import sys
 
-from tests.simulation.faults import simulate
+from tests.simulation.faults import Faults, simulate
+from tests.simulation.host_faults import HostFaults
+from tests.simulation.hosts import HostParts
 from tests.simulation.world import Parts
 
 
@@ -16,12 +20,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="the first")
     parser.add_argument("--seeds", type=int, help="so many; for ever without it")
+    parser.add_argument("--hosts", action="store_true", help="of an App on several hosts")
     arguments = parser.parse_args()
+    faults, parts = (HostFaults, HostParts()) if arguments.hosts else (Faults, Parts())
     last = None if arguments.seeds is None else arguments.seed + arguments.seeds
     for seed in itertools.count(arguments.seed):
         if seed == last:
             break
-        tally = simulate(Parts(), seed, lambda tally: tally.runs > 0)
+        tally = simulate(parts, seed, lambda tally: tally.runs > 0, faults=faults)
         print(f"seed {seed}: {tally}", flush=True)
     return 0
 

@@ -355,9 +355,16 @@ class Faults(RuleBasedStateMachine):
 
 
 def simulate(
-    parts: Parts, first_seed: int, enough: Callable[[Tally], bool], shrink: bool = True
+    parts: object,
+    first_seed: int,
+    enough: Callable[[Tally], bool],
+    shrink: bool = True,
+    faults: type[RuleBasedStateMachine] = Faults,
 ) -> Tally:
-    """Run until it is enough; asked every RUNS runs. Raises what the verdict raises."""
+    """Run until it is enough; asked every RUNS runs. Raises what the verdict raises.
+
+    `parts`: of those faults.
+    """
     tally = Tally()
     generate, minimise = hypothesis.Phase.generate, hypothesis.Phase.shrink
     options = settings(
@@ -371,13 +378,15 @@ def simulate(
         report_multiple_bugs=False,
     )
     while not enough(tally):
-        machine = type("Faults", (Faults,), {"parts": parts, "tally": tally})
+        machine = type(faults.__name__, (faults,), {"parts": parts, "tally": tally})
         try:
             run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis's of Debian
                 seed(first_seed)(machine), settings=options
             )
         except BaseException as error:
-            error.add_note(f"again: python3 -m tests.simulation --seeds 1 --seed {first_seed}")
+            which = "" if faults is Faults else " --hosts"
+            again = f"python3 -m tests.simulation{which} --seeds 1 --seed {first_seed}"
+            error.add_note(f"again: {again}")
             raise
         first_seed += 1
     return tally

@@ -9,7 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sendrecv.core.record import Record
 from sendrecv.core.reach import App
@@ -32,15 +32,26 @@ from sendrecv.core.wire import Claim, resume_arguments
 from sendrecv.errors import LockLost, SendrecvError
 from sendrecv.sender import store_file
 from sendrecv.backoff import Backoff
-from sendrecv.sender.loop import Ports
+from sendrecv.sender.loop import Ports, Sender
 from sendrecv.sender.store_file import StateFile
-from tests.simulation.kernel import System
+from tests.simulation.kernel import Disk, System
 from tests.simulation.network import Connection, Message
 from tests.simulation.process import Notifier, Thread
 from tests.simulation.verdict import require
 
 if TYPE_CHECKING:
+    from sendrecv.sender.store import Store
     from tests.simulation.world import World
+
+
+class Machine(Protocol):
+    """What a process runs on. boot: the ID of this boot."""
+
+    boot: str
+    disk: Disk
+
+    def time(self) -> int:
+        """Nanoseconds of its monotonic clock."""
 
 
 class SenderProcess:
@@ -53,23 +64,20 @@ class SenderProcess:
     def __init__(self, world: World, app_id: str, node_id: str, number: int) -> None:
         self.world = world
         self.number = number
-        self.app = App(app_id, node_id, f"{number:032x}", world.boot, world.interval)
-        self.thread = Thread(world.time, self._main)
-        self.system = System(world.disk, self.thread)
+        machine = self.machine()
+        self.app = App(app_id, node_id, f"{number:032x}", machine.boot, world.interval)
+        self.thread = Thread(machine.time, self._main)
+        self.system = System(machine.disk, self.thread)
         self.events: deque[SenderEvent] = deque()
         self.connection: Connection | None = None
         self.acquired = self.stopped = self.hung = self.dead = False
         self._lock_lost = False
         self._notifier = Notifier(self.thread)
-        ports = Ports(
-            store=WatchedStore(self, world.parts.store(world.path(app_id))),
-            connect=self._open_link,
-            notifier=self._notifier,
-            backoff=Backoff(""),
-            clock=self,
-            events=self,
-        )
-        self._loop = world.parts.sender_loop(self.app, ports, world.parts.sender)
+        self._loop = self._make_loop()
+
+    def machine(self) -> Machine:
+        """What it runs on."""
+        return self.world
 
     def ready(self) -> bool:
         """Whether it would do something now, if it got the processor."""
@@ -79,7 +87,7 @@ class SenderProcess:
         """When it will be ready, if nothing comes before."""
         return None if self.dead or self.hung else self.thread.deadline()
 
-    def about_to(self, command: type[SenderCommand]) -> bool:
+    def about_to(self, command: type) -> bool:
         """Whether such a command is the next thing that it does."""
         return self.thread.about is command
 
@@ -123,7 +131,7 @@ class SenderProcess:
 
     def now(self) -> int:
         """See loop.Clock."""
-        return self.world.now
+        return self.machine().time()
 
     def sleep(self, seconds: float) -> None:
         """See loop.Clock."""
@@ -164,11 +172,34 @@ class SenderProcess:
         finally:
             store_file.os, store_file.fcntl = before
 
+    def _make_loop(self) -> Sender:
+        parts = self.world.parts
+        store = WatchedStore(self, parts.store(self.world.path(self.app.app_id)))
+        return parts.sender_loop(self.app, self._ports(store), parts.sender)
+
+    def _ports(self, store: Store) -> Ports:
+        return Ports(
+            store=store,
+            connect=self._open_link,
+            notifier=self._notifier,
+            backoff=Backoff(""),
+            clock=self,
+            events=self,
+        )
+
     # The connections.
+
+    def claims(self, claim: Claim) -> None:
+        """It is about to use that epoch."""
+        self.world.witness.claimed(self.system.holds(), claim)
+
+    def emits(self, last: int) -> None:
+        """It is about to send counts up to that one."""
+        self.world.witness.emitted(self.system.holds(), last)
 
     def _open_link(self, number: int, claim: Claim, post: Callable[[SenderEvent], None]) -> Link:
         self.pause(Connect)
-        self.world.witness.claimed(self.system.holds(), claim)
+        self.claims(claim)
         self.connection = self.world.connect(self, number, claim, post)
         return Link(self, self.connection)
 
@@ -230,7 +261,7 @@ class Link:
     def emit(self, first: int, last: int) -> None:
         """See loop.Link."""
         self._process.pause(Emit)
-        self._process.world.witness.emitted(self._process.system.holds(), last)
+        self._process.emits(last)
         self._send(("count", first, last))
 
     def close(self) -> None:

@@ -1,0 +1,219 @@
+"""A simulated etcd: one key-value store with revisions, requests and answers that may be late or
+lost, and watches that may be late or die.
+
+A request is carried out at some moment, if it is not lost, even if nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sendrecv.core.record import Record, read_values
+from sendrecv.sender.etcd import EtcdError, Found, Key, Written
+from tests.simulation.verdict import require
+
+if TYPE_CHECKING:
+    from tests.simulation.hosts import HostProcess
+
+
+class Look:
+    """What a process does next: it looks at its clock."""
+
+
+class Get:
+    """What a process does next: it sends a request to read a key."""
+
+
+class Put:
+    """What a process does next: it sends a request to write a key."""
+
+
+class Wait:
+    """What a process does: it waits for an answer."""
+
+
+@dataclass(eq=False)
+class Request:
+    """`act` carries it out, and returns the answer. stuck: it lingers on its way. copies: how often
+    it will be carried out; the last answer is the one that arrives.
+    """
+
+    process: HostProcess
+    act: Callable[[], object]
+    stuck: bool = False
+    copies: int = 1
+    done: bool = False
+    answer: object = None
+    arrived: bool = False
+
+
+@dataclass(eq=False)
+class Watch:
+    """One watch of one process."""
+
+    process: HostProcess
+    key: str
+    wake: Callable[[Key | None], None]
+    news: list[Key | None] = field(default_factory=list)
+    dead: bool = False
+
+
+@dataclass(frozen=True)
+class Write:
+    """A value of the record's key that says who holds the lease. revision: of the key."""
+
+    revision: int
+    place: str
+    record: Record
+
+
+class Cluster:
+    """All of etcd. `silent`: it answers nobody. sent: the greatest count that was sent."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.requests: list[Request] = []
+        self.writes: list[Write] = []
+        self.revision = 0
+        self.sent = -1
+        self._keys: dict[str, Key] = {}
+        self._watches: list[Watch] = []
+
+    # What the world steps.
+
+    def actions(self) -> list[Callable[[], None]]:
+        """What can happen now."""
+        if self.silent:
+            return []
+        there = [request for request in self.requests if self._can_go_on(request)]
+        actions: list[Callable[[], None]] = [partial(self._go_on, request) for request in there]
+        self._watches = [watch for watch in self._watches if not watch.process.dead]
+        for watch in self._watches:
+            if watch.news and not watch.dead and watch.process.host.reaches_etcd():
+                actions.append(partial(self._tell, watch))
+        return actions
+
+    def _can_go_on(self, request: Request) -> bool:
+        return not request.stuck and request.process.host.reaches_etcd()
+
+    def _go_on(self, request: Request) -> None:
+        """It is carried out; then its answer arrives."""
+        if self.silent or request not in self.requests or not self._can_go_on(request):
+            return
+        if not request.done:
+            self.carry_out(request)
+        else:
+            request.arrived = True
+            self.requests.remove(request)
+
+    def carry_out(self, request: Request) -> None:
+        """Now, and not again."""
+        if not request.done:
+            for _ in range(request.copies):
+                request.answer = request.act()
+            request.done = True
+
+    def _tell(self, watch: Watch) -> None:
+        if watch.news and not watch.dead and not watch.process.dead:
+            watch.process.wake(watch.wake, watch.news.pop(0))
+
+    # Faults.
+
+    def lose(self, number: int) -> None:
+        """The requests and answers on their way are lost, from that one on."""
+        del self.requests[number:]
+
+    def kill_watches(self) -> None:
+        """They wake nobody any more, and do not say so."""
+        for watch in self._watches:
+            watch.dead = True
+
+    def mend(self) -> None:
+        """It answers, and what lingers goes on."""
+        self.silent = False
+        for request in self.requests:
+            request.stuck = False
+
+    # What it is asked.
+
+    def watch(self, watch: Watch) -> None:
+        """A watch begins, and says so."""
+        watch.news.append(None)
+        self._watches.append(watch)
+
+    def get(self, key: str) -> Key | None:
+        """See etcd.Etcd."""
+        return self._keys.get(key)
+
+    def put_if(self, key: str, revision: int, value: bytes) -> Written | Found:
+        """See etcd.Etcd."""
+        there = self._keys.get(key)
+        if (there.revision if there else 0) != revision:
+            return Found(there)
+        self.revision += 1
+        self._keys[key] = written = Key(self.revision, value)
+        if key.endswith("/record"):
+            self._note(json.loads(value))
+        for watch in self._watches:
+            if watch.key == key and not watch.dead:
+                watch.news.append(written)
+        return Written(self.revision)
+
+    def _note(self, values: dict[str, Any]) -> None:
+        record = read_values(values["record"])
+        require(record, f"the key has no record: {values}")
+        assert record is not None
+        before = self.writes[-1].record if self.writes else None
+        if before:
+            require(record.epoch >= before.epoch, f"{record} is written after {before}")
+            is_same = record.run == before.run or record.epoch > before.epoch
+            require(is_same, f"{record} has the epoch of {before}")
+        require(record.count >= self.sent, f"{record}: but {self.sent} was sent")
+        self.writes.append(Write(self.revision, values["place"], record))
+
+    # What the verdict asks.
+
+    def last_of(self, run: str) -> Write | None:
+        """The last write of that run."""
+        return next((it for it in reversed(self.writes) if it.record.run == run), None)
+
+
+class Client:
+    """Stands for etcd.Etcd, of one process."""
+
+    def __init__(self, process: HostProcess, cluster: Cluster) -> None:
+        self._process = process
+        self._cluster = cluster
+
+    def get(self, key: str, timeout: float) -> Key | None:
+        """See etcd.Etcd."""
+        found = self._ask(Get, lambda: self._cluster.get(key), timeout)
+        assert found is None or isinstance(found, Key)
+        return found
+
+    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+        """See etcd.Etcd."""
+        done = self._ask(Put, lambda: self._cluster.put_if(key, revision, value), timeout)
+        assert isinstance(done, (Written, Found))
+        return done
+
+    def watch(self, key: str, wake: Callable[[Key | None], None]) -> None:
+        """See etcd.Etcd."""
+        self._cluster.watch(Watch(self._process, key, wake))
+
+    def close(self) -> None:
+        """See etcd.Etcd."""
+
+    def _ask(self, about: type, act: Callable[[], object], timeout: float) -> object:
+        thread = self._process.thread
+        thread.pause(about)
+        request = Request(self._process, act)
+        self._cluster.requests.append(request)
+        thread.pause(Wait, lambda: request.arrived, thread.after(timeout))
+        if not request.arrived:
+            raise EtcdError("etcd does not answer")
+        return request.answer

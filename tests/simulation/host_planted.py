@@ -1,0 +1,143 @@
+"""Planted violations of the rules of the lease, each of which the simulation must find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from sendrecv.core.lease import Here, Holding, LeaseLost
+from sendrecv.core.sender_events import SenderCommand
+from sendrecv.sender.etcd import Etcd, Found, Key, Written
+from sendrecv.sender.etcd_lease import HeldLease
+from sendrecv.sender.several_hosts import SenderOfSeveral
+from sendrecv.sender.store_etcd import EtcdStore
+from tests.simulation.hosts import HostParts
+from tests.simulation.planted import IgnoresEpochs, persist_last
+
+
+class _Planted(EtcdStore):
+    """Has another lease than the real one."""
+
+    held: type[HeldLease]
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        app, here, local, etcd, _ = given
+        self.lease = self.held(app, here, etcd, local.commit, self._now, continues=False)
+
+
+class CountsFromTheAnswer(_Planted):
+    """Its lease begins when the answer arrives."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def _is_carried_out(self, revision: int, serial: int) -> bool:
+            is_newest = super()._is_carried_out(revision, serial)
+            assert self._tenure is not None
+            self._tenure = self._tenure.replace(sent=self._now())
+            return is_newest
+
+
+class IgnoresItsDeadline(_Planted):
+    """Sends, however old its last write is."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def hold(self) -> None:
+            pass
+
+
+class DoesNotLookAgain(_Planted):
+    """Sends when it has renewed its lease, however long that took."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def hold(self) -> None:
+            assert self._tenure is not None
+            if not self._tenure.may_send(self._now()):
+                self.renew()
+
+
+class GoesOnAfterRelease(_Planted):
+    """Hands the App over, and counts on."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def hand_over(self, to: str, why: str) -> None:
+            before = self._tenure, self._holding
+            try:
+                super().hand_over(to, why)
+            except LeaseLost:
+                self._tenure, self._holding = before
+
+
+class BelievesItsOwnValue(_Planted):
+    """A write of its own that it finds is taken for the newest one."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def _is_carried_out(self, revision: int, serial: int) -> bool:
+            return super()._is_carried_out(revision, self._writes.newest)
+
+
+class _Careless:
+    """An etcd in which a write that is compared in vain is written all the same."""
+
+    def __init__(self, etcd: Etcd) -> None:
+        self._etcd = etcd
+        self.get, self.watch, self.close = etcd.get, etcd.watch, etcd.close
+
+    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+        """See Etcd."""
+        done = self._etcd.put_if(key, revision, value, timeout)
+        if isinstance(done, Found):
+            return self._etcd.put_if(key, _revision(done.key), value, timeout)
+        return done
+
+
+def _revision(key: Key | None) -> int:
+    return key.revision if key else 0
+
+
+class TakesWithoutCompare(EtcdStore):
+    """Whoever writes last has it."""
+
+    def __init__(self, app: Any, here: Here, local: Any, etcd: Etcd, *rest: Any, **named: Any):
+        super().__init__(app, here, local, cast(Etcd, _Careless(etcd)), *rest, **named)
+
+
+class TakesAfterAHalf:
+    """Waits for half of a lease."""
+
+    why = Here.why
+    _why_released = Here._why_released
+    gives_up_at = Here.gives_up_at
+
+    def __init__(self, host: str, place: str, lease: int) -> None:
+        self.host, self.place, self.lease = host, place, lease
+
+    def longest(self, holding: Holding) -> int:
+        """See Here."""
+        return max(self.lease, holding.lease) // 2
+
+
+class SendsFirst(SenderOfSeveral):
+    """Sends, then writes."""
+
+    def _carry_out(self, commands: Iterable[SenderCommand]) -> None:
+        super()._carry_out(persist_last(commands))
+
+
+PLANTED = (
+    HostParts(store=CountsFromTheAnswer),
+    HostParts(store=TakesWithoutCompare),
+    HostParts(here=cast(type[Here], TakesAfterAHalf)),
+    HostParts(loop=SendsFirst),
+    HostParts(store=IgnoresItsDeadline, receiver=IgnoresEpochs),
+    HostParts(store=GoesOnAfterRelease),
+)
