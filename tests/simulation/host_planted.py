@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from sendrecv.core.lease import Here, Holding, LeaseLost
+from sendrecv.core.record import Record
 from sendrecv.core.sender_events import SenderCommand
 from sendrecv.sender.etcd import Etcd, Found, Key, Written
 from sendrecv.sender.etcd_lease import HeldLease
@@ -67,12 +68,24 @@ class GoesOnAfterRelease(_Planted):
     class held(HeldLease):  # pylint: disable=invalid-name
         """See the class around it."""
 
+        _is_gone = False
+
         def hand_over(self, to: str, why: str) -> None:
-            before = self._tenure, self._holding
             try:
                 super().hand_over(to, why)
             except LeaseLost:
-                self._tenure, self._holding = before
+                self._is_gone = True
+
+        def hold(self) -> None:
+            if not self._is_gone:
+                super().hold()
+
+        def commit(self, record: Record) -> None:
+            if not self._is_gone:
+                super().commit(record)
+
+        def renews_in(self) -> float:
+            return self.again if self._is_gone else super().renews_in()
 
 
 class BelievesItsOwnValue(_Planted):
@@ -111,7 +124,7 @@ class TakesWithoutCompare(EtcdStore):
         super().__init__(app, here, local, cast(Etcd, _Careless(etcd)), *rest, **named)
 
 
-class TakesAfterAHalf:
+class _AfterAHalf:
     """Waits for half of a lease."""
 
     why = Here.why
@@ -126,6 +139,9 @@ class TakesAfterAHalf:
         return max(self.lease, holding.lease) // 2
 
 
+TakesAfterAHalf = cast(type[Here], _AfterAHalf)
+
+
 class SendsFirst(SenderOfSeveral):
     """Sends, then writes."""
 
@@ -136,7 +152,6 @@ class SendsFirst(SenderOfSeveral):
 PLANTED = (
     HostParts(store=CountsFromTheAnswer),
     HostParts(store=TakesWithoutCompare),
-    HostParts(here=cast(type[Here], TakesAfterAHalf)),
     HostParts(loop=SendsFirst),
     HostParts(store=IgnoresItsDeadline, receiver=IgnoresEpochs),
     HostParts(store=GoesOnAfterRelease),

@@ -8,7 +8,7 @@ from sendrecv.core.sender_events import Persist
 from sendrecv.core.values import SECOND
 from tests.simulation.etcd import Look, Put
 from tests.simulation.host_faults import SOON, HostFaults
-from tests.simulation.host_planted import BelievesItsOwnValue, DoesNotLookAgain
+from tests.simulation.host_planted import BelievesItsOwnValue, DoesNotLookAgain, TakesAfterAHalf
 from tests.simulation.hosts import LEASE, HostParts, HostProcess
 
 
@@ -46,6 +46,14 @@ def write_that_was_not_heard(faults: HostFaults) -> None:
     faults.teardown()
 
 
+def held_up_before_it_sends(faults: HostFaults) -> None:
+    """A holder stops after its write, and goes on when it just may send."""
+    process = _writes_a_count(faults)
+    _until(faults, process, Look)
+    _hold_up(faults, process, 62)
+    faults.teardown()
+
+
 def suspended_while_it_renews(faults: HostFaults) -> None:
     """A holder is late, renews its lease, and is stopped before it hears that it has."""
     process = _writes_a_count(faults)
@@ -60,5 +68,6 @@ def suspended_while_it_renews(faults: HostFaults) -> None:
 
 STORIES = (
     (write_that_was_not_heard, HostParts(store=BelievesItsOwnValue)),
+    (held_up_before_it_sends, HostParts(here=TakesAfterAHalf)),
     (suspended_while_it_renews, HostParts(store=DoesNotLookAgain)),
 )
