@@ -172,7 +172,7 @@ def test_a_process_that_hangs_is_killed(hosts: Hosts, app_on: MakeApp) -> None:
     assert app.nodes()[1:] in (["a-failover"], ["b"], ["c"])
 
 
-def test_a_move_typed_on_any_host(hosts: Hosts, app_on: MakeApp) -> None:
+def test_a_move_typed_on_any_host(app_on: MakeApp) -> None:
     app = app_on("moved")
     for typed_on, to in (("a", "b"), ("a", "c"), ("c", "a")):
         with app.counts_from(to):
@@ -183,7 +183,7 @@ def test_a_move_typed_on_any_host(hosts: Hosts, app_on: MakeApp) -> None:
 
 
 def test_a_move_to_a_host_that_does_not_stand_by_leaves_the_app_where_it_is(
-    hosts: Hosts, app_on: MakeApp
+    app_on: MakeApp,
 ) -> None:
     app = app_on("kept")
     app.systemctl("c", "stop", "sendrecv@kept.target")

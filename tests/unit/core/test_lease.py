@@ -46,7 +46,9 @@ WRONG: dict[str, list[object]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(n, v) for n in WRONG for v in WRONG[n]])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
 def test_what_is_not_right_is_no_holding(name: str, value: object) -> None:
     values = json.loads(encode(HELD))
     assert decode(json.dumps(values | {name: value}).encode()) is None
