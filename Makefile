@@ -32,8 +32,8 @@ lint: host ## linters
 types: host ## mypy --strict
 	@$(PYTHON) -m tests.steps types
 
-unit: host ## unit tests on the Python of both releases
-	@$(PYTHON) -m tests.steps unit-bookworm unit-trixie
+unit: host ## unit tests on the Python of both releases, model and simulation
+	@$(PYTHON) -m tests.steps unit-bookworm unit-trixie model
 
 coverage: host ## lines and branches that unit tests and simulation run: all of the core
 	@$(PYTHON) -m tests.steps coverage
