@@ -8,8 +8,8 @@ test at all has failed. At the end there is a table of the seconds and tests of 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
 What the steps cost, in seconds of CPU on two cores of 2026: lint and types together 160, model 400
 (with the simulation), unit-trixie and unit-bookworm 150 each, the two parts of each system 350,
-each chaos 60, hosts 120. The last two also wait, for as long again and more. On a machine that has no roots
-yet (tests/lab/roots.py), these are made first, and cost 380.
+each chaos 60, hosts 120. The last three also wait, for as long again and more. On a machine that
+has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
 """
 
 import argparse

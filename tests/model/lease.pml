@@ -19,7 +19,7 @@
  *   a WRITE       sendrecv/sender/etcd_lease.py    HeldLease.commit, HeldLease.renew
  *   a RELEASE     sendrecv/sender/etcd_lease.py    HeldLease.release, HeldLease.hand_over
  *   carry_out     sendrecv/sender/etcd.py          Etcd.put_if
- *   hear          sendrecv/sender/etcd_lease.py    HeldLease._write, HeldLease._written
+ *   hear          sendrecv/sender/etcd_lease.py    HeldLease._write, HeldLease._is_carried_out
  *   KNOWS_OWN     sendrecv/sender/etcd_lease.py    HeldLease._own
  *   stand_by      sendrecv/sender/several_hosts.py SenderOfSeveral.run
  *   CAN_EMIT      sendrecv/core/lease.py           Tenure.may_send
