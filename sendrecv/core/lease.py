@@ -122,10 +122,11 @@ def _holding_of(values: dict[str, object]) -> Holding | None:
             "to": str(to),
             "serial": int(serial),
         } if (
-            record and is_name(host) and since >= 0 and lease > 0 and is_reason(why)
+            record and is_name(host) and is_reason(why) and (not to or is_name(to))
         ):
-            if not to or is_name(to):
-                return Holding(record, host, place, since, lease, why, released, to, serial)
+            is_right = since >= 0 and lease > 0
+            holding = Holding(record, host, place, since, lease, why, released, to, serial)
+            return holding if is_right else None
     return None
 
 
