@@ -119,7 +119,7 @@ def test_a_write_of_the_floor_that_fails_was_done_before_or_the_key_is_anothers(
     kvs = [there] if there else []
     Gateway.answers.append({"responses": [{"response_range": {"kvs": kvs}}]})
     assert etcd.put_if(revision, "a") == found
-    assert Gateway.asked[0]["compare"][0]["mod_revision"] == revision  # type: ignore[index]
+    assert Gateway.asked[0]["compare"][0]["mod_revision"] == revision  # type: ignore[index]  # JSON
 
 
 def test_a_write_of_the_floor_is_its_new_revision(etcd: Etcd) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from sendrecv.backoff import Backoff
 from sendrecv.core.lease import encode
-from sendrecv.core.sender_events import Answered, Connected, Resumed, SenderEvent
+from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Status
 from sendrecv.sender.loop import Ports
@@ -191,6 +191,46 @@ def test_a_holder_whose_lease_is_lost_stands_by_and_counts_again_when_it_may(
     ]
     assert a.closed >= 1
     assert [first for first, _ in a.sent] == [*range(len(a.sent))]
+
+
+def test_a_process_that_is_stopped_past_its_deadline_sends_nothing(
+    cluster: Cluster, a: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the write of a count and its sending, another host takes the App."""
+    other = Host(cluster, Path(a.local.path).parents[1], "b")
+    put_if = cluster.put_if
+
+    def stopped_after_it(key: str, revision: int, value: bytes, timeout: float) -> object:
+        done = put_if(key, revision, value, timeout)
+        if cluster.holding().host == "a" and cluster.holding().record.count == 1:
+            monkeypatch.undo()
+            other.takes()
+            a.loop.stop()
+        return done
+
+    monkeypatch.setattr(cluster, "put_if", stopped_after_it)
+    a.run(*[lambda: None] * 4)
+    assert a.sent == [(0, 0)]
+    assert "the lease is lost" in a.told.log_lines
+    other.local.release()
+
+
+def test_what_an_older_connection_has_left_is_not_taken_for_news(
+    cluster: Cluster, a: World
+) -> None:
+    """The machine after a takeover counts its connections from 1 again."""
+
+    def lose() -> None:
+        there = cluster.holding()
+        record = there.record.replace(run="b" * 32)
+        cluster.write(encode(there.replace(record=record, released=True, why="stopped")))
+        cluster.before_write = lambda: a.put(Lost(1, "of long ago"))
+
+    a.run(lambda: None, lose, lambda: None)
+    assert a.told.log_lines[1:] == [
+        "the lease is lost",
+        "epoch 2, counting here: a released it: stopped",
+    ]
 
 
 def test_it_renews_the_lease_between_two_counts(cluster: Cluster, a: World) -> None:
