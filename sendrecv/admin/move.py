@@ -118,5 +118,6 @@ def _systemctl(*words: str) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise StoreUnusable(f"systemctl: {error}") from None
     if done.returncode:
-        raise UsageError(f"systemctl: {done.stderr.decode('utf-8', 'replace').strip()}")
+        said = done.stderr.decode("utf-8", "replace").splitlines()
+        raise UsageError(f"systemctl: {said[-1] if said else f'exit status {done.returncode}'}")
     return done.stdout.decode("utf-8", "replace")
