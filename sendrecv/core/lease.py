@@ -12,10 +12,11 @@ Rules
        a serial number of its own: a write that is found later is known by it, and counts from when
        that one was sent.
     3. A stand-by takes the App at once if there never was a key, if the key says that the lease was
-       released for it or for any host, or if this very boot of this host held it: it has the host's
-       lock, so the process that held the lease has ended. What was released for another host, and
-       is not taken by that, goes back to the host that released it after a quarter of the lease,
-       and to any after a half.
+       released for this host or for any, or if this very boot of this host held the lease: then this
+       process has the host's lock, so the process that held the lease has ended. What was released
+       for another host, and is not taken by that, goes back to the host that released it after a
+       quarter of the lease, and to any after a half. If a key is gone that was seen before, somebody
+       has deleted it, and its holder may not know that yet: then rule 4 holds.
     4. It takes the App from another host only when it has seen the same revision for the whole of
        the lease, from the *answer* that first showed it, and when etcd has answered throughout the
        last quarter of that, from the answer to the first request on. So after an outage of etcd a
@@ -212,20 +213,20 @@ class Here(Value):
             return ""
         if holding is None:
             is_over = not seen or now >= sight.expires_at(self.lease)
-            return "no host held it" if is_over else ""
+            return "no host held the App" if is_over else ""
         if holding.released:
             return self._why_released(sight, holding, now)
         if holding.place == self.place:
-            return "this host held it"
+            return "this host held the App"
         if now >= sight.expires_at(self.longest(holding)):
             return f"{holding.host} has not renewed its lease"
         return ""
 
     def _why_released(self, sight: Sight, holding: Holding, now: int) -> str:
         if holding.to in ("", self.host):
-            return f"{holding.host} released it"
+            return f"{holding.host} released the App"
         if now >= self.gives_up_at(sight, holding):
-            return f"{holding.host} released it for {holding.to}, which does not take it"
+            return f"{holding.host} released the App for {holding.to}, which does not take it"
         return ""
 
     def gives_up_at(self, sight: Sight, holding: Holding) -> int:

@@ -122,7 +122,7 @@ class HeldLease:
             return None
         epoch = known.epoch + 1
         record = known.replace(epoch=epoch, node_id=self._app.node_id, run=self._app.run)
-        here, why = self._here, "this host held it, and etcd does not answer"
+        here, why = self._here, "this host held the App, and etcd does not answer"
         self._holding = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
         self._tenure = Tenure(-1, self._now() - here.lease, here.lease)
         self._keep(record)
@@ -143,7 +143,7 @@ class HeldLease:
             if not self._continues:
                 raise
             self._say(
-                WARNING, f"{error.strerror}: counting on without it, see SENDRECV_ETCD_OUTAGE"
+                WARNING, f"{error.strerror}: counting on without etcd, see SENDRECV_ETCD_OUTAGE"
             )
             self._outage = Outage(self._attempt, 2 * self.again)
             self.commit(record)

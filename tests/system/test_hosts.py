@@ -153,7 +153,7 @@ def test_a_process_that_ends_is_followed_by_the_other_half_of_its_host(
         app.systemctl("a", "stop", f"sender-failover@{app.name}")
     assert app.nodes() == ["a", "a-failover", "a"]
     app.assert_sound()
-    app.said("a", "counting here: this host held it")
+    app.said("a", "counting here: this host held the App")
 
 
 def test_a_process_that_hangs_is_killed(hosts: Hosts, app_on: MakeApp) -> None:
@@ -205,7 +205,7 @@ def test_an_app_that_is_stopped_on_its_host_goes_to_another_at_once(
     with app.counts_from():
         app.systemctl("a", "stop", "sendrecv@stopped.target")
     holder = hosts.wait_holder("stopped", "bc")
-    app.said(holder, "counting here: a released it: stopped")
+    app.said(holder, "counting here: a released the App: stopped")
     app.systemctl("a", "start", "sender@stopped")
     app.status("a", rf"standing by, {holder} \({holder}\) counts since .*")
     app.assert_sound()
@@ -278,7 +278,7 @@ def test_without_a_majority_it_waits_or_counts_on_as_it_is_set(
     counts = app_on("counts", f"{FAST}\nSENDRECV_ETCD_OUTAGE=continue")
     for host in "bc":
         hosts[host].run("systemctl stop etcd")
-    counts.said("a", "counting on without it, see SENDRECV_ETCD_OUTAGE")
+    counts.said("a", "counting on without etcd, see SENDRECV_ETCD_OUTAGE")
     waits.said("a", "not counting until it can be written")
     last = waits.count()
     for _ in range(3):

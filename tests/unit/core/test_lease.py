@@ -99,12 +99,12 @@ def seen(*answers: tuple[int, int, int], lost: int = -1) -> Sight:
 @pytest.mark.parametrize(
     ("holding", "why"),
     [
-        (None, "no host held it"),
+        (None, "no host held the App"),
         (HELD, ""),
-        (HELD.replace(released=True), "a released it"),
-        (HELD.replace(released=True, to="b"), "a released it"),
+        (HELD.replace(released=True), "a released the App"),
+        (HELD.replace(released=True, to="b"), "a released the App"),
         (HELD.replace(released=True, to="c"), ""),
-        (HELD.replace(place="b" * 32), "this host held it"),
+        (HELD.replace(place="b" * 32), "this host held the App"),
     ],
 )
 def test_what_may_be_taken_at_once(holding: Holding | None, why: str) -> None:
@@ -121,7 +121,7 @@ def test_what_the_other_host_does_not_take_goes_back_and_then_to_any() -> None:
         assert here.gives_up_at(sight, released) == 40 + wait
         assert here.why(sight, released, 39 + wait) == ""
         assert here.why(sight, released, 40 + wait) == (
-            "a released it for c, which does not take it"
+            "a released the App for c, which does not take it"
         )
 
 
@@ -137,8 +137,8 @@ def test_another_hosts_lease_is_waited_for_from_the_answer_that_showed_it() -> N
 def test_a_key_that_was_deleted_may_have_a_holder() -> None:
     sight = seen((9, 0, 0), (0, 40, 40))
     assert HERE.why(sight, None, 39 + LEASE, seen=True) == ""
-    assert HERE.why(sight, None, 40 + LEASE, seen=True) == "no host held it"
-    assert HERE.why(sight, None, 40) == "no host held it"
+    assert HERE.why(sight, None, 40 + LEASE, seen=True) == "no host held the App"
+    assert HERE.why(sight, None, 40) == "no host held the App"
 
 
 def test_the_longer_of_two_settings_counts() -> None:

@@ -158,7 +158,7 @@ def test_it_counts_and_keeps_the_lease_for_the_other_half(cluster: Cluster, a: W
     a.run(*[lambda: None] * 4)
     assert a.sent == [(count, count) for count in range(len(a.sent))] and len(a.sent) > 3
     assert a.told.events == ["ready", "counting here", "stopping"]
-    assert a.told.log_lines == ["epoch 1, counting here: no host held it"]
+    assert a.told.log_lines == ["epoch 1, counting here: no host held the App"]
     assert cluster.holding().record.count == a.sent[-1][1] and not cluster.holding().released
 
 
@@ -184,7 +184,7 @@ def test_a_holder_whose_lease_is_lost_stands_by_and_counts_again_when_it_may(
         *("ready", "counting here", "standing by", "ready", "counting here", "stopping"),
     ]
     assert a.told.log_lines == [
-        "epoch 1, counting here: no host held it",
+        "epoch 1, counting here: no host held the App",
         "the lease is lost",
         "standing by, b (b) counts",
         "epoch 6, counting here: b has not renewed its lease",
@@ -229,7 +229,7 @@ def test_what_an_older_connection_has_left_is_not_taken_for_news(
     a.run(lambda: None, lose, lambda: None)
     assert a.told.log_lines[1:] == [
         "the lease is lost",
-        "epoch 2, counting here: a released it: stopped",
+        "epoch 2, counting here: a released the App: stopped",
     ]
 
 
@@ -248,7 +248,7 @@ def test_a_person_asks_for_a_move_on_the_host_that_counts(
         a.loop.asked()
 
     a.run(lambda: None, ask)
-    why = "a released it for b, which does not take it"
+    why = "a released the App for b, which does not take it"
     assert cluster.holding().why == (f"{why}: kernel update" if "kernel" in text else why)
     assert a.told.log_lines[1:] == [
         "handed the App over to b",
@@ -276,7 +276,7 @@ def test_a_person_asks_for_a_move_on_another_host(cluster: Cluster, a: World) ->
         a.loop.move_asked(cluster.others[MOVE])
 
     a.run(lambda: None, ask, lambda: a.loop.move_asked(None))
-    assert cluster.holding().why == "a released it for b, which does not take it: from there"
+    assert cluster.holding().why == "a released the App for b, which does not take it: from there"
     other.local.release()
 
 

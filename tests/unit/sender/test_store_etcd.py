@@ -160,7 +160,7 @@ def test_the_first_host_takes_an_app_that_nobody_has(cluster: Cluster, a: Host) 
     assert cluster.holding().record.replace(due=0) == Record(
         "one", 1, -1, -1, 0, "a" * 32, "a", "a".ljust(32, "0")
     )
-    assert a.store.lease.said == [(5, "epoch 1, counting here: no host held it")]
+    assert a.store.lease.said == [(5, "epoch 1, counting here: no host held the App")]
     a.commit(0)
     assert a.store.lease.status().startswith("counting here since 20")
     assert a.store.lease.status().endswith("UTC, count 0")
@@ -255,7 +255,7 @@ def test_the_other_half_of_the_host_takes_it_at_once(
     other = Host(cluster, tmp_path, "a", "a-failover")
     record = other.takes()
     assert (record.epoch, record.count, record.node_id, cluster.now) == (2, 3, "a-failover", now)
-    assert other.store.lease.said[-1][1] == "epoch 2, counting here: this host held it"
+    assert other.store.lease.said[-1][1] == "epoch 2, counting here: this host held the App"
     other.local.release()
 
 
@@ -267,7 +267,7 @@ def test_what_is_released_is_taken_at_once(cluster: Cluster, a: Host, b: Host) -
     assert cluster.holding().released
     now = cluster.now
     assert (b.takes().count, cluster.now) == (3, now)
-    assert b.store.lease.said[-1][1] == "epoch 2, counting here: a released it: stopped"
+    assert b.store.lease.said[-1][1] == "epoch 2, counting here: a released the App: stopped"
 
 
 def test_a_stop_of_one_half_keeps_the_lease_on_the_host(cluster: Cluster, a: Host) -> None:
@@ -486,7 +486,7 @@ def test_it_counts_on_without_etcd_and_says_so_once(cluster: Cluster, c: Host) -
         c.store.lease.renew()
         assert c.store.lease.renews_in() > 0 and kept(c) == before.replace(count=count)
     assert [text for severity, text in c.store.lease.said if severity == WARNING] == [
-        "no endpoint answers: counting on without it, see SENDRECV_ETCD_OUTAGE"
+        "no endpoint answers: counting on without etcd, see SENDRECV_ETCD_OUTAGE"
     ]
     cluster.silent = False
     wait_until(lambda: cluster.holding().record.count == 2, "the newest is written")
@@ -611,12 +611,12 @@ def test_a_lease_is_handed_over_to_a_host_and_goes_back_if_that_does_not_take_it
         a.store.lease.hand_over("b", "kernel update")
     record = b.takes()
     assert (record.epoch, record.node_id) == (2, "b")
-    assert cluster.holding().why == "a released it: kernel update"
+    assert cluster.holding().why == "a released the App: kernel update"
     with pytest.raises(HandedOver):
         b.store.lease.hand_over("nowhere", "")
     began = cluster.now
     assert b.takes().epoch == 3 and cluster.now == began + LEASE // 4
-    assert cluster.holding().why == "b released it for nowhere, which does not take it"
+    assert cluster.holding().why == "b released the App for nowhere, which does not take it"
 
 
 def test_after_a_release_that_nobody_answered_nothing_is_sent(
