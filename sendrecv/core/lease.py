@@ -11,12 +11,12 @@ Rules
        known to have been carried out. What is in the key, and nothing else, is sent. Each write has
        a serial number of its own: a write that is found later is known by it, and counts from when
        that one was sent.
-    3. A stand-by takes the App at once if there never was a key, if the key says that the lease was
-       released for this host or for any, or if this very boot of this host held the lease: then this
-       process has the host's lock, so the process that held the lease has ended. What was released
-       for another host, and is not taken by that, goes back to the host that released it after a
-       quarter of the lease, and to any after a half. If a key is gone that was seen before, somebody
-       has deleted it, and its holder may not know that yet: then rule 4 holds.
+    3. A stand-by takes the App at once if there never was a key, if the key says that the lease
+       was released for this host or for any, or if this very boot of this host held the lease: then
+       this process has the host's lock, so the process that held the lease has ended. What was
+       released for another host, and is not taken by that, goes back to the host that released it
+       after a quarter of the lease, and to any after a half. If a key is gone that was seen before,
+       somebody has deleted it, and its holder may not know that yet: then rule 4 holds.
     4. It takes the App from another host only when it has seen the same revision for the whole of
        the lease, from the *answer* that first showed it, and when etcd has answered throughout the
        last quarter of that, from the answer to the first request on. So after an outage of etcd a
