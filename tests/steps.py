@@ -3,7 +3,8 @@
     python3 -m tests.steps [STEP ...]      if none is named: all but those of ON_REQUEST
 
 Each step has a log in .build/log/; what fails is shown with the end of its log. A step that ran no
-test at all has failed. At the end there is a table of the seconds and tests of each step.
+test at all has failed. At the end there is a table of the seconds and tests of each step, and then
+the name and the first line of each failure.
 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
 What the steps cost, in seconds of CPU on two cores of 2026: lint and types together 160, model 400
@@ -57,6 +58,8 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     seconds: float = field(default=0.0, compare=False)
+    failures: tuple[str, ...] = field(default=(), compare=False)
+    """A line for each test that failed, as far as it is known which."""
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(
@@ -64,6 +67,7 @@ class Outcome:
             self.failed + other.failed,
             self.skipped + other.skipped,
             self.seconds + other.seconds,
+            self.failures + other.failures,
         )
 
     def __str__(self) -> str:
@@ -75,23 +79,33 @@ FAILED = Outcome(failed=1)
 Step = Callable[[IO[str]], Outcome]
 
 
-def of_command(status: int) -> Outcome:
+def of_command(status: int, command: str = "") -> Outcome:
     """The outcome of a command that is one test."""
-    return Outcome(failed=1) if status else Outcome(passed=1)
+    if not status:
+        return Outcome(passed=1)
+    return Outcome(failed=1, failures=(f"{command[:80]}: status {status}",) if command else ())
 
 
 def of_pytest(status: int, junit: Path) -> Outcome:
     """Pytest's outcome, by its own report; never better than its exit status."""
     try:
-        suites = list(ET.parse(junit).getroot().iter("testsuite"))
+        root = ET.parse(junit).getroot()
     except (OSError, ET.ParseError):
         return FAILED
+    suites = list(root.iter("testsuite"))
     total, failures, errors, skipped = (
         sum(int(suite.get(key, "0")) for suite in suites)
         for key in ("tests", "failures", "errors", "skipped")
     )
     failed = failures + errors
-    return Outcome(total - failed - skipped, max(failed, int(status != 0)), skipped)
+    names = tuple(
+        f"{case.get('classname', '')}::{case.get('name', '')}: {why.get('message', '')}"
+        for case in root.iter("testcase")
+        for why in (*case.iter("failure"), *case.iter("error"))
+    )
+    return Outcome(
+        total - failed - skipped, max(failed, int(status != 0)), skipped, failures=names
+    )
 
 
 # The steps
@@ -106,7 +120,7 @@ def _logged(machine: Machine, command: str, log: IO[str]) -> int:
 def _checked(commands: Sequence[str], log: IO[str]) -> Outcome:
     """Each command in the tree in a trixie workshop."""
     with workshop("trixie") as machine:
-        outcomes = [of_command(_logged(machine, command, log)) for command in commands]
+        outcomes = [of_command(_logged(machine, each, log), each) for each in commands]
     return sum(outcomes, Outcome())
 
 
@@ -185,7 +199,7 @@ def _lintian(release: str, log: IO[str]) -> Outcome:
         commands.append(f"dpkg-buildpackage --build=source --no-sign && {strict} ../*.dsc")
     with workshop(release) as machine:
         machine.put(DEB, f"/tmp/{DEB.name}")
-        outcomes = [of_command(_logged(machine, command, log)) for command in commands]
+        outcomes = [of_command(_logged(machine, each, log), each) for each in commands]
     return sum(outcomes, Outcome())
 
 
@@ -324,8 +338,18 @@ def table(outcomes: Mapping[str, Outcome], seconds: float) -> str:
     return "\n".join(f"{name:<18}{one.seconds:>5.0f} s   {one}" for name, one in rows)
 
 
+def failures(outcomes: Mapping[str, Outcome]) -> str:
+    """A line for each failure: its step, its test, and how its message begins."""
+    return "\n".join(
+        f"FAILED {step}: {(failure.splitlines() or ['?'])[0][:200]}"
+        for step, outcome in outcomes.items()
+        if outcome.failed
+        for failure in outcome.failures or ("see its log",)
+    )
+
+
 def main() -> int:
-    """Runs the steps that are asked for; the last lines are the table and the sum."""
+    """Runs the steps that are asked for; the last lines are the table, failures, and the sum."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.steps", description=__doc__)
     parser.add_argument("steps", nargs="*", metavar="STEP", help=", ".join(STEPS))
     names = parser.parse_args().steps or [name for name in STEPS if name not in ON_REQUEST]
@@ -340,6 +364,8 @@ def main() -> int:
         return 130
     total = sum(outcomes.values(), Outcome())
     progress.say(table(outcomes, time.monotonic() - started))
+    if total.failed:
+        progress.say(failures(outcomes))
     print(total)
     return 1 if total.failed or not total.passed else 0
 

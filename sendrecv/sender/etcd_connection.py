@@ -18,22 +18,20 @@ import socket
 import threading
 import time
 
-from sendrecv import imports
 from sendrecv.core.errors import PeerError
 from sendrecv.sender import etcd_messages as messages
+from sendrecv.sender import light_http
 from sendrecv.sender.etcd_messages import EtcdError, EtcdRefused, TokenRefused
-
-# A takeover waits for this import. It takes a third less without ssl, which is imported if it is
-# needed: what http.client has of it is not used here.
-with imports.deferred(), imports.InPlace(imports.unless_imported({"ssl": None})):
-    import http.client
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from http import client as http_client
     from typing import Any
 
     from sendrecv.sender.etcd_access import Access, Endpoint
     from sendrecv.sender.etcd_messages import Answer
+else:
+    http_client = light_http.http_client()
 
 MAX_ANSWER = 65_536
 """Bytes of an answer, its head included; and of a line of a watch."""
@@ -49,7 +47,7 @@ class Abandoned(Exception):
     """Nobody waits for the answer any more."""
 
 
-FAILURES = (OSError, http.client.HTTPException, ValueError, PeerError, EtcdError, Abandoned)
+FAILURES = (OSError, http_client.HTTPException, ValueError, PeerError, EtcdError, Abandoned)
 """What a Connection raises."""
 
 
@@ -109,7 +107,7 @@ def time_left(deadline: float) -> float | None:
     return left
 
 
-class Connection(http.client.HTTPConnection):
+class Connection(http_client.HTTPConnection):
     """A connection to an endpoint, opened when it is used. One thread uses it; any may cut() it."""
 
     def __init__(self, endpoint: Endpoint, access: Access) -> None:
@@ -136,7 +134,7 @@ class Connection(http.client.HTTPConnection):
         self._access.verify(answer)
         return answer
 
-    def follow(self, body: bytes, deadline: float) -> http.client.HTTPResponse:
+    def follow(self, body: bytes, deadline: float) -> http_client.HTTPResponse:
         """Begins a watch. deadline: for its first line; then see unbound()."""
         token = self._token(deadline)
         self._begin(deadline)
@@ -212,7 +210,7 @@ class Connection(http.client.HTTPConnection):
         reused = self._open is not None
         try:
             status, answer = self._exchange(path, body, token, deadline)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http_client.HTTPException) as error:
             if not reused or isinstance(error, TimeoutError):
                 raise
             status, answer = self._exchange(path, body, token, deadline)

@@ -32,9 +32,13 @@ from sendrecv.sender.store_file import StateFile
 
 MAX_REQUEST = 1000
 """Characters of the file in which a person asks for a move."""
+WATCHES_AFTER = SECOND // 2
+"""Of a start. A takeover has better things to do than to begin watches."""
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sendrecv.config import SenderConfig
     from sendrecv.core.reach import App
     from sendrecv.sender.loop import Ports
@@ -65,15 +69,21 @@ def sender(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sende
         continues=store.continues,
     )
     requests = f"{systemd.runtime_directory()}/{instance}.move"
-    several = SenderOfSeveral(app, ports, several_store, requests)
-    etcd.watch(several_store.lease.path, several.key_changed)
-    etcd.watch(several_store.lease.move_path, several.move_asked)
-    return several
+
+    def watch(several: SenderOfSeveral) -> None:
+        etcd.watch(several_store.lease.path, several.key_changed)
+        etcd.watch(several_store.lease.move_path, several.move_asked)
+
+    return SenderOfSeveral(app, ports, several_store, requests, watch=watch)
+
+
+def _without(_several: SenderOfSeveral) -> None:
+    """What changes is seen when it is looked for."""
 
 
 class SenderOfSeveral(Sender):
     """See loop.Sender. store: in place of that of the ports. requests: the file in which a person
-    asks for a move, see admin/move.py.
+    asks for a move, see admin/move.py. watch: from now on, call key_changed() and move_asked().
     """
 
     def __init__(
@@ -83,8 +93,12 @@ class SenderOfSeveral(Sender):
         store: EtcdStore,
         requests: str,
         make_machine: type[SenderMachine] = SenderMachine,
+        *,
+        watch: Callable[[SenderOfSeveral], object] = _without,
     ) -> None:
         super().__init__(app, ports.replace(store=store), make_machine)
+        self._watch = watch
+        self._watches_from: int | None = self._clock.now() + WATCHES_AFTER
         self._several = store
         self._lease: HeldLease = store.lease
         self._requests = requests
@@ -126,6 +140,7 @@ class SenderOfSeveral(Sender):
     def _idle(self, status: str, seconds: float) -> bool:
         """Wait for an event or so long; false: stop. To stand by is to be ready."""
         self._tell()
+        self._begin_watches()
         if not self._is_ready:
             self._is_ready = True
             self._notifier.ready()
@@ -140,6 +155,11 @@ class SenderOfSeveral(Sender):
             event = TimePassed()
         self._end_streak(event)
         return not isinstance(event, StopAsked)
+
+    def _begin_watches(self) -> None:
+        if self._watches_from is not None:
+            self._watches_from = None
+            self._watch(self)
 
     def _forget_events(self) -> None:
         """Those of connections of an earlier machine: the next one counts its own from 1 again."""
@@ -161,6 +181,8 @@ class SenderOfSeveral(Sender):
     def _next(self) -> SenderEvent:
         self._tell()
         self._move_if_asked()
+        if self._watches_from is not None and self._clock.now() >= self._watches_from:
+            self._begin_watches()
         if self._lease.renews_in() <= 0:
             self._insist(self._lease.renew, self._lease.again)
             self._notifier.working(self._status())  # that may have taken half of a watchdog's time

@@ -44,6 +44,21 @@ def test_pytest_outcomes(tmp_path: Path, source: str, expected: Outcome) -> None
     assert outcome(tmp_path, source) == expected
 
 
+def test_failures_are_named_with_the_first_line_of_their_message(tmp_path: Path) -> None:
+    outcomes = {
+        "unit": outcome(tmp_path, PASSES + FAILS + ERRS),
+        "lint": steps.of_command(4, "flake8 ."),
+        "lost": FAILED,
+        "types": Outcome(passed=1),
+    }
+    assert steps.failures(outcomes).splitlines() == [
+        "FAILED unit: test_planted::test_fails: assert False",
+        'FAILED unit: test_planted::test_errs: failed on setup with "ZeroDivisionError: division by zero"',
+        "FAILED lint: flake8 .: status 4",
+        "FAILED lost: see its log",
+    ]
+
+
 def test_an_exit_status_outweighs_a_good_report(tmp_path: Path) -> None:
     outcome(tmp_path, PASSES)
     assert steps.of_pytest(3, tmp_path / "junit.xml").failed == 1

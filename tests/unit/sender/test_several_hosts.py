@@ -18,7 +18,7 @@ from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, Send
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Status
 from sendrecv.sender.loop import Ports
-from sendrecv.sender.several_hosts import SenderOfSeveral
+from sendrecv.sender.several_hosts import WATCHES_AFTER, SenderOfSeveral
 from sendrecv.sender.store_etcd import RELEASED
 from sendrecv.systemd import Notifier
 from tests.unit.sender.test_store_etcd import LEASE, Cluster, Host
@@ -82,7 +82,14 @@ class World(Host):
             clock=self,
             events=self,
         )
-        self.loop = SenderOfSeveral(self.app, ports, self.store, str(self.requests))
+        self.watches_since: list[int] = []
+        self.loop = SenderOfSeveral(
+            self.app,
+            ports,
+            self.store,
+            str(self.requests),
+            watch=lambda _several: self.watches_since.append(self.now()),
+        )
 
     def run(self, *plan: Callable[[], object]) -> None:
         """The loop; after the plan it is told to stop."""
@@ -160,6 +167,22 @@ def test_it_counts_and_keeps_the_lease_for_the_other_half(cluster: Cluster, a: W
     assert a.told.events == ["ready", "counting here", "stopping"]
     assert a.told.log_lines == ["epoch 1, counting here: no host held the App"]
     assert cluster.holding().record.count == a.sent[-1][1] and not cluster.holding().released
+
+
+def test_a_holder_begins_its_watches_once_and_when_it_counts(cluster: Cluster, a: World) -> None:
+    started = cluster.now
+    a.run(*[lambda: None] * 4)
+    assert len(a.watches_since) == 1
+    assert WATCHES_AFTER <= a.watches_since[0] - started <= WATCHES_AFTER + LEASE // 4
+
+
+def test_a_stand_by_begins_its_watches_at_once(cluster: Cluster, a: World) -> None:
+    started = cluster.now
+    other = Host(cluster, Path(a.local.path).parents[1], "b")
+    other.takes()
+    a.run(*[other.store.lease.renew] * 2)
+    assert a.watches_since == [started]
+    other.local.release()
 
 
 def test_it_stands_by_ready_until_it_is_told_to_stop(cluster: Cluster, a: World) -> None:
