@@ -14,6 +14,7 @@ _SESSION = re.compile(
 )
 
 _FORGOTTEN = re.compile(r'forgotten \{"appID": "([^"]{1,64})", "incarnation": ([0-9]{1,19})\}')
+_PROBE = re.compile(r'probe \{"at": ([0-9]{1,19})\}')
 
 
 def line_of(app_id: str, node_id: str, count: int) -> str:
@@ -57,6 +58,20 @@ def parse_forgotten(line: str) -> tuple[str, int] | None:
     """appID and incarnation; None if the line is no such line."""
     match = _FORGOTTEN.fullmatch(line.rstrip("\n"))
     return (match[1], int(match[2])) if match else None
+
+
+def probe_line(at: int) -> str:
+    """A line that says nothing. If the journal has it, the journal has what was printed before it.
+
+    at: microseconds of the monotonic clock, by which it is found.
+    """
+    return f'probe {{"at": {at}}}\n'
+
+
+def parse_probe(line: str) -> int | None:
+    """The time of the probe; None if the line is none."""
+    match = _PROBE.fullmatch(line.rstrip("\n"))
+    return int(match[1]) if match else None
 
 
 def unproven_line(order: Print) -> str:

@@ -19,7 +19,7 @@ are. Without one, it is not printed again, and the App is named as unproven.
 
 from __future__ import annotations
 
-from sendrecv.core.lines import parse_forgotten, parse_line, parse_session
+from sendrecv.core.lines import parse_forgotten, parse_line, parse_probe, parse_session
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.values import Value
 
@@ -54,13 +54,15 @@ class Known:
 
     Attribute rows: by appID. Of a run that is not told the epoch is 0, below every sender's.
     Attribute boots: in which payloads were printed. Attribute incarnations: of the Apps that were
-    forgotten (`sendrecv forget`); of such an App, the row is of what came after that.
+    forgotten (`sendrecv forget`); of such an App, the row is of what came after that. Attribute
+    probes: the times of probes, see lines.probe_line().
     """
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.boots: set[str] = set()
         self.incarnations: dict[str, int] = {}
+        self.probes: set[int] = set()
 
     def add(self, boot: str, line: str) -> str:
         """One line, the newest ones first. The App whose payload it is; "" for none."""
@@ -74,7 +76,9 @@ class Known:
                 node_id = row.node_id if row.epoch else node_id
                 self.rows[app_id] = row.replace(node_id=node_id, last=count)
             return app_id
-        if forgotten := parse_forgotten(line):
+        if (probe := parse_probe(line)) is not None:
+            self.probes.add(probe)
+        elif forgotten := parse_forgotten(line):
             self.incarnations.setdefault(*forgotten)
         elif (claim := parse_session(line)) and claim.app_id not in self.incarnations:
             row = self.rows.get(claim.app_id) or Row(claim.app_id, 0, "0" * 32, "", None)

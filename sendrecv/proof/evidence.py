@@ -58,6 +58,8 @@ _NAME = rb'"([A-Za-z0-9][A-Za-z0-9._:@-]{0,63})"'
 _PAYLOAD = re.compile(
     rb'\{"count": (0|[1-9][0-9]{0,18}), "appID": ' + _NAME + rb', "nodeID": ' + _NAME + rb"\}"
 )
+# By which the receiver finds out whether the journal stores what it prints.
+_PROBE = re.compile(rb'probe \{"at": [0-9]{1,19}\}')
 # The first fields of each entry of journalctl. With this, a day is read a second faster.
 _HEAD = re.compile(
     rb"\n__CURSOR=([ -~]*)\n__REALTIME_TIMESTAMP=(\d{1,17})\n__MONOTONIC_TIMESTAMP=(\d{1,17})\n"
@@ -176,7 +178,7 @@ def _of_receiver(entry: bytes) -> Statement | None:
         return _remark(message, at, ref, text(entry, b"_STREAM_ID"))
     payload = _PAYLOAD.fullmatch(message)
     if not payload:
-        return Stray(at, ref)
+        return None if _PROBE.fullmatch(message) else Stray(at, ref)
     count, app, node = payload.groups()
     stream = text(entry, b"_STREAM_ID")
     return Counted(at, ref, stream, app.decode(), node.decode(), int(count))

@@ -7,7 +7,7 @@ import select
 from collections.abc import Callable, Iterator, Sequence
 
 from sendrecv import systemd
-from sendrecv.core.lines import lines_of
+from sendrecv.core.lines import lines_of, probe_line
 from sendrecv.core.receiver_events import Print
 from sendrecv.core.errors import INFO
 from sendrecv.errors import LedgerBroken
@@ -40,9 +40,7 @@ class Printer:
 
         Raises LedgerBroken if it cannot: they are durable, and the next start prints them.
         """
-        # At a severity that nothing else in this unit has: a traceback must not look like payloads.
-        prefix = systemd.prefix(INFO, 1).encode("ascii")
-        lines = (prefix + line for order in orders for line in _lines(order))
+        lines = (_prefix() + line for order in orders for line in _lines(order))
         written = 0
         try:
             self._mark.group(serial, 0)
@@ -54,6 +52,21 @@ class Printer:
                 self._mark.done()
         except OSError as error:
             raise LedgerBroken(f"standard output: {error.strerror}") from None
+
+    def print_probe(self, at: int) -> None:
+        """Print a probe where payloads go, and as they are. Raises LedgerBroken if it cannot."""
+        try:
+            self._wait()
+            self._write(_prefix() + probe_line(at).encode("ascii"))
+        except OSError as error:
+            raise LedgerBroken(f"standard output: {error.strerror}") from None
+
+
+def _prefix() -> bytes:
+    """The severity of payloads. Nothing else in this unit has it: a traceback must not look like
+    payloads.
+    """
+    return systemd.prefix(INFO, 1).encode("ascii")
 
 
 def lines_in(orders: Sequence[Print]) -> int:

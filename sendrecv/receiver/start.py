@@ -9,7 +9,9 @@
                                             it there is no start
     is new                                  nothing; the journal tells its rows
 
-Where the journal cannot tell, nothing is printed again, and one line says of which Apps.
+Where the journal cannot tell, nothing is printed again, and one line says of which Apps. Of what
+was printed in this boot, it can tell only if it has a line that is printed now, of the same kind:
+else it is stored elsewhere, or no more, or not at that level.
 
 Then it forgets the Apps that a person asked it to (`sendrecv forget`, requests.py), before any
 sender is admitted.
@@ -43,8 +45,6 @@ from sendrecv.receiver.requests import Requests
 from sendrecv.systemd import Notifier
 
 OPEN_RETRY = 1.0
-RECENT = 120.0
-"""Seconds. A start that waits for the ledger, or by its back-off, may be that old."""
 REBUILT_FROM = 100_000
 """Lines of the journal from which a ledger that is lost or old is made anew."""
 
@@ -244,24 +244,23 @@ def _compare_with_the_journal(spans: Sequence[Span], ledger: Ledger, ports: Port
     if not spans:
         return Finding([], [])
     is_of_this_boot = any(span.boot == ledger.boot for span in spans)
+    probe = int(ports.clock.monotonic() * 1e6)
     if is_of_this_boot:
+        ports.printer.print_probe(probe)
         ports.journal.sync()  # what was printed may still be on its way
     since: dict[str, float] = {}
     for span in reversed(spans):
         since[span.boot or "-"] = min(span.opened, since.get(span.boot or "-", span.opened))
     reading = ports.journal.read_boots(since, {span.order.app_id for span in spans})
     if is_of_this_boot:
-        _assert_up_to_date(reading, ledger.boot, ports.clock.monotonic())
+        _assert_stored(probe, reading)
     return unprinted(spans, reading, ledger.boot)
 
 
-def _assert_up_to_date(reading: Reading, boot: str, now: float) -> None:
-    """systemd has just said that it starts this unit. A journal without a recent entry is not
-    stored any more, and lines that are not in it may be printed all the same. Raises Unreadable.
-    """
-    bounds = reading.bounds.get(boot)
-    if bounds is None or bounds.last < now - RECENT:
-        raise Unreadable("it has no recent entry")
+def _assert_stored(probe: int, reading: Reading) -> None:
+    """Raises Unreadable."""
+    if probe not in reading.known.probes:
+        raise Unreadable("it does not store what is printed now")
 
 
 def _cut(orders: Sequence[Print], start: int, end: int) -> list[Print]:

@@ -82,6 +82,7 @@ class HeldLease:
         self._continues = continues
         self._tenure: Tenure | None = None
         self._holding: Holding | None = None  # as it was written last
+        self._unheard: Holding | None = None  # a later one, which may be written
         self._outage: Outage | None = None  # in which it counts on
         self._writes = Writes()
 
@@ -142,11 +143,13 @@ class HeldLease:
         except OSError as error:
             if not self._continues:
                 raise
+            self._keep(record)
+            # Before the attempts begin: a count that etcd may have does not fall.
+            self._holding = self._holding.replace(record=record)
             self._say(
                 WARNING, f"{error.strerror}: counting on without etcd, see SENDRECV_ETCD_OUTAGE"
             )
             self._outage = Outage(self._attempt, 2 * self.again)
-            self.commit(record)
 
     def renew(self) -> None:
         """Write the key again. Raises LeaseLost, or OSError if etcd does not answer."""
@@ -180,15 +183,16 @@ class HeldLease:
         """Hold nothing any more, as far as this process is concerned."""
         if self._outage is not None:
             self._outage.close()
-        self._tenure = self._holding = self._outage = None
+        self._tenure = self._holding = self._unheard = self._outage = None
         self._writes.forget()
 
     def release(self) -> None:
         """For any host. Does nothing without the lease, or without etcd."""
         if self._holding is None or self._outage is not None:
             return
+        newest = self._unheard or self._holding  # a count that etcd may have does not fall
         try:
-            self._write(self._holding.replace(released=True, why="stopped"))
+            self._write(newest.replace(released=True, why="stopped"))
         except (LeaseLost, OSError):
             pass  # then others wait until it is over
 
@@ -281,13 +285,14 @@ class HeldLease:
         """One transaction, compared with the last revision. Raises LeaseLost or OSError."""
         holding = self._numbered(holding)
         value = lease.encode(holding)
+        self._unheard = holding
         for _ in range(3):
             try:
                 is_written = self._put(value)
             except EtcdError as error:
                 raise OSError(errno.ETIMEDOUT, str(error)) from None
             if is_written:
-                self._holding = holding
+                self._holding, self._unheard = holding, None
                 return
         raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
 

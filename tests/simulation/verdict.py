@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from sendrecv.core import record as slots
+from sendrecv.core.lines import parse_probe
 from sendrecv.core.receiver_events import Admit, Print
 from sendrecv.core.record import Record
 from sendrecv.core.wire import Claim
@@ -50,6 +51,8 @@ class Lines:
             app_id = json.loads(line.removeprefix("forgotten "))["appID"]
             if app_id in self.last:
                 self._forgotten[app_id] = self.last.pop(app_id)
+            return
+        if parse_probe(line.rstrip("\n")) is not None:
             return
         try:
             payload = json.loads(line)

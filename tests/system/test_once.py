@@ -138,6 +138,34 @@ def test_lines_that_are_not_where_the_receiver_could_look(machine: Machine, wher
             machine.run(f"sleep 1; : > {OBSERVED}")
 
 
+DIES_IN_DOUBT = """
+def _done_or_dead(self, done=Mark.done):
+    if os.path.exists("/run/sendrecv-receiver/die"):
+        os.unlink("/run/sendrecv-receiver/die")
+        os.kill(os.getpid(), 9)
+    done(self)
+Mark.done = _done_or_dead
+"""
+
+
+@pytest.mark.parametrize("level", ["debug", "warning"])
+def test_killed_between_a_line_and_its_mark(machine: Machine, level: str) -> None:
+    """What is in doubt is asked of the journal. If the journal does not have it for another reason
+    than that it was not printed, it is not printed again.
+    """
+    machine.write("/root/dies", DIES_IN_DOUBT)
+    machine.run("cat /root/dies >> /usr/lib/python3/dist-packages/sendrecv/receiver/mark.py")
+    with observed(machine, "one") as observer:
+        observer.wait_for_more("one")
+        observer.configure(f"MaxLevelStore={level}\n")
+        for _ in range(3):
+            machine.run("touch /run/sendrecv-receiver/die")
+            observer.wait_for_more("one", 20)
+    pids = machine.run(f"grep -ao 'receiver\\[[0-9]*\\]: {{' {OBSERVED} | sort -u").stdout
+    assert len(pids.splitlines()) == 4, pids
+    assert bool(observer.unproven("one")) is (level == "warning")
+
+
 def _assert_once_elsewhere(machine: Machine, where: str) -> None:
     show = {
         "a file": "cat /root/lines",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sendrecv.core.lines import forgotten_line, line_of, session_line
+from sendrecv.core.lines import forgotten_line, line_of, probe_line, session_line
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import (
     Bounds,
@@ -172,3 +172,10 @@ MINE = Row("a", 5, "5" * 32, "main", 41)
 )
 def test_an_old_ledger_is_raised_to_what_is_known(known: Row, better: list[Row]) -> None:
     assert raised([MINE], [known]) == better
+
+
+def test_a_probe_is_found_and_changes_nothing_else() -> None:
+    known = Known()
+    assert not known.add(HERE, probe_line(123).rstrip("\n"))
+    known.add(HERE, 'probe {"at": 1.5}')
+    assert known.probes == {123} and not known.rows and not known.boots

@@ -94,7 +94,7 @@ PLANTED = {
     "takes not found for not printed": (
         'journal = FileJournal(directory / "journal"',
         "from sendrecv.core import recovery\nrecovery._is_lost = lambda *_: True\n"
-        "start._assert_up_to_date = lambda *_: None\n"
+        "start._assert_stored = lambda *_: None\n"
         'journal = FileJournal(directory / "no"',
     ),
     "forgets the last group": (
@@ -129,7 +129,7 @@ def _incarnations(directory: Path) -> list[list[int]]:
     for line in (directory / "journal").read_text(encoding="ascii").splitlines():
         if "forgotten" in line:
             found.append([])
-        else:
+        elif '"count"' in line:
             found[-1].append(int(line.partition(": ")[2].partition(",")[0]))
     return found
 

@@ -270,6 +270,17 @@ def test_what_is_released_is_taken_at_once(cluster: Cluster, a: Host, b: Host) -
     assert b.store.lease.said[-1][1] == "epoch 2, counting here: a released the App: stopped"
 
 
+def test_a_release_does_not_take_back_a_count_that_etcd_may_have(cluster: Cluster, a: Host) -> None:
+    a.takes()
+    a.commit(1)
+    cluster.unheard = 1
+    with pytest.raises(OSError):
+        a.commit(2)
+    a.leaves = True
+    a.store.release()
+    assert cluster.holding().released and cluster.holding().record.count == 2
+
+
 def test_a_stop_of_one_half_keeps_the_lease_on_the_host(cluster: Cluster, a: Host) -> None:
     a.takes()
     a.commit(3)
