@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from sendrecv.core import sender as sender_machine
+from sendrecv.core.lines import parse_probe
 from sendrecv.core.receiver import ReceiverMachine
 from sendrecv.core.sender import SenderMachine
 from sendrecv.core.values import MILLISECOND, SECOND
@@ -432,6 +433,8 @@ class World:
         """There is no ledger: what the journal has lost and not got back, nobody knows."""
         there: dict[str, set[str]] = {}
         for line in self.journal.lines:
+            if parse_probe(line) is not None:
+                continue
             app_id = json.loads(line.removeprefix("forgotten "))["appID"]
             if line.startswith("forgotten "):
                 there.pop(app_id, None)  # its counts come again, and look the same

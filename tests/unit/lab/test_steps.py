@@ -53,7 +53,8 @@ def test_failures_are_named_with_the_first_line_of_their_message(tmp_path: Path)
     }
     assert steps.failures(outcomes).splitlines() == [
         "FAILED unit: test_planted::test_fails: assert False",
-        'FAILED unit: test_planted::test_errs: failed on setup with "ZeroDivisionError: division by zero"',
+        "FAILED unit: test_planted::test_errs: failed on setup with"
+        ' "ZeroDivisionError: division by zero"',
         "FAILED lint: flake8 .: status 4",
         "FAILED lost: see its log",
     ]
