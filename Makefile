@@ -10,7 +10,7 @@ SUITE ?= $(RELEASE)
 FAULTS ?= 200
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help host deb demo bench test lint types unit coverage system hosts lintian chaos endure starve faults shell clean
+.PHONY: help host deb demo bench test lint types unit long coverage system hosts lintian chaos endure starve faults shell clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -34,6 +34,9 @@ types: host ## mypy --strict
 
 unit: host ## unit tests on the Python of both releases, model and simulation
 	@$(PYTHON) -m tests.steps unit-bookworm unit-trixie model
+
+long: host ## model and simulation, all of them and many more runs
+	@$(PYTHON) -m tests.steps long
 
 coverage: host ## lines and branches that unit tests and simulation run: all of the core
 	@$(PYTHON) -m tests.steps coverage

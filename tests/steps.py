@@ -103,9 +103,7 @@ def of_pytest(status: int, junit: Path) -> Outcome:
         for case in root.iter("testcase")
         for why in (*case.iter("failure"), *case.iter("error"))
     )
-    return Outcome(
-        total - failed - skipped, max(failed, int(status != 0)), skipped, failures=names
-    )
+    return Outcome(total - failed - skipped, max(failed, int(status != 0)), skipped, failures=names)
 
 
 # The steps
@@ -223,11 +221,14 @@ LINTERS = (
     "mandoc -T lint -W warning $(grep -L '^\\.so ' debian/man/*.[1-8])",
 )
 # The model is in no language of either release: one of them is enough to search it. The simulation
-# looks for orders of events, which are the same on both; and tests/lab is no part of the package.
+# looks for orders of events, which are the same on both. tests/unit/lab, and what reads the text of
+# the tree, are no part of the package.
 UNIT = {
-    "unit-bookworm": "python3 -m pytest tests/unit --ignore=tests/unit/lab",
+    "unit-bookworm": "python3 -m pytest tests/unit --ignore=tests/unit/lab"
+    " --ignore=tests/unit/test_imports.py --ignore=tests/unit/test_glossary.py",
     "unit-trixie": "python3 -m pytest tests/unit",
-    "model": "python3 -m pytest tests/model tests/simulation",
+    "model": "python3 -m pytest -m 'not long' tests/model tests/simulation",
+    "long": "SIMULATION_RUNS=2000 python3 -m pytest tests/model tests/simulation",
 }
 # The versions of Python of the two releases; the types of the libraries are trixie's.
 TYPES = ("mypy --python-version 3.11", "mypy --python-version 3.13")
@@ -257,12 +258,13 @@ STEPS: dict[str, Step] = {
     "lintian-bookworm": partial(_lintian, "bookworm"),
     "lintian-trixie": partial(_lintian, "trixie"),
     "coverage": _coverage,
+    "long": partial(_unit, "trixie", "long"),
     "hosts-bookworm": partial(_all_of_hosts, "bookworm"),
     "hosts-trixie": partial(_all_of_hosts, "trixie"),
 }
 NEED_THE_DEB = ("system", "chaos", "hosts", "lintian")
 # They run again, and more slowly or more of it, what other steps have run.
-ON_REQUEST = frozenset({"coverage", "hosts-bookworm", "hosts-trixie"})
+ON_REQUEST = frozenset({"coverage", "long", "hosts-bookworm", "hosts-trixie"})
 
 
 # Running them

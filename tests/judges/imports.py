@@ -4,6 +4,7 @@ python3 -m tests.judges.imports [PACKAGE]       prints the graph, as docs/archit
 """
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,8 +18,14 @@ def modules(package: Path) -> dict[str, ast.Module]:
     for file in sorted(package.rglob("*.py")):
         parts = file.relative_to(package).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = ast.parse(file.read_text(encoding="utf-8"))
+        found[name] = _parsed(file.read_text(encoding="utf-8"))
     return found
+
+
+@functools.lru_cache(1000)
+def _parsed(text: str) -> ast.Module:
+    """The tests read many copies of the package, each with one module that is different."""
+    return ast.parse(text)
 
 
 def imported(module: str, tree: ast.AST, is_package: bool) -> Iterator[str]:

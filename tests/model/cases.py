@@ -2,9 +2,13 @@
 
 import ast
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.model.search import MODEL, Verdict, search
 
@@ -50,6 +54,11 @@ def verdict(case: Case, *, optimize: str = "-O0") -> Verdict:
 def _verdict(case: Case, optimize: str) -> Verdict:
     defines = case.defines()
     return search(defines, model=case.model, progress=case.progress, optimize=optimize)
+
+
+def marked(names: Iterable[str], long: Collection[str]) -> list[Any]:
+    """Parameters for pytest: those names, of which some take long."""
+    return [pytest.param(name, marks=[pytest.mark.long] if name in long else []) for name in names]
 
 
 def text(model: Path) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from tests.model.cases import TOP, Case, functions, rules, steps, verdict, violations
+from tests.model.cases import TOP, Case, functions, marked, rules, steps, verdict, violations
 from tests.model.search import LEASE
 
 LeaseCase = partial(Case, model=LEASE)
@@ -31,6 +31,9 @@ SUITES = {
         "", f"{PROMPT} LOSE OUTAGE TAKES_JUDGED=0", 2, n=1
     ),
 }
+
+LONG = {"belated: a release, a kill", "belated: three hosts", "prompt: two faults"}
+"""These are for `make long`."""
 
 CAUGHT = (
     # Clocks and deadlines.
@@ -84,7 +87,7 @@ LIMITS = (
 )
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", marked(SUITES, LONG))
 def test_every_promise_holds(name: str) -> None:
     found = verdict(SUITES[name], optimize="-O1")
     assert not found.violation, found.trail
@@ -117,6 +120,7 @@ def test_each_violation_can_be_found() -> None:
     assert violations(LEASE) == {case.violation for case in CAUGHT}
 
 
+@pytest.mark.long
 def test_each_step_is_taken() -> None:
     unreached = [verdict(case, optimize="-O1").unreached for case in SUITES.values()]
     assert not frozenset.intersection(*unreached)

@@ -7,7 +7,7 @@ that less could not be said.
 
 import pytest
 
-from tests.model.cases import TOP, Case, functions, rules, steps, verdict, violations
+from tests.model.cases import TOP, Case, functions, marked, rules, steps, verdict, violations
 from tests.model.search import MODEL
 
 ALL = "KILL_SENDER KILL_RECEIVER CUT BESIDE UNLINK DAMAGE FULL POWER WEDGED AGED NO_MARK BLIND"
@@ -30,6 +30,16 @@ SUITES = {
     "no endless execution: any two faults": Case("", ALL, 2, progress=True),
     "no endless execution: a lost ledger": Case("", f"{LEDGER} LEDGER", 2, progress=True),
 }
+
+LONG = {
+    "three deaths",
+    "three faults of processes and locks",
+    "three faults of the receiver",
+    "a lost ledger",
+    "an old ledger, and only the sender knows",
+    "no endless execution: any two faults",
+}
+"""These are for `make long`."""
 
 CAUGHT = (
     # The store.
@@ -132,7 +142,7 @@ LIMITS = (
 )
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", marked(SUITES, LONG))
 def test_every_promise_holds(name: str) -> None:
     found = verdict(SUITES[name], optimize="-O1")
     assert not found.violation, found.trail
@@ -170,6 +180,7 @@ def test_each_violation_can_be_found() -> None:
     assert violations(MODEL) | {"cycle"} == {case.violation for case in CAUGHT}
 
 
+@pytest.mark.long
 def test_each_step_is_taken() -> None:
     suites = [case for case in SUITES.values() if not case.progress]
     unreached = [verdict(case, optimize="-O1").unreached for case in suites]

@@ -19,7 +19,7 @@ from tests.simulation.host_stories import STORIES
 from tests.simulation.hosts import HostParts, HostsWorld
 from tests.simulation.verdict import Violation
 
-RUNS = int(os.environ.get("SIMULATION_RUNS", "100"))
+RUNS = int(os.environ.get("SIMULATION_RUNS", "50"))
 RUNS_TO_FIND = 2000
 
 

@@ -19,7 +19,7 @@ from tests.simulation.stories import STORIES
 from tests.simulation.verdict import Lines, Violation
 from tests.simulation.world import Parts, World
 
-RUNS = int(os.environ.get("SIMULATION_RUNS", "300"))
+RUNS = int(os.environ.get("SIMULATION_RUNS", "200"))
 RUNS_TO_FIND = 2000
 RUNS_AT_MOST = 5000
 
