@@ -31,7 +31,6 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.wire import Claim, claim_to_auth, payloads, resume_arguments
 from sendrecv.sender import own_socket, patched_websocket
 from sendrecv.sender.light_client import SILENT, abandon, engine, socketio_client
-from sendrecv.sender.patched_websocket import trust
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sendrecv.core.sender_events import SenderEvent
+    from sendrecv.sender.ahead import Ahead
 
 HANDSHAKE_TIMEOUT = 5.0
 PROBE_TIMEOUT = 4.0
@@ -51,22 +51,29 @@ _UNKNOWN_CA = (18, 19, 20, 21)
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
-def prepare(url: str, ca: str = "") -> None:
-    """Import what a Connection to `url` needs. ca: see patched_websocket.trust()."""
+def prepare(url: str) -> None:
+    """Import what a Connection to `url` needs. A second call does nothing."""
     socketio_client(tls=url.startswith("https:"))
-    trust(ca)
 
 
 class Connection:
     """One connection. `post` is called with its events, in any thread, and never after close()."""
 
     def __init__(
-        self, url: str, token: str, number: int, claim: Claim, post: Callable[[SenderEvent], None]
+        self,
+        url: str,
+        token: str,
+        number: int,
+        claim: Claim,
+        post: Callable[[SenderEvent], None],
+        *,
+        ahead: Ahead | None = None,
     ) -> None:
-        """Begins to connect at once, in the background."""
+        """Begins to connect at once, in the background. ahead: what may be open already."""
         self._number = number
         self._url = url
         self._path = own_socket.path_of(url)
+        self._ahead = ahead
         self._claim = claim
         self._post_to = post
         self._admitted = False
@@ -116,6 +123,8 @@ class Connection:
         try:
             if self._path:
                 self._hand_over()
+            elif self._ahead and (is_open := self._opened_ahead(self._ahead)):
+                patched_websocket.hand_over(is_open)
             # The first time there nearly always is a listener, and a takeover does not wait for a
             # probe. Later: a refused connect() costs nothing, a client does.
             elif self._number > 1:
@@ -135,6 +144,9 @@ class Connection:
         """Raises OSError if nobody listens, or somebody else than root."""
         make = patched_websocket.socket_class()
         patched_websocket.hand_over(own_socket.opened(self._path, HANDSHAKE_TIMEOUT, make))
+
+    def _opened_ahead(self, ahead: Ahead) -> socket.socket | None:
+        return ahead.taken() if patched_websocket.can_hand_over() else None
 
     def _probe(self) -> None:
         """Raises OSError if nothing listens."""

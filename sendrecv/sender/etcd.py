@@ -62,17 +62,24 @@ class Etcd:
         """The one to be asked first is the first one."""
         self._watches: list[Watch] = []
         self._warmed = time.monotonic() - WARM + 1  # not while the process starts
+        self._ahead: dict[str, Request] = {}
+        self._meanwhile: Callable[[], object] | None = None
 
     def get(self, key: str, timeout: float) -> Key | None:
         """What the key is now; None: there is no such key. timeout: seconds. Raises EtcdError."""
-
-        def read(answer: Answer) -> Key | None:
-            return messages.key_in(answer, key)
-
-        found = self._call(messages.RANGE, messages.get_request(key), read, timeout)
+        request = _get(key, timeout)
+        outcome = self._ahead_of(key, timeout)
+        found = outcome.result if outcome else self._call(request, timeout)
         assert not isinstance(found, (Written, Found))
         self._keep_warm(key)
         return found
+
+    def read_ahead(self, key: str, timeout: float) -> None:
+        """Ask the first endpoint for the key now. The next get() of it waits no longer for the
+        answer than until it would have asked another endpoint. So it may be as old as this call.
+        """
+        self._ahead[key] = request = _get(key, timeout)
+        self._workers[0].ask(request)
 
     def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
         """Write the key if its revision is that one (0: if there is no such key), else read it.
@@ -84,10 +91,16 @@ class Etcd:
             return messages.written_or_found(answer, key)
 
         body = messages.put_if_request(key, revision, value)
-        outcome = self._call(messages.TXN, body, read, timeout)
+        request = Request(messages.TXN, body, time.monotonic() + timeout, read)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        outcome = self._call(request, timeout, meanwhile)
         assert isinstance(outcome, (Written, Found))
         self._keep_warm(key)
         return outcome
+
+    def meanwhile(self, act: Callable[[], object]) -> None:
+        """The next put_if() calls it, once, while its request is on its way."""
+        self._meanwhile = act
 
     def watch(self, key: str, wake: Callable[[Key | None], None]) -> Watch:
         """From now on `wake` is called, in another thread, soon after the key has changed: with its
@@ -108,11 +121,21 @@ class Etcd:
             watch.close()
         self._workers = []
 
+    def _ahead_of(self, key: str, timeout: float) -> Outcome | None:
+        """The good answer to what was asked ahead."""
+        if (request := self._ahead.pop(key, None)) is None:
+            return None
+        outcome = _within(min(HEDGE, timeout), request)
+        return outcome if outcome and outcome.error is None else None
+
     def _call(
-        self, path: str, body: bytes, read: Callable[[Answer], Result], timeout: float
+        self, request: Request, timeout: float, meanwhile: Callable[[], object] | None = None
     ) -> Result:
-        race = _Race(self._workers, Request(path, body, time.monotonic() + timeout, read))
+        race = _Race(self._workers, request)
         try:
+            if meanwhile and self._workers:
+                race.begin()
+                meanwhile()
             return race.run(timeout)
         finally:
             self._workers = race.order()
@@ -134,6 +157,20 @@ class Etcd:
         return Connection(workers[attempt % len(workers)].endpoint, self._access)
 
 
+def _get(key: str, timeout: float) -> Request:
+    def read(answer: Answer) -> Key | None:
+        return messages.key_in(answer, key)
+
+    return Request(messages.RANGE, messages.get_request(key), time.monotonic() + timeout, read)
+
+
+def _within(seconds: float, request: Request) -> Outcome | None:
+    try:
+        return request.outcomes.get(timeout=seconds)
+    except queue.Empty:
+        return None
+
+
 def _nothing(_answer: Answer) -> None:
     pass
 
@@ -148,20 +185,28 @@ class _Race:
         self._failures: list[tuple[Worker, str]] = []
         self._answered: list[Worker] = []
 
+    def begin(self) -> None:
+        """Ask the first one."""
+        self._ask(self._left.pop(0))
+
     def run(self, timeout: float) -> Result:
         """The first good answer. timeout: seconds, for people. Raises EtcdError."""
-        while self._left or self._running:
-            if (left := self._request.deadline - time.monotonic()) <= 0:
-                break
-            if self._left:
-                self._ask(self._left.pop(0))
-            outcome = self._outcome(min(left, HEDGE) if self._left or self._failures else left)
+        if not self._running and self._left:
+            self.begin()
+        while self._running or self._left:
+            left = max(self._request.deadline - time.monotonic(), 0)
+            seconds = min(left, HEDGE) if self._left or self._failures else left
+            outcome = _within(seconds, self._request)
             if outcome and (error := self._take(outcome)) is None:
                 return outcome.result
             if outcome and isinstance(error, EtcdRefused):
                 raise EtcdRefused(f"{_named(outcome.worker)}: {error}")
             if outcome is None and not self._left and self._failures:
                 break  # those that can be reached elect a leader: it is better to ask them again
+            if self._request.deadline <= time.monotonic():
+                break
+            if self._left:
+                self._ask(self._left.pop(0))
         raise EtcdError(self._words(timeout))
 
     def order(self) -> list[Worker]:
@@ -172,12 +217,6 @@ class _Race:
     def _ask(self, worker: Worker) -> None:
         self._running.append(worker)
         worker.ask(self._request)
-
-    def _outcome(self, timeout: float) -> Outcome | None:
-        try:
-            return self._request.outcomes.get(timeout=timeout)
-        except queue.Empty:
-            return None
 
     def _take(self, outcome: Outcome) -> EtcdError | None:
         self._running.remove(outcome.worker)

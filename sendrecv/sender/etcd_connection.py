@@ -47,7 +47,9 @@ class Abandoned(Exception):
     """Nobody waits for the answer any more."""
 
 
-FAILURES = (OSError, http_client.HTTPException, ValueError, PeerError, EtcdError, Abandoned)
+FAILURES: tuple[type[Exception], ...] = (
+    *(OSError, http_client.HTTPException, ValueError, PeerError, EtcdError, Abandoned),
+)
 """What a Connection raises."""
 
 
@@ -236,10 +238,10 @@ class Connection(http_client.HTTPConnection):
     def _connected(self) -> socket.socket:
         """Raises OSError of the last address, if none answers."""
         if not self._addresses:
-            endpoint = self.endpoint
-            self._addresses = socket.getaddrinfo(
-                endpoint.host, endpoint.port, type=socket.SOCK_STREAM
-            )
+            host: str | bytes = self.endpoint.host
+            if isinstance(host, str) and host.isascii():
+                host = host.encode("ascii")  # for text, Python would import all of IDNA
+            self._addresses = socket.getaddrinfo(host, self.endpoint.port, type=socket.SOCK_STREAM)
         failed: OSError = ConnectionError("it has no address")
         try_at = list(enumerate(self._addresses))
         for place, (family, kind, _protocol, _name, address) in try_at:

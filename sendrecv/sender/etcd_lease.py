@@ -32,10 +32,13 @@ must ping its watchdog meanwhile.
 
 
 class Writes:
-    """The writes of one run, by serial number. Attribute newest: the last number."""
+    """The writes of one run, by serial number. Attribute newest: the last number. unheard: what
+    may be written, later than what is known to be.
+    """
 
     def __init__(self) -> None:
         self.newest = 0
+        self.unheard: Holding | None = None
         self._sent: dict[int, int] = {}  # when each was sent that is not known to be carried out
 
     def begin(self, now: int) -> int:
@@ -53,6 +56,7 @@ class Writes:
     def forget(self) -> None:
         """Whatever of them is carried out, it counts for nothing."""
         self._sent = {}
+        self.unheard = None
 
 
 class HeldLease:
@@ -82,7 +86,6 @@ class HeldLease:
         self._continues = continues
         self._tenure: Tenure | None = None
         self._holding: Holding | None = None  # as it was written last
-        self._unheard: Holding | None = None  # a later one, which may be written
         self._outage: Outage | None = None  # in which it counts on
         self._writes = Writes()
 
@@ -183,14 +186,14 @@ class HeldLease:
         """Hold nothing any more, as far as this process is concerned."""
         if self._outage is not None:
             self._outage.close()
-        self._tenure = self._holding = self._unheard = self._outage = None
+        self._tenure = self._holding = self._outage = None
         self._writes.forget()
 
     def release(self) -> None:
         """For any host. Does nothing without the lease, or without etcd."""
         if self._holding is None or self._outage is not None:
             return
-        newest = self._unheard or self._holding  # a count that etcd may have does not fall
+        newest = self._writes.unheard or self._holding  # a count that etcd may have does not fall
         try:
             self._write(newest.replace(released=True, why="stopped"))
         except (LeaseLost, OSError):
@@ -285,14 +288,14 @@ class HeldLease:
         """One transaction, compared with the last revision. Raises LeaseLost or OSError."""
         holding = self._numbered(holding)
         value = lease.encode(holding)
-        self._unheard = holding
+        self._writes.unheard = holding
         for _ in range(3):
             try:
                 is_written = self._put(value)
             except EtcdError as error:
                 raise OSError(errno.ETIMEDOUT, str(error)) from None
             if is_written:
-                self._holding, self._unheard = holding, None
+                self._holding, self._writes.unheard = holding, None
                 return
         raise OSError(errno.EAGAIN, "etcd: the key changes all the time")
 

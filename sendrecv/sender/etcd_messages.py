@@ -6,7 +6,7 @@ A field that an answer does not have has its default: 0, false, empty (protobuf'
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 
 from sendrecv.core.errors import PeerError, quoted
@@ -238,10 +238,10 @@ def _number(answer: Answer, name: str) -> int:
 
 def _decoded(answer: Answer, name: str) -> bytes:
     try:
-        return base64.b64decode(answer.get(name, ""), validate=True)
+        return binascii.a2b_base64(answer.get(name, ""), strict_mode=True)
     except (ValueError, TypeError):
         raise PeerError(f"{name} is not base64") from None
 
 
 def _encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return binascii.b2a_base64(data, newline=False).decode("ascii")

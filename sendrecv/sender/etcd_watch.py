@@ -85,7 +85,7 @@ class Watch:
                 self._woken(change)
         except TokenRefused:
             connection.forget_token()
-        except FAILURES:  # the next one begins soon
+        except FAILURES:  # pylint: disable=catching-non-exception  # the next one begins soon
             pass
         return has_begun
 

@@ -17,6 +17,7 @@ from sendrecv.core.sender_events import Refused
 from sendrecv.core.wire import Refusal
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.sender.connection import Connection, prepare
+from sendrecv.sender.patched_websocket import trust
 from sendrecv.sender.loop import MonotonicClock, Ports, Sender
 from sendrecv.sender.own_socket import path_of
 from sendrecv.sender.store_file import StateFile
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sendrecv.config import SenderConfig
     from sendrecv.core.sender_events import SenderEvent
     from sendrecv.core.wire import Claim
+    from sendrecv.sender.ahead import Ahead
     from sendrecv.sender.ports import OpenLink
 
 
@@ -36,8 +38,6 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     config = sender_config(instance, role, os.environ, os.uname().nodename.partition(".")[0])
     half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
-    prepare(config.url, config.ca)  # now: later the watchdog runs, for which this may take too long
-    imports.end()
     app = App(
         app_id=config.app_id,
         node_id=config.node_id,
@@ -46,17 +46,21 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
         interval=int(config.interval * SECOND),
         booted=time.time_ns() - time.monotonic_ns(),
     )
+    trust(config.ca)
+    ahead = _ahead(config)
     ports = Ports(
         store=StateFile(os.path.join(systemd.state_directory(), f"{config.app_id}.record")),
-        connect=_connector(config, half),
+        connect=_connector(config, half, ahead),
         notifier=notifier,
         backoff=backoff,
         clock=MonotonicClock(),
         events=SimpleQueue(),
     )
-    sender = (
-        Sender(app, ports) if config.store is None else _of_several(config, app, ports, instance)
-    )
+    if ahead is None:
+        sender = Sender(app, ports)
+        _prepare(config.url)  # now: later the watchdog runs, for which this may take too long
+    else:
+        sender = _of_several(config, app, ports, instance, ahead)
     sender.acquire()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stop())
@@ -66,10 +70,28 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
     return DONE
 
 
-def _of_several(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sender:
-    from sendrecv.sender import several_hosts  # of a single machine, no start waits for it
+def _prepare(url: str) -> None:
+    """The last imports."""
+    prepare(url)
+    imports.end()
 
-    return several_hosts.sender(config, app, ports, instance)
+
+def _ahead(config: SenderConfig) -> Ahead | None:
+    """For an App of several hosts."""
+    if config.store is None:
+        return None
+    from sendrecv.sender import ahead  # of a single machine, no start waits for it
+
+    return ahead.Ahead(ahead.opened(config.url))
+
+
+def _of_several(
+    config: SenderConfig, app: App, ports: Ports, instance: str, ahead: Ahead
+) -> Sender:
+    from sendrecv.sender import several_hosts  # as above
+
+    meanwhile = several_hosts.Meanwhile(ahead, partial(_prepare, config.url))
+    return several_hosts.sender(config, app, ports, instance, meanwhile)
 
 
 def _tell_if_masked(half: str) -> None:
@@ -83,22 +105,25 @@ def _tell_if_masked(half: str) -> None:
             pass
 
 
-def _connector(config: SenderConfig, half: str) -> OpenLink:
+def _connector(config: SenderConfig, half: str, ahead: Ahead | None) -> OpenLink:
     """How a connection is opened. Only by TCP a token is needed."""
     if path_of(config.url):
         return partial(Connection, config.url, "")
     text = _token()
     token = _own_token(text, config.app_id)
-    return partial(_connect, config.url, token, systemd.TokenReport(half, text))
+    report = systemd.TokenReport(half, text)
+    return partial(_connect, config.url, token, report=report, ahead=ahead)
 
 
 def _connect(
     url: str,
     token: str,
-    report: systemd.TokenReport,
     number: int,
     claim: Claim,
     post: Callable[[SenderEvent], None],
+    *,
+    report: systemd.TokenReport,
+    ahead: Ahead | None,
 ) -> Connection:
     """A connection; if it is refused for the token, this half may have an old one."""
 
@@ -107,7 +132,7 @@ def _connect(
             report()
         post(event)
 
-    return Connection(url, token, number, claim, note)
+    return Connection(url, token, number, claim, note, ahead=ahead)
 
 
 def _own_token(text: str, app_id: str) -> str:

@@ -45,6 +45,14 @@ _AHEAD = 4096
 MAX_HEAD, MAX_LINE = 65_536, 8192
 """Bytes of the head of an answer to a handshake, and of a line in it. The receiver's head has about
 250, and proxies in front of it may add cookies and the like."""
+_OPTIONS = (
+    (socket.SOL_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.SOL_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.SOL_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.SOL_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""As websocket-client has them."""
 _NOT_HANDED_OVER = "this python3-websocket or python3-engineio cannot be given an open connection"
 
 
@@ -125,6 +133,36 @@ def hand_over(connection: socket.socket) -> None:
         raise OSError(errno.ENOSYS, _NOT_HANDED_OVER)
     _keep(connection)
     _handed_over.socket = connection
+
+
+def can_hand_over() -> bool:
+    """Whether the libraries can use what is handed over."""
+    return bool(_patched)
+
+
+def opened(url: str, timeout: float) -> socket.socket:
+    """A connection to that address, for hand_over(), as websocket-client would open it; this works
+    before that is imported. timeout: seconds, for each step. Raises OSError.
+    """
+    from urllib.parse import urlsplit  # not before the client: see light_client.py
+
+    parts = urlsplit(url)
+    host, is_secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if is_secure else 80)
+    failed = OSError(errno.EADDRNOTAVAIL, "it has no address")
+    for family, kind, protocol, _, address in _getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        plain = socket.socket(family, kind, protocol)
+        try:
+            _keep(plain)
+            plain.settimeout(timeout)
+            for option in _OPTIONS:
+                plain.setsockopt(*option)
+            plain.connect(address)
+            return _secured(plain, None, host) if is_secure else plain
+        except OSError as error:
+            failed = error
+            plain.close()
+    raise failed
 
 
 def taken_back() -> socket.socket | None:

@@ -21,13 +21,15 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.values import SECOND
+from sendrecv.core.values import SECOND, Value
 from sendrecv.core.wire import is_name
 from sendrecv.errors import StoreUnusable
+from sendrecv.imports import imported
 from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, Key
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.etcd_lease import HeldLease
-from sendrecv.sender.store_etcd import EtcdStore
+from sendrecv.sender.own_socket import path_of
+from sendrecv.sender.store_etcd import EtcdStore, Hooks
 from sendrecv.sender.store_file import StateFile
 
 MAX_REQUEST = 1000
@@ -41,10 +43,22 @@ if TYPE_CHECKING:
 
     from sendrecv.config import SenderConfig
     from sendrecv.core.reach import App
+    from sendrecv.sender.ahead import Ahead
     from sendrecv.sender.loop import Ports
 
 
-def sender(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sender:
+class Meanwhile(Value):
+    """What a takeover does while etcd answers. ahead: the connection that the loop opens first.
+    prepare: the last imports; a second call does nothing.
+    """
+
+    ahead: Ahead
+    prepare: Callable[[], object]
+
+
+def sender(
+    config: SenderConfig, app: App, ports: Ports, instance: str, meanwhile: Meanwhile
+) -> Sender:
     """With those settings, whose `store` is not None. Raises ConfigError, StoreUnusable."""
     store = config.store
     assert store is not None
@@ -60,30 +74,41 @@ def sender(config: SenderConfig, app: App, ports: Ports, instance: str) -> Sende
     here = Here(store.host, systemd.place(), int(store.lease * SECOND))
     local = ports.store
     assert isinstance(local, StateFile)
+    hooks = Hooks(
+        lambda: systemd.is_stopping(f"sendrecv@{instance}.target"),
+        (lambda: None) if path_of(config.url) else meanwhile.ahead.begin,
+    )
     several_store = EtcdStore(
         app,
         here,
         local,
         etcd,
-        lambda: systemd.is_stopping(f"sendrecv@{instance}.target"),
+        hooks,
         continues=store.continues,
     )
     requests = f"{systemd.runtime_directory()}/{instance}.move"
+    etcd.read_ahead(several_store.lease.path, several_store.lease.answer)
+    if config.url.startswith("https:"):
+        imported("ssl")  # needed in any case, and etcd is about to answer
+    etcd.meanwhile(meanwhile.prepare)
 
     def watch(several: SenderOfSeveral) -> None:
         etcd.watch(several_store.lease.path, several.key_changed)
         etcd.watch(several_store.lease.move_path, several.move_asked)
 
-    return SenderOfSeveral(app, ports, several_store, requests, watch=watch)
+    return SenderOfSeveral(
+        app, ports, several_store, requests, watch=watch, prepare=meanwhile.prepare
+    )
 
 
-def _without(_several: SenderOfSeveral) -> None:
-    """What changes is seen when it is looked for."""
+def _nothing(*_: object) -> None:
+    pass
 
 
 class SenderOfSeveral(Sender):
     """See loop.Sender. store: in place of that of the ports. requests: the file in which a person
     asks for a move, see admin/move.py. watch: from now on, call key_changed() and move_asked().
+    prepare: see Meanwhile.
     """
 
     def __init__(
@@ -94,10 +119,12 @@ class SenderOfSeveral(Sender):
         requests: str,
         make_machine: type[SenderMachine] = SenderMachine,
         *,
-        watch: Callable[[SenderOfSeveral], object] = _without,
+        watch: Callable[[SenderOfSeveral], object] = _nothing,
+        prepare: Callable[[], object] = _nothing,
     ) -> None:
         super().__init__(app, ports.replace(store=store), make_machine)
         self._watch = watch
+        self._prepare = prepare
         self._watches_from: int | None = self._clock.now() + WATCHES_AFTER
         self._several = store
         self._lease: HeldLease = store.lease
@@ -124,7 +151,6 @@ class SenderOfSeveral(Sender):
     def run(self) -> None:
         """Stand by and count, until told to stop."""
         while not self._done and (found := self._several.stand_by(self._idle)):
-            self._tell()
             self._forget_events()
             self._is_ready = True  # by the machine's first commands
             self._machine = self._make_machine(self._app, *found, self._clock.now())
@@ -142,6 +168,7 @@ class SenderOfSeveral(Sender):
         self._tell()
         self._begin_watches()
         if not self._is_ready:
+            self._prepare()  # the watchdog runs from here on
             self._is_ready = True
             self._notifier.ready()
         self._notifier.working(status)

@@ -13,7 +13,7 @@ from sendrecv.core import lease
 from sendrecv.core.errors import NOTICE, WARNING
 from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight
 from sendrecv.core.record import Record
-from sendrecv.core.values import MILLISECOND, SECOND
+from sendrecv.core.values import MILLISECOND, SECOND, Value
 from sendrecv.sender.etcd import EtcdError, Key
 from sendrecv.sender.etcd_lease import HeldLease, standing_by
 
@@ -37,6 +37,15 @@ def boot_time() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
+class Hooks(Value):
+    """leaves_host: whether this process ends because the App, or the host, is stopped.
+    about_to_take: called before the lease is taken; must not wait for anything.
+    """
+
+    leaves_host: Callable[[], bool]
+    about_to_take: Callable[[], None]
+
+
 class EtcdStore:
     """See the module. Attributes as store.Store has them. lease: what this process holds."""
 
@@ -46,14 +55,12 @@ class EtcdStore:
         here: Here,
         local: StateFile,
         etcd: Etcd,
-        leaves_host: Callable[[], bool],
+        hooks: Hooks,
         *,
         continues: bool = False,
         clock: Callable[[], int] = boot_time,
     ) -> None:
-        """`leaves_host`: whether this process ends because the App, or the host, is stopped.
-        `continues`: whether it counts on while etcd does not answer.
-        """
+        """`continues`: whether it counts on while etcd does not answer."""
         self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
         self.path = self.lease.path
         self.notices = local.notices
@@ -61,7 +68,7 @@ class EtcdStore:
         self._here = here
         self._local = local
         self._etcd = etcd
-        self._leaves_host = leaves_host
+        self._hooks = hooks
         self._now = clock
         self._known: Record | None = None  # the newest of this App that this process knows
         self._told = ""  # for whom this host stands by
@@ -92,7 +99,7 @@ class EtcdStore:
     def release(self) -> None:
         """See store.Store. The lease is kept for the other half of this host, or released."""
         if record := self.lease.record:
-            if self._leaves_host():
+            if self._hooks.leaves_host():
                 self.lease.release()
             self._keep_here(record)
             self.lease.give_up()
@@ -202,6 +209,7 @@ class EtcdStore:
             why = f"{why}: {holding.why}"[: lease.MAX_WHY]
         here = self._here
         wanted = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
+        self._hooks.about_to_take()
         if not self.lease.take(revision, wanted):
             return None
         self._keep_here(record)

@@ -29,7 +29,7 @@ from sendrecv.sender import etcd_lease, store_etcd
 from sendrecv.sender.etcd import Etcd, Key
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.several_hosts import SenderOfSeveral
-from sendrecv.sender.store_etcd import EtcdStore
+from sendrecv.sender.store_etcd import EtcdStore, Hooks
 from sendrecv.sender.store_file import StateFile
 from tests.simulation.etcd import Client, Cluster, Look
 from tests.simulation.kernel import DIRECTORY, Disk
@@ -218,7 +218,10 @@ class HostProcess(SenderProcess):
         watched = type("Watched", (WatchedStore, parts.store), {"process": self})
         self.store = cast(
             EtcdStore,
-            watched(self.app, here, local, etcd, lambda: self.host.stopped, clock=self.boot_time),
+            watched(
+                *(self.app, here, local, etcd, Hooks(lambda: self.host.stopped, lambda: None)),
+                clock=self.boot_time,
+            ),
         )
         requests = str(self.world.requests(self.host))
         loop = parts.loop(self.app, self._ports(local), self.store, requests, parts.machine)

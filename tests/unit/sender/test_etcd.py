@@ -277,6 +277,50 @@ def test_nothing_of_the_environment_is_used(
         assert [asked.token for asked in fake.asked] == [None]
 
 
+# What is asked ahead
+
+
+def test_what_is_asked_ahead_is_the_answer_to_the_next_get() -> None:
+    with etcd(in_turn(good, says({"header": HEADER}))) as (one, (fake,)):
+        one.read_ahead("app", HANG)
+        wait_until(lambda: fake.asked, "it is asked")
+        assert one.get("app", HANG) == FOUND and len(fake.asked) == 1
+        assert one.get("app", HANG) is None and len(fake.asked) == 2
+
+
+@pytest.mark.usefixtures("hedging")
+@bad_answers
+def test_if_that_comes_to_nothing_get_asks_as_ever(bad: Answer) -> None:
+    with etcd(bad, good) as (one, (lost, _)):
+        one.read_ahead("app", HANG)
+        wait_until(lambda: lost.asked, "it is asked")
+        assert one.get("app", HANG) == FOUND
+
+
+def test_another_key_is_asked_for() -> None:
+    with etcd(good) as (one, (fake,)):
+        one.read_ahead("another", HANG)
+        wait_until(lambda: fake.asked, "it is asked")
+        assert one.get("app", HANG) == FOUND
+        assert len(fake.asked) == 2
+
+
+def test_while_the_next_write_is_on_its_way_something_is_done_once() -> None:
+    """Even if that takes longer than the answer may: it has come meanwhile."""
+    with etcd(says(WRITTEN)) as (one, (fake,)):
+        done: list[str] = []
+
+        def act() -> None:
+            wait_until(lambda: fake.asked, "it is asked")
+            time.sleep(2 * SHORT)
+            done.append("done")
+
+        one.meanwhile(act)
+        assert one.put_if("app", 0, b"", SHORT) == Written(9)
+        assert one.put_if("app", 0, b"", HANG) == Written(9)
+        assert done == ["done"]
+
+
 # Endpoints that are lost
 
 
@@ -364,7 +408,7 @@ def test_a_name_with_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     with FakeEtcd(good) as fake:
 
-        def find(host: str, port: int, **_options: object) -> list[tuple[object, ...]]:
+        def find(host: bytes, port: int, **_options: object) -> list[tuple[object, ...]]:
             looked_up.append((host, port))
             kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
             there = [("127.0.0.1", one.endpoint.port) for one in (gone, fake)]
@@ -375,7 +419,7 @@ def test_a_name_with_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
             for _ in range(3):
                 assert one.get("app", HANG) == FOUND
                 fake.cut()
-    assert looked_up == [("several.example", 2379)]
+    assert looked_up == [(b"several.example", 2379)]
 
 
 def test_a_look_up_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

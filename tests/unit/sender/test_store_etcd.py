@@ -17,7 +17,7 @@ from sendrecv.core.record import Record
 from sendrecv.core.values import SECOND
 from sendrecv.errors import LockLost, RecordFromFuture
 from sendrecv.sender.etcd import EtcdError, Found, Key, Written
-from sendrecv.sender.store_etcd import EtcdStore
+from sendrecv.sender.store_etcd import EtcdStore, Hooks
 from sendrecv.sender.store_file import StateFile
 from tests.lab.waiting import wait_until
 
@@ -93,6 +93,7 @@ class Host:
     ) -> None:
         self.cluster = cluster
         self.leaves = False
+        self.about_to_take: list[int] = []
         self.statuses: list[str] = []
         directory.joinpath(name).mkdir(exist_ok=True)
         app = App("one", node or name, (node or name).ljust(32, "0"), name * 32, SECOND)
@@ -104,7 +105,7 @@ class Host:
             here,
             self.local,
             cluster,  # type: ignore[arg-type]  # what is needed of it
-            lambda: self.leaves,
+            Hooks(lambda: self.leaves, lambda: self.about_to_take.append(cluster.revision)),
             continues=continues,
             clock=lambda: cluster.now,
         )
@@ -257,6 +258,16 @@ def test_the_other_half_of_the_host_takes_it_at_once(
     assert (record.epoch, record.count, record.node_id, cluster.now) == (2, 3, "a-failover", now)
     assert other.store.lease.said[-1][1] == "epoch 2, counting here: this host held the App"
     other.local.release()
+
+
+def test_before_it_takes_the_app_and_only_then_it_says_so(
+    cluster: Cluster, a: Host, b: Host
+) -> None:
+    before = cluster.revision
+    a.takes()
+    assert a.about_to_take == [before]
+    b.stand_by(seconds=1)
+    assert not b.about_to_take
 
 
 def test_what_is_released_is_taken_at_once(cluster: Cluster, a: Host, b: Host) -> None:

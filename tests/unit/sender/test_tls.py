@@ -50,12 +50,27 @@ import sys
 from queue import SimpleQueue
 from sendrecv.core.wire import Claim
 from sendrecv.sender.connection import Connection, prepare
-prepare("https://a", *sys.argv[2:])
+from sendrecv.sender.patched_websocket import trust
+trust("".join(sys.argv[2:]))
+prepare("https://a")
 events = SimpleQueue()
 claim = Claim("a", "main", 1, "1" * 32)
 connection = Connection(f"https://{sys.argv[1]}", "x", 1, claim, events.put)
 print(events.get(timeout=120).reason)
 connection.close()
+"""
+
+AHEAD = """
+import sys
+from sendrecv.sender import patched_websocket
+from sendrecv.sender.light_client import socketio_client
+patched_websocket.trust(sys.argv[2])
+opened = patched_websocket.opened(f"https://{sys.argv[1]}", 120)
+socketio_client(tls=True)
+import websocket
+patched_websocket.hand_over(opened)
+connection = websocket.create_connection(f"wss://{sys.argv[1]}/", timeout=120)
+print(connection.sock is opened, connection.recv())
 """
 
 
@@ -108,6 +123,29 @@ def test_nor_somebody_else_whom_it_trusts(server: int, tmp_path: Path) -> None:
     trusted = str(tmp_path / "identity.pem")
     said, complaint = connect(server, "127.0.0.1", SSL_CERT_FILE=trusted)
     assert not said and "CERTIFICATE_VERIFY_FAILED" in complaint
+
+
+def test_a_connection_that_is_opened_ahead_is_as_safe(server: int, tmp_path: Path) -> None:
+    trusted = str(tmp_path / "identity.pem")
+    assert connect(server, ca=trusted, client=AHEAD) == ("True hello", "")
+
+
+@pytest.mark.parametrize(
+    ("host", "ca"),
+    [
+        ("localhost", str(CERTIFICATES / "ca.pem")),
+        ("127.0.0.1", "identity.pem"),
+        ("localhost", "no"),
+    ],
+)
+def test_and_not_opened_to_whom_the_sender_does_not_trust(
+    server: int, tmp_path: Path, host: str, ca: str
+) -> None:
+    """A second connection ends the server: it serves one."""
+    said, complaint = connect(server, host, str(tmp_path / ca), client=AHEAD)
+    assert not said and ("CERTIFICATE_VERIFY_FAILED" in complaint or "SENDRECV_CA" in complaint)
+    if ca == "no":
+        socket.create_connection(("127.0.0.1", server)).close()
 
 
 @pytest.mark.parametrize(
