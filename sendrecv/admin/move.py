@@ -52,10 +52,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _sender(instance: str) -> tuple[str, str]:
     """The unit that is active, and its status. Raises UsageError if no half stands by or counts."""
-    for half in ("sender", "sender-failover"):
-        unit = f"{half}@{instance}.service"
-        said = _systemctl("show", "--property=ActiveState,StatusText", unit)
-        values = dict(line.partition("=")[::2] for line in said.splitlines())
+    units = [f"{half}@{instance}.service" for half in ("sender", "sender-failover")]
+    said = _systemctl("show", "--property=ActiveState,StatusText", *units)
+    for unit, block in zip(units, said.split("\n\n"), strict=False):
+        values = dict(line.partition("=")[::2] for line in block.splitlines())
         status = values.get("StatusText", "")
         if values.get("ActiveState") != "active":
             continue

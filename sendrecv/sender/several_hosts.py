@@ -187,6 +187,7 @@ class SenderOfSeveral(Sender):
         if self._watches_from is not None:
             self._watches_from = None
             self._watch(self)
+            imported("subprocess")  # with which a stop asks systemd: others wait for that
 
     def _forget_events(self) -> None:
         """Those of connections of an earlier machine: the next one counts its own from 1 again."""

@@ -28,8 +28,8 @@ class Systemctl:
             self.killed.append(words[3])
             self.then()
             return ""
-        state, status = self.halves.get(words[-1], ("inactive", ""))
-        return f"StatusText={status}\nActiveState={state}\n"
+        shown = [self.halves.get(unit, ("inactive", "")) for unit in words[2:]]
+        return "\n".join(f"StatusText={text}\nActiveState={state}\n" for state, text in shown)
 
 
 @pytest.fixture(name="run")
