@@ -1,0 +1,247 @@
+"""What an administrator may want to know, read once, as frozen values: the one reader of facts.
+
+`gather()` asks systemd, the receiver and files, each once, and joins what they say. Views such as
+`sendrecv status` ask nobody themselves. What is not known, or this user may not see, is None or ""
+here. Times that name a moment are in seconds of the wall clock, durations are in seconds. schema.py
+has the same as JSON, problems.py says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from sendrecv import systemd
+from sendrecv.admin import files, receiver, units
+from sendrecv.admin.receiver import Receiver, Row
+from sendrecv.admin.told import Told, told
+from sendrecv.admin.units import ACTIVE, HALVES, Half, Units, half_of
+from sendrecv.config import STATUS_URL
+from sendrecv.core.record import Record
+from sendrecv.core.values import SECOND, Value
+
+COUNTING, STANDING_BY, STARTING = "counting", "standing by", "starting"
+UNDELIVERED, SHOULD_RUN, STOPPED = "not delivered", "should run", "stopped"
+ELSEWHERE = "elsewhere"
+STATES = (COUNTING, STANDING_BY, STARTING, UNDELIVERED, SHOULD_RUN, STOPPED, ELSEWHERE)
+"""What the state of an App can be; sendrecv-status(1) explains them."""
+GRACE = 3.0
+"""Seconds for which a half that has started may be without a connection."""
+LATE = 5.0
+"""Seconds without a count after which one that is connected does not deliver."""
+_MOVING = frozenset({"activating", "deactivating"})
+
+
+class App(Value):
+    """One App. instance: its name; app_id: the receiver's name for it. meant: whether its target is
+    active. half: "main" or "failover", the one that is active, "" for none. node, host: who counts.
+    since: since when that one counts, whatever the receiver has done meanwhile. count: the last one
+    that the receiver has, or that was taken. beat: seconds from one count to the next. late: by how
+    many seconds the next count is overdue. backlog: counts that the receiver is not known to have.
+    connected: since when its sender is connected to the receiver. told: what its sender says.
+    """
+
+    instance: str
+    app_id: str
+    state: str
+    meant: bool
+    at_boot: bool
+    halves: tuple[Half, Half]
+    half: str = ""
+    node: str = ""
+    host: str = ""
+    since: float | None = None
+    count: int | None = None
+    epoch: int | None = None
+    beat: float | None = None
+    late: float | None = None
+    backlog: int | None = None
+    connected: float | None = None
+    told: Told = Told()
+    takeover: None = None  # the last one, of takeovers.py, once that is there
+
+
+class Facts(Value):
+    """All that is known. when: of the wall clock. host: the name of this one. sees_records: whether
+    this user may see the records. has_token: whether there is a token file.
+    """
+
+    when: float
+    host: str
+    receiver: Receiver
+    units: Units
+    apps: tuple[App, ...]
+    sees_records: bool
+    has_token: bool
+
+
+class Sources(Value):
+    """What was asked. boot, now: of the monotonic clock that records have, in nanoseconds. records:
+    by appID. enabled: the instances that start at boot. app_ids: see files.py.
+    """
+
+    when: float
+    boot: str
+    now: int
+    host: str
+    receiver: Receiver
+    units: Units
+    records: Mapping[str, Record]
+    enabled: frozenset[str]
+    app_ids: Mapping[str, str]
+
+
+def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
+    """Of all Apps that this user may know of, in the order of their names. ca: see ask.py."""
+    records = files.records()
+    sources = Sources(
+        when=time.time(),
+        boot=systemd.boot_id(),
+        now=time.monotonic_ns(),
+        host=os.uname().nodename.partition(".")[0],
+        receiver=receiver.read(url, ca),
+        units=units.read(files.masked()),
+        records=records or {},
+        enabled=frozenset(files.enabled()),
+        app_ids=files.app_ids(),
+    )
+    return Facts(
+        when=sources.when,
+        host=sources.host,
+        receiver=sources.receiver,
+        units=sources.units,
+        apps=tuple(apps_of(sources)),
+        sees_records=records is not None,
+        has_token=os.path.exists("/etc/sendrecv/token"),
+    )
+
+
+def apps_of(sources: Sources) -> Iterator[App]:
+    """In the order of their names: Apps with units here, and Apps that only the receiver, or a
+    record, knows.
+    """
+    known = {instance for instance, _ in sources.units.halves}
+    known |= sources.units.meant | sources.enabled
+    named = {instance: sources.app_ids.get(instance, instance) for instance in known}
+    named |= {instance: app_id for instance, app_id in _by_run(sources) if instance in known}
+    taken = set(named.values())
+    instances = {app_id: instance for instance, app_id in sources.app_ids.items()}
+    for app_id in {*sources.receiver.rows, *sources.records} - taken:
+        named.setdefault(instances.get(app_id, app_id), app_id)
+    for instance in sorted(named):
+        yield _app(instance, named[instance], sources)
+
+
+def _by_run(sources: Sources) -> Iterator[tuple[str, str]]:
+    """Instance and appID of each half that the receiver has admitted: whatever sets its appID."""
+    halves = {half.run: half.instance for half in sources.units.halves.values() if half.run}
+    for row in sources.receiver.rows.values():
+        if row.run in halves:
+            yield halves[row.run], row.app_id
+
+
+def _app(instance: str, app_id: str, sources: Sources) -> App:
+    main, failover = (
+        sources.units.halves.get((instance, role)) or half_of(instance, role)
+        for role in HALVES.values()
+    )
+    app = App(
+        instance=instance,
+        app_id=app_id,
+        state=STOPPED,
+        meant=instance in sources.units.meant,
+        at_boot=instance in sources.enabled,
+        halves=(main, failover),
+    )
+    row, record = sources.receiver.rows.get(app_id), sources.records.get(app_id)
+    runs = next((half for half in app.halves if half.state in ACTIVE), None)
+    if runs:
+        return _running(_counted(app, row, record), runs, row, record, sources)
+    return _idle(_counted(app, row, record), row)
+
+
+def _counted(app: App, row: Row | None, record: Record | None) -> App:
+    """With its numbers, whoever counts."""
+    counts = [row.count if row else None, record.count if record and record.count >= 0 else None]
+    return app.replace(
+        count=_first(counts),
+        epoch=_first([row.epoch if row else None, record.epoch if record else None]),
+        connected=row.since if row else None,
+        backlog=record.count - record.acknowledged if record else None,
+    )
+
+
+def _first(values: Iterable[int | None]) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _idle(app: App, row: Row | None) -> App:
+    """None of its halves is active."""
+    if any(half.state in _MOVING for half in app.halves):
+        return app.replace(state=STARTING)
+    if app.meant:
+        return app.replace(state=SHOULD_RUN)
+    if row is None or row.since is None:
+        return app
+    late = _late(row)
+    return app.replace(
+        state=ELSEWHERE, node=row.node, since=row.since, beat=row.beat, late=late, backlog=None
+    )
+
+
+def _running(app: App, half: Half, row: Row | None, record: Record | None, sources: Sources) -> App:
+    """One of its halves is active."""
+    said = told(half.text)
+    ours = row if row and row.run == half.run else None
+    own = record if record and record.run == half.run else None
+    app = app.replace(
+        half=half.role,
+        node=ours.node if ours else own.node_id if own else half.role,
+        since=half.since,
+        epoch=said.epoch or app.epoch,
+        beat=ours.beat if ours else None,
+        backlog=own.count - own.acknowledged if own else said.backlog,
+        late=_overdue(own, sources) if own else _late(ours) if ours else None,
+        told=said,
+    )
+    if said.stands_by:
+        host, node = said.holder
+        return app.replace(
+            state=STANDING_BY, host=host, node=node, since=said.since, backlog=None, late=None
+        )
+    if said.several:
+        app = app.replace(host=sources.host, since=said.since)
+    return app.replace(state=_state(app, half, ours, sources))
+
+
+def _state(app: App, half: Half, row: Row | None, sources: Sources) -> str:
+    """Of an App that counts on this machine. row: of the half that runs."""
+    if _is_delivered(app, row):
+        return COUNTING
+    started = half.since is None or sources.when < half.since + GRACE
+    return STARTING if started else UNDELIVERED
+
+
+def _is_delivered(app: App, row: Row | None) -> bool:
+    if app.told.doubts:
+        return False
+    is_connected = row is not None and row.since is not None
+    # The receiver may be another one than the App's, or may not be asked.
+    if not is_connected and app.told.connection != "connected":
+        return False
+    late = row.ago if row else None
+    waits = late is not None and late > max(LATE, 3 * ((row.beat if row else None) or 0))
+    return not (waits and (app.backlog or 0) > 1)
+
+
+def _late(row: Row) -> float | None:
+    if row.ago is None or row.beat is None:
+        return None
+    return max(row.ago - row.beat, 0.0)
+
+
+def _overdue(record: Record, sources: Sources) -> float | None:
+    if record.boot != sources.boot:
+        return None
+    return max(sources.now - record.due, 0) / SECOND
