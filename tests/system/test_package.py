@@ -160,10 +160,10 @@ def _assert_nothing_runs(machine: Machine) -> None:
     assert machine.run("ls /run/sendrecv-socket", check=False).stdout == ""
 
 
-@pytest.mark.usefixtures("failover_app")
-def test_purge_leaves_nothing(machine: Machine, main_app: App) -> None:
+def test_purge_leaves_nothing(machine: Machine, main_app: App, failover_app: App) -> None:
     main_app.systemctl("enable", main_app.main)
     main_app.systemctl("enable", "--now", "receiver-tcp.socket")
+    main_app.systemctl("enable", failover_app.target)
     with main_app.counts_from("main"):
         machine.kill("receiver", "KILL")  # so that there is a mark in /run
     machine.run("apt-get purge -qq sendrecv")
