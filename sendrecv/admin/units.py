@@ -70,10 +70,14 @@ def read(masked: frozenset[str]) -> Units:
 def _asked(bus: Bus, halves: dict[tuple[str, str], Half]) -> Units:
     listed = bus.units(_PATTERNS)
     found = sort_out(listed, halves)
+    # systemd forgets a half that could not be started.
+    meant = {(name, role): half_of(name, role) for name in found.meant for role in HALVES.values()}
     # One question for each property of a unit: so not of units that nobody will look at.
-    looked_at = {key: half for key, half in found.halves.items() if _matters(half, found)}
     return found.replace(
-        halves={**found.halves, **{key: _completed(bus, it) for key, it in looked_at.items()}}
+        halves={
+            key: _completed(bus, half) if half.state != "inactive" or key in meant else half
+            for key, half in {**meant, **found.halves}.items()
+        }
     )
 
 
@@ -91,10 +95,6 @@ def sort_out(listed: Iterable[Listed], halves: Mapping[tuple[str, str], Half]) -
         elif unit.active == "active":
             meant.add(match[2])
     return Units(found, frozenset(meant), others)
-
-
-def _matters(half: Half, units: Units) -> bool:
-    return half.state != "inactive" or half.instance in units.meant
 
 
 def _completed(bus: Bus, half: Half) -> Half:
