@@ -90,6 +90,7 @@ class Sources(Value):
     records: Mapping[str, Record]
     enabled: frozenset[str]
     app_ids: Mapping[str, str]
+    sees_records: bool = True
 
 
 def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
@@ -105,6 +106,7 @@ def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
         records=records or {},
         enabled=frozenset(files.enabled()),
         app_ids=files.app_ids(),
+        sees_records=records is not None,
     )
     return Facts(
         when=sources.when,
@@ -112,7 +114,7 @@ def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
         receiver=sources.receiver,
         units=sources.units,
         apps=tuple(apps_of(sources)),
-        sees_records=records is not None,
+        sees_records=sources.sees_records,
         has_token=os.path.exists("/etc/sendrecv/token"),
     )
 
@@ -130,7 +132,16 @@ def apps_of(sources: Sources) -> Iterator[App]:
     for app_id in {*sources.receiver.rows, *sources.records} - taken:
         named.setdefault(instances.get(app_id, app_id), app_id)
     for instance in sorted(named):
-        yield _app(instance, named[instance], sources)
+        app = _app(instance, named[instance], sources)
+        if not _is_forgotten(app, sources):
+            yield app
+
+
+def _is_forgotten(app: App, sources: Sources) -> bool:
+    """Whether only systemd still knows it, by a unit that ended once; see forget.py."""
+    is_known = app.meant or app.at_boot or app.state != STOPPED or app.epoch is not None
+    is_seen = sources.sees_records and not sources.receiver.error
+    return is_seen and not is_known
 
 
 def _by_run(sources: Sources) -> Iterator[tuple[str, str]]:

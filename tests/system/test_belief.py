@@ -102,7 +102,7 @@ def test_a_person_decides(host: Machine) -> None:
         said = Said(host)
         one.systemctl("start", one.main)
         line = said.wait(f"the receiver's last count is {BILLION}, but this App is at ")
-        command = line.partition("run: ")[2].partition(",")[0]
+        command = line.partition("run: ")[2].partition(";")[0]
         with one.counts_from("main"):
             assert "adopts the receiver's last count" in host.run(command).stdout
         said.wait(f"accepted by a person: count {BILLION}")

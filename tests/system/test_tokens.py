@@ -89,7 +89,7 @@ def test_a_token_for_one_app_starts_no_other(host: Machine, app: App) -> None:
     with app_on(host, BY_TCP, start=False) as other:
         other.systemctl("start", other.main)
         said.wait(f"/etc/sendrecv/token: no line is for App {other.name}")
-        said.wait("the receiver refuses this sender: token, the first count waits for it")
+        said.wait("the receiver refuses this sender: token; the first count waits for it")
         assert_sound(app)
         with other.counts_from():
             write(host, f"one {app.name} {BERLIN}", f"other {other.name} {PARIS}")

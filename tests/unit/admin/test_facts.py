@@ -166,7 +166,7 @@ def test_an_app_that_this_host_counts() -> None:
         (MAIN.replace(state="deactivating"), True, {}, "starting"),
         (MAIN.replace(state="failed"), True, {}, "should run"),
         (None, True, {}, "should run"),
-        (MAIN.replace(state="failed"), False, {}, "stopped"),
+        (MAIN.replace(state="failed"), False, {**ROW, "connectedSince": None}, "stopped"),
     ],
 )
 def test_an_app_without_an_active_half(
@@ -182,6 +182,15 @@ def test_all_that_is_known_of_it_is_a_file() -> None:
     assert (one.state, one.count, one.epoch) == ("stopped", 42, 7)
     one = app(sources(meant=False, enabled=frozenset({"x"})))
     assert (one.state, one.at_boot) == ("stopped", True)
+
+
+def test_a_unit_that_ended_once_is_no_app_if_nobody_else_knows_it() -> None:
+    """As after `sendrecv forget`. Who does not see records cannot tell."""
+    failed = MAIN.replace(state="failed")
+    assert [*apps_of(sources(failed, meant=False))] == []
+    assert app(sources(failed, meant=False, sees_records=False)).state == "stopped"
+    silent = Receiver("unix:///x", error="no answer", exit_status=69)
+    assert app(sources(failed, meant=False, receiver=silent)).state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +264,7 @@ def test_systemd_that_cannot_be_asked() -> None:
 
 
 def test_two_names_that_differ_by_case() -> None:
-    rows = parse("", {"apps": {"X": {}, "x": ROW}, "receiver": None})
+    rows = parse("", {"apps": {"X": {"epoch": 1}, "x": ROW}, "receiver": None})
     (problem,) = wrong(sources(MAIN, receiver=rows))
     assert (problem.app, problem.code, problem.is_error) == ("X", "name", False)
     assert problem.commands == ("sendrecv forget X",)
