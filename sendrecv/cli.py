@@ -41,10 +41,10 @@ What the units run:
   receive                         print what the senders send (receiver.service)
 
 Apps are started, stopped and enabled with systemctl:
-  systemctl start sender@main              start the App main, or hand it back to main
-  systemctl stop sender@main               hand it to the failover
-  systemctl stop sendrecv@main.target      stop it
-  systemctl enable sendrecv@main.target    start it at boot
+  systemctl start sender@NAME              start the App NAME; hand it back to its main
+  systemctl stop sender@NAME               hand it to its failover
+  systemctl stop sendrecv@NAME.target      stop it
+  systemctl enable sendrecv@NAME.target    start it at boot
 
 Each command has --help. See sendrecv(1) and, for the units, sender@.service(8).
 """

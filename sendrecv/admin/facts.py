@@ -189,9 +189,11 @@ def _first(values: Iterable[int | None]) -> int | None:
 
 def _idle(app: App, row: Row | None) -> App:
     """None of its halves is active."""
-    if any(half.state in _MOVING for half in app.halves):
+    moving = [told(half.text) for half in app.halves if half.state in _MOVING]
+    waits = any(said.waits for said in moving)
+    if moving and not waits:
         return app.replace(state=STARTING)
-    if app.meant:
+    if app.meant or waits:
         return app.replace(state=SHOULD_RUN)
     if row is None or row.since is None:
         return app

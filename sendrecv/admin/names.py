@@ -22,7 +22,7 @@ def alike(name: str, others: Iterable[str]) -> list[str]:
 def unknown(name: str, known: Iterable[str]) -> str:
     """What to say of a name that no App has."""
     near = alike(name, known)
-    said = f"no App is called {name if name.isprintable() else ascii(name)}"
+    said = f"no App is called {name if name.isprintable() and name.strip() else ascii(name)}"
     return f"{said}; there is {' and '.join(near)}" if near else said
 
 

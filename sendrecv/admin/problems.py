@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sendrecv.admin import names
 from sendrecv.admin.facts import SHOULD_RUN, STARTING, STOPPED, UNDELIVERED, App, Facts
+from sendrecv.admin.screen import plain
 from sendrecv.admin.units import ACTIVE, Half
 from sendrecv.core.values import Value
 from sendrecv.errors import EXIT_STATUSES
@@ -78,6 +79,7 @@ def _why(app: App, facts: Facts) -> str:
     if not facts.has_token and any(half.needs_token for half in app.halves):
         return "/etc/sendrecv/token is missing"
     ended = [f"{half.role} {_ended(half)}" for half in app.halves if _ended(half)]
+    ended += [plain(half.text) for half in app.halves if half.text]  # of one that waits
     return ", ".join(ended) or "neither half was started"
 
 
@@ -109,11 +111,14 @@ _RESULTS = {
 def _for_idle(app: App) -> tuple[str, ...]:
     units = " ".join(half.unit for half in app.halves if half.masked)
     limited = [half.unit for half in app.halves if half.result == "start-limit-hit"]
+    look = f"journalctl -n 20 -u sender@{app.instance} -u sender-failover@{app.instance}"
+    if any(half.result == "exit-code" for half in app.halves):
+        return (look,)  # it has said why. A start would end in the same way, and is tried anyway
     return (
         *([f"systemctl unmask {units}"] if units else []),
         *([f"systemctl reset-failed {' '.join(limited)}"] if limited else []),
         f"systemctl start sender@{app.instance}",
-        f"journalctl -n 20 -u sender@{app.instance} -u sender-failover@{app.instance}",
+        look,
     )
 
 

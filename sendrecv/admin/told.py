@@ -21,7 +21,8 @@ _BACKLOG = re.compile(r", ([0-9]+) not acknowledged")
 class Told(Value):
     """What was said. connection: "" if nothing is said of one. several: whether it is of an App on
     several hosts. holder: host and node that count elsewhere, if this one stands by; "" if not
-    known. since: since when the holder, or this host, counts; None if that is not said.
+    known. since: since when the holder, or this host, counts; None if that is not said. waits:
+    whether this start waits because too many others have failed.
     """
 
     connection: str = ""
@@ -32,10 +33,13 @@ class Told(Value):
     epoch: int | None = None
     backlog: int | None = None
     doubts: bool = False
+    waits: bool = False
 
 
 def told(text: str) -> Told:
     """The values in that text of STATUS=."""
+    if text.startswith("too many starts"):  # see backoff.py
+        return Told(waits=True)
     if text.startswith(("standing by", "no host counts")):
         return _standing_by(text)
     here = _HERE.match(text)

@@ -6,6 +6,8 @@ from collections.abc import Container
 
 WINDOW = 10.0
 """Seconds. A pace is that of the last one to two of them."""
+FIRST = 2
+"""Batches that say nothing of the pace: what came first may have waited."""
 
 
 class Pace:
@@ -14,17 +16,19 @@ class Pace:
     Attributes: total: counts so far. last: when the last one came; None before the first.
     """
 
-    __slots__ = ("total", "last", "_older", "_newer")
+    __slots__ = ("total", "last", "_events", "_older", "_newer")
 
     def __init__(self) -> None:
         self.total = 0
         self.last: float | None = None
+        self._events = 0
         self._older = self._newer = (0.0, 0)
 
     def counted(self, number: int, now: float) -> None:
         """So many counts came now."""
         self.total += number
-        if self.last is None:  # what came first may have waited for long
+        self._events += 1
+        if self._events <= FIRST:
             self._older = self._newer = (now, self.total)
         elif now >= self._newer[0] + WINDOW:
             self._older, self._newer = self._newer, (now, self.total)

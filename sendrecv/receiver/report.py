@@ -53,7 +53,7 @@ def of_app(
     of the clock of the paces.
 
     Not known since this process began, and so null: lastCountAgo, before the first count; beat,
-    before the second one.
+    before the third one.
     """
     last = pace.last if pace else None
     return {

@@ -156,6 +156,8 @@ def test_an_app_that_this_host_counts() -> None:
 
 # An App that does not run.
 
+WAITS = "too many starts one after the other, waiting 11 s"
+
 
 @pytest.mark.parametrize(
     ("half", "meant", "row", "state"),
@@ -164,6 +166,7 @@ def test_an_app_that_this_host_counts() -> None:
         (None, False, ROW, "elsewhere"),
         (MAIN.replace(state="activating"), True, {}, "starting"),
         (MAIN.replace(state="deactivating"), True, {}, "starting"),
+        (MAIN.replace(state="activating", text=WAITS), True, {}, "should run"),
         (MAIN.replace(state="failed"), True, {}, "should run"),
         (None, True, {}, "should run"),
         (MAIN.replace(state="failed"), False, {**ROW, "connectedSince": None}, "stopped"),
@@ -201,6 +204,12 @@ def test_a_unit_that_ended_once_is_no_app_if_nobody_else_knows_it() -> None:
         ({"result": "exit-code", "status": 78}, {}, "main ended with status 78 (A setting is", ""),
         ({"result": "exit-code", "status": 2}, {}, "main ended with status 2 (", ""),
         ({"result": "oom-kill"}, {"result": "new"}, "memory was short, failover has failed (n", ""),
+        (
+            {"state": "activating", "text": WAITS},
+            {"result": "exit-code", "status": 78},
+            "failover ended with status 78 (A setting is wrong), too many starts one",
+            "journalctl",
+        ),
         ({}, {"result": "start-limit-hit"}, "failover was started too often", "systemctl reset-f"),
         ({"result": "success"}, {}, "neither half was started", "systemctl start sender@x"),
     ],
@@ -211,7 +220,8 @@ def test_why_it_does_not_run(
     halves = [half_of("x", "main").replace(**main), half_of("x", "failover").replace(**failover)]
     (problem,) = wrong(sources(*halves))
     assert text in problem.text and problem.is_error
-    assert problem.commands[0].startswith(command) and len(problem.commands) >= 2
+    assert problem.commands[0].startswith(command)
+    assert problem.commands[-1] == "journalctl -n 20 -u sender@x -u sender-failover@x"
 
 
 def test_a_token_that_is_missing() -> None:

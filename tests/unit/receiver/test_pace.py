@@ -10,9 +10,10 @@ def paced(*times: float, number: int = 1) -> Pace:
     return pace
 
 
-def test_nothing_is_known_before_the_second_count() -> None:
+def test_nothing_is_known_before_the_third_count() -> None:
     assert (paced().beat(), paced().rate(5), paced().last) == (None, 0.0, None)
     assert (paced(3).beat(), paced(3).last, paced(3).total) == (None, 3, 1)
+    assert paced(3, 4).beat() is None and paced(3, 4, 5).beat() == 1
 
 
 def test_the_beat_of_a_steady_app() -> None:
@@ -23,7 +24,8 @@ def test_the_beat_of_a_steady_app() -> None:
 
 def test_what_came_first_may_have_waited_and_says_nothing_of_the_beat() -> None:
     pace = paced(0, number=500)
-    pace.counted(1, 1)
+    for now in (0.2, 1.2, 2.2):
+        pace.counted(1, now)
     assert pace.beat() == 1
 
 

@@ -155,9 +155,7 @@ def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, toke
             return terminated(process)
 
     status, said = reception.do(work)
-    assert said.pop() == (
-        "the receiver refuses this sender: token; the first count waits for it"
-    )
+    assert said.pop() == ("the receiver refuses this sender: token; the first count waits for it")
     complaint = WRONG_TOKENS[token]
     has = (half.directory / "refused/sender@one.service").read_text(encoding="ascii")
     assert has == hashlib.sha256(b"another-token" * (token == "other")).hexdigest()
