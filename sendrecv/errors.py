@@ -32,7 +32,9 @@ EXIT_STATUSES = (
     NOT_RUNNING := ExitStatus(
         3, "status: an App does not run that should, or that the command line names."
     ),
-    UNKNOWN := ExitStatus(4, "status: no App has a name that the command line gives."),
+    UNKNOWN := ExitStatus(
+        4, "status: no App has a name that the command line gives, or systemd cannot be asked."
+    ),
     USAGE := ExitStatus(  # EX_USAGE
         64, "The command line is wrong, or names a file that cannot be read or written."
     ),

@@ -27,7 +27,7 @@ ELSEWHERE = "elsewhere"
 STATES = (COUNTING, STANDING_BY, STARTING, UNDELIVERED, SHOULD_RUN, STOPPED, ELSEWHERE)
 """What the state of an App can be; sendrecv-status(1) explains them."""
 GRACE = 3.0
-"""Seconds for which a half that has started may be without a connection."""
+"""Seconds for which a half may be without a connection, after its or the receiver's start."""
 LATE = 5.0
 """Seconds without a count after which one that is connected does not deliver."""
 _MOVING = frozenset({"activating", "deactivating"})
@@ -169,7 +169,7 @@ def _app(instance: str, app_id: str, sources: Sources) -> App:
     runs = next((half for half in app.halves if half.state in ACTIVE), None)
     if runs:
         return _running(_counted(app, row, record), runs, row, record, sources)
-    return _idle(_counted(app, row, record), row)
+    return _idle(_counted(app, row, record), row, sources)
 
 
 def _counted(app: App, row: Row | None, record: Record | None) -> App:
@@ -187,7 +187,7 @@ def _first(values: Iterable[int | None]) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _idle(app: App, row: Row | None) -> App:
+def _idle(app: App, row: Row | None, sources: Sources) -> App:
     """None of its halves is active."""
     moving = [told(half.text) for half in app.halves if half.state in _MOVING]
     waits = any(said.waits for said in moving)
@@ -197,9 +197,13 @@ def _idle(app: App, row: Row | None) -> App:
         return app.replace(state=SHOULD_RUN)
     if row is None or row.since is None:
         return app
-    late = _late(row)
     return app.replace(
-        state=ELSEWHERE, node=row.node, since=row.since, beat=row.beat, late=late, backlog=None
+        state=ELSEWHERE,
+        node=row.node,
+        since=row.since,
+        beat=row.beat,
+        late=_late(row, None, sources),
+        backlog=None,
     )
 
 
@@ -215,7 +219,7 @@ def _running(app: App, half: Half, row: Row | None, record: Record | None, sourc
         epoch=said.epoch or app.epoch,
         beat=ours.beat if ours else None,
         backlog=own.count - own.acknowledged if own else said.backlog,
-        late=_overdue(own, sources) if own else _late(ours) if ours else None,
+        late=_late(ours, own, sources),
         told=said,
     )
     if said.stands_by:
@@ -232,8 +236,8 @@ def _state(app: App, half: Half, row: Row | None, sources: Sources) -> str:
     """Of an App that counts on this machine. row: of the half that runs."""
     if _is_delivered(app, row):
         return COUNTING
-    started = half.since is None or sources.when < half.since + GRACE
-    return STARTING if started else UNDELIVERED
+    began = max(half.since or sources.when, sources.receiver.since or 0)
+    return STARTING if sources.when < began + GRACE else UNDELIVERED
 
 
 def _is_delivered(app: App, row: Row | None) -> bool:
@@ -248,13 +252,12 @@ def _is_delivered(app: App, row: Row | None) -> bool:
     return not (waits and (app.backlog or 0) > 1)
 
 
-def _late(row: Row) -> float | None:
-    if row.ago is None or row.beat is None:
+def _late(row: Row | None, record: Record | None, sources: Sources) -> float | None:
+    """By how many seconds the next count is overdue. The record, if this user may see it, knows
+    when it is due; but not of an App that counts as fast as it can, whose interval is 0.
+    """
+    if record and record.boot == sources.boot and record.fastest > 0:
+        return round(max(sources.now - record.due, 0) / SECOND, 3)
+    if row is None or row.ago is None or row.beat is None:
         return None
-    return max(row.ago - row.beat, 0.0)
-
-
-def _overdue(record: Record, sources: Sources) -> float | None:
-    if record.boot != sources.boot:
-        return None
-    return max(sources.now - record.due, 0) / SECOND
+    return round(max(row.ago - row.beat, 0.0), 3)

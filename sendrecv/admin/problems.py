@@ -128,7 +128,9 @@ def _undelivered(app: App) -> str:
     why = app.told.connection or "its sender says nothing"
     if app.told.connection == "connected":
         why = "the receiver does not answer"
-    return f"{why}, {app.backlog} counts kept to send later" if app.backlog else why
+    if not app.backlog:
+        return why
+    return f"{why}, {app.backlog} count{'s' * (app.backlog > 1)} kept to send later"
 
 
 def _for_undelivered(app: App) -> tuple[str, ...]:

@@ -95,6 +95,8 @@ def _exit_status(
         return NOT_RUNNING
     if cannot_ask != DONE:
         return cannot_ask
+    if facts.units.error:
+        return UNKNOWN
     return NOT_DELIVERED if UNDELIVERED in states else DONE
 
 
@@ -115,8 +117,9 @@ def _show(facts: Facts, apps: Sequence[App], wrong: Iterable[Problem], asked: bo
         print(line)
     if apps:
         print(screen.table(_columns(apps, facts.when)))
-    elif not asked:
-        print("No App yet. To start one, as root: systemctl start sender@main")
+    elif not asked and not facts.units.error:
+        whom = "" if facts.sees_records else " that this user may see"
+        print(f"No App yet{whom}. To start one, as root: systemctl start sender@main")
     for problem in _few(wrong):
         mark, colour = ("!", RED) if problem.is_error else ("-", YELLOW)
         print()
@@ -144,7 +147,7 @@ def _of_receiver(receiver: Receiver, now: float) -> list[str]:
         return []
     lines = [
         f"Receiver: up since {moment(receiver.since, now)}, {receiver.connections} connected,"
-        f" {receiver.rate or 0:.3g} counts/s"
+        f" {_rate(receiver.rate or 0)} counts/s"
     ]
     if refusal := receiver.refusal:
         whom = f" (App {refusal.app_id})" if refusal.app_id else ""
@@ -171,6 +174,10 @@ def _columns(apps: Sequence[App], now: float) -> list[Column]:
         column("EPOCH", lambda app: _number(app.epoch), 5, True),
         column("BOOT", lambda app: "yes" if app.at_boot else "no", 2),
     ]
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}"
 
 
 def _number(value: int | None) -> str:

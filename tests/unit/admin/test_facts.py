@@ -22,12 +22,15 @@ ROW = {
     "lastCountAgo": 0.4,
     "beat": 1.0,
 }
-RECORD = Record("x", 7, 42, 41, 99 * SECOND, BOOT, "main", RUN)
+RECORD = Record("x", 7, 42, 41, 99 * SECOND, BOOT, "main", RUN, fastest=SECOND)
 MAIN = half_of("x", "main").replace(
     state="active", since=NOW - 3600, run=RUN, text="connected, epoch 7"
 )
 FAILED = half_of("x", "failover").replace(state="failed", result="start-limit-hit")
 LISTENING = {"receiver.socket": "active", "receiver.service": "active"}
+
+
+RECEIVER = {"since": NOW - 5, "connections": 1}
 
 
 def sources(
@@ -37,7 +40,7 @@ def sources(
     meant: bool = True,
     **more: object,
 ) -> Sources:
-    answer = {"apps": {"x": row} if row else {}, "receiver": {"since": NOW - 5, "connections": 1}}
+    answer = {"apps": {"x": row} if row else {}, "receiver": RECEIVER}
     known = Units(
         {(half.instance, half.role): half for half in halves},
         meant=frozenset({"x"} if meant else ()),
@@ -88,6 +91,12 @@ def test_without_the_record_the_receiver_says_how_late_it_is() -> None:
     assert (one.late, one.backlog, one.count) == (0.75, 0, 41)
 
 
+def test_how_late_an_app_is_that_counts_as_fast_as_it_can() -> None:
+    """Its record has no time when the next count is due."""
+    row = {**ROW, "lastCountAgo": 0.01, "beat": 0.001}
+    assert app(sources(MAIN, row=row, record=RECORD.replace(due=0, fastest=0))).late == 0.009
+
+
 def test_whoever_may_not_ask_the_receiver_believes_the_sender() -> None:
     silent = Receiver("unix:///x", error="you may not ask", exit_status=77)
     one = app(sources(MAIN, receiver=silent))
@@ -121,6 +130,11 @@ def test_what_is_delivered(text: str, row: dict[str, object], state: str | None)
 def test_a_half_that_has_just_started_may_be_without_a_connection() -> None:
     half = MAIN.replace(since=NOW - 1, text="connecting, epoch 7, no count yet")
     assert app(sources(half)).state == "starting" and codes(sources(half)) == []
+    # And one that has not found a receiver that has just started.
+    half = half.replace(since=NOW - 60)
+    new = parse("", {"apps": {}, "receiver": {**RECEIVER, "since": NOW - 1}})
+    assert app(sources(half, receiver=new)).state == "starting"
+    assert app(sources(half)).state == "not delivered"
 
 
 def test_the_receivers_name_for_an_app_is_found_by_its_run_or_its_settings() -> None:
