@@ -95,13 +95,14 @@ class Sources(Value):
 
 def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
     """Of all Apps that this user may know of, in the order of their names. ca: see ask.py."""
-    records = files.records()
+    asked = receiver.read(url, ca)
+    now, records = time.monotonic_ns(), files.records()  # after it: see _own()
     sources = Sources(
         when=time.time(),
         boot=systemd.boot_id(),
-        now=time.monotonic_ns(),
+        now=now,
         host=os.uname().nodename.partition(".")[0],
-        receiver=receiver.read(url, ca),
+        receiver=asked,
         units=units.read(files.masked()),
         records=records or {},
         enabled=frozenset(files.enabled()),
@@ -165,11 +166,21 @@ def _app(instance: str, app_id: str, sources: Sources) -> App:
         at_boot=instance in sources.enabled,
         halves=(main, failover),
     )
-    row, record = sources.receiver.rows.get(app_id), sources.records.get(app_id)
+    row = sources.receiver.rows.get(app_id)
+    record = _own(row, sources.records.get(app_id))
     runs = next((half for half in app.halves if half.state in ACTIVE), None)
     if runs:
         return _running(_counted(app, row, record), runs, row, record, sources)
     return _idle(_counted(app, row, record), row, sources)
+
+
+def _own(row: Row | None, record: Record | None) -> Record | None:
+    """The record, if it is the App's: that of an App on several hosts is in etcd, and the file here
+    is older than what the receiver has.
+    """
+    if row and record and (row.epoch or 0, row.count or 0) > (record.epoch, record.count):
+        return None
+    return record
 
 
 def _counted(app: App, row: Row | None, record: Record | None) -> App:
@@ -211,7 +222,7 @@ def _running(app: App, half: Half, row: Row | None, record: Record | None, sourc
     """One of its halves is active."""
     said = told(half.text)
     ours = row if row and row.run == half.run else None
-    own = record if record and record.run == half.run else None
+    own = record if record and record.run == half.run and not said.several else None
     app = app.replace(
         half=half.role,
         node=ours.node if ours else own.node_id if own else half.role,
@@ -247,9 +258,11 @@ def _is_delivered(app: App, row: Row | None) -> bool:
     # The receiver may be another one than the App's, or may not be asked.
     if not is_connected and app.told.connection != "connected":
         return False
-    late = row.ago if row else None
-    waits = late is not None and late > max(LATE, 3 * ((row.beat if row else None) or 0))
-    return not (waits and (app.backlog or 0) > 1)
+    longest = max(LATE, 3 * ((row.beat if row else None) or 0))
+    if (app.late or 0) > longest:  # its record cannot be written, for example
+        return False
+    ago = row.ago if row else None
+    return not ((ago or 0) > longest and (app.backlog or 0) > 1)
 
 
 def _late(row: Row | None, record: Record | None, sources: Sources) -> float | None:

@@ -68,7 +68,7 @@ def _of_app(app: App, facts: Facts, explained: bool) -> Iterator[Problem]:
         text = f"App {app.instance} should run and does not: {_why(app, facts)}"
         yield Problem(app.instance, "should-run", text, _for_idle(app))
     elif app.state == UNDELIVERED:
-        text = f"App {app.instance} counts, and nothing is delivered: {_undelivered(app)}"
+        text = f"App {app.instance} runs, and nothing is delivered: {_undelivered(app)}"
         commands = () if explained else _for_undelivered(app)
         yield Problem(app.instance, "not-delivered", text, commands)
 
@@ -125,9 +125,10 @@ def _for_idle(app: App) -> tuple[str, ...]:
 def _undelivered(app: App) -> str:
     if app.told.doubts:
         return "its sender does not believe the receiver's last count"
-    why = app.told.connection or "its sender says nothing"
+    said = "".join(half.text for half in app.halves if half.role == app.half)
+    why = app.told.connection or plain(said) or "its sender says nothing"
     if app.told.connection == "connected":
-        why = "the receiver does not answer"
+        why = "the receiver does not answer" if (app.backlog or 0) > 1 else "no count is taken"
     if not app.backlog:
         return why
     return f"{why}, {app.backlog} count{'s' * (app.backlog > 1)} kept to send later"
@@ -135,7 +136,10 @@ def _undelivered(app: App) -> str:
 
 def _for_undelivered(app: App) -> tuple[str, ...]:
     unit = f"sender-failover@{app.instance}" if app.half == "failover" else f"sender@{app.instance}"
-    return (f"journalctl -n 20 -u {unit}", "systemctl status receiver.socket receiver.service")
+    look = f"journalctl -n 20 -u {unit}"
+    if not app.told.connection:  # it waits for something else
+        return (look,)
+    return (look, "systemctl status receiver.socket receiver.service")
 
 
 def _of_halves(app: App) -> Iterator[Problem]:

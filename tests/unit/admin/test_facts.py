@@ -117,6 +117,7 @@ def test_whoever_may_not_ask_the_receiver_believes_the_sender() -> None:
         ("connected, epoch 7, count 99, 50 not acknowledged", {**ROW, "lastCountAgo": 60}, None),
         ("connected, epoch 7, count 99, 50 not acknowledged", ROW, "counting"),
         ("connected, epoch 7", {**ROW, "lastCountAgo": 3000, "beat": 3600.0}, "counting"),
+        ("waiting until the record can be written", {**ROW, "lastCountAgo": 60}, None),
         ("resuming, epoch 7, count 9, the receiver is not believed (see the journal)", ROW, None),
         ("", {}, "not delivered"),
     ],
@@ -125,6 +126,15 @@ def test_what_is_delivered(text: str, row: dict[str, object], state: str | None)
     given = sources(MAIN.replace(text=text), row=row)
     assert app(given).state == (state or "not delivered")
     assert (("x", "not-delivered") in codes(given)) == (state != "counting")
+
+
+def test_a_record_that_cannot_be_written() -> None:
+    text = "waiting until the record can be written"
+    record = RECORD.replace(count=41, due=90 * SECOND)
+    (problem,) = wrong(sources(MAIN.replace(text=text), row=ROW, record=record))
+    assert problem.text.endswith("nothing is delivered: waiting until the record can be written")
+    assert problem.commands == ("journalctl -n 20 -u sender@x",)
+    assert wrong(sources(MAIN, row=ROW, record=record))[0].text.endswith("no count is taken")
 
 
 def test_a_half_that_has_just_started_may_be_without_a_connection() -> None:
@@ -159,6 +169,15 @@ def test_an_app_that_another_host_counts() -> None:
     one = app(given)
     assert (one.state, one.host, one.node) == ("standing by", "beta", "beta")
     assert one.since == 1_795_759_200 and one.backlog is None and codes(given) == []
+
+
+def test_a_file_that_is_older_than_what_the_receiver_has_is_not_the_record() -> None:
+    old = RECORD.replace(count=20, acknowledged=9, due=0)
+    one = app(sources(MAIN, row=ROW, record=old))
+    assert (one.state, one.backlog, one.late, one.count) == ("counting", 0, 0.0, 41)
+    text = "waiting until the record can be written"
+    one = app(sources(MAIN.replace(text=text), row={**ROW, "lastCountAgo": 0.2}, record=old))
+    assert (one.state, one.backlog, one.late) == ("counting", None, 0.0)
 
 
 def test_an_app_that_this_host_counts() -> None:
