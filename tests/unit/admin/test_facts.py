@@ -86,6 +86,15 @@ def test_an_app_that_counts() -> None:
     assert codes(sources(MAIN, row=ROW, record=RECORD)) == []
 
 
+def test_the_record_of_an_older_run_says_nothing_of_this_one() -> None:
+    record = RECORD.replace(run=OTHER_RUN, acknowledged=0, due=0)
+    one = app(sources(MAIN, row=ROW, record=record))
+    assert (one.state, one.backlog, one.late) == ("counting", 0, 0.0)
+    text = "counting here since 2026-11-27 06:00:00 UTC, count 42, connected, epoch 7"
+    record = RECORD.replace(acknowledged=0, due=0)
+    assert app(sources(MAIN.replace(text=text), row=ROW, record=record)).backlog == 0
+
+
 def test_without_the_record_the_receiver_says_how_late_it_is() -> None:
     one = app(sources(MAIN, row={**ROW, "lastCountAgo": 1.75}))
     assert (one.late, one.backlog, one.count) == (0.75, 0, 41)
@@ -118,6 +127,8 @@ def test_whoever_may_not_ask_the_receiver_believes_the_sender() -> None:
         ("connected, epoch 7, count 99, 50 not acknowledged", ROW, "counting"),
         ("connected, epoch 7", {**ROW, "lastCountAgo": 3000, "beat": 3600.0}, "counting"),
         ("waiting until the record can be written", {**ROW, "lastCountAgo": 60}, None),
+        # Once a minute, perhaps; the receiver has restarted, and does not know yet.
+        ("connected, epoch 7", {**ROW, "lastCountAgo": 30, "beat": None}, "counting"),
         ("resuming, epoch 7, count 9, the receiver is not believed (see the journal)", ROW, None),
         ("", {}, "not delivered"),
     ],
