@@ -44,6 +44,10 @@ def _make_newer(machine: Machine) -> str:
 
 def test_install(bare_machine: Machine) -> None:
     bare_machine.install_deb()
+    readme = bare_machine.run("cat /usr/share/doc/sendrecv/README.md").stdout
+    pages = set(re.findall(r"\]\((docs/[^)]+|SECURITY.md)\)", readme))
+    assert len(pages) >= 6, pages
+    bare_machine.run(["ls", *(f"/usr/share/doc/sendrecv/{page}" for page in pages)])
     listening = bare_machine.run("systemctl is-enabled receiver.socket; ss -Hltn").stdout
     assert listening == "enabled\n", "a port is open"
     sockets = bare_machine.run(
