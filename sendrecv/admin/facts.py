@@ -227,6 +227,7 @@ def _running(app: App, half: Half, row: Row | None, record: Record | None, sourc
         half=half.role,
         node=ours.node if ours else own.node_id if own else half.role,
         since=half.since,
+        count=app.count if app.count is not None else said.count,
         epoch=said.epoch or app.epoch,
         beat=ours.beat if ours else None,
         backlog=own.count - own.acknowledged if own else said.backlog,
@@ -235,9 +236,8 @@ def _running(app: App, half: Half, row: Row | None, record: Record | None, sourc
     )
     if said.stands_by:
         host, node = said.holder
-        return app.replace(
-            state=STANDING_BY, host=host, node=node, since=said.since, backlog=None, late=None
-        )
+        theirs = {"host": host, "node": node, "since": said.since, "count": said.count}
+        return app.replace(state=STANDING_BY, epoch=None, backlog=None, late=None, **theirs)
     if said.several:
         app = app.replace(host=sources.host, since=said.since)
     return app.replace(state=_state(app, half, ours, sources))

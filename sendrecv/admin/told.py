@@ -11,9 +11,8 @@ import time
 from sendrecv.core.values import Value
 
 _HERE = re.compile(r"counting here since ([0-9: -]{19}) UTC, count [0-9]+, ")
-_THERE = re.compile(
-    r"standing by, (\S+) \((\S+)\) counts since ([0-9: -]{19}) UTC(?:, count (\d+))?"
-)
+_THERE = re.compile(r"standing by, (\S+) \((\S+)\) counts since ([0-9: -]{19}) UTC")
+_COUNT = re.compile(r", count ([0-9]+)")
 _ALONE = re.compile(r"(not connected|connecting|resuming|connected), epoch ([0-9]+)")
 _BACKLOG = re.compile(r", ([0-9]+) not acknowledged")
 
@@ -21,8 +20,9 @@ _BACKLOG = re.compile(r", ([0-9]+) not acknowledged")
 class Told(Value):
     """What was said. connection: "" if nothing is said of one. several: whether it is of an App on
     several hosts. holder: host and node that count elsewhere, if this one stands by; "" if not
-    known. since: since when the holder, or this host, counts; None if that is not said. waits:
-    whether this start waits because too many others have failed.
+    known. since: since when the holder, or this host, counts; None if that is not said. count: the
+    last one, of whoever counts. waits: whether this start waits, because too many others have
+    failed.
     """
 
     connection: str = ""
@@ -31,6 +31,7 @@ class Told(Value):
     holder: tuple[str, str] = ("", "")
     since: float | None = None
     epoch: int | None = None
+    count: int | None = None
     backlog: int | None = None
     doubts: bool = False
     waits: bool = False
@@ -52,6 +53,7 @@ def told(text: str) -> Told:
         several=bool(here),
         since=_seconds(here[1]) if here else None,
         epoch=int(found[2]),
+        count=_count(text),
         backlog=int(behind[1]) if behind else 0,
         doubts="the receiver is not believed" in text,
     )
@@ -61,7 +63,18 @@ def _standing_by(text: str) -> Told:
     found = _THERE.match(text)
     if not found:
         return Told(several=True, stands_by=True)
-    return Told(several=True, stands_by=True, holder=(found[1], found[2]), since=_seconds(found[3]))
+    return Told(
+        several=True,
+        stands_by=True,
+        holder=(found[1], found[2]),
+        since=_seconds(found[3]),
+        count=_count(text),
+    )
+
+
+def _count(text: str) -> int | None:
+    found = _COUNT.search(text)
+    return int(found[1]) if found else None
 
 
 def _seconds(utc: str) -> float | None:

@@ -176,10 +176,12 @@ def test_a_node_has_the_name_that_the_receiver_knows() -> None:
 
 def test_an_app_that_another_host_counts() -> None:
     text = "standing by, beta (beta) counts since 2026-11-27 06:00:00 UTC, count 41"
-    given = sources(MAIN.replace(text=text), row={**ROW, "run": OTHER_RUN}, record=RECORD)
+    row = {**ROW, "run": OTHER_RUN, "count": 9}
+    given = sources(MAIN.replace(text=text), row=row, record=RECORD)
     one = app(given)
     assert (one.state, one.host, one.node) == ("standing by", "beta", "beta")
     assert one.since == 1_795_759_200 and one.backlog is None and codes(given) == []
+    assert (one.count, one.epoch, one.late) == (41, None, None)
 
 
 def test_a_file_that_is_older_than_what_the_receiver_has_is_not_the_record() -> None:
