@@ -247,7 +247,7 @@ def _state(app: App, half: Half, row: Row | None, sources: Sources) -> str:
     """Of an App that counts on this machine. row: of the half that runs."""
     if _is_delivered(app, row):
         return COUNTING
-    began = max(half.since or sources.when, sources.receiver.since or 0)
+    began = max(half.since or sources.when, sources.units.began or 0)
     return STARTING if sources.when < began + GRACE else UNDELIVERED
 
 

@@ -36,13 +36,15 @@ class Half(Value):
 
 class Units(Value):
     """halves: those in memory or masked, by instance and role. meant: the instances whose target is
-    active. others: ActiveState= of the receiver's units that are in memory. masked: the names of
-    all units that are. error: why systemd cannot be asked, "" if it can.
+    active. others: ActiveState= of the receiver's units that are in memory. began: when
+    receiver.service became active, None if it is not. masked: the names of all units that are.
+    error: why systemd cannot be asked, "" if it can.
     """
 
     halves: Mapping[tuple[str, str], Half]
     meant: frozenset[str] = frozenset()
     others: Mapping[str, str] = {}
+    began: float | None = None
     masked: frozenset[str] = frozenset()
     error: str = ""
 
@@ -70,14 +72,18 @@ def read(masked: frozenset[str]) -> Units:
 def _asked(bus: Bus, halves: dict[tuple[str, str], Half]) -> Units:
     listed = bus.units(_PATTERNS)
     found = sort_out(listed, halves)
+    began = None
+    if found.others.get("receiver.service") in ACTIVE:
+        began = bus.number("receiver.service", "ActiveEnterTimestamp") / 1e6
     # systemd forgets a half that could not be started.
     meant = {(name, role): half_of(name, role) for name in found.meant for role in HALVES.values()}
     # One question for each property of a unit: so not of units that nobody will look at.
     return found.replace(
+        began=began,
         halves={
             key: _completed(bus, half) if half.state != "inactive" or key in meant else half
             for key, half in {**meant, **found.halves}.items()
-        }
+        },
     )
 
 

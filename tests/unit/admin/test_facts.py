@@ -153,8 +153,8 @@ def test_a_half_that_has_just_started_may_be_without_a_connection() -> None:
     assert app(sources(half)).state == "starting" and codes(sources(half)) == []
     # And one that has not found a receiver that has just started.
     half = half.replace(since=NOW - 60)
-    new = parse("", {"apps": {}, "receiver": {**RECEIVER, "since": NOW - 1}})
-    assert app(sources(half, receiver=new)).state == "starting"
+    new = sources(half).units.replace(began=NOW - 1)
+    assert app(sources(half, units=new)).state == "starting"
     assert app(sources(half)).state == "not delivered"
 
 
@@ -308,7 +308,7 @@ def test_a_receiver_that_does_not_run_explains_what_is_not_delivered(
     others: dict[str, str], masked: set[str], code: str, command: str
 ) -> None:
     half = MAIN.replace(text="connecting, epoch 7, count 50, 9 not acknowledged")
-    known = Units({("x", "main"): half}, frozenset({"x"}), others, frozenset(masked))
+    known = Units({("x", "main"): half}, frozenset({"x"}), others, masked=frozenset(masked))
     own, consequence = wrong(sources(units=known))
     assert own.code == code and own.commands[0].startswith(command)
     assert consequence.code == "not-delivered" and not consequence.commands
