@@ -8,8 +8,9 @@ from sendrecv.admin import names
 from sendrecv.admin.facts import SHOULD_RUN, STARTING, STOPPED, UNDELIVERED, App, Facts
 from sendrecv.admin.screen import plain
 from sendrecv.admin.units import ACTIVE, Half
+from sendrecv.config import STATUS_URL
 from sendrecv.core.values import Value
-from sendrecv.errors import EXIT_STATUSES
+from sendrecv.errors import EXIT_STATUSES, UNAVAILABLE
 
 MAKE_TOKEN = "(umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/sendrecv/token)"
 
@@ -38,18 +39,25 @@ def problems(facts: Facts) -> list[Problem]:
 
 
 def _of_receiver(facts: Facts) -> Iterator[Problem]:
+    """At most one: the others would follow from it."""
     others = facts.units.others
+    masked = sorted({"receiver.service", "receiver.socket"} & facts.units.masked)
+    look = "journalctl -n 20 -u receiver"
+    start = "systemctl start receiver.socket"
     if facts.units.error:
         yield Problem("", "systemd", facts.units.error, ("systemctl list-units",))
+    elif masked:
+        text = f"{' and '.join(masked)} is masked: no count is printed once the receiver has ended"
+        yield Problem("", "receiver-masked", text, (f"systemctl unmask {' '.join(masked)}", start))
     elif others.get("receiver.service") == "failed":
-        text = "the receiver has failed, and no count is printed"
-        yield Problem("", "receiver-failed", text, ("journalctl -n 20 -u receiver",))
+        yield Problem(
+            "", "receiver-failed", "the receiver has failed: no count is printed", (look,)
+        )
     elif others.get("receiver.socket") not in {*ACTIVE, "activating"}:
-        masked = sorted({"receiver.service", "receiver.socket"} & facts.units.masked)
-        state = f"{' and '.join(masked)} is masked" if masked else "receiver.socket is not active"
-        text = f"{state}: no sender of this machine can reach the receiver"
-        unmask = [f"systemctl unmask {' '.join(masked)}"] if masked else []
-        yield Problem("", "receiver-socket", text, (*unmask, "systemctl start receiver.socket"))
+        text = "receiver.socket is not active: no sender of this machine can reach the receiver"
+        yield Problem("", "receiver-socket", text, (start,))
+    elif facts.receiver.exit_status == UNAVAILABLE and facts.receiver.url == STATUS_URL:
+        yield Problem("", "receiver-silent", "the receiver does not answer", (look,))
 
 
 def _of_token(facts: Facts) -> Iterator[Problem]:

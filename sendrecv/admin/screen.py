@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sendrecv.core.values import Value
 
 BOLD, RED, YELLOW, DIM = "1", "1;31", "33", "2"
 NARROW = 80
+LONG = 16
+"""Characters of a name for which there is always room in a table."""
 
 
 class Column(Value):
@@ -39,35 +41,33 @@ class Screen:
         return f"\x1b[{colour}m{text}\x1b[m" if colour and self._coloured else text
 
     def table(self, columns: Sequence[Column]) -> str:
-        """The columns that fit. If not even those fit that must be there, the first column stands
-        on lines of its own.
+        """The columns that fit. The first one may be cut in two: a name that is too long for it
+        stands on a line of its own.
         """
         shown = [column for column in columns if column.cells]
-        while _total(shown) > self.width and any(column.drop for column in shown):
+        if not shown:
+            return ""
+        most = _size(shown[0])
+        if _total(shown, most) > self.width:
+            most = min(most, LONG)
+        while _total(shown, most) > self.width and any(column.drop for column in shown):
             least = max(shown, key=lambda column: column.drop)
             shown = [column for column in shown if column is not least]
-        if shown and _total(shown) > self.width:
-            return self._broken(shown)
-        return "\n".join(self._lines(shown))
+        return "\n".join(self._lines(shown, most))
 
-    def _lines(self, columns: Sequence[Column]) -> list[str]:
-        widths = [_size(column) for column in columns]
-        lines = [[self.paint(_cell(c, c.header, w), BOLD) for c, w in zip(columns, widths)]]
-        for row in range(len(columns[0].cells) if columns else 0):
-            lines.append(
-                [
-                    self.paint(_cell(c, c.cells[row], w), c.colours[row] if c.colours else "")
-                    for c, w in zip(columns, widths)
-                ]
-            )
-        return ["  ".join(line).rstrip() for line in lines]
-
-    def _broken(self, columns: Sequence[Column]) -> str:
-        first, *others = columns
-        header, *rows = self._lines(others)
-        names = [self.paint(first.header, BOLD), *first.cells]
-        pairs = zip(names, [header, *rows], strict=True)
-        return "\n".join(f"{name}\n    {line}" for name, line in pairs)
+    def _lines(self, columns: Sequence[Column], most: int) -> Iterator[str]:
+        """most: the width of the first column."""
+        widths = [most, *map(_size, columns[1:])]
+        for row in range(-1, len(columns[0].cells)):
+            texts = [_cell(column, row) for column in columns]
+            if len(texts[0]) > most:
+                yield texts[0]
+                texts[0] = ""
+            cells = [
+                self.paint(_aligned(column, text, width), _colour(column, row))
+                for column, text, width in zip(columns, texts, widths, strict=True)
+            ]
+            yield "  ".join(cells).rstrip()
 
     def wrapped(self, text: str, first: str, others: str) -> list[str]:
         """The text in lines that fit, with what the first and the other lines begin with."""
@@ -94,11 +94,23 @@ def _size(column: Column) -> int:
     return max(map(len, (column.header, *column.cells)))
 
 
-def _total(columns: Sequence[Column]) -> int:
-    return sum(map(_size, columns)) + 2 * (len(columns) - 1)
+def _total(columns: Sequence[Column], most: int) -> int:
+    """Of all columns, the first of which is that wide."""
+    return most + sum(_size(column) + 2 for column in columns[1:])
 
 
-def _cell(column: Column, text: str, width: int) -> str:
+def _cell(column: Column, row: int) -> str:
+    """Row -1 is the header."""
+    return column.header if row < 0 else column.cells[row]
+
+
+def _colour(column: Column, row: int) -> str:
+    if row < 0:
+        return BOLD
+    return column.colours[row] if column.colours else ""
+
+
+def _aligned(column: Column, text: str, width: int) -> str:
     return text.rjust(width) if column.right else text.ljust(width)
 
 

@@ -8,8 +8,10 @@ from sendrecv.admin.facts import App, Facts, Sources, apps_of
 from sendrecv.admin.problems import Problem, problems
 from sendrecv.admin.receiver import Receiver, parse
 from sendrecv.admin.units import Half, Units, half_of
+from sendrecv.config import STATUS_URL
 from sendrecv.core.record import Record
 from sendrecv.core.values import SECOND
+from sendrecv.errors import NO_TOKEN, UNAVAILABLE
 
 NOW = 1_795_764_433.0
 RUN, OTHER_RUN, BOOT = "a" * 32, "c" * 32, "b" * 32
@@ -300,7 +302,8 @@ def test_a_half_that_cannot_take_over_is_a_warning(failover: Half, code: str) ->
     [
         ({}, set(), "receiver-socket", "systemctl start receiver.socket"),
         ({"receiver.socket": "failed"}, set(), "receiver-socket", "systemctl start receiver.s"),
-        ({}, {"receiver.socket"}, "receiver-socket", "systemctl unmask receiver.socket"),
+        ({}, {"receiver.socket"}, "receiver-masked", "systemctl unmask receiver.socket"),
+        (LISTENING, {"receiver.service"}, "receiver-masked", "systemctl unmask receiver.service"),
         ({"receiver.service": "failed"}, set(), "receiver-failed", "journalctl -n 20 -u rec"),
     ],
 )
@@ -313,6 +316,16 @@ def test_a_receiver_that_does_not_run_explains_what_is_not_delivered(
     assert own.code == code and own.commands[0].startswith(command)
     assert consequence.code == "not-delivered" and not consequence.commands
     assert "9 counts kept to send later" in consequence.text
+
+
+def test_a_receiver_that_does_not_answer() -> None:
+    silent = Receiver(STATUS_URL, error="no answer", exit_status=UNAVAILABLE)
+    given = sources(MAIN, receiver=silent)
+    assert codes(given) == [("", "receiver-silent")]
+    elsewhere = silent.replace(url="https://receiver.example:3443")
+    may_not_ask = silent.replace(exit_status=NO_TOKEN)
+    for other in (elsewhere, may_not_ask):
+        assert codes(given.replace(receiver=other)) == []
 
 
 def test_systemd_that_cannot_be_asked() -> None:

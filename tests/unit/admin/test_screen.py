@@ -38,8 +38,20 @@ def test_what_matters_least_is_dropped_where_it_is_narrow(
 
 
 def test_a_name_that_is_too_long_stands_alone(screen: Screen) -> None:
-    screen.width = 20
-    assert screen.table(COLUMNS).splitlines()[:4] == ["APP", "    STATE", "main", "    counting"]
+    """The others keep their columns."""
+    name = "a-name-that-is-longer-than-most"
+    columns = [Column("APP", ("main", name)), *COLUMNS[1:]]
+    screen.width = 40
+    assert screen.table(columns) == (
+        "APP               STATE     COUNT  EPOCH\n"
+        "main              counting      7      1\n"
+        "a-name-that-is-longer-than-most\n"
+        "                  stopped   12345      2"
+    )
+    screen.width = 33
+    assert screen.table(columns).splitlines()[0].split() == ["APP", "STATE", "COUNT"]
+    screen.width = 200
+    assert screen.table(columns).count("\n") == 2
 
 
 @pytest.mark.parametrize(
