@@ -237,10 +237,19 @@ def _running(app: App, half: Half, row: Row | None, record: Record | None, sourc
     if said.stands_by:
         host, node = said.holder
         theirs = {"host": host, "node": node, "since": said.since, "count": said.count}
-        return app.replace(state=STANDING_BY, epoch=None, backlog=None, late=None, **theirs)
+        app = app.replace(epoch=None, backlog=None, late=None, **theirs)
+        return app.replace(state=_state_of_stand_by(app, half, sources))
     if said.several:
         app = app.replace(host=sources.host, since=said.since)
     return app.replace(state=_state(app, half, ours, sources))
+
+
+def _state_of_stand_by(app: App, half: Half, sources: Sources) -> str:
+    """If etcd does not answer, it does not know whether any host counts."""
+    if app.host:
+        return STANDING_BY
+    is_new = half.since is None or sources.when < half.since + GRACE
+    return STARTING if is_new or "has released the App" in half.text else UNDELIVERED
 
 
 def _state(app: App, half: Half, row: Row | None, sources: Sources) -> str:

@@ -189,7 +189,7 @@ def _who(app: App) -> str:
     node = app.node
     if app.host and node in {app.host, f"{app.host}-failover"}:  # the defaults, see config.py
         return f"{'main' if node == app.host else 'failover'} on {app.host}"
-    if app.half and app.state != STANDING_BY and node != app.half:
+    if node and app.half and app.state != STANDING_BY and node != app.half:
         node += f" ({app.half})"
     return f"{node} on {app.host}" if app.host else node
 

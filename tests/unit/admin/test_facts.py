@@ -186,6 +186,22 @@ def test_an_app_that_another_host_counts() -> None:
     assert (one.count, one.epoch, one.late) == (41, None, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("standing by, no endpoint of etcd answers: 127.0.0.1:2379 (refused)", "not delivered"),
+        ("no host counts", "not delivered"),
+        ("standing by, alpha (alpha) has released the App for beta, count 7", "starting"),
+    ],
+)
+def test_an_app_that_no_host_is_known_to_count(text: str, state: str) -> None:
+    given = sources(MAIN.replace(text=text))
+    assert app(given).state == state
+    assert app(sources(MAIN.replace(text=text, since=NOW - 1))).state == "starting"
+    said = [problem.text for problem in wrong(given)]
+    assert said == [f"App x runs, and nothing is delivered: {text}"] * (state != "starting")
+
+
 def test_a_file_that_is_older_than_what_the_receiver_has_is_not_the_record() -> None:
     old = RECORD.replace(count=20, acknowledged=9, due=0)
     one = app(sources(MAIN, row=ROW, record=old))
