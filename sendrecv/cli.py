@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sendrecv.systemd import Notifier
 
 _KEPT = frozenset(
-    "PATH LANG LANGUAGE TERM COLUMNS LINES TZ"
+    "PATH LANG LANGUAGE TERM COLUMNS LINES NO_COLOR TZ"
     # From systemd; systemd.py reads them.
     " NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID INVOCATION_ID JOURNAL_STREAM BOOT_ID"
     " LISTEN_FDS LISTEN_FDNAMES LISTEN_PID"
@@ -25,19 +25,28 @@ _KEPT = frozenset(
 _KEPT_PREFIXES = ("LC_", "SENDRECV_")
 
 USAGE = """\
-usage: sendrecv COMMAND [ARGUMENT...]
+usage: sendrecv COMMAND [ARGUMENT...] | --help | --version
 
-  send INSTANCE {main|failover}   count, as one half of an App (run by sender@INSTANCE.service)
-  receive                         print what the senders send (run by receiver.service)
-  status [INSTANCE...]            show units, Apps and counts
+To see what is:
+  status [INSTANCE...]            who counts, since when, what is wrong, and what to type
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
-  forget APP                      let an App that is stopped begin anew, with count 0
-  accept APPID --count N          let an App go on from a count that its sender did not believe
+
+To change something, as root:
   move INSTANCE HOST              let an App of several hosts count on that one
+  accept APPID --count N          let an App go on from a count that its sender did not believe
+  forget APP                      let an App that is stopped begin anew, with count 0
 
-  --help, --version
+What the units run:
+  send INSTANCE {main|failover}   count, as one half of an App (sender@INSTANCE.service)
+  receive                         print what the senders send (receiver.service)
 
-See sendrecv(1). To start an App: systemctl start sender@INSTANCE
+Apps are started, stopped and enabled with systemctl:
+  systemctl start sender@NAME              start the App NAME; hand it back to its main
+  systemctl stop sender@NAME               hand it to its failover
+  systemctl stop sendrecv@NAME.target      stop it
+  systemctl enable sendrecv@NAME.target    start it at boot
+
+Each command has --help. See sendrecv(1) and, for the units, sender@.service(8).
 """
 
 

@@ -22,13 +22,19 @@ class ExitStatus(int):
 # Not an enum: making one takes 0.3 ms, and a takeover waits for it.
 EXIT_STATUSES = (
     DONE := ExitStatus(
-        0, "Done. For proof: PROVEN. For status: each App that is shown has an active half."
+        0, "Done. For proof: PROVEN. For status: each App that is shown and should run does."
     ),
     VIOLATED := ExitStatus(1, "proof: VIOLATED."),
     INCONCLUSIVE := ExitStatus(
         2, "proof: INCONCLUSIVE: some evidence is missing, or there is nothing to show."
     ),
-    NOT_RUNNING := ExitStatus(3, "status: an App has no active half."),  # as systemctl(1) has it
+    # As systemctl(1) and the LSB have 3 and 4.
+    NOT_RUNNING := ExitStatus(
+        3, "status: an App does not run that should, or that the command line names."
+    ),
+    UNKNOWN := ExitStatus(
+        4, "status: no App has a name that the command line gives, or systemd cannot be asked."
+    ),
     USAGE := ExitStatus(  # EX_USAGE
         64, "The command line is wrong, or names a file that cannot be read or written."
     ),
@@ -60,6 +66,9 @@ EXIT_STATUSES = (
     ),
     BAD_SETTING := ExitStatus(78, "A setting is wrong."),  # EX_CONFIG
     INTERRUPTED := ExitStatus(130, "Interrupted by Ctrl-C (SIGINT)."),  # as shells have it
+    NOT_DELIVERED := ExitStatus(  # 150 to 199 are a program's own, in the LSB
+        150, "status: an App runs, and its counts do not reach the receiver."
+    ),
 )
 """The table, in order."""
 

@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sendrecv.admin import status
+from sendrecv.admin import ask
 from sendrecv.commandline import Parser
 from sendrecv.core import record as slots
 from sendrecv.core.errors import UnknownFormat, quoted
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     if os.geteuid():
         raise UsageError("only root can forget an App")
     with _locked_record(app_id) as record:
-        known = status.apps()
+        known = ask.apps()
         _assert_stopped(app_id, record, known)
         print(told(app_id, record, known.get(app_id)))
         if not options.yes and not _is_confirmed(app_id):

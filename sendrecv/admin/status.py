@@ -1,76 +1,71 @@
-"""`sendrecv status`: shows what systemd says of the units, and what the receiver has of Apps."""
+"""`sendrecv status`: who counts, and what is wrong, as a table or as JSON."""
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
-import socket
-import ssl
-import subprocess
 import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import requests
-
+from sendrecv.admin import facts as reading
+from sendrecv.admin import names
+from sendrecv.admin.facts import SHOULD_RUN, STANDING_BY, STARTING, STOPPED, UNDELIVERED, App, Facts
+from sendrecv.admin.problems import Problem, problems
+from sendrecv.admin.receiver import Receiver
+from sendrecv.admin.schema import document
+from sendrecv.admin.screen import DIM, RED, YELLOW, Column, Screen, duration, moment, plain
 from sendrecv.commandline import Parser
 from sendrecv.config import STATUS_URL, problem_of
-from sendrecv.core import tokens
 from sendrecv.core.errors import quoted
 from sendrecv.errors import (
     DONE,
+    EXIT_STATUSES,
+    NOT_DELIVERED,
     NOT_RUNNING,
-    CredentialError,
-    ReceiverUnavailable,
-    SendrecvError,
+    UNKNOWN,
+    ExitStatus,
     UsageError,
 )
 
-TOKEN = Path("/etc/sendrecv/token")
-TIMEOUT = 5.0
-_UNIX = "unix://"
-_HALVES = {"sender": "main", "sender-failover": "failover"}
-
-
-@dataclass(frozen=True)
-class Half:
-    """One sender unit. state: its ActiveState=, or "masked"; text: its STATUS=."""
-
-    instance: str
-    role: str
-    state: str
-    text: str
+FEW = 4
+"""Problems of one kind that are shown."""
+_COLOURS = {UNDELIVERED: RED, SHOULD_RUN: RED, STARTING: YELLOW, STOPPED: DIM}
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the tables. The exit status says whether each App that is shown has an active half."""
+    """Print the facts. The exit status says whether each App that is shown counts."""
     options = _parse(argv)
-    halves = [half for half in _halves() if _wanted(half.instance, options.instance)]
-    running = {half.instance for half in halves if half.state == "active"}
-    print(table(("INSTANCE", "MAIN", "FAILOVER", "STATUS"), unit_rows(halves)))
-    known = {half.instance for half in halves} | set(options.instance)
-    sys.stdout.flush()  # what is known so far, before the error
-    try:
-        found = apps(options.url, options.ca)
-    except SendrecvError as error:
-        print(f"sendrecv: {error}", file=sys.stderr)
-        return error.exit_status
-    print()
-    header = ("APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED SINCE")
-    print(table(header, app_rows(found, options.instance)))
-    return DONE if known <= running else NOT_RUNNING
+    facts = reading.gather(options.url, options.ca)
+    asked = [names.instance_of(name) for name in options.instance]
+    shown = [app for app in facts.apps if not asked or {app.instance, app.app_id} & {*asked}]
+    known = {name for app in facts.apps for name in (app.instance, app.app_id)}
+    unknown = [name for name in dict.fromkeys(asked) if name not in known]
+    wrong = [it for it in problems(facts) if not it.app or it.app in {a.instance for a in shown}]
+    status = _exit_status(facts, shown, unknown, bool(asked))
+    if options.json:
+        print(json.dumps(document(facts, shown, wrong, unknown, status), indent=2))
+    else:
+        _show(facts, shown, wrong, bool(asked))
+    sys.stdout.flush()  # before what is on standard error
+    _complain(facts, unknown, known)
+    return status
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="sendrecv status",
-        description="Show the senders' units, and, to root and the group adm, what the receiver has"
-        " of each App.",
+        description="Show for each App who counts, since when, and what is wrong. Root and the"
+        " group adm see counts and connections, root sees the most.",
+        epilog="Exit status: 0 all well, 3 an App does not run, 4 there is no such App, 150 an App"
+        " runs and nothing is delivered, 69 or 77 the receiver cannot be asked. See"
+        " sendrecv-status(1).",
     )
-    parser.add_argument("instance", nargs="*", help="Apps to show (default: all)")
+    parser.add_argument(
+        "instance",
+        nargs="*",
+        help="Apps to show (default: all); the names of their units are accepted too",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, see sendrecv-status(1)")
     parser.add_argument("--url", default=STATUS_URL, help="the receiver (default: this machine's)")
     parser.add_argument(
         "--ca",
@@ -81,208 +76,129 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if problem := problem_of(options.url, "--url=", "--ca="):
         raise UsageError(f"--url={quoted(options.url)}", f"must be {problem}")
-    _look_at_ca(options.ca)
+    if options.ca:
+        from sendrecv.admin import ask_port  # its imports take long
+
+        ask_port.look_at_ca(options.ca)
     return options
 
 
-def _look_at_ca(file: str) -> None:
-    """Raises UsageError if there is a file, and it has no certificates."""
-    try:
-        if file:
-            ssl.create_default_context(cafile=file)
-    except OSError as error:  # an SSLError is one, too
-        raise UsageError(f"--ca={quoted(file)}", error.strerror or str(error)) from None
+def _exit_status(
+    facts: Facts, shown: Iterable[App], unknown: Sequence[str], asked: bool
+) -> ExitStatus:
+    """What is worst. An App that is stopped is wrong only if it was asked for."""
+    states = {app.state for app in shown if app.state != STARTING or not app.half}
+    cannot_ask = next(one for one in EXIT_STATUSES if one == facts.receiver.exit_status)
+    if unknown and cannot_ask == DONE:  # or the receiver might know it
+        return UNKNOWN
+    if states & {SHOULD_RUN, STARTING} or (asked and STOPPED in states):
+        return NOT_RUNNING
+    if cannot_ask != DONE:
+        return cannot_ask
+    if facts.units.error:
+        return UNKNOWN
+    return NOT_DELIVERED if UNDELIVERED in states else DONE
 
 
-def _systemctl_show(properties: str, *units: str) -> str:
-    # --all: or a pattern would not match units that are inactive.
-    command = ["systemctl", "show", "--all", f"--property={properties}", *units]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+def _complain(facts: Facts, unknown: Iterable[str], known: Iterable[str]) -> None:
+    for name in unknown:
+        more = "" if not facts.receiver.error else ", as far as this user may see"
+        print(f"sendrecv: {names.unknown(name, known)}{more}", file=sys.stderr)
+    if facts.receiver.error:
+        print(f"sendrecv: {facts.receiver.error}", file=sys.stderr)
 
 
-def _wanted(name: str, asked: Sequence[str]) -> bool:
-    return not asked or name in asked
+# For people.
 
 
-# Units.
+def _show(facts: Facts, apps: Sequence[App], wrong: Iterable[Problem], asked: bool) -> None:
+    screen = Screen()
+    for line in _of_receiver(facts.receiver, facts.when):
+        print(line)
+    if apps:
+        print(screen.table(_columns(apps, facts.when)))
+    elif not asked and not facts.units.error:
+        whom = "" if facts.sees_records else " that this user may see"
+        print(f"No App yet{whom}. To start one, as root: systemctl start sender@main")
+    for problem in _few(wrong):
+        mark, colour = ("!", RED) if problem.is_error else ("-", YELLOW)
+        print()
+        for line in screen.wrapped(plain(problem.text), f"{mark} ", "  "):
+            print(screen.paint(line, colour))
+        for command in problem.commands:
+            print(f"    {command}")
 
 
-def _halves() -> list[Half]:
-    """Of each App that systemd knows, or that is meant to run."""
-    properties = "Id,ActiveState,LoadState,StatusText"
-    shown = _systemctl_show(properties, *(f"{prefix}@*.service" for prefix in _HALVES))
-    targets = _systemctl_show("Id,ActiveState", "sendrecv@*.target")
-    known = halves_of(shown)
-    unknown = meant_to_run(targets) - {half.instance for half in known}
-    if not unknown:
-        return known
-    more = (f"{prefix}@{instance}.service" for instance in unknown for prefix in _HALVES)
-    return halves_of(f"{shown}\n\n{_systemctl_show(properties, *more)}")
+def _few(wrong: Iterable[Problem]) -> Iterator[Problem]:
+    """Of each kind, FEW; then how many more there are. JSON has them all."""
+    kinds: dict[str, list[Problem]] = {}
+    for problem in wrong:
+        kinds.setdefault(problem.code, []).append(problem)
+    for code, found in kinds.items():
+        yield from found[:FEW]
+        if more := found[FEW:]:
+            whom = f"{len(more)} more Apps: {', '.join(problem.app for problem in more[:FEW])} ..."
+            yield Problem("", code, f"the same of {whom}", (), more[0].is_error)
 
 
-def meant_to_run(shown: str) -> set[str]:
-    """The instances whose target is active, in what `systemctl show` prints of the targets."""
-    targets = map(_values, _blocks(shown))
-    active = (target["Id"] for target in targets if target["ActiveState"] == "active")
-    return {name.removesuffix(".target").partition("@")[2] for name in active}
+def _of_receiver(receiver: Receiver, now: float) -> list[str]:
+    """Two lines at most, and an empty one; none if nothing is known."""
+    if receiver.since is None or receiver.connections is None:
+        return []
+    lines = [
+        f"Receiver: up since {moment(receiver.since, now)}, {receiver.connections} connected,"
+        f" {_rate(receiver.rate or 0)} counts/s"
+    ]
+    if refusal := receiver.refusal:
+        whom = f" (App {refusal.app_id})" if refusal.app_id else ""
+        lines.append(f"          last refusal {moment(refusal.when, now)}: {refusal.reason}{whom}")
+    return [*lines, ""]
 
 
-def halves_of(shown: str) -> list[Half]:
-    """The sender units in what `systemctl show` prints: Id, ActiveState, LoadState, StatusText."""
-    halves = map(_half, _blocks(shown))
-    return sorted(halves, key=lambda half: (half.instance, half.role))
+def _columns(apps: Sequence[App], now: float) -> list[Column]:
+    """The greatest number is dropped first where the terminal is narrow."""
 
+    def column(header: str, of: Callable[[App], str], drop: int = 0, right: bool = False) -> Column:
+        return Column(header, tuple(of(app) for app in apps), drop, right)
 
-def _blocks(shown: str) -> list[str]:
-    return [block for block in shown.split("\n\n") if block.strip()]
-
-
-def _values(block: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in block.strip().splitlines())
-
-
-def _half(block: str) -> Half:
-    values = _values(block)
-    prefix, _, instance = values["Id"].removesuffix(".service").partition("@")
-    state = values["ActiveState"]
-    if values.get("LoadState") == "masked" and state in {"inactive", "failed"}:
-        state = "masked"
-    return Half(instance, _HALVES[prefix], state, values.get("StatusText", ""))
-
-
-def unit_rows(halves: Iterable[Half]) -> list[tuple[str, ...]]:
-    """Of each instance: its name, the states of its two halves, the status of the active one."""
-    states: dict[str, dict[str, str]] = {}
-    texts: dict[str, str] = {}
-    for half in halves:
-        states.setdefault(half.instance, {})[half.role] = half.state
-        if half.state in {"active", "activating"}:
-            texts[half.instance] = half.text
+    states = column("STATE", lambda app: app.state)
+    has_backlog = any((app.backlog or 0) > 1 for app in apps)
     return [
-        (name, *(roles.get(role, "inactive") for role in _HALVES.values()), texts.get(name, ""))
-        for name, roles in sorted(states.items())
+        column("APP", lambda app: app.instance),
+        states.replace(colours=tuple(_COLOURS.get(app.state, "") for app in apps)),
+        column("BY", _who),
+        column("SINCE", lambda app: moment(app.since, now), 3),
+        column("COUNT", lambda app: _number(app.count), 1, True),
+        *([column("KEPT", lambda app: _number(app.backlog), 0, True)] if has_backlog else []),
+        column("BEAT", _beat, 4, True),
+        column("EPOCH", lambda app: _number(app.epoch), 5, True),
+        column("BOOT", lambda app: "yes" if app.at_boot else "no", 2),
     ]
 
 
-# The receiver.
+def _rate(rate: float) -> str:
+    return f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}"
 
 
-def apps(url: str = STATUS_URL, ca: str = "") -> Mapping[str, Mapping[str, object]]:
-    """What the receiver there has of each App. ca: a file, "" for the CAs of the machine. Raises
-    SendrecvError.
-    """
-    body = _ask_socket(url[len(_UNIX) :]) if url.startswith(_UNIX) else _ask_port(url, ca)
-    try:
-        found = json.loads(body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(app, dict) for app in found.values()):
-        raise ReceiverUnavailable(f"receiver at {quoted(url)}: not a receiver's answer")
-    return found
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP on a Unix socket. Nothing of the environment, such as a proxy, has a say in it."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT)
-        self.sock.connect(self._path)
+def _who(app: App) -> str:
+    """The node; with the half that it is, if it is not called so, and with its host."""
+    node = app.node
+    if app.host and node in {app.host, f"{app.host}-failover"}:  # the defaults, see config.py
+        return f"{'main' if node == app.host else 'failover'} on {app.host}"
+    if node and app.half and app.state != STANDING_BY and node != app.half:
+        node += f" ({app.half})"
+    return f"{node} on {app.host}" if app.host else node
 
 
-def _ask_socket(path: str) -> bytes:
-    """The answer to GET /apps. The mode of the socket says who may ask: no token is needed."""
-    connection = _UnixConnection(path)
-    try:
-        connection.request("GET", "/apps")
-        reply = connection.getresponse()
-        body = reply.read()
-    except PermissionError:
-        raise CredentialError(
-            f"{path}: you may not ask", "counts are shown to root and to members of the group adm"
-        ) from None
-    except (FileNotFoundError, ConnectionRefusedError):
-        raise ReceiverUnavailable(
-            f"nothing listens on {path}", "see systemctl status receiver.socket"
-        ) from None
-    except (OSError, http.client.HTTPException):
-        raise _unavailable(_UNIX + path, "no answer") from None
-    finally:
-        connection.close()
-    if reply.status != http.client.OK:
-        raise _unavailable(_UNIX + path, f"HTTP {reply.status}")
-    return body
-
-
-def _ask_port(url: str, ca: str) -> bytes:
-    """As _ask_socket(), with the token."""
-    headers = {"Authorization": f"Bearer {_token()}"}
-    try:
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy, no CAs, and no other login from ~/.netrc
-            session.verify = ca or True
-            reply = session.get(
-                f"{url}/apps", headers=headers, timeout=TIMEOUT, allow_redirects=False
-            )
-        reply.raise_for_status()
-    except requests.RequestException as error:
-        code = error.response.status_code if error.response is not None else 0
-        known = {0: _cause_of(error), 401: f"its token is not that of {TOKEN}"}
-        raise _unavailable(url, known.get(code, f"HTTP {code}")) from None
-    return reply.content
-
-
-def _cause_of(error: BaseException) -> str:
-    """Why there was no answer. The libraries' errors have OpenSSL's as the context of a context."""
-    cause: BaseException | None = error
-    for _ in range(10):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {cause.verify_message}; does --ca name its CA?"
-        if isinstance(cause, ssl.SSLError):
-            return f"no TLS: {quoted(cause.reason or str(cause))}"
-        cause = cause and (cause.__cause__ or cause.__context__)
-    return "no answer"
-
-
-def _unavailable(url: str, reason: str) -> ReceiverUnavailable:
-    return ReceiverUnavailable(f"receiver at {quoted(url)}: {reason}", "see journalctl -u receiver")
-
-
-def _token() -> str:
-    try:
-        return tokens.parse(TOKEN.read_text(encoding="ascii")).widest()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise CredentialError(f"{TOKEN}: {reason}", "the receiver tells only root") from None
-
-
-def app_rows(
-    apps: Mapping[str, Mapping[str, object]], asked: Sequence[str]
-) -> list[tuple[str, ...]]:
-    """What the receiver has of each App that was asked for; of all Apps, if none was."""
-    return [
-        (name, *(str(app.get(key)) for key in ("nodeID", "epoch", "count")), _since(app))
-        for name, app in sorted(apps.items())
-        if _wanted(name, asked)
-    ]
-
-
-def _since(app: Mapping[str, object]) -> str:
-    since = app.get("connectedSince")
-    if not isinstance(since, (int, float)):
-        return "not connected"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The rows below their header, in columns."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = []
-    for row in (header, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+def _beat(app: App) -> str:
+    if app.late is not None and app.late > max(1.0, (app.beat or 0) / 2):
+        return f"late {duration(app.late)}"
+    if app.beat is None:
+        return ""
+    if app.beat < 0.01:
+        return f"{1 / app.beat:.0f}/s" if app.beat else ""
+    return f"{app.beat:.2f} s" if app.beat < 10 else duration(app.beat)

@@ -103,7 +103,7 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.trouble import Trouble
+from sendrecv.core.trouble import Trouble, kept
 from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 
@@ -393,8 +393,8 @@ class SenderMachine:
         before, self._trouble = self._trouble, self._trouble.report(trouble, now)
         if self._trouble is before:
             return []
-        meanwhile = "counting goes on" if self.belief.known else "the first count waits for it"
-        return [Report(severity, f"{trouble}, {meanwhile}, ignoring")]
+        meanwhile = kept(self.count - self.acknowledged, known=self.belief.known)
+        return [Report(severity, f"{trouble}; {meanwhile}")]
 
     def _exit(self) -> list[SenderCommand]:
         return [self._persist(), Exit()]

@@ -12,6 +12,17 @@ REPORTS, MINUTE = 5, 60 * SECOND
 """Another program in the receiver's place may have something else to say each time."""
 
 
+def kept(behind: int, *, known: bool) -> str:
+    """What becomes of the counts meanwhile. behind: those that are not acknowledged. known: whether
+    there is a count at all.
+    """
+    if not known:
+        return "the first count waits for it"
+    if behind == 0:
+        return "counting on, counts are kept to send later"
+    return f"counting on, {behind} count{'s' * (behind > 1)} kept to send later"
+
+
 class Trouble(Value):
     """What is known of it. since: when connections began to fail; None if they do not. up: when the
     last one was up. told: what was reported last, and is not over. reports: how many there were in

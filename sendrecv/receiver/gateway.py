@@ -41,8 +41,10 @@ from sendrecv.core.wire import (
     parse_payloads,
     parse_resume,
 )
+from sendrecv.receiver import report
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Access, Admission
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
+from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
 from sendrecv.receiver.patched_socketio import make_server
@@ -71,6 +73,9 @@ class Inbox(Protocol):
     def apps(self) -> Mapping[str, AppState]:
         """The state of every App."""
 
+    def paces(self) -> Paces:
+        """How fast counts come, by the clock of the event loop."""
+
     def ledger(self) -> str:
         """The name of the ledger, as senders are told it: see wire.LEDGER_NAME."""
 
@@ -96,6 +101,7 @@ class Gateway:
         self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
+        self._own = report.Own(time.time())
         self._secured: Secured
         self._admission: Admission
         self._server = self._make_server()
@@ -107,7 +113,8 @@ class Gateway:
         complain_of_what_is_logged(self._complain)
         app = web.Application(client_max_size=MAX_MESSAGE + 1)
         app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/apps", self._apps)
+        app.router.add_get("/apps", self._answer_apps)
+        app.router.add_get("/status", self._answer_status)
         self._server.attach(app)
         runner = await make_http(app, lambda name: self._sessions.get(name) is not None)
         assert runner.server
@@ -193,13 +200,13 @@ class Gateway:
             claim = self._authenticate(auth)
         except PeerError as error:
             self._complain(str(error))
-            raise _refused(Refuse(Refusal.INVALID)) from None
+            raise self._refused(Refuse(Refusal.INVALID)) from None
         reply = await self._inbox.submit(AdmissionAsked(sid, claim))
         if not isinstance(reply, Admit):
             refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
             if refusal.reason is Refusal.FULL:
                 self._complain(FULL, claim)
-            raise _refused(refusal)
+            raise self._refused(refusal, claim)
         session = self._name_session(sid)
         self._senders[sid] = _Sender(claim, session, time.time())
         self._opened.pop(session, None)
@@ -213,12 +220,20 @@ class Gateway:
         if not isinstance(auth, dict) or token is None:
             self._complain("connection without the right token refused")
             self._secrets.refused()
-            raise _refused(Refuse(Refusal.TOKEN))
+            raise self._refused(Refuse(Refusal.TOKEN))
         claim = parse_auth(auth)
         if not token.is_for(claim.app_id):  # whether there is such an App is not said
             self._complain(f"the token {token.name} is not for App {claim.app_id}, refused")
-            raise _refused(Refuse(Refusal.TOKEN))
+            raise self._refused(Refuse(Refusal.TOKEN), claim)
         return claim
+
+    def _refused(self, refusal: Refuse, claim: Claim | None = None) -> Exception:
+        """The library's exception for it. The refusal is counted."""
+        self._own.refused(refusal.reason, claim, time.time())
+        epoch = {} if refusal.epoch is None else {"epoch": refusal.epoch}
+        data: dict[str, object] = {"reason": refusal.reason.value, **epoch}
+        error: Exception = socketio.exceptions.ConnectionRefusedError("refused", data)
+        return error
 
     def _complain_of(self, eio_sid: str, text: str) -> None:
         self._complain(text, self._admission.authenticated.get(eio_sid))
@@ -331,26 +346,38 @@ class Gateway:
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def _apps(self, request: web.Request) -> web.Response:
+    async def _answer_apps(self, request: web.Request) -> web.Response:
+        token = self._token_of(request)
+        return web.json_response(self._apps(token)) if token else _unauthorized()
+
+    async def _answer_status(self, request: web.Request) -> web.Response:
+        token = self._token_of(request)
+        if token is None:
+            return _unauthorized()
+        now = asyncio.get_running_loop().time()
+        own = self._own.report(self._inbox.paces(), self.connections(), now)
+        # The numbers of connections and refusals are those of other Apps, too.
+        known = {"receiver": own if token.apps is None else None, "apps": self._apps(token)}
+        return web.json_response({"schema": report.SCHEMA, **known})
+
+    def _token_of(self, request: web.Request) -> Token | None:
+        """What whoever asks has shown; None if it may see nothing."""
+        if _access() is not Access.TOKEN:
+            return EVERY_APP
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         token = self._secrets.find(given) if scheme == "Bearer" else None
-        if _access() is not Access.TOKEN:
-            token = EVERY_APP
         if token is None:
-            self._complain("GET /apps without the right token refused")
-            return web.Response(status=401, text="the token is needed\n")
-        return web.json_response(
-            {
-                app_id: {
-                    "nodeID": state.row.node_id,
-                    "epoch": state.row.epoch,
-                    "count": state.row.last,
-                    "connectedSince": self._since(state.connection),
-                }
-                for app_id, state in sorted(self._inbox.apps().items())
-                if token.is_for(app_id)
-            }
-        )
+            self._complain(f"GET {request.path} without the right token refused")
+        return token
+
+    def _apps(self, token: Token) -> dict[str, dict[str, object]]:
+        """Of each App that the token is for."""
+        now, paces = asyncio.get_running_loop().time(), self._inbox.paces()
+        return {
+            app_id: report.of_app(state, paces.of(app_id), self._since(state.connection), now)
+            for app_id, state in sorted(self._inbox.apps().items())
+            if token.is_for(app_id)
+        }
 
 
 def _access() -> Access:
@@ -359,12 +386,8 @@ def _access() -> Access:
     return peer.access if peer else Access.TOKEN
 
 
-def _refused(refusal: Refuse) -> Exception:
-    data: dict[str, object] = {"reason": refusal.reason.value}
-    if refusal.epoch is not None:
-        data["epoch"] = refusal.epoch
-    error: Exception = socketio.exceptions.ConnectionRefusedError("refused", data)
-    return error
+def _unauthorized() -> web.Response:
+    return web.Response(status=401, text="the token is needed\n")
 
 
 def _answer(status: Status, last: int | None) -> dict[str, object]:

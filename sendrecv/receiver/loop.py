@@ -33,7 +33,8 @@ from sendrecv.core.receiver_events import (
 from sendrecv.core.errors import ERROR, NOTICE
 from sendrecv.core.wire import LEDGER_NAME
 from sendrecv.receiver.ledger import Ledger
-from sendrecv.receiver.printing import Printer
+from sendrecv.receiver.pace import Paces
+from sendrecv.receiver.printing import Printer, lines_in
 from sendrecv.systemd import Notifier
 
 MAX_APPS = 10_000
@@ -80,6 +81,7 @@ class Receiver:
         self._backoff = ports.backoff
         self._has_printed = False
         self._machine = make_machine(ports.ledger.rows(MAX_APPS), MAX_APPS)
+        self._paces = Paces(2 * MAX_APPS)
         self._group: list[Pending] = []
         self._arrived = asyncio.Event()
         self._stopping = False
@@ -113,6 +115,10 @@ class Receiver:
     def apps(self) -> Mapping[str, AppState]:
         """See gateway.Inbox."""
         return self._machine.apps
+
+    def paces(self) -> Paces:
+        """See gateway.Inbox."""
+        return self._paces
 
     def ledger(self) -> str:
         """See gateway.Inbox."""
@@ -187,6 +193,9 @@ class Receiver:
                     if new:
                         self._notifier.log(NOTICE, session_line(row))
                     _resolve(pending, command)
+                case Print(app_id):
+                    now = asyncio.get_running_loop().time()
+                    self._paces.counted(app_id, lines_in([command]), now, self._machine.apps)
                 case Answer() | Refuse():
                     _resolve(pending, command)
                 case CutOff(connection):

@@ -27,7 +27,7 @@ from sendrecv.core.wire import MAX_MESSAGE
 from sendrecv.receiver.admission import Access, PeerConnection
 
 LIBRARY = patching.Library("aiohttp", "3.8.4", "3.11.16")
-FOR_READERS = ("/apps", "/healthz")
+FOR_READERS = ("/apps", "/status", "/healthz")
 """All that a peer with Access.LOOK may ask for."""
 _FROM_A_CLIENT = "123456"
 """Engine.IO's packet types, without "open" and "b" (binary data as text)."""

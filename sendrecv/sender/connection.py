@@ -190,7 +190,7 @@ class Connection:
         self._post(answered_by(self._number, _single(reply)))
 
     def _post_not_connected(self, cause: str) -> None:
-        self._post_lost(f"cannot connect to {self._url} ({cause})")
+        self._post_lost(f"no receiver at {self._url} ({cause})")
 
     def _post_lost(self, reason: str) -> None:
         self._post(Lost(self._number, reason))

@@ -48,7 +48,7 @@ def test_a_count_that_nobody_can_have_reached(host: Machine, app: App) -> None:
     said = Said(host)
     impostor(host, resume={"status": "accepted", "last": BILLION})
     line = said.wait(f"the receiver's last count is {BILLION}, but this App is at ")
-    assert f"run: sendrecv accept {app.name} --count {BILLION}, counting goes on" in line
+    assert f"run: sendrecv accept {app.name} --count {BILLION}; counting on, " in line
     with app.counts_from("failover"):
         host.kill(app.main, "KILL")  # nor by a successor, to which this record is all there is
         said.wait("Started sender-failover@")
@@ -102,7 +102,7 @@ def test_a_person_decides(host: Machine) -> None:
         said = Said(host)
         one.systemctl("start", one.main)
         line = said.wait(f"the receiver's last count is {BILLION}, but this App is at ")
-        command = line.partition("run: ")[2].partition(",")[0]
+        command = line.partition("run: ")[2].partition(";")[0]
         with one.counts_from("main"):
             assert "adopts the receiver's last count" in host.run(command).stdout
         said.wait(f"accepted by a person: count {BILLION}")

@@ -58,7 +58,7 @@ def test_a_foreign_server_in_the_receivers_place(host: Machine, tcp_app: App) ->
     said = Said(host)
     host.run(STOP)
     host.run(FOREIGN)
-    said.wait("cannot connect to http://127.0.0.1:3000 (not a receiver: HTTP 404)")
+    said.wait("no receiver at http://127.0.0.1:3000 (not a receiver: HTTP 404)")
     time.sleep(WAITING)
     asked = requests_of(host)
     assert 5 <= asked <= 80, asked
@@ -66,7 +66,7 @@ def test_a_foreign_server_in_the_receivers_place(host: Machine, tcp_app: App) ->
     with tcp_app.counts_from("main"):
         host.run(START)
     said.wait("connected again, count ")
-    complaints = [str(entry["MESSAGE"]) for entry in said.lines("cannot connect to ")]
+    complaints = [str(entry["MESSAGE"]) for entry in said.lines("no receiver at ")]
     assert len(complaints) <= 4, complaints
     assert_sound(tcp_app)
 
@@ -74,9 +74,9 @@ def test_a_foreign_server_in_the_receivers_place(host: Machine, tcp_app: App) ->
 def test_nobody_listens(host: Machine, app: App, tcp_app: App) -> None:
     said = Said(host)
     host.run(STOP)
-    said.wait("cannot connect to http://127.0.0.1:3000 (refused: nothing listens there)")
+    said.wait("no receiver at http://127.0.0.1:3000 (refused: nothing listens there)")
     path = "/run/sendrecv-socket/receiver.sock"
-    said.wait(f"cannot connect to unix://{path} (nothing listens there: no such file)")
+    said.wait(f"no receiver at unix://{path} (nothing listens there: no such file)")
     with app.counts_from("main"), tcp_app.counts_from("main"):
         host.run(START)
     for one in (app, tcp_app):
@@ -88,7 +88,7 @@ def test_a_receiver_that_no_way_leads_to(host: Machine) -> None:
     settings = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=https://192.0.2.1:3000"
     with app_on(host, settings, start=False) as one:
         one.systemctl("start", one.main)
-        said.wait("cannot connect to https://192.0.2.1:3000 (unreachable: Network is unreachable)")
+        said.wait("no receiver at https://192.0.2.1:3000 (unreachable: Network is unreachable)")
         one.stop()
 
 

@@ -22,9 +22,9 @@ def forget(machine: Machine, arguments: str, before: str = "") -> tuple[int, str
 
 
 def row(machine: Machine, name: str) -> list[str]:
-    """Its row in the second table of `sendrecv status`, without its name."""
-    apps = machine.run(f"sendrecv status {name}", check=False).stdout.partition("\n\n")[2]
-    return [word for line in apps.splitlines()[1:] for word in line.split()[1:]]
+    """Its node, epoch and count, as `sendrecv status` has them; nothing, if there is no such App."""
+    said = json.loads(machine.run(f"sendrecv status --json {name}", check=False).stdout)
+    return [str(app[key]) for app in said["apps"] for key in ("nodeID", "epoch", "count")]
 
 
 def proof(machine: Machine, name: str) -> tuple[str, dict[str, object]]:

@@ -109,7 +109,7 @@ def test_in_place_of_the_socket(host: Machine, app: App, what: str, while_it: st
             host.run(f"{STOP}; {make}")
         else:
             host.run(f"rm {SOCKET}; {make}; systemctl kill --signal=KILL receiver")
-        said.wait(f"cannot connect to unix://{SOCKET} ({cause}")
+        said.wait(f"no receiver at unix://{SOCKET} ({cause}")
         told = heard(host)
         host.run(remove)
     assert [line for line in told if line != "connection"] == []
@@ -117,7 +117,7 @@ def test_in_place_of_the_socket(host: Machine, app: App, what: str, while_it: st
     with app.counts_from("main"):
         host.run(f"systemctl restart receiver.socket; systemctl start {app.target}")
     assert_never_believed(host, app)
-    said.assert_one_line(f"cannot connect to unix://{SOCKET} ({cause}")
+    said.assert_one_line(f"no receiver at unix://{SOCKET} ({cause}")
 
 
 def test_a_socket_that_is_removed_is_made_again(host: Machine, app: App) -> None:

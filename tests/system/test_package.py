@@ -44,6 +44,10 @@ def _make_newer(machine: Machine) -> str:
 
 def test_install(bare_machine: Machine) -> None:
     bare_machine.install_deb()
+    readme = bare_machine.run("cat /usr/share/doc/sendrecv/README.md").stdout
+    pages = set(re.findall(r"\]\((docs/[^)]+|SECURITY.md)\)", readme))
+    assert len(pages) >= 6, pages
+    bare_machine.run(["ls", *(f"/usr/share/doc/sendrecv/{page}" for page in pages)])
     listening = bare_machine.run("systemctl is-enabled receiver.socket; ss -Hltn").stdout
     assert listening == "enabled\n", "a port is open"
     sockets = bare_machine.run(
@@ -160,10 +164,10 @@ def _assert_nothing_runs(machine: Machine) -> None:
     assert machine.run("ls /run/sendrecv-socket", check=False).stdout == ""
 
 
-@pytest.mark.usefixtures("failover_app")
-def test_purge_leaves_nothing(machine: Machine, main_app: App) -> None:
+def test_purge_leaves_nothing(machine: Machine, main_app: App, failover_app: App) -> None:
     main_app.systemctl("enable", main_app.main)
     main_app.systemctl("enable", "--now", "receiver-tcp.socket")
+    main_app.systemctl("enable", failover_app.target)
     with main_app.counts_from("main"):
         machine.kill("receiver", "KILL")  # so that there is a mark in /run
     machine.run("apt-get purge -qq sendrecv")

@@ -100,8 +100,8 @@ def test_a_sender_goes_to_its_receiver_and_not_to_a_proxy(
 
 STATUS = """
 import pathlib, sys
-from sendrecv.admin import status
-status.TOKEN = pathlib.Path(sys.argv.pop())
+from sendrecv.admin import ask
+ask.TOKEN = pathlib.Path(sys.argv.pop())
 """
 
 
@@ -124,12 +124,12 @@ def test_status_goes_to_its_receiver_with_its_own_token(
     ) as asking:
         request = request_to(receiver)
         assert asking.stderr and "no answer" in asking.stderr.read()
-    assert request.startswith(b"GET /apps ")
+    assert request.startswith(b"GET /status ")
     assert b"\r\nAuthorization: Bearer our-token\r\n" in request
     assert_told_nothing(proxy)
 
 
-@pytest.mark.parametrize("place", ["/apps", "http://localhost:{}/apps"])
+@pytest.mark.parametrize("place", ["/status", "http://localhost:{}/status"])
 def test_status_follows_nobody_elsewhere(
     listeners: tuple[socket.socket, socket.socket], tmp_path: Path, place: str
 ) -> None:

@@ -1,6 +1,6 @@
-"""`sendrecv status`: what it makes of systemctl's output, and of what answers at the URL."""
+"""`sendrecv status`: its exit status, and what it makes of what answers at the URL."""
 
-import re
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,15 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv.admin import status
-from sendrecv.admin.status import (
-    Half,
-    app_rows,
-    halves_of,
-    meant_to_run,
-    table,
-    unit_rows,
-)
+from sendrecv.admin import ask, status
 from sendrecv.core.errors import quoted
 from sendrecv.errors import UsageError
 from sendrecv.systemd import Listener
@@ -25,109 +17,8 @@ from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
 from tests.peers.peer import Peer, auth, payload
 
-# As `systemctl show` printed it on Debian 13 and on Debian 12, with two Apps, of one of which main
-# had been killed. The units are in no certain order.
-SHOWN = {
-    "trixie": """\
-StatusText=connected, epoch 1
-Id=sender@main.service
-ActiveState=active
-
-StatusText=connecting, epoch 1, no count yet
-Id=sender@billing.eu.service
-ActiveState=failed
-
-StatusText=connected, epoch 2
-Id=sender-failover@billing.eu.service
-ActiveState=active
-""",
-    "bookworm": """\
-StatusText=connected, epoch 1
-Id=sender@main.service
-ActiveState=active
-
-StatusText=connected, epoch 2
-Id=sender-failover@billing.eu.service
-ActiveState=active
-
-StatusText=connecting, epoch 1, no count yet
-Id=sender@billing.eu.service
-ActiveState=failed
-""",
-}
-HEADER = "INSTANCE  MAIN  FAILOVER  STATUS\n"
 NONE = "no-such-instance"
-
-
-# What systemctl prints
-
-
-@pytest.mark.parametrize("release", SHOWN)
-def test_the_table_of_units(release: str) -> None:
-    halves = halves_of(SHOWN[release])
-    assert halves[0] == Half("billing.eu", "failover", "active", "connected, epoch 2")
-    assert unit_rows(halves) == [
-        ("billing.eu", "failed", "active", "connected, epoch 2"),
-        ("main", "active", "inactive", "connected, epoch 1"),
-    ]
-
-
-def test_no_units() -> None:
-    assert halves_of("") == halves_of("\n") == []
-    assert unit_rows([]) == []
-
-
-def test_a_half_that_is_masked_says_so() -> None:
-    shown = "Id=sender@x.service\nLoadState=masked\nActiveState={}\n"
-    states = {state: halves_of(shown.format(state))[0].state for state in ("failed", "inactive")}
-    assert set(states.values()) == {"masked"}
-    assert halves_of(shown.format("active"))[0].state == "active"  # it still runs
-
-
-def test_what_is_meant_to_run() -> None:
-    shown = (
-        "Id=sendrecv@a.b.target\nActiveState=active\n\n"
-        "ActiveState=inactive\nId=sendrecv@c.target\n"
-    )
-    assert meant_to_run(shown) == {"a.b"} and meant_to_run("") == set()
-
-
-def test_the_status_of_a_half_that_has_ended_is_not_shown() -> None:
-    states = ("failed", "inactive", "deactivating", "active", "activating")
-    rows = {state: unit_rows([Half("x", "main", state, "text")])[0] for state in states}
-    assert [rows[state][-1] for state in states] == ["", "", "", "text", "text"]
-
-
-def test_a_name_with_at_signs_and_a_status_with_an_equals_sign() -> None:
-    shown = "StatusText=a=b\nId=sender@a@b.service.service\nActiveState=active\n"
-    assert halves_of(shown) == [Half("a@b.service", "main", "active", "a=b")]
-
-
-# The tables
-
-
-def test_a_table_is_in_columns() -> None:
-    shown = table(("A", "LONG HEADER", "C"), [("a long cell", "b", ""), ("x", "y", "z")])
-    assert shown == "A            LONG HEADER  C\na long cell  b\nx            y            z"
-
-
-def test_a_table_without_rows_is_its_header() -> None:
-    assert table(("A", "B"), []) == "A  B"
-
-
-def test_the_rows_of_the_apps_asked_for() -> None:
-    app = {"nodeID": "main", "epoch": 7, "count": None, "connectedSince": None}
-    rows = app_rows({"b": app, "a": {**app, "count": 3}}, [])
-    assert rows == [
-        ("a", "main", "7", "3", "not connected"),
-        ("b", "main", "7", "None", "not connected"),
-    ]
-    assert app_rows({"b": app, "a": app}, ["b", "c"]) == rows[1:]
-
-
-def test_since_when_is_local_time() -> None:
-    (row,) = app_rows({"a": {"connectedSince": 0}}, [])
-    assert re.fullmatch(r"19(69-12-31|70-01-01) \d\d:\d\d:\d\d", row[-1])
+UNKNOWN = f"sendrecv: no App is called {NONE}, as far as this user may see"
 
 
 # The receiver
@@ -138,7 +29,7 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that status reads the token from, in place of the one in /etc."""
     path = tmp_path / "token"
     path.write_text(f"{TOKEN}\n", encoding="ascii")
-    monkeypatch.setattr(status, "TOKEN", path)
+    monkeypatch.setattr(ask, "TOKEN", path)
     return path
 
 
@@ -186,7 +77,7 @@ def socket_url(reception: Reception, tmp_path: Path) -> str:
 def test_a_real_receiver(
     reception: Reception, capsys: pytest.CaptureFixture[str], tmp_path: Path, by: str
 ) -> None:
-    """Beside it there are no units here: the instance asked for does not run."""
+    """Beside it there are no units here: neither App runs, and one name is nobody's."""
     address = url(reception) if by == "port" else socket_url(reception, tmp_path)
 
     def ask_while_connected() -> int:
@@ -194,20 +85,48 @@ def test_a_real_receiver(
             _admit(peer, "there")
             return status.main(["--url", address, NONE, "there", "shown"])
 
-    assert reception.do(ask_while_connected) == 3
-    units, apps = capsys.readouterr().out.split("\n\n")
-    assert units + "\n" == HEADER
-    header, shown, there = apps.splitlines()
-    assert header.split() == ["APPID", "NODEID", "EPOCH", "COUNT", "CONNECTED", "SINCE"]
-    assert shown.split() == ["shown", "main", "5", "2", "not", "connected"]
-    assert there.split()[:4] == ["there", "main", "5", "None"]
-    assert there.split()[4].count("-") == 2 and there.split()[5].count(":") == 2
+    assert reception.do(ask_while_connected) == 4
+    said = capsys.readouterr()
+    assert "Receiver: up since " in said.out and ", 1 connected, " in said.out
+    header, shown, there = said.out.split("\n\n")[1].splitlines()[:3]
+    assert header.split() == ["APP", "STATE", "BY", "SINCE", "COUNT", "BEAT", "EPOCH", "BOOT"]
+    assert shown.split() == ["shown", "stopped", "2", "5", "no"]
+    assert there.split()[:3] == ["there", "elsewhere", "main"] and there.split()[3].count(":") == 2
+    assert f"sendrecv: no App is called {NONE}" in reception.said()
+
+
+@pytest.mark.parametrize(("names", "code"), [(["shown"], 3), (["SHOWN"], 4)])
+def test_the_exit_status(
+    reception: Reception,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    names: list[str],
+    code: int,
+) -> None:
+    """An App that is stopped is wrong if it is asked for."""
+    assert reception.do(status.main, ["--url", socket_url(reception, tmp_path), *names]) == code
+    assert ("shown" in capsys.readouterr().out) == (code != 4)
+    said = [line for line in reception.said() if line.startswith("sendrecv: ")]
+    assert said == ["sendrecv: no App is called SHOWN; there is shown"] * (code == 4)
+
+
+def test_as_json(reception: Reception, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--json", "--url", socket_url(reception, tmp_path), "sender@shown.service"]
+    assert reception.do(status.main, arguments) == 3
+    said = json.loads(capsys.readouterr().out)
+    assert (said["schema"], said["exitStatus"], said["unknown"]) == (1, 3, [])
+    assert said["receiver"]["counts"] == 3 and said["receiver"]["lastRefusal"] is None
+    (app,) = said["apps"]
+    expected = {"instance": "shown", "state": "stopped", "count": 2, "epoch": 5, "takeover": None}
+    assert expected.items() <= app.items()
 
 
 def complaint(reception: Reception) -> str:
-    """What status says, after its first table; the receiver says things too."""
+    """What status says; the receiver says things too."""
     assert reception.do(status.main, ["--url", url(reception), NONE]) == 69
-    return next(line for line in reception.said() if line.startswith("sendrecv: "))
+    said = [line for line in reception.said() if line.startswith("sendrecv: ")]
+    assert said[0] == UNKNOWN
+    return said[1]
 
 
 def test_another_token(
@@ -218,7 +137,7 @@ def test_another_token(
         f"sendrecv: receiver at '{url(reception)}': its token is not that of {token}:"
         " see journalctl -u receiver"
     )
-    assert capsys.readouterr().out == HEADER  # what is known all the same
+    assert "APP" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -231,18 +150,17 @@ def test_no_token(
     if content:
         token.write_bytes(content)
     assert status.main(["--url", "http://127.0.0.1:1", NONE]) == 77
-    said = capsys.readouterr()
-    assert said.out == HEADER
-    assert said.err == f"sendrecv: {token}: {reason}: the receiver tells only root\n"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [UNKNOWN, f"sendrecv: {token}: {reason}: the receiver tells only root"]
 
 
 def test_the_socket_needs_no_token_and_asks_no_proxy(
     reception: Reception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "TOKEN", tmp_path / "none")
+    monkeypatch.setattr(ask, "TOKEN", tmp_path / "none")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     arguments = ["--url", socket_url(reception, tmp_path), NONE]
-    assert reception.do(status.main, arguments) == 3
+    assert reception.do(status.main, arguments) == 4
 
 
 # Whoever else may listen there
@@ -272,7 +190,8 @@ def test_what_is_no_receiver(
         thread.start()
         assert status.main(["--url", address, NONE]) == 69
         thread.join()
-    assert capsys.readouterr().err == f"sendrecv: receiver at {quoted(address)}: {problem}\n"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [UNKNOWN, f"sendrecv: receiver at {quoted(address)}: {problem}"]
 
 
 def _answer_one(listener: socket.socket, body: bytes | None) -> None:
@@ -316,9 +235,10 @@ def test_by_tls(
         done = reception.do(status.main, ["--url", address, *arguments, NONE])
         said = [line for line in reception.said() if line.startswith("sendrecv: ")]
     if problem:
-        assert done == 69 and said[0].startswith(f"sendrecv: receiver at '{address}': {problem}")
+        assert done == 69 and said[-1].startswith(f"sendrecv: receiver at '{address}': {problem}")
     else:
-        assert done == 3 and not said and "APPID" in capsys.readouterr().out
+        assert done == 4 and said == [f"sendrecv: no App is called {NONE}"]
+        assert "Receiver: up since" in capsys.readouterr().out
 
 
 def test_a_receiver_that_does_not_speak_tls(reception: Reception, token: Path) -> None:
@@ -367,4 +287,4 @@ def test_nobody_listens_on_the_socket(
             unheard.bind(str(path))
         assert status.main(["--url", f"unix://{path}", NONE]) == 69
     problem = f"nothing listens on {path}: see systemctl status receiver.socket"
-    assert capsys.readouterr().err == f"sendrecv: {problem}\n"
+    assert capsys.readouterr().err.splitlines() == [UNKNOWN, f"sendrecv: {problem}"]

@@ -87,8 +87,8 @@ def test_a_count_that_is_not_believed_is_named_once_and_nothing_is_sent() -> Non
     assert isinstance(commands[1], Report) and commands[1].severity == 3
     assert commands[1].text == (
         "the receiver's last count is 1000000000, but this App is at 42 and cannot have come so"
-        " far: if the receiver is right, run: sendrecv accept a --count 1000000000,"
-        " counting goes on, ignoring"
+        " far: if the receiver is right, run: sendrecv accept a --count 1000000000;"
+        " counting on, 1 count kept to send later"
     )
     assert machine.status().endswith("the receiver is not believed (see the journal)")
     now = NOW

@@ -52,6 +52,25 @@ def test_each_token_sees_its_apps(reception: Reception) -> None:
         assert status == 401
 
 
+def test_only_a_token_for_all_apps_sees_what_concerns_all(reception: Reception) -> None:
+    """How many connections there are, and who was refused, tells of other Apps."""
+
+    def ask(token: str) -> tuple[int, bytes]:
+        with reception.peer() as peer:
+            return peer.request(f"GET /status HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}")
+
+    assert reception.do(connect, reception, "other", MAIN)["data"] == {"reason": "token"}
+    every, one = (json.loads(reception.do(ask, token)[1]) for token in (ALL, MAIN))
+    assert every["schema"] == one["schema"] == 1
+    assert set(every["apps"]) == {"main", "other"} and set(one["apps"]) == {"main"}
+    assert one["receiver"] is None
+    own = every["receiver"]
+    assert (own["connections"], own["counts"], own["refusals"]) == (0, 2, {"token": 1})
+    refusal = {key: own["lastRefusal"][key] for key in ("reason", "appID")}
+    assert refusal == {"reason": "token", "appID": "other"}
+    assert reception.do(ask, "wrong")[0] == 401
+
+
 @pytest.mark.parametrize(
     ("app_id", "token", "name"),
     [("other", MAIN, "berlin"), ("new", MAIN, "berlin"), ("main", OTHER, "paris")],

@@ -305,7 +305,7 @@ def test_a_listener_that_is_no_receiver(
         gc.collect()  # see sockets_left
     assert isinstance(event, Lost) and event.connection == number
     assert event.reason.startswith(
-        f"cannot connect to http://127.0.0.1:{listener.port} ({cause}"
+        f"no receiver at http://127.0.0.1:{listener.port} ({cause}"
     ), event
 
 
@@ -395,7 +395,7 @@ def test_nobody_listens(number: int) -> None:
         event = client.next()
         client.connection.close()
     cause = "refused: nothing listens there"
-    assert event == Lost(number, f"cannot connect to http://127.0.0.1:{port} ({cause})")
+    assert event == Lost(number, f"no receiver at http://127.0.0.1:{port} ({cause})")
 
 
 def test_a_receiver_that_hangs_up_before_it_has_admitted() -> None:
@@ -409,7 +409,7 @@ def test_a_receiver_that_hangs_up_before_it_has_admitted() -> None:
         event = client.next()
         client.connection.close()
     cause = "closed in the handshake"
-    assert event == Lost(1, f"cannot connect to http://127.0.0.1:{listener.port} ({cause})")
+    assert event == Lost(1, f"no receiver at http://127.0.0.1:{listener.port} ({cause})")
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -421,7 +421,7 @@ def test_a_name_that_is_not_known(number: int) -> None:
     event = events.get(timeout=HANG)
     connection.close()
     assert isinstance(event, Lost)
-    assert event.reason.startswith(f"cannot connect to {url} (its name "), event
+    assert event.reason.startswith(f"no receiver at {url} (its name "), event
 
 
 def raised(*errors: BaseException) -> BaseException:

@@ -346,7 +346,7 @@ def test_a_head_without_an_end(name: str) -> None:
     with FakeReceiver([data], shakes_hands=False, reads=False) as url:
         events = talk(url)
         assert peak() < MEMORY
-    assert events == [Lost(1, f"cannot connect to {url} ({cause} in its answer)")]
+    assert events == [Lost(1, f"no receiver at {url} ({cause} in its answer)")]
 
 
 def test_a_head_may_be_long() -> None:

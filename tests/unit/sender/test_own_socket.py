@@ -193,7 +193,7 @@ def test_what_is_there_in_the_receivers_place(tmp_path: Path, name: str, number:
     path = tmp_path / "socket"
     there = put(path)
     event = first_event(path, number)
-    assert event == Lost(number, f"cannot connect to unix://{path} ({cause})")
+    assert event == Lost(number, f"no receiver at unix://{path} ({cause})")
     del there
 
 

@@ -160,7 +160,7 @@ def test_a_sender_says_what_is_wrong_with_the_certificate(
 ) -> None:
     trusted = {"SSL_CERT_FILE": str(tmp_path / "identity.pem")} if trusts else {}
     said, _ = connect(server, host, client=SENDER, **trusted)
-    start = f"cannot connect to https://{host}:{server} (its certificate is not trusted: "
+    start = f"no receiver at https://{host}:{server} (its certificate is not trusted: "
     assert said.startswith(start) and cause in said
 
 
@@ -171,7 +171,7 @@ def test_a_sender_says_that_the_server_does_not_speak_tls() -> None:
         thread.start()
         said, _ = connect(port, "127.0.0.1", client=SENDER)
         thread.join()
-    assert said == f"cannot connect to https://127.0.0.1:{port} (no TLS: 'WRONG_VERSION_NUMBER')"
+    assert said == f"no receiver at https://127.0.0.1:{port} (no TLS: 'WRONG_VERSION_NUMBER')"
 
 
 def _answer_plainly(listener: socket.socket) -> None:
@@ -258,7 +258,7 @@ def test_nobody_is_told_anything_before_the_certificate_was_checked(
 ) -> None:
     with Server(certificate, b"HTTP/1.1 404 x\r\n\r\n") as server:
         said, _ = connect(server.port, host, ca, client=SENDER)
-    assert said.startswith(f"cannot connect to https://{host}:{server.port} ({cause}"), said
+    assert said.startswith(f"no receiver at https://{host}:{server.port} ({cause}"), said
     assert server.heard.startswith(b"GET /socket.io/") == ("HTTP 404" in cause)
     assert server.heard or "HTTP 404" not in cause
 
@@ -278,7 +278,7 @@ def test_a_redirection_to_a_plain_connection_is_not_followed() -> None:
         answer = f"HTTP/1.1 302 x\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
         with Server("good", answer.encode()) as server:
             said, _ = connect(server.port, "localhost", CA, client=SENDER)
-        assert said.startswith(f"cannot connect to https://localhost:{server.port} (")
+        assert said.startswith(f"no receiver at https://localhost:{server.port} (")
         assert server.heard
         with pytest.raises(BlockingIOError):
             plain.accept()

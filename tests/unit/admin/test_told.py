@@ -1,0 +1,60 @@
+"""What is read from a sender's STATUS=, as senders write it."""
+
+import pytest
+
+from sendrecv.admin.told import Told, told
+from sendrecv.core.lease import Holding
+from sendrecv.core.reach import App
+from sendrecv.core.record import Record
+from sendrecv.core.sender import SenderMachine, State
+from sendrecv.core.values import SECOND
+from sendrecv.sender.etcd_lease import standing_by
+
+SINCE = 1_795_764_433
+RECORD = Record("main", 7, 41, 41, 0, "b" * 32, "alpha", "a" * 32)
+
+
+def machine(state: State, count: int, acknowledged: int) -> SenderMachine:
+    record = RECORD.replace(count=count, acknowledged=acknowledged)
+    one = SenderMachine(App("main", "main", "a" * 32, "b" * 32, SECOND), record, 7, 0)
+    one.state = state
+    return one
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("behind", [0, 1, 2, 30])
+def test_an_app_of_one_machine(state: State, behind: int) -> None:
+    said = told(machine(state, 41, 41 - behind).status())
+    # One is in flight, as ever, and is not said.
+    backlog = behind if behind > 1 else 0
+    count = None if state is State.UP and not backlog else 41
+    assert said == Told(connection=state.value, epoch=7, count=count, backlog=backlog)
+
+
+def test_a_doubt() -> None:
+    one = machine(State.DOWN, 41, 41)
+    one.belief = one.belief.replace(doubt="the receiver's last count is 9, ...")
+    assert told(one.status()).doubts
+
+
+def test_standing_by() -> None:
+    holding = Holding(RECORD, "alpha", "c" * 32, SINCE, SECOND)
+    expected = Told(
+        several=True, stands_by=True, holder=("alpha", "alpha"), since=float(SINCE), count=41
+    )
+    assert told(f"{standing_by(holding)}, count 41") == expected
+    assert told(standing_by(holding)) == expected.replace(count=None)
+    assert told(standing_by(holding.replace(released=True))).stands_by
+    assert told("standing by, etcd does not answer").stands_by
+
+
+def test_counting_on_this_host() -> None:
+    text = "counting here since 2026-11-26 23:07:13 UTC, count 41, connected, epoch 7"
+    said = told(f"{text}, count 41, 3 not acknowledged")
+    assert (said.several, said.connection, said.epoch, said.backlog) == (True, "connected", 7, 3)
+    assert said.since == 1_795_734_433 and not said.stands_by
+
+
+@pytest.mark.parametrize("text", ["", "waiting for the lock", "connected", "counting here since x"])
+def test_what_says_nothing_of_a_connection(text: str) -> None:
+    assert told(text) == Told()
