@@ -11,7 +11,7 @@ import time
 
 from sendrecv.core import lease
 from sendrecv.core.errors import NOTICE, WARNING
-from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight
+from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight, Taken
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.sender.etcd import EtcdError, Key
@@ -38,7 +38,9 @@ def boot_time() -> int:
 
 
 class EtcdStore:
-    """See the module. Attributes as store.Store has them. lease: what this process holds."""
+    """See the module. Attributes as store.Store has them. lease: what this process holds. taken:
+    how it got that.
+    """
 
     def __init__(
         self,
@@ -55,8 +57,8 @@ class EtcdStore:
         `continues`: whether it counts on while etcd does not answer.
         """
         self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
-        self.path = self.lease.path
         self.notices = local.notices
+        self.taken: Taken | None = None  # how this process got the lease
         self._app = app
         self._here = here
         self._local = local
@@ -69,6 +71,11 @@ class EtcdStore:
         self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.
+
+    @property
+    def path(self) -> str:
+        """See store.Store."""
+        return self.lease.path
 
     def acquire(self) -> tuple[Record | None, int]:
         """This host's lock and record. See stand_by() for the lease."""
@@ -111,6 +118,7 @@ class EtcdStore:
         while True:
             sight, holding, status = self._look(sight)
             if sight.answering < 0 and (alone := self.lease.take_without_etcd()):
+                self.taken = Taken(self._known, self._here.host, self._here.host)
                 return alone
             if why := self._here.why(sight, holding, self._now(), seen=self._seen):
                 if found := self._take(sight.revision, holding, why):
@@ -204,6 +212,7 @@ class EtcdStore:
         wanted = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
         if not self.lease.take(revision, wanted):
             return None
+        self.taken = here.taken(holding, known)
         self._keep_here(record)
         self._say(NOTICE, f"epoch {epoch}, counting here: {why}")
         return (record if known else None), epoch
