@@ -31,6 +31,7 @@ usage: sendrecv COMMAND [ARGUMENT...]
   send INSTANCE {main|failover}   count, as one half of an App (run by sender@INSTANCE.service)
   receive                         print what the senders send (run by receiver.service)
   status [INSTANCE...]            show units, Apps and counts
+  history [INSTANCE...]           show the takeovers: who counted, who counts, since when and why
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
   forget APP                      let an App that is stopped begin anew, with count 0
   accept APPID --count N          let an App go on from a count that its sender did not believe
@@ -107,6 +108,12 @@ def _status(arguments: Sequence[str]) -> int:
     return status.main(arguments)
 
 
+def _history(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import history
+
+    return history.main(arguments)
+
+
 def _forget(arguments: Sequence[str]) -> int:
     from sendrecv.admin import forget
 
@@ -133,6 +140,7 @@ def _proof(arguments: Sequence[str]) -> int:
 
 _PRINTED = {
     "status": _status,
+    "history": _history,
     "forget": _forget,
     "accept": _accept,
     "move": _move,

@@ -33,6 +33,13 @@ TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from sendrecv.core.lease import Taken
 
+TAKEOVER = "88efa7a28d464d31a8f0eac96f99a8c4"
+"""The MESSAGE_ID of a journal entry: another half, or another host, counts now."""
+BEGUN = "afed2ea927244cbfbe2f578fe6ca0be7"
+"""An App has begun, or goes on with the half that counted before."""
+ENDED = "276095314c754d478068c5b2e8b69675"
+"""A sender has ended, as it was told to."""
+
 _WORDS = {
     "signal": "was killed by {}",
     "core-dump": "crashed with {}",

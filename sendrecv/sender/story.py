@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from sendrecv.core.lease import Taken
     from sendrecv.core.reach import App
 
-TAKEOVER = "88efa7a28d464d31a8f0eac96f99a8c4"
-"""MESSAGE_ID: another half, or another host, counts now. systemd/sendrecv.catalog explains it."""
-BEGUN = "afed2ea927244cbfbe2f578fe6ca0be7"
-"""MESSAGE_ID: an App has begun, or its half was started again."""
-ENDED = "276095314c754d478068c5b2e8b69675"
-"""MESSAGE_ID: a sender has ended, as it was told to."""
-
 STARTED_BY_END = "/run/sendrecv-takeover"
 """systemd/takeover writes there which run has ended in order, for each unit that it starts."""
 GUARD = "/run/sendrecv-guard"
@@ -64,7 +57,7 @@ def tell(half: Half, app: App, news: Arrival | Departure) -> None:
         text, fields = _arrival(half, app, news)
     else:
         text = f"App {app.app_id}: {app.node_id} ends, as it was told to, after count {news.count}"
-        fields = {"MESSAGE_ID": ENDED, "SENDRECV_FROM": app.node_id}
+        fields = {"MESSAGE_ID": takeover.ENDED, "SENDRECV_FROM": app.node_id}
         fields["SENDRECV_COUNT"] = str(news.count)
         _write(_told(half), app.run)
     fields = {name: value for name, value in (known | fields).items() if value}
@@ -81,7 +74,7 @@ def _arrival(half: Half, app: App, arrival: Arrival) -> tuple[str, dict[str, str
     count = arrival.first if arrival.first >= 0 else arrival.count
     is_takeover = takeover.is_takeover(scene)
     fields = {
-        "MESSAGE_ID": TAKEOVER if is_takeover else BEGUN,
+        "MESSAGE_ID": takeover.TAKEOVER if is_takeover else takeover.BEGUN,
         "SENDRECV_FROM": takeover.name_of(scene.before) if scene.before else "",
         "SENDRECV_TO": app.node_id,
         "SENDRECV_FROM_HOST": taken.from_host if taken else "",

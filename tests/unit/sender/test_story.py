@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sendrecv import systemd
+from sendrecv.core import takeover
 from sendrecv.core.lease import Taken
 from sendrecv.core.reach import App
 from sendrecv.core.record import Record
@@ -74,7 +75,7 @@ def test_a_takeover(journald: Journald, monkeypatch: pytest.MonkeyPatch) -> None
         " main was killed by signal 9 (SIGKILL)",
         "PRIORITY": "5",
         "SYSLOG_IDENTIFIER": "sendrecv",
-        "MESSAGE_ID": story.TAKEOVER,
+        "MESSAGE_ID": takeover.TAKEOVER,
         "SENDRECV_APP": "app",
         "SENDRECV_INSTANCE": "one",
         "SENDRECV_FROM": "main",
@@ -129,14 +130,14 @@ def test_the_guard(journald: Journald, tmp_path: Path) -> None:
         os.utime(tried, (time.time() - age,) * 2)
         story.tell(HALF, APP, arrival)
         entry = journald.entry()
-        assert (entry["SENDRECV_WHY"], entry["MESSAGE_ID"]) == (code, story.BEGUN)
+        assert (entry["SENDRECV_WHY"], entry["MESSAGE_ID"]) == (code, takeover.BEGUN)
 
 
 def test_the_end(journald: Journald, tmp_path: Path) -> None:
     story.tell(HALF, APP, Departure(43))
     entry = journald.entry()
     assert entry["MESSAGE"] == "App app: failover ends, as it was told to, after count 43"
-    assert (entry["MESSAGE_ID"], entry["SENDRECV_COUNT"]) == (story.ENDED, "43")
+    assert (entry["MESSAGE_ID"], entry["SENDRECV_COUNT"]) == (takeover.ENDED, "43")
     assert (entry["SENDRECV_FROM"], "SENDRECV_TO" in entry) == ("failover", False)
     assert (tmp_path / "one.told").read_text(encoding="ascii") == RUN
 
@@ -147,14 +148,14 @@ def test_of_several_hosts(journald: Journald) -> None:
     entry = journald.entry()
     assert (entry["SENDRECV_FROM_HOST"], entry["SENDRECV_TO_HOST"]) == ("b", "a")
     assert (entry["SENDRECV_WHY"], entry["SENDRECV_REASON"]) == ("moved", "a new disk")
-    assert entry["MESSAGE_ID"] == story.TAKEOVER
+    assert entry["MESSAGE_ID"] == takeover.TAKEOVER
 
 
 def test_a_new_app(journald: Journald) -> None:
     story.tell(HALF, APP, Arrival(None, 1, 0, 0, NOW))
     entry = journald.entry()
     assert entry["MESSAGE"] == "App app: failover begins with count 0"
-    assert entry["MESSAGE_ID"] == story.BEGUN and "SENDRECV_FROM" not in entry
+    assert entry["MESSAGE_ID"] == takeover.BEGUN and "SENDRECV_FROM" not in entry
 
 
 def test_a_receiver_that_has_no_count_yet(journald: Journald) -> None:
@@ -206,7 +207,7 @@ def test_the_catalog_explains_each_entry_by_fields_that_it_has(journald: Journal
     catalog = (TOP / "systemd/sendrecv.catalog").read_text(encoding="utf-8")
     parts = re.split(r"^-- ([0-9a-f]{32})$", catalog, flags=re.MULTILINE)[1:]
     explained = dict(zip(parts[::2], parts[1::2], strict=True))
-    assert explained.keys() == {story.TAKEOVER, story.BEGUN, story.ENDED}
+    assert explained.keys() == {takeover.TAKEOVER, takeover.BEGUN, takeover.ENDED}
     fewest: list[Arrival | Departure] = [ARRIVAL, Arrival(None, 1, -1, -1, NOW), Departure(1)]
     for news in fewest:
         story.tell(HALF, APP, news)
