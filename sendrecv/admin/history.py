@@ -60,7 +60,15 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--since", metavar="TIME", default="", help="as for journalctl: '-1h', 'today', '12:00'"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser.parse_args(argv)
+    return parser.parse_args(list(_joined(argv)))
+
+
+def _joined(argv: Sequence[str]) -> Iterator[str]:
+    """argparse would take "-1h" for an option."""
+    words = iter(argv)
+    for word in words:
+        value = next(words, None) if word == "--since" else None
+        yield word if value is None else f"{word}={value}"
 
 
 def instance_of(name: str) -> str:

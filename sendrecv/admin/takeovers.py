@@ -30,8 +30,8 @@ _FIELDS = (
 )
 _MOST = 400
 """Characters of a field: a reason has at most 200."""
-_NOT_ALLOWED = ("insufficient permissions", "not seeing messages from other users")
-"""What journalctl says to a user who may not read all of the journal."""
+_NOT_ALLOWED = "insufficient permissions"
+"""What journalctl says to a user who may read no file of the journal."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,7 @@ def _entries(arguments: Sequence[str]) -> Sequence[str]:
     """journalctl leaves out, without a word, a file that is renamed while it lists them."""
     for _ in range(TRIES - 1):
         before = _files()
+        _assert_readable(before)
         lines = _journalctl(arguments)
         if _files() == before:
             return lines
@@ -155,6 +156,27 @@ def _files() -> set[str]:
     }
 
 
+def _assert_readable(files: Iterable[str]) -> None:
+    """A user who has written to the journal may read that. With --output=json, journalctl does not
+    say that the rest is missing.
+    """
+    for path in files:
+        if os.path.basename(path).startswith("system"):
+            try:
+                os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            except PermissionError:
+                raise _not_allowed() from None
+            except OSError:
+                pass  # it was renamed meanwhile
+
+
+def _not_allowed() -> CredentialError:
+    return CredentialError(
+        "the journal: you may not read it",
+        "it is shown to root and to members of the groups adm and systemd-journal",
+    )
+
+
 def _journalctl(arguments: Sequence[str]) -> Sequence[str]:
     """Its lines. Raises as events() does."""
     command = ["journalctl", "--no-pager", "--output=json", f"--output-fields={_FIELDS}"]
@@ -166,11 +188,8 @@ def _journalctl(arguments: Sequence[str]) -> Sequence[str]:
     except OSError as error:
         raise StoreUnusable(f"journalctl: {error.strerror}") from None
     complaint = done.stderr.decode("utf-8", "replace").strip()
-    if any(words in complaint for words in _NOT_ALLOWED):
-        raise CredentialError(
-            "the journal: you may not read it",
-            "it is shown to root and to members of the groups adm and systemd-journal",
-        )
+    if _NOT_ALLOWED in complaint:
+        raise _not_allowed()
     if "Failed to parse timestamp" in complaint:
         raise UsageError("--since: not a time", "see systemd.time(7), such as '-1h' or '12:00'")
     if done.returncode and "No journal files were found" not in complaint:

@@ -72,8 +72,8 @@ def test_each_cause_is_told(machine: Machine, watched: Watched) -> None:
         app.systemctl("mask", "--runtime", main)
 
     def boot() -> None:
-        app.systemctl("enable", main)
         app.systemctl("unmask", "--runtime", main)
+        app.systemctl("enable", main)
         machine.run("journalctl --sync")
         machine.power_cut()
         machine.boot()
@@ -131,6 +131,7 @@ def _assert_history(machine: Machine, watched: Watched) -> None:
     assert max(map(len, table)) <= 80 and len(table) >= 2 + 2 * len(codes)
     assert "    main was killed by signal 9 (SIGKILL)" in table
     assert "no takeovers" in watched.history("seen", "--since", "tomorrow")
+    assert watched.history("--since", "-1h") == watched.history()
     for names, status, words in (
         (["nosuch"], 64, "no App is called nosuch: the journal knows: seen"),
         (["--since", "some day"], 64, "--since: not a time"),
@@ -181,10 +182,11 @@ def test_without_journalds_socket_it_is_a_line(machine: Machine, watched: Watche
 def test_a_receiver_that_is_away_is_not_waited_for(machine: Machine, watched: Watched) -> None:
     """Who counts is told all the same; the silence is not known then."""
     app = watched.app
-    app.systemctl("stop", "receiver.socket", "receiver.service")
+    app.systemctl("mask", "--runtime", "--now", "receiver.socket", "receiver.service")
     entry = watched.after(lambda: machine.kill(app.main, "KILL"))
     assert entry["SENDRECV_WHY"] == "signal" and "SENDRECV_SILENCE_USEC" not in entry
     assert "of which the receiver has none yet: main was killed" in entry["MESSAGE"]
     with app.counts_from("failover"):
+        app.systemctl("unmask", "--runtime", "receiver.socket", "receiver.service")
         app.systemctl("start", "receiver.socket")
     app.assert_sound()

@@ -10,7 +10,7 @@ import pytest
 from sendrecv.admin import history
 from sendrecv.admin.takeovers import Takeover
 from sendrecv.errors import DONE, UsageError
-from tests.unit.admin.journals import ENTRY, EVENT, does
+from tests.unit.admin.journals import ENTRY, EVENT, asked, does
 
 BEGUN = Takeover(
     *(EVENT.when - 60, "app", "one", "", "main", "", ""),
@@ -89,7 +89,8 @@ def test_an_app_of_which_there_is_no_trace() -> None:
 
 def test_nothing(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     does(journal, "echo '-- No entries --'")
-    assert history.main(["--since=-1h"]) == DONE
+    assert history.main(["--since", "-1h"]) == DONE
+    assert "--since=-1h" in asked(journal)
     assert capsys.readouterr().out == "The journal has no takeovers and no starts of that time\n"
 
 

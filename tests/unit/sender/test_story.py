@@ -214,3 +214,23 @@ def test_the_catalog_explains_each_entry_by_fields_that_it_has(journald: Journal
         entry = journald.entry() | {"_SYSTEMD_UNIT": HALF.unit}
         named = re.findall(r"@([A-Z_]+)@", explained[entry["MESSAGE_ID"]])
         assert len(named) > 2 and set(named) <= entry.keys(), named
+
+
+def test_the_man_page_has_each_field_and_each_reason(
+    journald: Journald, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (TOP / "debian/man/sendrecv-history.1").read_text(encoding="utf-8")
+    page = page.replace("\\-", "-")
+    environment(monkeypatch, KILLED)
+    taken = Taken(RECORD, "b", "a", "moved", "a new disk")
+    told: list[Arrival | Departure] = [ARRIVAL, ARRIVAL.replace(before=taken), Departure(1)]
+    for news in told:
+        story.tell(HALF, APP, news)
+        for name, value in journald.entry().items():
+            assert name in {"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER"} or f"{name}=" in page, name
+            assert name != "MESSAGE_ID" or value in page
+    table = (takeover.__doc__ or "").partition("    code ")[2]
+    codes = re.findall(r"^    ([a-z-]+) ", table, re.MULTILINE)
+    assert len(codes) > 10
+    for code in codes:
+        assert re.search(rf"^\.BR? .*\b{code}\b", page, re.MULTILINE), code
