@@ -39,8 +39,8 @@ class Watched:
         what()
         self.told.append(
             self.machine.wait_entry(
-                lambda entry: entry.get("SENDRECV_APP") == "seen",
-                f"MESSAGE_ID={message}",
+                # Not a match of journalctl: that of Debian 12 would leave out the first one.
+                lambda entry: entry.get("MESSAGE_ID") == message,
                 after=after,
                 what=f"the entry after {what}",
             )
@@ -172,7 +172,6 @@ def test_without_journalds_socket_it_is_a_line(machine: Machine, watched: Watche
     machine.kill(app.main, "KILL")
     entry = machine.wait_entry(
         lambda entry: "main was killed by signal 9 (SIGKILL)" in str(entry["MESSAGE"]),
-        f"_SYSTEMD_UNIT={app.failover}",
         after=after,
     )
     assert (entry["_TRANSPORT"], entry["PRIORITY"]) == ("stdout", "5")
