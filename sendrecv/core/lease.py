@@ -85,7 +85,8 @@ class Move(Value):
 class Taken(Value):
     """How a process got the lease. record: of who had it before; None if nobody had. from_host: the
     host that had it, "" if none had. host: this one. code: why it was taken, "" if this host had
-    it; see takeover.py. reason: a person's, "" if none was given.
+    it; see takeover.py. reason: a person's, "" if none was given. counted: the last count was taken
+    after this time; -1 if nothing is known of that.
     """
 
     record: Record | None
@@ -93,6 +94,7 @@ class Taken(Value):
     host: str
     code: str = ""
     reason: str = ""
+    counted: int = -1
 
 
 def encode(holding: Holding) -> bytes:
@@ -208,6 +210,22 @@ class Sight(Value):
 
 
 NOTHING_SEEN = Sight(-1, 0, -1)
+
+
+class Growth(Value):
+    """What a stand-by has seen of the count in the key. count: -1 if nothing was seen. looked: when
+    it looked last. since: when it looked last before that count was there; -1 if it did not.
+    """
+
+    count: int = -1
+    looked: int = -1
+    since: int = -1
+
+    def shown(self, count: int, now: int) -> Growth:
+        """The key has that count now."""
+        if count <= self.count:
+            return self.replace(looked=now)
+        return Growth(count, now, self.looked)
 
 
 class Here(Value):

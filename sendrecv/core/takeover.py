@@ -124,7 +124,9 @@ def is_takeover(scene: Scene) -> bool:
 
 def line(scene: Scene, reason: Why, first: int, count: int, silent: int | None) -> str:
     """For people. first, count: see Arrival in sender/loop.py. silent: see silence()."""
-    to = scene.app.node_id + (f" on {scene.taken.host}" if scene.taken else "")
+    to, host = scene.app.node_id, scene.taken.host if scene.taken else ""
+    if not to.startswith(host):  # by default it does
+        to = f"{to} on {host}"
     if scene.before is None and first == 0:
         return f"App {scene.app.app_id}: {to} begins with count 0"
     if first < 0 and count < 0:
@@ -139,14 +141,23 @@ def line(scene: Scene, reason: Why, first: int, count: int, silent: int | None) 
     return f"App {scene.app.app_id}: {to} counts on from {number}{after}: {reason.words}{hint}"
 
 
-def silence(scene: Scene, first: int, now: int) -> int | None:
+def silence(scene: Scene, first: int, now: int, boot_now: int) -> int | None:
     """Nanoseconds from when the last count before `first` was due until now, when `first` is
-    accepted; None if that cannot be known: in another boot, on another host, without an interval.
+    accepted; None if that cannot be known: in another boot, or without an interval.
+
+    boot_now: now, of the clock of core/lease.py. A host that stood by has seen how the count of
+    another one grew: there, the silence is at most an eighth of the lease too long.
     """
-    before, interval = scene.before, scene.app.interval
-    if first <= 0 or before is None or before.boot != scene.app.boot or not interval:
+    before, interval, taken = scene.before, scene.app.interval, scene.taken
+    if first <= 0 or before is None or not interval:
         return None
-    return max(now - (before.due - (before.count - first + 2) * interval), 0)
+    if before.boot == scene.app.boot:
+        since = before.due - interval
+    elif taken and taken.counted >= 0:
+        since = now - (boot_now - taken.counted)
+    else:
+        return None
+    return max(now - since + (before.count + 1 - first) * interval, 0)
 
 
 def _of_what_is_there(scene: Scene, before: Record) -> Why:

@@ -11,7 +11,7 @@ import time
 
 from sendrecv.core import lease
 from sendrecv.core.errors import NOTICE, WARNING
-from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight, Taken
+from sendrecv.core.lease import NOTHING_SEEN, Growth, Here, Holding, Move, Sight, Taken
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.sender.etcd import EtcdError, Key
@@ -114,14 +114,18 @@ class EtcdStore:
         idle(status, seconds): waits so long, or less; false: stop.
         """
         self._give_up()
-        sight = NOTHING_SEEN
+        sight, growth = NOTHING_SEEN, Growth()
         while True:
             sight, holding, status = self._look(sight)
+            if holding is not None:
+                growth = growth.shown(holding.record.count, self._now())
             if sight.answering < 0 and (alone := self.lease.take_without_etcd()):
                 self.taken = Taken(self._known, self._here.host, self._here.host)
                 return alone
             if why := self._here.why(sight, holding, self._now(), seen=self._seen):
                 if found := self._take(sight.revision, holding, why):
+                    assert self.taken is not None
+                    self.taken = self.taken.replace(counted=growth.since)
                     return found
                 continue
             if holding is not None and (who := standing_by(holding)) != self._told:

@@ -70,7 +70,7 @@ def _arrival(half: Half, app: App, arrival: Arrival) -> tuple[str, dict[str, str
     taken = None if before is None or isinstance(before, Record) else before
     scene = _scene(half, app, taken, arrival)
     why = takeover.why(scene)
-    silence = takeover.silence(scene, arrival.first, arrival.at)
+    silence = takeover.silence(scene, arrival.first, arrival.at, boot_time())
     count = arrival.first if arrival.first >= 0 else arrival.count
     is_takeover = takeover.is_takeover(scene)
     fields = {
@@ -116,6 +116,11 @@ def _is_from_guard(half: Half, app: App, before: Record, now: int) -> bool:
         return False
     elapsed = now - (before.due - app.interval)
     return before.boot == app.boot and time.time() - tried < elapsed / SECOND
+
+
+def boot_time() -> int:
+    """Nanoseconds of the clock of core/lease.py."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def _is_masked(unit: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from sendrecv.core.errors import UnknownFormat
 from sendrecv.core.lease import (
     NOTHING_SEEN,
+    Growth,
     Here,
     Holding,
     Move,
@@ -181,3 +182,12 @@ def test_how_the_lease_was_taken(
     holding: Holding | None, known: Record | None, taken: Taken
 ) -> None:
     assert HERE.taken(holding, known) == taken
+
+
+def test_when_the_count_has_grown() -> None:
+    """Since when is known only of a count that was not there at the look before."""
+    growth = Growth().shown(7, 100)
+    assert growth == Growth(7, 100, -1)
+    growth = growth.shown(7, 200).shown(8, 300).shown(8, 400)
+    assert growth == Growth(8, 400, 200)
+    assert growth.shown(9, 500).since == 400

@@ -136,7 +136,7 @@ def test_whether_it_is_a_takeover(scene: Scene, is_takeover: bool) -> None:
 )
 def test_silence(first: int, now: int, seconds: float | None) -> None:
     expected = None if seconds is None else int(seconds * SECOND)
-    assert takeover.silence(SCENE, first, now) == expected
+    assert takeover.silence(SCENE, first, now, -1) == expected
 
 
 def test_a_silence_that_cannot_be_known() -> None:
@@ -145,7 +145,18 @@ def test_a_silence_that_cannot_be_known() -> None:
         SCENE.replace(before=BEFORE.replace(boot="c" * 32)),
         SCENE.replace(app=APP.replace(interval=0)),
     ):
-        assert takeover.silence(scene, 42, NOW) is None
+        assert takeover.silence(scene, 42, NOW, NOW) is None
+
+
+@pytest.mark.parametrize(("first", "seconds"), [(42, 2.25), (40, 4.25)])
+def test_the_silence_of_another_host(first: int, seconds: float) -> None:
+    before = BEFORE.replace(boot="c" * 32)
+    seen = Taken(before, "b", "a", "lease-expired", "", 5 * SECOND)
+    scene = SCENE.replace(before=before, taken=seen)
+    now = 5 * SECOND + 9 * SECOND // 4
+    assert takeover.silence(scene, first, NOW, now) == int(seconds * SECOND)
+    unseen = scene.replace(taken=seen.replace(counted=-1))
+    assert takeover.silence(unseen, first, NOW, now) is None
 
 
 def test_lines() -> None:
@@ -158,6 +169,8 @@ def test_lines() -> None:
     assert takeover.line(there, why, 42, 42, None).startswith(
         "App a: main on a counts on from 42: failover was killed"
     )
+    by_default = there.replace(app=APP.replace(node_id="a-failover"))
+    assert takeover.line(by_default, why, 42, 42, None).startswith("App a: a-failover counts on ")
     stopped = Why("stopped", "failover was told to end", STOP_IT)
     assert takeover.line(SCENE, stopped, 42, 42, None) == (
         f"App a: main counts on from 42: failover was told to end; {STOP_IT}"

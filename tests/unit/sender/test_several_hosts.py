@@ -221,6 +221,7 @@ def test_a_holder_whose_lease_is_lost_stands_by_and_counts_again_when_it_may(
     assert isinstance(second, Arrival) and isinstance(second.before, Taken)
     taken = second.before
     assert (taken.from_host, taken.host, taken.code) == ("b", "a", "lease-expired")
+    assert taken.counted == -1  # it has seen one count only
     assert taken.record and taken.record.node_id == "b" and second.epoch == 6
     assert isinstance(end, Departure)
 
