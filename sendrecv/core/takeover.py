@@ -189,7 +189,7 @@ def _told(scene: Scene, before: Record) -> Why:
         return Why("started", f"{name} was told to end, and {scene.unit} was started")
     instance = scene.unit.partition("@")[2].removesuffix(".service")
     hint = f"to stop the App: systemctl stop sendrecv@{instance}.target"
-    return Why("stopped", f"{name} was told to end", hint)
+    return Why("stopped", f"{name} was told to end (systemctl stop, or SIGTERM)", hint)
 
 
 def _of_other_host(taken: Taken) -> Why:

@@ -1,6 +1,7 @@
 """What the journal, its catalog and `sendrecv history` tell of takeovers, on real systemd."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -157,6 +158,8 @@ def _assert_catalog(machine: Machine, watched: Watched) -> None:
     ):
         assert words in explained, words
     assert "@SENDRECV" not in explained
+    both = re.search("what both halves said before that: +(journalctl .*)", explained)
+    assert both and "Started sender@seen.service" in machine.run(both[1]).stdout
     of_unit = machine.run(f"journalctl -q -u {watched.app.failover}").stdout
     assert "failover counts on from " in of_unit
 
