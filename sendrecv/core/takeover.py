@@ -101,7 +101,7 @@ def why(scene: Scene) -> Why:
     if scene.taken and scene.taken.code:
         return _of_other_host(scene.taken)
     if scene.before is None:
-        return Why("new", "this host had no record of the App")
+        return Why("new", "this host had no record of the App: it is new, or the record was lost")
     if scene.before.boot != scene.app.boot:
         return Why("boot", "the machine was started again")
     if scene.end and scene.end.run == scene.before.run:
@@ -162,21 +162,28 @@ def silence(scene: Scene, first: int, now: int, boot_now: int) -> int | None:
 
 def _of_what_is_there(scene: Scene, before: Record) -> Why:
     """Nothing is known of how the run before has ended."""
-    if scene.is_masked:
+    is_other = before.node_id != scene.app.node_id
+    if scene.is_masked and is_other:
         return Why("masked", f"{scene.other} is masked")
     if scene.by_guard:
         return Why("guard", f"no half ran, and the guard started {scene.unit}")
-    if before.node_id == scene.app.node_id:
+    if not is_other:
         return Why("again", f"{scene.unit} was started again")
-    return Why("unknown", f"how {name_of(before)} ended is not known")
+    # The end of a run after that one, of the same half: why it is not that half which counts.
+    later = ""
+    if scene.end and scene.end.result in _WORDS:
+        later = f"; then {scene.other} {_in_words(scene.end)}"
+    return Why("unknown", f"how {name_of(before)} ended is not known{later}")
 
 
 def _failed(scene: Scene, end: End, before: Record) -> Why:
-    words = _WORDS.get(end.result, f"ended: {quoted(end.result)}").format(end.how)
     guard = f", and the guard started {scene.unit}" if scene.by_guard else ""
-    return Why(
-        end.result if end.result in _WORDS else "unknown", f"{name_of(before)} {words}{guard}"
-    )
+    code = end.result if end.result in _WORDS else "unknown"
+    return Why(code, f"{name_of(before)} {_in_words(end)}{guard}")
+
+
+def _in_words(end: End) -> str:
+    return _WORDS.get(end.result, f"ended: {quoted(end.result)}").format(end.how)
 
 
 def _told(scene: Scene, before: Record) -> Why:
@@ -186,7 +193,8 @@ def _told(scene: Scene, before: Record) -> Why:
     if scene.is_masked:
         return Why("masked", f"{scene.other} is masked, and was told to end")
     if not scene.by_end:
-        return Why("started", f"{name} was told to end, and {scene.unit} was started")
+        start = "the guard started {}" if scene.by_guard else "{} was started"
+        return Why("started", f"{name} was told to end, and {start.format(scene.unit)}")
     instance = scene.unit.partition("@")[2].removesuffix(".service")
     hint = f"to stop the App: systemctl stop sendrecv@{instance}.target"
     return Why("stopped", f"{name} was told to end (systemctl stop, or SIGTERM)", hint)

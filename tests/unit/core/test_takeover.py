@@ -69,14 +69,36 @@ def ended(result: str, how: str = "", run: str = RUN) -> Scene:
             "again",
             f"{MAIN} was started again",
         ),
+        (
+            SCENE.replace(before=BEFORE.replace(node_id="main"), is_masked=True, by_guard=True),
+            "guard",
+            f"no half ran, and the guard started {MAIN}",
+        ),
         (SCENE, "unknown", "how failover ended is not known"),
-        # Another run has ended like that, some time before.
-        (ended("signal", "signal 9", "3" * 32), "unknown", "how failover ended is not known"),
+        # The other half has counted, and a later run of it has ended like that.
+        (
+            ended("signal", "signal 9 (SIGKILL)", "3" * 32),
+            "unknown",
+            f"how failover ended is not known; then {FAILOVER} was killed by signal 9 (SIGKILL)",
+        ),
+        # This half has counted. Nobody knows when the other one has ended like that.
+        (
+            ended("signal", "signal 9", "3" * 32).replace(before=BEFORE.replace(node_id="main")),
+            "again",
+            f"{MAIN} was started again",
+        ),
+        (ended("success", "status 0", "3" * 32), "unknown", "how failover ended is not known"),
+        (
+            SCENE.replace(was_told=True, by_guard=True),
+            "started",
+            f"failover was told to end, and the guard started {MAIN}",
+        ),
     ],
 )
 def test_why(scene: Scene, code: str, words: str) -> None:
     why = takeover.why(scene)
     assert why.code == code and words in why.words, why
+    assert not words.endswith("known") or why.words == words
     assert why.hint == (STOP_IT if code == "stopped" else "")
 
 
