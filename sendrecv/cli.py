@@ -20,7 +20,8 @@ _KEPT = frozenset(
     # From systemd; systemd.py reads them.
     " NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID INVOCATION_ID JOURNAL_STREAM BOOT_ID"
     " LISTEN_FDS LISTEN_FDNAMES LISTEN_PID"
-    " STATE_DIRECTORY RUNTIME_DIRECTORY CREDENTIALS_DIRECTORY".split()
+    " STATE_DIRECTORY RUNTIME_DIRECTORY CREDENTIALS_DIRECTORY"
+    " MONITOR_INVOCATION_ID MONITOR_SERVICE_RESULT MONITOR_EXIT_STATUS".split()
 )
 _KEPT_PREFIXES = ("LC_", "SENDRECV_")
 
@@ -29,6 +30,7 @@ usage: sendrecv COMMAND [ARGUMENT...] | --help | --version
 
 To see what is:
   status [INSTANCE...]            who counts, since when, what is wrong, and what to type
+  history [INSTANCE...]           the takeovers: who counted, who counts, since when and why
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
 
 To change something, as root:
@@ -115,6 +117,12 @@ def _status(arguments: Sequence[str]) -> int:
     return status.main(arguments)
 
 
+def _history(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import history
+
+    return history.main(arguments)
+
+
 def _forget(arguments: Sequence[str]) -> int:
     from sendrecv.admin import forget
 
@@ -141,6 +149,7 @@ def _proof(arguments: Sequence[str]) -> int:
 
 _PRINTED = {
     "status": _status,
+    "history": _history,
     "forget": _forget,
     "accept": _accept,
     "move": _move,

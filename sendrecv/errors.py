@@ -62,7 +62,9 @@ EXIT_STATUSES = (
         75, "The lock was lost: the sender's record was removed or replaced while it ran."
     ),
     NO_TOKEN := ExitStatus(  # EX_NOPERM
-        77, "The token cannot be read, or is not a token; or this user may not ask the receiver."
+        77,
+        "The token cannot be read, or is not a token; or this user may not ask the receiver, or"
+        " read the journal.",
     ),
     BAD_SETTING := ExitStatus(78, "A setting is wrong."),  # EX_CONFIG
     INTERRUPTED := ExitStatus(130, "Interrupted by Ctrl-C (SIGINT)."),  # as shells have it

@@ -21,12 +21,13 @@ from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, Usage
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from typing import Any
 
 _FIRST_LISTEN_FD = 3
 _MAX_TOKEN, _MAX_TOKEN_FILE = 4096, 65_536
+JOURNAL = "/run/systemd/journal/socket"
 START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
 
@@ -201,6 +202,22 @@ def credential(name: str) -> str:
     return text
 
 
+def last_end() -> tuple[str, str, str] | None:
+    """How the last run ended of the unit that this one may have been started for, its OnFailure=:
+    its invocation ID, its SERVICE_RESULT, and signal or exit status in words. None if systemd does
+    not tell. See "MONITOR_SERVICE_RESULT" in systemd.exec(5).
+    """
+    run = os.environ.get("MONITOR_INVOCATION_ID", "")
+    result = os.environ.get("MONITOR_SERVICE_RESULT", "")
+    status = os.environ.get("MONITOR_EXIT_STATUS", "")
+    if not run or not result:
+        return None
+    if status.isdigit():
+        return run, result, f"status {status}"
+    number = getattr(signal, f"SIG{status}", 0)
+    return run, result, f"signal {int(number)} (SIG{status})" if number else "an unknown signal"
+
+
 def is_stopping(unit: str) -> bool:
     """Whether systemd has begun to stop or restart that unit: by hand, or as the host goes down."""
     import subprocess  # not at a start, which would wait for it
@@ -332,6 +349,24 @@ def _listener(name: str, descriptor: int) -> list[Listener]:
 def log(severity: int, text: str) -> None:
     """One line on standard error; with its severity if that goes to the journal (sd-daemon(3))."""
     print(prefix(severity, 2) + text, file=sys.stderr, flush=True)
+
+
+def log_entry(severity: int, text: str, fields: Mapping[str, str]) -> None:
+    """One entry of the journal that has `fields`, too. See systemd.journal-fields(7).
+
+    Where standard error does not go to the journal, or journald does not take it, it is as log().
+    """
+    if prefix(severity, 2):
+        entry = {"MESSAGE": text, "PRIORITY": str(severity), "SYSLOG_IDENTIFIER": "sendrecv"}
+        lines = (f"{name}={value}\n" for name, value in (entry | dict(fields)).items())
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+                # Whoever counts waits for nobody.
+                journal.sendto("".join(lines).encode(), socket.MSG_DONTWAIT, JOURNAL)
+                return
+        except OSError:
+            pass
+    log(severity, text)
 
 
 def prefix(severity: int, descriptor: int) -> str:

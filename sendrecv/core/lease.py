@@ -82,6 +82,21 @@ class Move(Value):
     why: str
 
 
+class Taken(Value):
+    """How a process got the lease. record: of who had it before; None if nobody had. from_host: the
+    host that had it, "" if none had. host: this one. code: why it was taken, "" if this host had
+    it; see takeover.py. reason: a person's, "" if none was given. counted: the last count was taken
+    after this time; -1 if nothing is known of that.
+    """
+
+    record: Record | None
+    from_host: str
+    host: str
+    code: str = ""
+    reason: str = ""
+    counted: int = -1
+
+
 def encode(holding: Holding) -> bytes:
     """The key's value."""
     values = holding.as_dict() | {"record": holding.record.as_dict()}
@@ -197,6 +212,22 @@ class Sight(Value):
 NOTHING_SEEN = Sight(-1, 0, -1)
 
 
+class Growth(Value):
+    """What a stand-by has seen of the count in the key. count: -1 if nothing was seen. looked: when
+    it looked last. since: when it looked last before that count was there; -1 if it did not.
+    """
+
+    count: int = -1
+    looked: int = -1
+    since: int = -1
+
+    def shown(self, count: int, now: int) -> Growth:
+        """The key has that count now."""
+        if count <= self.count:
+            return self.replace(looked=now)
+        return Growth(count, now, self.looked)
+
+
 class Here(Value):
     """Who stands by. host, place: as in Holding. lease: its own setting, in nanoseconds."""
 
@@ -228,6 +259,18 @@ class Here(Value):
         if now >= self.gives_up_at(sight, holding):
             return f"{holding.host} released the App for {holding.to}, which does not take it"
         return ""
+
+    def taken(self, holding: Holding | None, known: Record | None) -> Taken:
+        """How this host takes the App. known: the newest record of it, which the key may lack."""
+        if holding is None:
+            return Taken(known, "", self.host, "no-key" if known else "")
+        if not holding.released:
+            code = "" if holding.place == self.place else "lease-expired"
+            return Taken(known, holding.host, self.host, code)
+        if holding.to == self.host:
+            return Taken(known, holding.host, self.host, "moved", holding.why)
+        code = "returned" if holding.to else "released"
+        return Taken(known, holding.host, self.host, code)
 
     def gives_up_at(self, sight: Sight, holding: Holding) -> int:
         """When the host that it was released for has had enough time to take it."""

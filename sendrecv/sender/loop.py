@@ -14,7 +14,7 @@ from queue import Empty
 
 from sendrecv.core.record import Record
 from sendrecv.core.reach import App
-from sendrecv.core.sender import SenderMachine
+from sendrecv.core.sender import SenderMachine, State
 from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import (
     Answered,
@@ -26,6 +26,7 @@ from sendrecv.core.sender_events import (
     Ready,
     Report,
     Resume,
+    Resumed,
     SenderCommand,
     SenderEvent,
     Started,
@@ -43,11 +44,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sendrecv.backoff import Backoff
+    from sendrecv.core.lease import Taken
     from sendrecv.sender.ports import Clock, Link, OpenLink, Queue
     from sendrecv.sender.store import Store
     from sendrecv.systemd import Notifier
 
 SPACE_RETRY = 1.0
+TELL_AFTER = 10.0
+"""Seconds after which the journal is told who counts, although the receiver has no count of it."""
 LOCK_PATIENCE = 10.0
 """Seconds. A predecessor is gone before its successor starts, unless SIGKILL does not end it."""
 
@@ -59,9 +63,32 @@ class MonotonicClock:
     sleep = staticmethod(time.sleep)
 
 
+class Arrival(Value):
+    """This process counts. before: the record that it goes on from; on several hosts, how it got
+    the lease. first: its first count that the receiver has accepted, or -1 while there is none.
+    count: the last one that it has taken. at: now, of the monotonic clock, in nanoseconds.
+    """
+
+    before: Record | Taken | None
+    epoch: int
+    first: int
+    count: int
+    at: int
+
+
+class Departure(Value):
+    """This process has counted, and ends as it was told to. count: the last one."""
+
+    count: int
+
+
+def _tell_nobody(_app: App, _news: Arrival | Departure) -> None:
+    """A sender that tells no story."""
+
+
 class Ports(Value):
     """All that the loop needs from outside. connect: opens a connection, given its number, its
-    claim, and where its events go.
+    claim, and where its events go. tell: is told once this process counts, and when it ends.
     """
 
     store: Store
@@ -70,6 +97,7 @@ class Ports(Value):
     backoff: Backoff
     clock: Clock
     events: Queue
+    tell: Callable[[App, Arrival | Departure], None] = _tell_nobody
 
 
 class Sender:
@@ -89,6 +117,8 @@ class Sender:
         self._connection: Link | None = None
         self._streak_ends: int | None = self._clock.now() + int(ENOUGH * SECOND)
         self._stop_asked = self._done = False
+        self._before: Record | Taken | None = None
+        self._has_told = False  # that it counts
 
     def acquire(self) -> None:
         """Wait for the App's lock, in the kernel, and for space to make its record.
@@ -99,13 +129,19 @@ class Sender:
         record, epoch = self._wait_for_store()
         for notice in self._store.notices:
             self._notifier.log(WARNING, notice)
+        self._before = record
         self._machine = self._make_machine(self._app, record, epoch, self._clock.now())
 
     def run(self) -> None:
         """Count until told to stop."""
         self._count()
+        self._end()
+
+    def _end(self) -> None:
         self._notifier.stopping()
         self._store.release()
+        if self._has_told:
+            self._ports.tell(self._app, Departure(self._machine.count))
 
     def stop(self) -> None:
         """End cleanly, soon. For signal handlers."""
@@ -117,9 +153,34 @@ class Sender:
 
     def _count(self) -> None:
         self._handle(Started())
+        self._arrive(self._clock.now() + int(TELL_AFTER * SECOND))
         while not self._done:
-            self._notifier.working(self._status())
-            self._handle(self._next())
+            self._step()
+
+    def _arrive(self, latest: int) -> None:
+        """Count until a count is accepted; then tell who counts now. No takeover waits for that.
+
+        It is told at the time `latest` if no count is accepted by then.
+        """
+        received: int | None = None  # the last count that the receiver had before
+        while not self._done:
+            event = self._step()
+            machine, now = self._machine, self._clock.now()
+            if isinstance(event, Resumed) and received is None and machine.state is State.UP:
+                received = event.last
+            accepted = received is not None and machine.acknowledged > received
+            if accepted or now >= latest:
+                first = received + 1 if accepted and received is not None else -1
+                arrival = Arrival(self._before, machine.epoch, first, machine.count, now)
+                self._has_told = True
+                self._ports.tell(self._app, arrival)
+                return
+
+    def _step(self) -> SenderEvent:
+        self._notifier.working(self._status())
+        event = self._next()
+        self._handle(event)
+        return event
 
     def _status(self) -> str:
         return self._machine.status()

@@ -12,7 +12,7 @@ from sendrecv import imports, systemd
 from sendrecv.config import sender_config
 from sendrecv.core.reach import App
 from sendrecv.core.values import SECOND
-from sendrecv.core.errors import ERROR
+from sendrecv.core.errors import ERROR, WARNING, quoted
 from sendrecv.core.sender_events import Refused
 from sendrecv.core.wire import Refusal
 from sendrecv.errors import DONE, CredentialError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sendrecv.core.sender_events import SenderEvent
     from sendrecv.core.wire import Claim
     from sendrecv.sender.ahead import Ahead
+    from sendrecv.sender.loop import Arrival, Departure
     from sendrecv.sender.ports import OpenLink
 
 
@@ -55,6 +56,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
         backoff=backoff,
         clock=MonotonicClock(),
         events=SimpleQueue(),
+        tell=partial(_tell, instance, role),
     )
     if ahead is None:
         sender = Sender(app, ports)
@@ -74,6 +76,17 @@ def _prepare(url: str) -> None:
     """The last imports."""
     prepare(url)
     imports.end()
+
+
+def _tell(instance: str, role: str, app: App, news: Arrival | Departure) -> None:
+    """Tell the journal. Whatever goes wrong with that, the App counts."""
+    try:
+        from sendrecv.sender import story  # no start waits for it
+
+        story.tell(story.Half(instance, role), app, news)
+    except Exception as error:  # pylint: disable=broad-exception-caught
+        fault = f"{type(error).__name__} {quoted(str(error))}"
+        systemd.log(WARNING, f"cannot tell the story of App {app.app_id}: {fault}, ignoring")
 
 
 def _ahead(config: SenderConfig) -> Ahead | None:

@@ -153,15 +153,16 @@ class SenderOfSeveral(Sender):
         while not self._done and (found := self._several.stand_by(self._idle)):
             self._forget_events()
             self._is_ready = True  # by the machine's first commands
+            self._before = self._several.taken
             self._machine = self._make_machine(self._app, *found, self._clock.now())
             try:
                 self._count()
             except LeaseLost as lost:
+                self._has_told = False
                 self._close_connection()
                 severity = NOTICE if isinstance(lost, HandedOver) else WARNING
                 self._notifier.log(severity, str(lost))
-        self._notifier.stopping()
-        self._store.release()
+        self._end()
 
     def _idle(self, status: str, seconds: float) -> bool:
         """Wait for an event or so long; false: stop. To stand by is to be ready."""

@@ -11,12 +11,15 @@ from sendrecv.core.sender_events import Accepted
 class Store(Protocol):
     """One App's record, and the lock that makes its holder the only sender.
 
-    Operations may block. Attribute path: where the record is, for people. Attribute notices: lines
-    for the journal, about damage that acquire() has survived.
+    Operations may block. Attribute notices: lines for the journal, about damage that acquire() has
+    survived.
     """
 
-    path: str
     notices: list[str]
+
+    @property
+    def path(self) -> str:
+        """Where the record is, for people."""
 
     def acquire(self) -> tuple[Record | None, int]:
         """Wait for the lock. The record (None: there is none), and an epoch that no earlier holder

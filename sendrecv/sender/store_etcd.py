@@ -11,7 +11,7 @@ import time
 
 from sendrecv.core import lease
 from sendrecv.core.errors import NOTICE, WARNING
-from sendrecv.core.lease import NOTHING_SEEN, Here, Holding, Move, Sight
+from sendrecv.core.lease import NOTHING_SEEN, Growth, Here, Holding, Move, Sight, Taken
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND, Value
 from sendrecv.sender.etcd import EtcdError, Key
@@ -47,7 +47,9 @@ class Hooks(Value):
 
 
 class EtcdStore:
-    """See the module. Attributes as store.Store has them. lease: what this process holds."""
+    """See the module. Attributes as store.Store has them. lease: what this process holds. taken:
+    how it got that.
+    """
 
     def __init__(
         self,
@@ -62,8 +64,8 @@ class EtcdStore:
     ) -> None:
         """`continues`: whether it counts on while etcd does not answer."""
         self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
-        self.path = self.lease.path
         self.notices = local.notices
+        self.taken: Taken | None = None  # how this process got the lease
         self._app = app
         self._here = here
         self._local = local
@@ -76,6 +78,11 @@ class EtcdStore:
         self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.
+
+    @property
+    def path(self) -> str:
+        """See store.Store."""
+        return self.lease.path
 
     def acquire(self) -> tuple[Record | None, int]:
         """This host's lock and record. See stand_by() for the lease."""
@@ -114,13 +121,18 @@ class EtcdStore:
         idle(status, seconds): waits so long, or less; false: stop.
         """
         self._give_up()
-        sight = NOTHING_SEEN
+        sight, growth = NOTHING_SEEN, Growth()
         while True:
             sight, holding, status = self._look(sight)
+            if holding is not None:
+                growth = growth.shown(holding.record.count, self._now())
             if sight.answering < 0 and (alone := self.lease.take_without_etcd()):
+                self.taken = Taken(self._known, self._here.host, self._here.host)
                 return alone
             if why := self._here.why(sight, holding, self._now(), seen=self._seen):
                 if found := self._take(sight.revision, holding, why):
+                    assert self.taken is not None
+                    self.taken = self.taken.replace(counted=growth.since)
                     return found
                 continue
             if holding is not None and (who := standing_by(holding)) != self._told:
@@ -212,6 +224,7 @@ class EtcdStore:
         self._hooks.about_to_take()
         if not self.lease.take(revision, wanted):
             return None
+        self.taken = here.taken(holding, known)
         self._keep_here(record)
         self._say(NOTICE, f"epoch {epoch}, counting here: {why}")
         return (record if known else None), epoch

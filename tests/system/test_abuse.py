@@ -16,6 +16,7 @@ from statistics import median
 
 import pytest
 
+from sendrecv.core.takeover import BEGUN
 from tests.judges.checker import check
 from tests.lab.machine import TOP, Machine
 from tests.peers.storms import IDLE
@@ -118,7 +119,8 @@ def target(release: str, installed_disk: Path) -> Iterator[Target]:
             assert_sound(app)
             assert len(app.verdict().runs[app.name]) == 1, "a takeover"
             # "connection lost", "no answer": whatever a sender meets with, it says.
-            assert not machine.journal(f"_SYSTEMD_UNIT={app.main}", "SYSLOG_IDENTIFIER=sendrecv")
+            said = machine.journal(f"_SYSTEMD_UNIT={app.main}", "SYSLOG_IDENTIFIER=sendrecv")
+            assert [entry.get("MESSAGE_ID") for entry in said] == [BEGUN]
         assert_unbroken(machine)
 
 

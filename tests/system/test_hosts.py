@@ -4,6 +4,7 @@ The verdict is that of the receiver's journal: each count once and in order, epo
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -82,8 +83,15 @@ class App:
 
     def move(self, typed_on: str, host: str) -> tuple[int, str]:
         """sendrecv move, its exit status and what it says."""
-        done = self.hosts[typed_on].run(["sendrecv", "move", self.name, host], check=False)
+        command = ["sendrecv", "move", "--reason=a new disk", self.name, host]
+        done = self.hosts[typed_on].run(command, check=False)
         return done.returncode, done.stdout + done.stderr
+
+    def history(self, host: str) -> list[tuple[str, ...]]:
+        """From which host the App came to this one, and why: all times."""
+        command = ["sendrecv", "history", "--json", self.name]
+        told = json.loads(self.hosts[host].run(command).stdout)["events"]
+        return [(event["from_host"], event["code"], event["reason"]) for event in told]
 
     def said(self, host: str, text: str) -> None:
         """Waits until the sender of that host has said that, at any time."""
@@ -180,6 +188,9 @@ def test_a_move_typed_on_any_host(app_on: MakeApp) -> None:
     assert app.move("b", "a") == (0, "App moved counts on a already\n")
     assert app.nodes() == ["a", "b", "c", "a"]
     app.assert_sound()
+    app.said("a", "c has handed the App over, as a person asked ('a new disk')")
+    assert app.history("a") == [("", "new", ""), ("c", "moved", "a new disk")]
+    assert app.history("b") == [("a", "moved", "a new disk")]
 
 
 def test_a_move_to_a_host_that_does_not_stand_by_leaves_the_app_where_it_is(
@@ -206,6 +217,7 @@ def test_an_app_that_is_stopped_on_its_host_goes_to_another_at_once(
         app.systemctl("a", "stop", "sendrecv@stopped.target")
     holder = hosts.wait_holder("stopped", "bc")
     app.said(holder, "counting here: a released the App: stopped")
+    app.said(holder, "a has released the App, which was stopped there")
     app.systemctl("a", "start", "sender@stopped")
     app.status("a", rf"standing by, {holder} \({holder}\) counts since .*")
     app.assert_sound()
@@ -226,6 +238,7 @@ def test_a_host_that_is_lost_while_the_receiver_is_away(hosts: Hosts, app_on: Ma
     app.assert_sound()
     assert app.count() > reached and app.nodes() == ["a", holder]
     app.said(holder, "counting here: a has not renewed its lease")
+    app.said(holder, ": a has not renewed its lease in time")
     hosts.cluster.boot("a")
     app.systemctl("a", "start", "sender@lost")
     app.status("a", rf"standing by, {holder} .*")

@@ -266,7 +266,9 @@ def test_a_state_directory_that_is_none(shared: Machine, app: App) -> None:
 
 def _await_guard(machine: Machine, text: str, since: str) -> None:
     machine.wait_entry(
-        lambda entry: str(entry["MESSAGE"]).startswith(text), "SYSLOG_IDENTIFIER=guard", after=since
+        lambda entry: str(entry["MESSAGE"]).startswith(text),
+        "_SYSTEMD_UNIT=sendrecv-guard.service",
+        after=since,
     )
 
 

@@ -7,10 +7,12 @@ import pytest
 from sendrecv.core.errors import UnknownFormat
 from sendrecv.core.lease import (
     NOTHING_SEEN,
+    Growth,
     Here,
     Holding,
     Move,
     Sight,
+    Taken,
     Tenure,
     decode,
     decode_move,
@@ -158,3 +160,34 @@ def test_after_an_outage_of_etcd_the_holder_is_given_a_quarter_of_the_lease() ->
     assert HERE.why(sight, HELD, again + LEASE // 4)
     # Until it answers, nobody knows when.
     assert seen((9, 0, 0), (9, 0, 0), lost=1).expires_at(LEASE) == LEASE
+
+
+@pytest.mark.parametrize(
+    ("holding", "known", "taken"),
+    [
+        (None, None, Taken(None, "", "b")),
+        (None, RECORD, Taken(RECORD, "", "b", "no-key")),
+        (HELD, RECORD, Taken(RECORD, "a", "b", "lease-expired")),
+        (HELD.replace(place="b" * 32, host="b"), RECORD, Taken(RECORD, "b", "b")),
+        (HELD.replace(released=True, why="stopped"), RECORD, Taken(RECORD, "a", "b", "released")),
+        (HELD.replace(released=True, to="c"), RECORD, Taken(RECORD, "a", "b", "returned")),
+        (
+            HELD.replace(released=True, to="b", why="disk"),
+            RECORD,
+            Taken(RECORD, "a", "b", "moved", "disk"),
+        ),
+    ],
+)
+def test_how_the_lease_was_taken(
+    holding: Holding | None, known: Record | None, taken: Taken
+) -> None:
+    assert HERE.taken(holding, known) == taken
+
+
+def test_when_the_count_has_grown() -> None:
+    """Since when is known only of a count that was not there at the look before."""
+    growth = Growth().shown(7, 100)
+    assert growth == Growth(7, 100, -1)
+    growth = growth.shown(7, 200).shown(8, 300).shown(8, 400)
+    assert growth == Growth(8, 400, 200)
+    assert growth.shown(9, 500).since == 400

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,7 +23,7 @@ from sendrecv.errors import LockBusy, LockLost
 from sendrecv.sender import loop
 from sendrecv.backoff import Backoff
 from sendrecv.sender.connection import Connection
-from sendrecv.sender.loop import MonotonicClock, Ports, Sender
+from sendrecv.sender.loop import Arrival, Departure, MonotonicClock, Ports, Sender
 from sendrecv.sender.store_file import StateFile
 from tests.lab.reception import TOKEN, Reception, silent_notifier
 from tests.lab.waiting import HANG, wait_until
@@ -44,7 +44,12 @@ pytestmark = [
 ]
 
 
-def sender_on(directory: Path, url: str, notifier: systemd.Notifier) -> Sender:
+def sender_on(
+    directory: Path,
+    url: str,
+    notifier: systemd.Notifier,
+    tell: Callable[[App, Arrival | Departure], None] = lambda *_: None,
+) -> Sender:
     return Sender(
         APP,
         Ports(
@@ -54,6 +59,7 @@ def sender_on(directory: Path, url: str, notifier: systemd.Notifier) -> Sender:
             backoff=Backoff(str(directory / "one.starts")),
             clock=MonotonicClock(),
             events=SimpleQueue(),
+            tell=tell,
         ),
     )
 
@@ -174,8 +180,14 @@ def test_each_run_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
         ]
 
 
-def _run_until_printed(directory: Path, url: str, reception: Reception, least: int) -> None:
-    sender = sender_on(directory, url, silent_notifier())
+def _run_until_printed(
+    directory: Path,
+    url: str,
+    reception: Reception,
+    least: int,
+    tell: Callable[[App, Arrival | Departure], None] = lambda *_: None,
+) -> None:
+    sender = sender_on(directory, url, silent_notifier(), tell)
     sender.acquire()
     thread = threading.Thread(target=sender.run)
     thread.start()
@@ -183,3 +195,61 @@ def _run_until_printed(directory: Path, url: str, reception: Reception, least: i
     sender.stop()
     thread.join(HANG)
     assert not thread.is_alive()
+
+
+# What it tells
+
+
+def test_it_tells_once_that_it_counts_and_once_that_it_ends(tmp_path: Path) -> None:
+    """The former when the first count is accepted: an earlier word would delay that."""
+    reception_directory = tmp_path / "reception"
+    reception_directory.mkdir()
+    with Reception(reception_directory) as reception:
+        url = f"http://127.0.0.1:{reception.address[1]}"
+        told: list[Arrival | Departure] = []
+        printed: list[int] = []
+
+        def tell(app: App, news: Arrival | Departure) -> None:
+            assert app == APP
+            printed.append(len(reception.printed()))
+            told.append(news)
+
+        reception.do(_run_until_printed, tmp_path, url, reception, 3, tell)
+        left = newest(tmp_path)
+        reception.do(_run_until_printed, tmp_path, url, reception, left.count + 4, tell)
+    first, end, second = told[0], told[1], told[2]
+    assert isinstance(first, Arrival) and isinstance(second, Arrival)
+    assert (first.before, first.epoch, first.first) == (None, 1, 0)
+    assert end == Departure(left.count)
+    assert (second.before, second.epoch, second.first) == (left, 2, left.acknowledged + 1)
+    assert printed[0] > 0 and printed[2] > left.acknowledged
+
+
+def test_without_a_receiver_it_tells_after_a_time_that_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TELL_AFTER", 0.1)
+    told: list[Arrival | Departure] = []
+
+    def tell(_app: App, news: Arrival | Departure) -> None:
+        told.append(news)
+        sender.stop()
+
+    sender = sender_on(tmp_path, NOBODY, silent_notifier(), tell)
+    sender.acquire()
+    sender.run()
+    assert len(told) == 2
+    first, end = told[0], told[1]
+    assert isinstance(first, Arrival) and (first.first, first.count) == (-1, -1)
+    assert end == Departure(-1)
+
+
+def test_a_sender_that_has_not_told_that_it_counts_does_not_tell_that_it_ends(
+    tmp_path: Path,
+) -> None:
+    told: list[Arrival | Departure] = []
+    sender = sender_on(tmp_path, NOBODY, silent_notifier(), lambda _, news: told.append(news))
+    sender.acquire()
+    sender.stop()
+    sender.run()
+    assert not told

@@ -34,9 +34,16 @@ class Half:
 
     @contextmanager
     def running(
-        self, url: str, node: str = "main", token: str = "token", **settings: str
+        self,
+        url: str,
+        node: str = "main",
+        token: str = "token",
+        before: str = "",
+        **settings: str,
     ) -> Iterator[subprocess.Popen[str]]:
-        """The process; killed in the end, if it still runs. token: the file on standard input."""
+        """The process; killed in the end, if it still runs. token: the file on standard input.
+        before: Python that it runs first.
+        """
         environ = {
             **{"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", "SENDRECV_INTERVAL": "0.02"},
             **{"STATE_DIRECTORY": str(self.directory), "RUNTIME_DIRECTORY": str(self.directory)},
@@ -46,7 +53,11 @@ class Half:
         with (
             (self.directory / token).open("rb") as stdin,
             subprocess.Popen(
-                [*SEND, node], env=environ, stdin=stdin, stderr=subprocess.PIPE, text=True
+                [*SEND[:2], before + SEND[2], *SEND[3:], node],
+                env=environ,
+                stdin=stdin,
+                stderr=subprocess.PIPE,
+                text=True,
             ) as process,
         ):
             try:
@@ -109,7 +120,10 @@ def test_it_counts_until_it_is_told_to_end(half: Half, reception: Reception) -> 
             half.supervisor.wait_for("STATUS=connected, epoch")
             least = half.record().count + 3
             wait_until(lambda: half.record().acknowledged >= least, "three more counts")
-            assert terminated(process) == (0, [])
+            status, said = terminated(process)
+            assert (status, said[1]) == (0, story(node, half.record().count))
+            counts = {"main": "main begins with count 0", "failover": "failover counts on from "}
+            assert said[0].startswith(f"App one: {counts[node]}") and len(said) == 2
             half.supervisor.wait_for("STOPPING=1")
         return half.record().acknowledged
 
@@ -121,7 +135,28 @@ def test_it_counts_until_it_is_told_to_end(half: Half, reception: Reception) -> 
     end = reception.do(count, "failover")
     assert reception.printed() == lines("main", 0, last) + lines("failover", last + 1, end)
     assert half.record().epoch == 2
-    assert sorted(os.listdir(half.directory)) == ["one.record", "token"]  # no streak of starts
+    # No streak of starts.
+    assert sorted(os.listdir(half.directory)) == ["one.record", "one.told", "token"]
+
+
+def story(node: str, count: int) -> str:
+    return f"App one: {node} ends, as it was told to, after count {count}"
+
+
+def test_a_story_that_cannot_be_told_ends_nothing(half: Half, reception: Reception) -> None:
+    """Here, the module that tells it is broken."""
+    broken = "import sys; sys.modules['sendrecv.core.takeover'] = None; "
+
+    def work() -> tuple[int, list[str]]:
+        url = f"http://127.0.0.1:{reception.address[1]}"
+        with half.running(url, before=broken) as process:
+            half.supervisor.wait_for("STATUS=connected, epoch")
+            wait_until(lambda: half.record().acknowledged >= 5, "six counts")
+            return terminated(process)
+
+    status, said = reception.do(work)
+    fault = "cannot tell the story of App one: ModuleNotFoundError "
+    assert status == 0 and len(said) == 2 and all(line.startswith(fault) for line in said), said
 
 
 def test_without_a_receiver_the_first_count_waits(half: Half) -> None:
@@ -173,10 +208,9 @@ def test_a_record_that_is_replaced_ends_it(half: Half, reception: Reception) -> 
             os.replace(half.directory / "token", path)
             return ended(process)
 
-    assert reception.do(work) == (
-        75,
-        [f"sendrecv: {path}: replaced by another file while locked"],
-    )
+    status, said = reception.do(work)
+    assert (status, said[-1]) == (75, f"sendrecv: {path}: replaced by another file while locked")
+    assert len(said) == 1 or said[0] == "App one: main begins with count 0"
 
 
 @contextmanager

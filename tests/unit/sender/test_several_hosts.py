@@ -13,11 +13,11 @@ from typing import cast
 import pytest
 
 from sendrecv.backoff import Backoff
-from sendrecv.core.lease import encode
+from sendrecv.core.lease import Taken, encode
 from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Status
-from sendrecv.sender.loop import Ports
+from sendrecv.sender.loop import Arrival, Departure, Ports
 from sendrecv.sender.several_hosts import WATCHES_AFTER, SenderOfSeveral
 from sendrecv.sender.store_etcd import RELEASED
 from sendrecv.systemd import Notifier
@@ -68,6 +68,7 @@ class World(Host):
     def __init__(self, cluster: Cluster, directory: Path, name: str) -> None:
         super().__init__(cluster, directory, name)
         self.told = Told()
+        self.news: list[Arrival | Departure] = []
         self.sent: list[tuple[int, int]] = []
         self.closed = 0
         self.plan: deque[Callable[[], object]] = deque()
@@ -81,6 +82,7 @@ class World(Host):
             backoff=Backoff(""),
             clock=self,
             events=self,
+            tell=lambda _app, news: self.news.append(news),
         )
         self.watches_since: list[int] = []
         self.loop = SenderOfSeveral(
@@ -214,6 +216,14 @@ def test_a_holder_whose_lease_is_lost_stands_by_and_counts_again_when_it_may(
     ]
     assert a.closed >= 1
     assert [first for first, _ in a.sent] == [*range(len(a.sent))]
+    first, second, end = a.news
+    assert isinstance(first, Arrival) and first.before == Taken(None, "", "a")
+    assert isinstance(second, Arrival) and isinstance(second.before, Taken)
+    taken = second.before
+    assert (taken.from_host, taken.host, taken.code) == ("b", "a", "lease-expired")
+    assert taken.counted == -1  # it has seen one count only
+    assert taken.record and taken.record.node_id == "b" and second.epoch == 6
+    assert isinstance(end, Departure)
 
 
 def test_a_process_that_is_stopped_past_its_deadline_sends_nothing(
