@@ -22,7 +22,7 @@ def forget(machine: Machine, arguments: str, before: str = "") -> tuple[int, str
 
 
 def row(machine: Machine, name: str) -> list[str]:
-    """Its node, epoch and count, as `sendrecv status` has them; nothing, if there is no such App."""
+    """Its node, epoch and count, as `sendrecv status` has them; nothing if there is no such App."""
     said = json.loads(machine.run(f"sendrecv status --json {name}", check=False).stdout)
     return [str(app[key]) for app in said["apps"] for key in ("nodeID", "epoch", "count")]
 
