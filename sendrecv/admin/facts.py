@@ -13,13 +13,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from sendrecv import systemd
-from sendrecv.admin import files, receiver, units
+from sendrecv.admin import files, receiver, takeovers, units
 from sendrecv.admin.receiver import Receiver, Row
+from sendrecv.admin.takeovers import Takeover
 from sendrecv.admin.told import Told, told
 from sendrecv.admin.units import ACTIVE, HALVES, Half, Units, half_of
 from sendrecv.config import STATUS_URL
 from sendrecv.core.record import Record
 from sendrecv.core.values import SECOND, Value
+from sendrecv.errors import SendrecvError
 
 COUNTING, STANDING_BY, STARTING = "counting", "standing by", "starting"
 UNDELIVERED, SHOULD_RUN, STOPPED = "not delivered", "should run", "stopped"
@@ -30,6 +32,8 @@ GRACE = 3.0
 """Seconds for which a half may be without a connection, after its or the receiver's start."""
 LATE = 5.0
 """Seconds without a count after which one that is connected does not deliver."""
+NEWEST = 500
+"""Takeovers and starts that are read of the journal."""
 _MOVING = frozenset({"activating", "deactivating"})
 
 
@@ -40,6 +44,7 @@ class App(Value):
     that the receiver has, or that was taken. beat: seconds from one count to the next. late: by how
     many seconds the next count is overdue. backlog: counts that the receiver is not known to have.
     connected: since when its sender is connected to the receiver. told: what its sender says.
+    takeover: the last one, if it is among the newest (NEWEST) in the journal.
     """
 
     instance: str
@@ -59,12 +64,13 @@ class App(Value):
     backlog: int | None = None
     connected: float | None = None
     told: Told = Told()
-    takeover: None = None  # the last one, of takeovers.py, once that is there
+    takeover: Takeover | None = None
 
 
 class Facts(Value):
     """All that is known. when: of the wall clock. host: the name of this one. sees_records: whether
-    this user may see the records. has_token: whether there is a token file.
+    this user may see the records; sees_journal: and the journal. has_token: whether there is a token
+    file.
     """
 
     when: float
@@ -74,6 +80,7 @@ class Facts(Value):
     apps: tuple[App, ...]
     sees_records: bool
     has_token: bool
+    sees_journal: bool = True
 
 
 class Sources(Value):
@@ -109,15 +116,26 @@ def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
         app_ids=files.app_ids(),
         sees_records=records is not None,
     )
+    apps, sees_journal = _with_takeovers(apps_of(sources))
     return Facts(
         when=sources.when,
         host=sources.host,
         receiver=sources.receiver,
         units=sources.units,
-        apps=tuple(apps_of(sources)),
+        apps=apps,
         sees_records=sources.sees_records,
         has_token=os.path.exists("/etc/sendrecv/token"),
+        sees_journal=sees_journal,
     )
+
+
+def _with_takeovers(apps: Iterable[App]) -> tuple[tuple[App, ...], bool]:
+    """With the last takeover of each; and whether this user may read the journal."""
+    try:
+        last = {event.instance: event for event in takeovers.takeovers(newest=NEWEST)}
+    except SendrecvError:
+        return tuple(apps), False
+    return tuple(app.replace(takeover=last.get(app.instance)) for app in apps), True
 
 
 def apps_of(sources: Sources) -> Iterator[App]:

@@ -4,47 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import shutil
 import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from pathlib import Path
 
+from sendrecv.admin import names, schema
 from sendrecv.admin.takeovers import Takeover, events
 from sendrecv.commandline import Parser
-from sendrecv.core.errors import quoted
-from sendrecv.core.wire import NAME_RULE, is_name
-from sendrecv.errors import DONE, UsageError
+from sendrecv.core.wire import is_name
+from sendrecv.errors import DONE, UNKNOWN
 
-VERSION = 1
-"""Of the JSON. New keys do not change it."""
 HEADER = ("WHEN", "APP", "FROM", "TO", "COUNT", "SILENCE", "EPOCH")
 LEAST = 30
 """Columns for the reason; if there are fewer, it has lines of its own."""
 INDENT = 4
-_UNIT = re.compile(r"(?:sender|sender-failover)@(.+)\.service|sendrecv@(.+)\.target")
 
 
 def main(argv: Sequence[str]) -> int:
     """Print what the journal has. Raises SendrecvError."""
     options = _parse(argv)
-    instances = [instance_of(name) for name in options.instance]
+    instances = [names.instance_of(name) for name in options.instance]
     found = events(instances, options.since)
-    for instance in instances:
-        if all(event.instance != instance for event in found):
-            _assert_known(instance)
+    unknown = _unknown(instances, found)
     if options.json:
-        print(json.dumps({"version": VERSION, "events": list(map(_as_json, found))}))
+        print(json.dumps(schema.history(found), indent=2))
     elif found:
         print("\n".join(lines(found, shutil.get_terminal_size().columns)))
-    else:
+    elif not unknown:
         print(
             "The journal has no takeovers and no starts" + (" of that time" * bool(options.since))
         )
-    return DONE
+    sys.stdout.flush()  # before what is on standard error
+    for line in unknown:
+        print(f"sendrecv: {line}", file=sys.stderr)
+    return UNKNOWN if unknown else DONE
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -71,25 +68,21 @@ def _joined(argv: Sequence[str]) -> Iterator[str]:
         yield word if value is None else f"{word}={value}"
 
 
-def instance_of(name: str) -> str:
-    """The instance that a person means: its name, or one of its units. Raises UsageError."""
-    unit = _UNIT.fullmatch(name)
-    if unit:
-        name = unit[1] or unit[2]
-    elif name.startswith(("sender@", "sender-failover@", "sendrecv@")):
-        name = name.partition("@")[2]
-    if not is_name(name):
-        raise UsageError(f"{quoted(name)} is no instance", f"must be {NAME_RULE}")
-    return name
+def _unknown(instances: Sequence[str], found: Sequence[Takeover]) -> list[str]:
+    """What to say of each name that no App has."""
+    missing = {*instances} - {event.instance for event in found}
+    known = _known(events()) if missing else set()
+    return [
+        names.unknown(name, known)
+        for name in dict.fromkeys(instances)
+        if name in missing - known and not (is_name(name) and _is_loaded(name))
+    ]
 
 
-def _assert_known(instance: str) -> None:
-    """Raises UsageError for an App of which there is no trace."""
-    known = {event.instance for event in events()}
-    if instance in known or os.path.exists(f"/etc/sendrecv/{instance}.env") or _is_loaded(instance):
-        return
-    names = ", ".join(sorted(known)[:10]) or "none"
-    raise UsageError(f"no App is called {instance}", f"the journal knows: {names}")
+def _known(found: Sequence[Takeover]) -> set[str]:
+    """Instances of which there is any trace."""
+    files = {path.stem for path in Path("/etc/sendrecv").glob("*.env")} - {"receiver"}
+    return {event.instance for event in found} | files
 
 
 def _is_loaded(instance: str) -> bool:
@@ -116,10 +109,6 @@ def lines(found: Sequence[Takeover], width: int) -> Iterator[str]:
         yield cells.rstrip()
         indent = " " * INDENT
         yield from textwrap.wrap(why, width, initial_indent=indent, subsequent_indent=indent)
-
-
-def _as_json(event: Takeover) -> dict[str, object]:
-    return {"event": "start" if event.is_start else "takeover", **asdict(event)}
 
 
 def _row(event: Takeover) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""Facts as JSON: the schema of `sendrecv status --json`, which sendrecv-status(1) documents.
+"""Facts as JSON: one schema for `sendrecv status --json`, documented in sendrecv-status(1), and
+`sendrecv history --json`, documented in sendrecv-history(1).
 
 SCHEMA grows when a key changes its meaning or goes away. Keys may be added without that. A key is
 always there; its value is null if that is not known, or if this user may not see it.
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from sendrecv.admin.facts import App, Facts
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.receiver import Receiver
+from sendrecv.admin.takeovers import Takeover
 from sendrecv.admin.units import Half
 from sendrecv.errors import ExitStatus
 
@@ -35,6 +37,31 @@ def document(
         "problems": [_problem(problem) for problem in problems],
         "unknown": [*unknown],
         "seesRecords": facts.sees_records,
+        "seesJournal": facts.sees_journal,
+    }
+
+
+def history(events: Iterable[Takeover]) -> dict[str, object]:
+    """Those takeovers and starts."""
+    return {"schema": SCHEMA, "events": [_event(event) for event in events]}
+
+
+def _event(event: Takeover) -> dict[str, object]:
+    return {
+        "event": "start" if event.is_start else "takeover",
+        "when": event.when,
+        "instance": event.instance,
+        "appID": event.app_id or None,
+        "fromNode": event.from_node or None,
+        "toNode": event.to_node or None,
+        "fromHost": event.from_host or None,
+        "toHost": event.to_host or None,
+        "why": event.why or None,
+        "code": event.code or None,
+        "reason": event.reason or None,
+        "silence": event.silence,
+        "count": event.count,
+        "epoch": event.epoch,
     }
 
 
@@ -70,7 +97,7 @@ def _app(app: App) -> dict[str, object]:
         "late": app.late,
         "backlog": app.backlog,
         "connectedSince": app.connected,
-        "takeover": app.takeover,
+        "takeover": app.takeover and _event(app.takeover),
         "halves": {half.role: _half(half) for half in app.halves},
     }
 

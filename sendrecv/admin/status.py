@@ -120,6 +120,8 @@ def _show(facts: Facts, apps: Sequence[App], wrong: Iterable[Problem], asked: bo
     elif not asked and not facts.units.error:
         whom = "" if facts.sees_records else " that this user may see"
         print(f"No App yet{whom}. To start one, as root: systemctl start sender@main")
+    for line in _last_takeovers(screen, apps, facts.when):
+        print(line)
     for problem in _few(wrong):
         mark, colour = ("!", RED) if problem.is_error else ("-", YELLOW)
         print()
@@ -127,6 +129,19 @@ def _show(facts: Facts, apps: Sequence[App], wrong: Iterable[Problem], asked: bo
             print(screen.paint(line, colour))
         for command in problem.commands:
             print(f"    {command}")
+
+
+def _last_takeovers(screen: Screen, apps: Iterable[App], now: float) -> Iterator[str]:
+    """The newest ones, FEW of them; `sendrecv history` has all. An empty line before them."""
+    found = [app.takeover for app in apps if app.takeover]
+    newest = sorted(found, key=lambda event: event.when, reverse=True)[:FEW]
+    if newest:
+        yield ""
+        yield "Last takeovers:"
+    for event in newest:
+        silence = "" if event.silence is None else f", {duration(event.silence)} without a count"
+        text = f"{event.instance} by {event.to_node}{silence}: {event.why}"
+        yield from screen.wrapped(plain(text), f"  {moment(event.when, now)}  ", " " * 12)
 
 
 def _few(wrong: Iterable[Problem]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from sendrecv.admin.schema import document
 from sendrecv.admin.units import Units, half_of
 from sendrecv.errors import DONE, EXIT_STATUSES
 from tests.lab.paths import TOP
+from tests.unit.admin.journals import EVENT
 
 PAGE = (TOP / "debian/man/sendrecv-status.1").read_text(encoding="utf-8").replace("\\-", "-")
 HALVES = (half_of("x", "main"), half_of("x", "failover"))
@@ -21,7 +22,7 @@ FACTS = Facts(
     host="alpha",
     receiver=Receiver("unix:///x", refusal=Refusal(1.0, "token", "")),
     units=Units({}),
-    apps=(App("x", "x", "stopped", False, False, HALVES),),
+    apps=(App("x", "x", "stopped", False, False, HALVES, takeover=EVENT),),
     sees_records=False,
     has_token=True,
 )

@@ -1,20 +1,27 @@
 """`sendrecv status`: its exit status, and what it makes of what answers at the URL."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sendrecv.admin import ask, status
+from sendrecv.admin import ask, facts, status, takeovers
+from sendrecv.admin.facts import STOPPED, App
+from sendrecv.admin.screen import Screen
+from sendrecv.admin.takeovers import Takeover
+from sendrecv.admin.units import half_of
 from sendrecv.core.errors import quoted
-from sendrecv.errors import UsageError
+from sendrecv.errors import CredentialError, UsageError
 from sendrecv.systemd import Listener
 from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
+from tests.unit.admin.journals import EVENT
 from tests.peers.peer import Peer, auth, payload
 
 NONE = "no-such-instance"
@@ -288,3 +295,35 @@ def test_nobody_listens_on_the_socket(
         assert status.main(["--url", f"unix://{path}", NONE]) == 69
     problem = f"nothing listens on {path}: see systemctl status receiver.socket"
     assert capsys.readouterr().err.splitlines() == [UNKNOWN, f"sendrecv: {problem}"]
+
+
+def test_the_newest_takeovers_are_below_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    events = [replace(EVENT, instance=f"app{n}", when=EVENT.when + 86400 * n) for n in range(6)]
+    halves = (half_of("x", "main"), half_of("x", "failover"))
+    apps = [
+        App(event.instance, "x", STOPPED, False, False, halves, takeover=event) for event in events
+    ]
+    lines = list(status._last_takeovers(Screen(), [*apps, apps[0].replace(takeover=None)], 0.0))
+    assert lines[:2] == ["", "Last takeovers:"] and max(map(len, lines)) <= 60
+    text = " ".join(" ".join(lines).split())
+    assert re.findall("app[0-9]", text) == ["app5", "app4", "app3", "app2"]
+    assert text.count("by failover, 0.3 s without a count: main was killed by signal 9") == 4
+    assert not list(status._last_takeovers(Screen(), [], 0.0))
+
+
+def test_each_app_has_its_last_takeover(monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = (half_of("one", "main"), half_of("one", "failover"))
+    one = App("one", "app", STOPPED, False, False, halves)
+    later = replace(EVENT, when=EVENT.when + 1)
+    monkeypatch.setattr(takeovers, "takeovers", lambda newest: [EVENT, later][:newest])
+    (found, other), sees = facts._with_takeovers([one, one.replace(instance="other")])
+    assert (found.takeover, other.takeover, sees) == (later, None, True)
+
+
+def test_who_may_not_read_the_journal_sees_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(newest: int) -> list[Takeover]:
+        raise CredentialError(f"the journal: {newest}")
+
+    monkeypatch.setattr(takeovers, "takeovers", refuse)
+    assert facts._with_takeovers([]) == ((), False)
