@@ -62,7 +62,8 @@ class Notifier:
     """Sends messages to the service manager, and lines to the journal. In a run by hand there is no
     service manager, and the messages go nowhere.
 
-    Attribute ping_interval: seconds after which working() should be called again.
+    Attribute ping_interval: seconds after which working() should be called again. pings_apart: if
+    it is called sooner than so many seconds after a ping, there is no other one.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class Notifier:
         self._status = ""
         self._pinged = 0.0
         self.ping_interval = watchdog_interval()
+        self.pings_apart = self.ping_interval / 2
         self._limits: list[_Limit] = []
 
     def starting(self) -> None:
@@ -107,12 +109,12 @@ class Notifier:
     def working(self, status: str) -> None:
         """WATCHDOG=1, and STATUS= if it has changed. For the loop that does the work, only.
 
-        Does nothing if the last ping was less than half an interval ago: with many Apps, a ping is
-        more work for PID 1 than for this process. So two pings are at most one and a half intervals
-        apart, which is half of the watchdog's limit.
+        Does nothing if the last ping was less than half an interval ago (pings_apart): with many
+        Apps, a ping is more work for PID 1 than for this process. So two pings are at most one and
+        a half intervals apart, which is half of the watchdog's limit.
         """
         now = time.monotonic()
-        if now < self._pinged + self.ping_interval / 2:
+        if now < self._pinged + self.pings_apart:
             return
         self._pinged = now
         changed = "" if status == self._status else f"\nSTATUS={status}"

@@ -69,8 +69,8 @@ class App(Value):
 
 class Facts(Value):
     """All that is known. when: of the wall clock. host: the name of this one. sees_records: whether
-    this user may see the records; sees_journal: and the journal. has_token: whether there is a token
-    file.
+    this user may see the records; sees_journal: and the journal. has_token: whether there is a
+    token file.
     """
 
     when: float

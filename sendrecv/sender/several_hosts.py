@@ -36,6 +36,8 @@ MAX_REQUEST = 1000
 """Characters of the file in which a person asks for a move."""
 WATCHES_AFTER = SECOND // 2
 """Of a start. A takeover has better things to do than to begin watches."""
+PINGS_APART = 0.9
+"""Intervals. With a request of etcd between, two pings are two thirds of the limit apart at most."""
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -123,6 +125,9 @@ class SenderOfSeveral(Sender):
         prepare: Callable[[], object] = _nothing,
     ) -> None:
         super().__init__(app, ports.replace(store=store), make_machine)
+        # It wakes up several times in an interval. With a ping each time, the watchdog would notice
+        # a hang later than on a single machine.
+        self._notifier.pings_apart = PINGS_APART * self._notifier.ping_interval
         self._watch = watch
         self._prepare = prepare
         self._watches_from: int | None = self._clock.now() + WATCHES_AFTER

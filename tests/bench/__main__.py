@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.bench import figures, pairs, peers, plot, probe, rates, takeover
-from tests.bench.hosts import keepalived, living, lost, outages, scene
+from tests.bench.hosts import keepalived, living, lost, outages, scene, sizing
 from tests.lab import npm
 from tests.lab.machine import DEB, TOP, Machine
 from tests.lab.roots import RELEASES
@@ -51,6 +51,7 @@ HOSTS: dict[str, OfHosts] = {
     "hosts.short": lost.short,
     "hosts.member": outages.member,
     "hosts.majority": outages.majority,
+    "hosts.sizing": sizing.sizing,
     "hosts.keepalived": keepalived.keepalived,
 }
 

@@ -123,6 +123,7 @@ class Notifier(systemd.Notifier):
         self, thread: Thread, said: Mapping[str, Callable[[str], None]] = MappingProxyType({})
     ) -> None:
         self.ping_interval = PING_INTERVAL
+        self.pings_apart = PING_INTERVAL / 2
         self.pinged = False
         self.is_ready = False
         self._thread = thread

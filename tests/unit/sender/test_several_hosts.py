@@ -32,6 +32,7 @@ class Told:
     ping_interval = 0.4
 
     def __init__(self) -> None:
+        self.pings_apart = 0.0
         self.events: list[str] = []
         self.log_lines: list[str] = []
 
@@ -185,6 +186,11 @@ def test_a_stand_by_begins_its_watches_at_once(cluster: Cluster, a: World) -> No
     a.run(*[other.store.lease.renew] * 2)
     assert a.watches_since == [started]
     other.local.release()
+
+
+def test_it_pings_its_watchdog_as_often_as_a_single_machine_does(a: World) -> None:
+    a.run(lambda: None)
+    assert a.told.pings_apart == pytest.approx(0.9 * a.told.ping_interval)
 
 
 def test_it_stands_by_ready_until_it_is_told_to_stop(cluster: Cluster, a: World) -> None:
