@@ -37,7 +37,7 @@ MAX_REQUEST = 1000
 WATCHES_AFTER = SECOND // 2
 """Of a start. A takeover has better things to do than to begin watches."""
 PINGS_APART = 0.9
-"""Intervals. With a request of etcd between, two pings are two thirds of the limit apart at most."""
+"""Intervals. With a request of etcd between, two pings are two thirds of the limit apart."""
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
