@@ -130,6 +130,7 @@ class _AfterAHalf:
     why = Here.why
     _why_released = Here._why_released
     gives_up_at = Here.gives_up_at
+    taken = Here.taken
 
     def __init__(self, host: str, place: str, lease: int) -> None:
         self.host, self.place, self.lease = host, place, lease

@@ -66,4 +66,4 @@ def test_the_same_choices_give_the_same_run() -> None:
             writes = [(it.revision, it.place, it.record.count) for it in world.cluster.writes]
             seen.append((world.journal.lines, world.steps, world.now, writes))
     assert seen[0] == seen[1]
-    assert len(seen[0][0]) > 10
+    assert len(seen[0][0]) > 1 and len(seen[0][3]) > 50

@@ -63,7 +63,7 @@ def fixture_watched(machine: Machine) -> Iterator[Watched]:
 
 def test_each_cause_is_told(machine: Machine, watched: Watched) -> None:
     app, after = watched.app, watched.after
-    main, failover = app.main, app.failover
+    main = app.main
 
     def replace_record() -> None:
         record = f"/var/lib/sendrecv/{app.name}.record"
@@ -81,7 +81,11 @@ def test_each_cause_is_told(machine: Machine, watched: Watched) -> None:
 
     causes: list[tuple[Callable[[], object], str, str]] = [
         (lambda: machine.kill(main, "KILL"), "signal", "was killed by signal 9 (SIGKILL)"),
-        (lambda: machine.kill(failover, "STOP"), "watchdog", "hung, and its watchdog killed it"),
+        (
+            lambda: machine.kill(app.failover, "STOP"),
+            "watchdog",
+            "hung, and its watchdog killed it",
+        ),
         (lambda: app.systemctl("stop", main), "stopped", "main was told to end"),
         (lambda: app.systemctl("start", main), "started", f"failover was told to end, and {main}"),
         (lambda: machine.kill(main, "SEGV"), "signal", "was killed by signal 11 (SIGSEGV)"),

@@ -63,8 +63,9 @@ def sources(
 
 
 def app(given: Sources) -> App:
-    (one,) = apps_of(given)
-    return one
+    found = [*apps_of(given)]
+    assert len(found) == 1
+    return found[0]
 
 
 def wrong(given: Sources, has_token: bool = True) -> list[Problem]:
