@@ -91,7 +91,8 @@ class App:
         """From which host the App came to this one, and why: all times."""
         command = ["sendrecv", "history", "--json", self.name]
         told = json.loads(self.hosts[host].run(command).stdout)["events"]
-        return [(event["from_host"], event["code"], event["reason"]) for event in told]
+        keys = ("fromHost", "code", "reason")
+        return [tuple(event[key] or "" for key in keys) for event in told]
 
     def said(self, host: str, text: str) -> None:
         """Waits until the sender of that host has said that, at any time."""
