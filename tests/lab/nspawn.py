@@ -227,9 +227,22 @@ class Nspawn:
         raise NspawnError(f"{self.name}: nspawn has no child {pid}")
 
     def power_cut(self) -> None:
-        """Kills the machine's PID 1, and so, by the kernel, everything in it."""
+        """Kills the machine's PID 1, and so, by the kernel, everything in it.
+
+        All is frozen before that. For the kernel first closes what PID 1 has open, then kills the
+        others: meanwhile they would see sockets that nobody listens on, and act upon that.
+        """
+        self._freezer.write_text("1", encoding="ascii")
+        deadline = time.monotonic() + 1
+        events = self._freezer.with_name("cgroup.events")
+        while "frozen 1\n" not in events.read_text(encoding="ascii"):
+            if time.monotonic() > deadline:  # something in it waits uninterruptibly
+                break
+            time.sleep(0.001)
         os.kill(self.leader, signal.SIGKILL)
         self.wait_off(30)
+        with contextlib.suppress(OSError):  # it is gone, mostly; the next boot may get it again
+            self._freezer.write_text("0", encoding="ascii")
 
     def freeze(self, frozen: bool) -> None:
         """Stops all that runs in the machine at one instant, or lets it go on.
