@@ -220,6 +220,14 @@ def last_end() -> tuple[str, str, str] | None:
     return run, result, f"signal {int(number)} (SIG{status})" if number else "an unknown signal"
 
 
+def is_masked(unit: str) -> bool:
+    """Whether that unit is masked, by its name."""
+    return any(
+        os.path.realpath(os.path.join(directory, unit)) == os.devnull
+        for directory in ("/etc/systemd/system", "/run/systemd/system")
+    )
+
+
 def is_stopping(unit: str) -> bool:
     """Whether systemd has begun to stop or restart that unit: by hand, or as the host goes down."""
     import subprocess  # not at a start, which would wait for it

@@ -14,7 +14,7 @@ import os
 import string
 from collections.abc import Iterator, Sequence
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
-from typing import Self
+from typing import Any, Self
 
 from sendrecv.core.values import Value
 
@@ -111,8 +111,8 @@ class Bus:
 
     def _listed(self, reply: c_void_p) -> Iterator[Listed]:
         while True:
-            found = [c_char_p() for _ in range(10)]
-            found[7:8] = [c_uint()]  # type: ignore[list-item]  # the number of its job
+            found: list[Any] = [c_char_p() for _ in range(10)]
+            found[7] = c_uint()  # the number of its job
             places = [byref(one) for one in found]
             read = self._lib.sd_bus_message_read(reply, _LISTED, *places)
             if self._done(read) == 0:

@@ -109,11 +109,7 @@ def _of_several(
 
 def _tell_if_masked(half: str) -> None:
     """A unit that is masked while it runs has no OnSuccess= any more: see sendrecv-mask.path."""
-    is_masked = any(
-        os.path.realpath(os.path.join(directory, half)) == os.devnull
-        for directory in ("/etc/systemd/system", "/run/systemd/system")
-    )
-    if is_masked and (directory := os.environ.get("RUNTIME_DIRECTORY")):
+    if systemd.is_masked(half) and (directory := os.environ.get("RUNTIME_DIRECTORY")):
         with open(os.path.join(directory, "masked"), "w", encoding="ascii"):
             pass
 

@@ -104,7 +104,7 @@ def _scene(half: Half, app: App, taken: Taken | None, arrival: Arrival) -> Scene
         was_told=_read(_told(half)) == run,
         by_end=_read(os.path.join(STARTED_BY_END, half.unit)) == run,
         by_guard=before is not None and _is_from_guard(half, app, before, arrival.at),
-        is_masked=_is_masked(half.other),
+        is_masked=systemd.is_masked(half.other),
     )
 
 
@@ -121,13 +121,6 @@ def _is_from_guard(half: Half, app: App, before: Record, now: int) -> bool:
 def boot_time() -> int:
     """Nanoseconds of the clock of core/lease.py."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def _is_masked(unit: str) -> bool:
-    return any(
-        os.path.realpath(os.path.join(directory, unit)) == os.devnull
-        for directory in ("/etc/systemd/system", "/run/systemd/system")
-    )
 
 
 def _told(half: Half) -> str:
