@@ -206,8 +206,9 @@ def test_a_half_that_is_masked_hands_over(app: App, node: str, now: bool) -> Non
         app.systemctl("mask", "--runtime", *(["--now"] if now else []), app.unit(node))
     assert app.active() == [other]
     app.systemctl("unmask", "--runtime", app.unit(node))
-    # A start that finds the other half active is not the guard's. It may have seen the mask first.
-    app.assert_sound(rescued=not now)
+    # The guard looks every 3 s, and may come between the end of the masked half and the start of the
+    # other one, which sendrecv-mask.path brings about.
+    app.assert_sound(rescued=True)
 
 
 def test_a_half_that_is_masked_is_not_started(app: App) -> None:
