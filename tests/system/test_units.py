@@ -206,8 +206,8 @@ def test_a_half_that_is_masked_hands_over(app: App, node: str, now: bool) -> Non
         app.systemctl("mask", "--runtime", *(["--now"] if now else []), app.unit(node))
     assert app.active() == [other]
     app.systemctl("unmask", "--runtime", app.unit(node))
-    # The guard looks every 3 s, and may come between the end of the masked half and the start of the
-    # other one, which sendrecv-mask.path brings about.
+    # The guard looks every 3 s. It may come between the end of the masked half and the start of the
+    # other one by sendrecv-mask.path.
     app.assert_sound(rescued=True)
 
 
