@@ -6,6 +6,7 @@
     make bench ONLY=sandbox             what the parts of the senders' sandbox take
     make bench KILLS=20                 shorter; the default is 100
     make bench RELEASE=bookworm
+    make bench ONLY=growth KILLS=10     on a machine full of other things; 20 minutes
     make bench ONLY=hosts               an App on several hosts; KILLS=20 is the default, 40 minutes
     make bench ONLY=hosts RELEASE=mixed    the hosts have both releases
 
@@ -21,7 +22,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import figures, pairs, peers, plot, probe, rates, takeover
+from tests.bench import figures, growth, pairs, peers, plot, probe, rates, takeover
 from tests.bench.hosts import keepalived, living, lost, outages, scene, sizing
 from tests.lab import npm
 from tests.lab.machine import DEB, TOP, Machine
@@ -43,6 +44,7 @@ SECTIONS: dict[str, Section] = {
     "memory": pairs.memory,
     "pairs": pairs.pairs,
     "peers": peers.peers,
+    **growth.SECTIONS,
 }
 HOSTS: dict[str, OfHosts] = {
     "hosts.process": living.process,
@@ -54,6 +56,7 @@ HOSTS: dict[str, OfHosts] = {
     "hosts.sizing": sizing.sizing,
     "hosts.keepalived": keepalived.keepalived,
 }
+GROUPS = {"hosts": [*HOSTS], "growth": [*growth.SECTIONS]}
 
 
 def main() -> int:
@@ -84,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=TOP / ".build")
     options = parser.parse_args()
     if not options.only:
-        left_out = {"sandbox"} if options.peers else {"sandbox", "peers"}
+        left_out = {"sandbox", *growth.SECTIONS} | (set() if options.peers else {"peers"})
         options.only = [name for name in SECTIONS if name not in left_out]
     if options.release == "mixed" and not set(options.only) <= set(HOSTS):
         parser.error("only several hosts can be mixed")
@@ -95,9 +98,9 @@ def _names(text: str) -> list[str]:
     known = {**SECTIONS, **HOSTS}
     names = text.split(",") if text else []
     for name in names:
-        if name not in known and name != "hosts":
+        if name not in known and name not in GROUPS:
             raise argparse.ArgumentTypeError(f"no section {name}, there are {', '.join(known)}")
-    return [one for name in names for one in (HOSTS if name == "hosts" else [name])]
+    return [one for name in names for one in GROUPS.get(name, [name])]
 
 
 def _run(name: str, options: argparse.Namespace) -> list[figures.Figure]:

@@ -16,19 +16,17 @@ BEAT_KEPT = 1.1
 WATCHDOG_MARGIN = 0.15
 SANDBOX = {
     "mounts": (
-        *("PrivateDevices", "PrivateMounts", "PrivateTmp", "ProcSubset", "ProtectControlGroups"),
-        *("ProtectHome", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"),
-        *("ProtectProc", "ProtectSystem"),
+        *("BindPaths", "BindReadOnlyPaths", "MountAPIVFS", "RootDirectory"),
+        *("PrivateIPC", "ProcSubset", "ProtectProc"),
     ),
     "system call filters": (
-        *("LockPersonality", "MemoryDenyWriteExecute", "ProtectClock", "ProtectHostname"),
-        *("RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"),
+        *("LockPersonality", "MemoryDenyWriteExecute", "RestrictAddressFamilies"),
+        *("RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"),
         *("SystemCallArchitectures", "SystemCallErrorNumber", "SystemCallFilter"),
     ),
     "user namespace": ("PrivateUsers",),
 }
-"""Directives of the senders' units, by what they are made of. (ProtectKernelModules= and ...Logs=
-are both mounts and filters.)"""
+"""Directives of the senders' units, by what they are made of."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,13 @@ def takeover(probe: Probe, kills: int) -> list[Figure]:
     boxed = floor.kills(probe, "boxed", kills // 2)
     cursor = start(probe)
     # One half just before a count is due, so that the successor has one to send as soon as it can.
-    faults = [_strike(probe, signal.SIGKILL, 0.999) for _ in range(kills // 2)]
+    faults = [strike(probe, signal.SIGKILL, 0.999) for _ in range(kills // 2)]
     # The other evenly over the beat.
-    spread = [_strike(probe, signal.SIGKILL, index / kills) for index in range(kills)]
+    spread = [strike(probe, signal.SIGKILL, index / kills) for index in range(kills)]
     stop(probe)
     lines = probe.lines(cursor)
-    up = [_admitted(lines, fault) for fault in [*faults, *spread]]
-    counted = [_first_count(lines, fault) - fault.at for fault in faults]
+    up = [admitted(lines, fault) for fault in [*faults, *spread]]
+    counted = [first_count(lines, fault) - fault.at for fault in faults]
     everything = [
         Figure("takeover", "floor: SIGKILL to READY, bare", "ms", _ms(bare)),
         Figure("takeover", "floor: the same in the sandbox", "ms", _ms(boxed)),
@@ -104,11 +102,11 @@ def hang(probe: Probe, kills: int) -> list[Figure]:
     cursor = start(probe)
     watchdog = _seconds(probe.machine.show(UNIT["main"], "WatchdogUSec"))
     number = max(kills // 5, 5)
-    faults = [_strike(probe, signal.SIGSTOP, index / number) for index in range(number)]
+    faults = [strike(probe, signal.SIGSTOP, index / number) for index in range(number)]
     stop(probe)
     lines = probe.lines(cursor)
     asked = min(watchdog + WATCHDOG_MARGIN, 1.5)
-    up = tuple(_admitted(lines, fault) for fault in faults)
+    up = tuple(admitted(lines, fault) for fault in faults)
     worst = Figure("hang", "SIGSTOP to READY and connected", "s", up, asked, "worst")
     return [worst, _silence("hang", "SIGSTOP", lines, [f.at for f in faults], None)]
 
@@ -174,7 +172,7 @@ def _acts(
     ]
 
 
-def _strike(probe: Probe, number: signal.Signals, phase: float) -> Fault:
+def strike(probe: Probe, number: signal.Signals, phase: float) -> Fault:
     """A signal to the half that counts, `phase` seconds after a count of its own is due."""
     node = str(probe.record(APP)["node_id"])
     due = probe.due(APP)
@@ -186,14 +184,15 @@ def _strike(probe: Probe, number: signal.Signals, phase: float) -> Fault:
     return Fault(at, node, ready)
 
 
-def _admitted(lines: Sequence[Line], fault: Fault) -> float:
+def admitted(lines: Sequence[Line], fault: Fault) -> float:
     """Seconds from the fault to the later of READY and the receiver's word on the successor."""
     other = OTHER[fault.node]
     session = next(x.at for x in lines if x.count < 0 and x.at > fault.at and x.node == other)
     return max(session, fault.ready) - fault.at
 
 
-def _first_count(lines: Sequence[Line], fault: Fault) -> float:
+def first_count(lines: Sequence[Line], fault: Fault) -> float:
+    """When the successor's first count was printed."""
     other = OTHER[fault.node]
     return next(x.at for x in lines if x.count >= 0 and x.at > fault.at and x.node == other)
 
@@ -201,8 +200,13 @@ def _first_count(lines: Sequence[Line], fault: Fault) -> float:
 def _silence(
     section: str, name: str, lines: Sequence[Line], faults: Sequence[float], asked: float | None
 ) -> Figure:
-    found = tuple(silences(_times(lines), faults))
+    found = tuple(silence_of(lines, faults))
     return Figure(section, name, "s", found, asked, "worst", silence=True)
+
+
+def silence_of(lines: Sequence[Line], faults: Sequence[float]) -> list[float]:
+    """Seconds between the counts before and after each fault."""
+    return silences(_times(lines), faults)
 
 
 def _times(lines: Sequence[Line]) -> list[float]:

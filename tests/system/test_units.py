@@ -508,7 +508,7 @@ def test_verify_is_silent(shared: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "most"), [("receiver", 3), ("sender@x", 7), ("sender-failover@x", 7)]
+    ("unit", "most"), [("receiver", 16), ("sender@x", 24), ("sender-failover@x", 24)]
 )
 def test_exposure(shared: Machine, unit: str, most: int) -> None:
     shared.run(f"systemd-analyze security --threshold={most} {unit}")
