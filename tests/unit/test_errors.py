@@ -112,7 +112,7 @@ def test_a_planted_bare_number_is_seen(source: str) -> None:
 
 def test_each_row_is_somebodys() -> None:
     names = {name: it for name, it in vars(errors).items() if isinstance(it, ExitStatus)}
-    assert sorted(names.values()) == list(EXIT_STATUSES)
+    assert sorted(set(names.values())) == list(EXIT_STATUSES)
     used = {
         alias.name
         for _, tree in package()

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from sendrecv.admin.bus import Bus, BusError
 from sendrecv.admin.checks.settings import Known
@@ -22,7 +23,7 @@ from sendrecv.core.values import Value
 from sendrecv.sender import etcd_messages as messages
 from sendrecv.sender.etcd_access import Access, Credentials, Endpoint, Tls
 from sendrecv.sender.etcd_connection import FAILURES, Connection
-from sendrecv.sender.etcd_messages import Answer, EtcdError, EtcdRefused
+from sendrecv.sender.etcd_messages import EtcdError, EtcdRefused
 from sendrecv.sender.etcd_worker import words_of
 
 TIMEOUT = 3.0
@@ -134,7 +135,7 @@ def _ask(endpoint: Endpoint, access: Access, key: str) -> Asked:
     return asked
 
 
-def _answer(connection: Connection, path: str, body: bytes) -> Answer:
+def _answer(connection: Connection, path: str, body: bytes) -> dict[str, Any]:
     return connection.ask(path, body, time.monotonic() + TIMEOUT)
 
 

@@ -279,8 +279,8 @@ def _command(look: Look) -> Iterator[Problem]:
     }.get(look.role)
     if not look.command or not wanted:
         return
-    name, words = look.command[-len(wanted) - 1], look.command[-len(wanted) :]
-    if words != wanted or not name.endswith("/sendrecv"):
+    *_, name = ("", *look.command[: -len(wanted)])
+    if look.command[-len(wanted) :] != wanted or not name.endswith("/sendrecv"):
         place, commands = _source(look, "ExecStart")
         text = f"{look.unit} runs {plain(' '.join(look.command))[:80]}{place}"
         cost = "it is not the program that keeps the promises"
