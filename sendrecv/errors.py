@@ -38,8 +38,8 @@ EXIT_STATUSES = (
     ),
     UNKNOWN := ExitStatus(
         4,
-        "status, check: no App has a name that the command line gives; status: or systemd cannot be"
-        " asked.",
+        "status, check, history: no App has a name that the command line gives; status: or systemd"
+        " cannot be asked.",
     ),
     USAGE := ExitStatus(  # EX_USAGE
         64, "The command line is wrong, or names a file that cannot be read or written."
