@@ -23,14 +23,14 @@ class ExitStatus(int):
 EXIT_STATUSES = (
     DONE := ExitStatus(
         0,
-        "Done. For proof: PROVEN. For status: each App that is shown and should run does. For check:"
-        " nothing is wrong.",
+        "Done. For proof: PROVEN. For status: each App that is shown and should run does. For"
+        " check: nothing is wrong.",
     ),
     VIOLATED := ExitStatus(1, "proof: VIOLATED; check: there are warnings, and no errors."),
     INCONCLUSIVE := ExitStatus(
         2,
-        "proof: INCONCLUSIVE: some evidence is missing, or there is nothing to show; check: there are"
-        " errors.",
+        "proof: INCONCLUSIVE: some evidence is missing, or there is nothing to show; check: there"
+        " are errors.",
     ),
     # As systemctl(1) and the LSB have 3 and 4.
     NOT_RUNNING := ExitStatus(

@@ -1,8 +1,8 @@
 """A file of settings: what of it has no effect, and where a setting that is wrong was made.
 
 Nobody who starts waits for this. A sender and the receiver read their file when they are ready, and
-when a setting is wrong; `sendrecv check` reads it with the rights of who types that. A file that only
-root can read is read by systemd, which hands its settings to the senders; only root is told of what
+when a setting is wrong; `sendrecv check` reads it with the rights of who types that. A file that
+only root can read is read by systemd, which hands its settings to the senders; only root is told of what
 is wrong with it.
 """
 

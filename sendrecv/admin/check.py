@@ -47,10 +47,10 @@ def main(argv: Sequence[str]) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="sendrecv check",
-        description="Look at settings, units, files, disks, the journal, the clock and etcd: what is"
-        " wrong, what that leads to, and what to type. Root sees everything.",
-        epilog="Exit status: 0 nothing is wrong, 1 there are warnings, 2 there are errors, 4 there is"
-        " no such App. See sendrecv-check(1).",
+        description="Look at settings, units, files, disks, the journal, the clock and etcd: what"
+        " is wrong, what that leads to, and what to type. Root sees everything.",
+        epilog="Exit status: 0 nothing is wrong, 1 there are warnings, 2 there are errors, 4 there"
+        " is no such App. See sendrecv-check(1).",
     )
     parser.add_argument(
         "instance",

@@ -1,4 +1,4 @@
-"""A settings file as systemd reads it (EnvironmentFile= in systemd.exec(5)), and what it leaves out.
+"""A settings file as systemd reads it, and what is left out: EnvironmentFile= in systemd.exec(5).
 
 systemd drops a line that has no "=", and a name that cannot be one of a variable. Of a file with a
 byte that is no UTF-8 it reads nothing at all. The unit starts all the same, with other settings

@@ -25,9 +25,10 @@ def fixture_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def told(instance: str = "one") -> list[str]:
+    """The warnings, with their severity."""
     said: list[str] = []
     settings_file.tell(instance, lambda severity, text: said.append(f"{severity} {text}"))
-    return said
+    return [*said]
 
 
 def test_nothing_is_said_of_what_is_right(file: Path) -> None:

@@ -199,7 +199,8 @@ def judge(instance: str, store: StoreConfig, answers: Sequence[Asked]) -> Iterat
         cost = f"if one is lost, {_stands(store)}"
         yield Problem(instance, "etcd-members", text, ("etcdctl member list",), False, cost)
     elif number is not None and number > len(store.endpoints):
-        text = f"SENDRECV_STORE= of App {instance} names {len(store.endpoints)} of etcd's {number} members"
+        named = f"{len(store.endpoints)} of etcd's {number} members"
+        text = f"SENDRECV_STORE= of App {instance} names {named}"
         cost = "if these are lost, the others are not asked"
         yield Problem(instance, "etcd-endpoints", text, ("etcdctl member list",), False, cost)
 

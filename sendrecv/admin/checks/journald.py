@@ -29,6 +29,7 @@ ENTRY = 700
 DAY = 86_400
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 INFO = LEVELS.index("info")
+LOST = "no count is kept, nothing can be proven, and the receiver cannot know what it printed"
 _FILE = re.compile(r"# (/\S+\.conf)")
 _SETTING = re.compile(r"\s*([A-Za-z]+)\s*=\s*(.*?)\s*")
 _SIZES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -165,7 +166,7 @@ def _problem(
     text: str,
     setting: Setting | None,
     better: str,
-    cost: str = "no count is kept, nothing can be proven, and the receiver cannot know what it printed",
+    cost: str = LOST,
     *,
     is_error: bool = True,
 ) -> Problem:

@@ -35,8 +35,8 @@ MAX_ENVIRON = 1 << 20
 
 class Own(Value):
     """What one unit is given. instance: "receiver" for the receiver. files: its EnvironmentFile=.
-    environ: what its next start gets, None if a file of it cannot be seen. running: what its process
-    was started with, None if there is none, or that cannot be seen. since: of that process.
+    environ: what its next start gets, None if a file of it cannot be seen. running: what its
+    process was started with, None if there is none, or that cannot be seen. since: of that process.
     changed: when the newest of the files was. has_network: whether it has network.conf, or
     something like it. allowed: whether it may reach other addresses than this machine's.
     """
