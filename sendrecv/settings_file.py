@@ -2,8 +2,8 @@
 
 Nobody who starts waits for this. A sender and the receiver read their file when they are ready, and
 when a setting is wrong; `sendrecv check` reads it with the rights of who types that. A file that
-only root can read is read by systemd, which hands its settings to the senders; only root is told of what
-is wrong with it.
+only root can read is read by systemd, which hands its settings to the senders; only root is
+told of what is wrong with it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the units promise, property by property: what must hold, and what it costs if it does not.
 
 A drop-in may change nearly everything, and mostly for a good reason. These are the settings on
-which the promises rest: one sender at a time, a takeover after each end, no count twice and none lost.
+which the promises rest: one sender at a time, a takeover after each end, no count twice and
+none lost.
 """
 
 from __future__ import annotations
