@@ -17,6 +17,7 @@ ODD = (
     b'A="x\ny"\nB=2\n',
     b'A="x\\\ny"\n',
     b"# a comment\n; another\nA=1 # not one\n",
+    b"# a \\x\nA=1\n",
     b"A=1\rB=2\r\nC=3\n",
     b"A=\nB=  \n",
     b"A=1\nA=2\n",
@@ -36,6 +37,7 @@ ODD = (
     b"A='a' 'b'\n",
     b"A",
     b"A=x\\",
+    b"A=\\'x\n",
 )
 """Files whose reading has a trap, or seems to have one."""
 EXPECTED = {
@@ -46,6 +48,17 @@ EXPECTED = {
     b"A=1\nA=2\n": {"A": "2"},
     b"\xef\xbb\xbfA=1\nB=2\n": {"B": "2"},
     b"A=\xff\nB=2\n": {},
+    b'A=x\\ty\nB=\'a\\tb\'\nC="a\\tb\\"\\$"\n': {"A": "xty", "B": "a\\tb", "C": 'a\\tb"$'},
+    b'A="x\ny"\nB=2\n': {"A": "x\ny", "B": "2"},
+    b'A="x\\\ny"\n': {"A": "xy"},
+    b"A='never ends\nB=2\n": {"A": "never ends\nB=2\n"},
+    b"A=a'b'c\n": {"A": "a'b'c"},
+    b"A='a' 'b'\n": {"A": "ab"},
+    b"A=\nB=  \n": {"A": "", "B": ""},
+    b"A=x \\\n  y\n": {"A": "x   y"},
+    b"# a \\x\nA=1\n": {"A": "1"},
+    b"# a": {},
+    b"A=\\'x\n": {"A": "'x"},
 }
 
 
