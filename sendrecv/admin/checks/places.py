@@ -27,9 +27,9 @@ _KINDS = {_DIRECTORY: stat.S_ISDIR, _FILE: stat.S_ISREG, _SOCKET: stat.S_ISSOCK}
 
 
 class Place(Value):
-    """How it must be. more: the bits of a mode that are too much. owner, group: "" for any.
-    is_needed: whether something is wrong if it is not there. is_error: whether something does not
-    work if it is otherwise.
+    """How it must be. more: the bits of a mode that are too much; least: those that it must have.
+    owner, group: "" for any. is_needed: whether something is wrong if it is not there. is_error:
+    whether something does not work if it is otherwise.
     """
 
     path: str
@@ -40,6 +40,7 @@ class Place(Value):
     cost: str
     is_needed: bool = False
     is_error: bool = True
+    least: int = 0
 
 
 PLACES = (
@@ -90,6 +91,7 @@ PLACES = (
         SENDER,
         0o007,
         "senders cannot connect, or others can",
+        least=0o660,
     ),
     Place(
         "/run/sendrecv-socket/status.sock",
@@ -99,6 +101,7 @@ PLACES = (
         0o007,
         "sendrecv status shows counts to others than root and the group adm, or not to these",
         is_error=False,
+        least=0o660,
     ),
 )
 
@@ -228,7 +231,11 @@ def judge(place: Place, there: There | None) -> Iterator[Problem]:
         yield Problem("", "owner", text, (f"chown {owner} {path}",), place.is_error, place.cost)
     if too_much := there.mode & place.more:
         text = f"{path} has the mode {there.mode:04o}, and {_who(too_much)}"
-        command = f"chmod {_less(too_much)} {path}"
+        command = f"chmod {_bits('-', too_much)} {path}"
+        yield Problem("", "mode", text, (command,), place.is_error, place.cost)
+    if missing := place.least & ~there.mode:
+        text = f"{path} has the mode {there.mode:04o}, and needs {place.least:04o}"
+        command = f"chmod {_bits('+', missing)} {path}"
         yield Problem("", "mode", text, (command,), place.is_error, place.cost)
 
 
@@ -240,14 +247,14 @@ def _who(bits: int) -> str:
     return f"{whom} can {what} it"
 
 
-def _less(bits: int) -> str:
-    """What chmod takes away."""
+def _bits(sign: str, bits: int) -> str:
+    """What chmod is to take away or to add."""
     parts = []
-    for letter, shift in (("g", 3), ("o", 0)):
+    for letter, shift in (("u", 6), ("g", 3), ("o", 0)):
         three = bits >> shift & 7
         rights = "".join(right for right, bit in zip("rwx", (4, 2, 1), strict=True) if three & bit)
         if rights:
-            parts.append(f"{letter}-{rights}")
+            parts.append(f"{letter}{sign}{rights}")
     return ",".join(parts)
 
 

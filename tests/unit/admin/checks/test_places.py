@@ -46,6 +46,11 @@ def test_what_is_wrong(there: There, code: str, command: str) -> None:
     assert found(TOKEN, there) == [(code, (command,))]
 
 
+def test_a_mode_that_is_too_little() -> None:
+    place = TOKEN.replace(least=0o660)
+    assert found(place, RIGHT) == [("mode", ("chmod g+rw /etc/sendrecv/token",))]
+
+
 def test_who_can_do_what() -> None:
     for mode, words in ((0o640, "its group can read it"), (0o666, "and everybody can write it")):
         (problem,) = judge(TOKEN, RIGHT.replace(mode=mode))
