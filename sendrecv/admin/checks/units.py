@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sendrecv.admin.bus import Bus, BusError
 from sendrecv.admin.checks import promises
@@ -72,14 +72,18 @@ class Look(Value):
 def problems(facts: Facts, apps: Iterable[App]) -> Iterator[Problem]:
     """Of the units of these Apps, and of those that all Apps use."""
     apps = [*apps]
-    yield from _masked(facts, apps)
+    looked_at = {half.unit for app in apps for half in app.halves}
+    looked_at |= {"receiver.service", "receiver.socket"}
+    yield from _masked(facts, apps, looked_at)
     if facts.units.error:  # which was said already
         return
+    said = _said_to_be_masked(facts, apps)
     try:
         with Bus() as bus:
             yield from _helpers(bus, facts)
             for look in looks(bus, apps):
-                yield from judge(look)
+                if look.load != "masked" or look.unit not in said:
+                    yield from judge(look)
     except BusError as error:
         yield Problem("", "systemd", f"systemd cannot be asked: {error}", ("systemctl status",))
     yield from _at_boot(apps)
@@ -147,7 +151,9 @@ def _property(bus: Bus, unit: str, promise: Promise) -> Found:
 def judge(look: Look) -> Iterator[Problem]:
     """What is wrong with that unit."""
     if look.load == "masked":
-        return  # see _masked()
+        text, command = f"{look.unit} is masked", f"systemctl unmask {look.unit}"
+        yield Problem(look.instance, "unit-masked", text, (command,), False, "it cannot be started")
+        return
     if look.load != "loaded":
         text = f"systemd cannot load {look.unit} ({look.load})"
         look_at = (f"systemctl status {look.unit}", f"systemd-analyze verify {look.unit}")
@@ -287,23 +293,25 @@ def _command(look: Look) -> Iterator[Problem]:
         yield Problem(look.instance, "unit-command", text, commands, True, cost)
 
 
-def _masked(facts: Facts, apps: Iterable[App]) -> Iterator[Problem]:
-    """Units whose mask `sendrecv status` does not name."""
-    own = {unit: app for app in apps for unit in _units_of(app)}
+def _said_to_be_masked(facts: Facts, apps: Iterable[App]) -> set[str]:
+    """The units of which `sendrecv status` says that."""
     halves = {half.unit for app in apps for half in app.halves if app.state != STOPPED}
-    said = {"receiver.service", "receiver.socket"} | halves
-    for unit in sorted(facts.units.masked - said):
-        if "@" in unit and unit not in own:
-            continue  # of an App that is not shown, or a template
+    return ({"receiver.service", "receiver.socket"} | halves) & facts.units.masked
+
+
+def _masked(facts: Facts, apps: Iterable[App], looked_at: Collection[str]) -> Iterator[Problem]:
+    """Units that are masked, beside those whose properties are looked at."""
+    own = {unit: app for app in apps for unit in _units_of(app)}
+    for unit in sorted(facts.units.masked - {*looked_at}):
+        if "@" in unit and "@." not in unit and unit not in own:
+            continue  # of an App that is not shown
         app = own.get(unit)
-        text = f"{unit} is masked"
+        text, command = f"{unit} is masked", f"systemctl unmask {unit}"
         cost = _HELPERS.get(unit, _OF_RECEIVER.get(unit, ("it cannot be started",)))[0]
-        command = f"systemctl unmask {unit}"
         yield Problem(app.instance if app else "", "unit-masked", text, (command,), False, cost)
 
 
 def _units_of(app: App) -> Iterator[str]:
-    yield from (half.unit for half in app.halves)
     yield f"sendrecv@{app.instance}.target"
     yield from (f"sender-start-{half.role}@{app.instance}.service" for half in app.halves)
 

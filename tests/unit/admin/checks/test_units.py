@@ -111,7 +111,7 @@ def test_the_watchdog(watchdog: int, is_error: bool, words: str) -> None:
     ("more", "expected"),
     [
         ({"load": "bad-setting"}, [("unit-broken", True)]),
-        ({"load": "masked"}, []),
+        ({"load": "masked"}, [("unit-masked", False)]),
         ({"is_old": True}, [("unit-old", False)]),
         ({"drop_ins": ()}, [("unit-drop-in", True)]),
         (
