@@ -181,7 +181,8 @@ class _Reader:
 
     def fail_both(self, key: str, other: str, value: str) -> None:
         """One of the two may be a default."""
-        raise ConfigError(f"{self._file}: {key} and {other} are both {value}: must be different")
+        place = self._where(key if key in self._environ else other)
+        raise ConfigError(f"{place}: {key} and {other} are both {value}: must be different")
 
     def name(self, key: str, default: str) -> str:
         value = self._get(key, default)
