@@ -159,8 +159,10 @@ class Bus:
             yield _decoded(one), str(other.value) if isinstance(other, c_int) else _decoded(other)
 
     def _taken(self, found: Any) -> tuple[str, ...]:
-        """A list of texts that libsystemd has made for us, which is freed."""
-        texts = []
+        """A list of texts that libsystemd has made for us, which is freed. NULL is an empty one."""
+        texts: list[str] = []
+        if not found:
+            return ()
         for place in itertools.takewhile(lambda place: found[place], itertools.count()):
             texts.append(ctypes.string_at(found[place]).decode("utf-8", "replace"))
             self._libc.free(found[place])
