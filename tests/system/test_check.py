@@ -26,7 +26,7 @@ def host(release: str, installed_disk: Path) -> Iterator[Machine]:
     """One machine for all tests, with an App that is enabled and counts."""
     with Machine(release, layer=installed_disk) as machine:
         assert "Nothing is wrong" in machine.run("sendrecv check").stdout
-        app = App(machine, "one")
+        app = App(machine, "one", "SENDRECV_INTERVAL=1")
         app.start()
         machine.run("systemctl enable sendrecv@one.target")
         yield machine
@@ -89,7 +89,7 @@ PLANTED = (
     Planted(
         "unit-drop-in",
         True,
-        f"ln -s /dev/null $(dirname {OTHER})/10-sender.conf; {RELOAD}",
+        f"d=$(dirname {OTHER}); install -d $d; ln -s /dev/null $d/10-sender.conf; {RELOAD}",
         f"rm $(dirname {OTHER})/10-sender.conf; {RELOAD}",
         "sender-failover@one.service does not have",
     ),
@@ -102,8 +102,8 @@ PLANTED = (
         "systemctl start sendrecv-guard.timer", "sendrecv-guard.timer is inactive",
     ),
     Planted(
-        "unit-masked", False, "systemctl mask sendrecv-mask.path",
-        "systemctl unmask sendrecv-mask.path", "sendrecv-mask.path is masked",
+        "unit-masked", False, "systemctl mask sendrecv-tls.timer",
+        "systemctl unmask sendrecv-tls.timer", "sendrecv-tls.timer is masked",
     ),
     Planted(
         "not-at-boot", False, "systemctl disable sendrecv@one.target",
@@ -113,7 +113,7 @@ PLANTED = (
     of_settings("setting-ignored", False, "B: 2", f"{SETTINGS}, line 2: "),
     of_settings("setting-ignored", False, "A=\\377", "nothing of the whole file is read"),
     of_settings("setting", True, "SENDRECV_INTERVAL=x", f"{SETTINGS}, line 2: SENDRECV_INTERVAL"),
-    of_settings("setting-older", False, "SENDRECV_INTERVAL=3", "SENDRECV_INTERVAL '0.1', now '3'"),
+    of_settings("setting-older", False, "SENDRECV_INTERVAL=3", "SENDRECV_INTERVAL '1', now '3'"),
     of_settings("no-network", True, "SENDRECV_URL=https://a.example", "has SENDRECV_URL, and no"),
     Planted(
         "setting-twice", True, "echo SENDRECV_APP_ID=one > /etc/sendrecv/two.env",
@@ -122,7 +122,7 @@ PLANTED = (
     Planted("mode", True, "chmod 644 /etc/sendrecv/token", "chmod 600 /etc/sendrecv/token", "read"),
     Planted("mode", True, f"chmod o+w {SETTINGS}", f"chmod o-w {SETTINGS}", "everybody can write"),
     Planted(
-        "owner", True, "chown root: /var/lib/sendrecv", "chown sendrecv: /var/lib/sendrecv", "user"
+        "owner", True, "chown nobody /run/sendrecv-socket", "chown root /run/sendrecv-socket", "nobody"
     ),
     Planted(
         "token-file", True, "cp -p /etc/sendrecv/token /root; echo secret > /etc/sendrecv/token",
@@ -134,11 +134,6 @@ PLANTED = (
     of_journald("journal-line", True, "LineMax=100"),
     of_journald("journal-retention", False, "MaxRetentionSec=1h"),
     of_journald("journal-size", False, "SystemMaxUse=16M"),
-    Planted(
-        "read-only", True,
-        "d=/var/lib/sendrecv-receiver; mount --bind $d $d; mount -o remount,bind,ro $d",
-        "umount /var/lib/sendrecv-receiver", "mounted read-only",
-    ),
 )  # fmt: skip
 
 
@@ -233,7 +228,7 @@ def test_a_line_without_effect_is_in_the_journal(host: Machine) -> None:
     app.stop()
     host.write(drop_in, "[Service]\nEnvironment=SENDRECV_MAIN_NODE_ID=%H\n")
     host.run(f"rm /etc/sendrecv/typo.env; {RELOAD}")
-    name = host.run("hostname").stdout.strip()
+    name = host.run("uname -n").stdout.strip()
     with app.counts_from(name):
         app.systemctl("start", app.main)
     app.stop()
