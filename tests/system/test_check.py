@@ -122,7 +122,8 @@ PLANTED = (
     Planted("mode", True, "chmod 644 /etc/sendrecv/token", "chmod 600 /etc/sendrecv/token", "read"),
     Planted("mode", True, f"chmod o+w {SETTINGS}", f"chmod o-w {SETTINGS}", "everybody can write"),
     Planted(
-        "owner", True, "chown nobody /run/sendrecv-socket", "chown root /run/sendrecv-socket", "nobody"
+        "owner", True, "chown nobody /run/sendrecv-socket", "chown root /run/sendrecv-socket",
+        "belongs to user nobody",
     ),
     Planted(
         "token-file", True, "cp -p /etc/sendrecv/token /root; echo secret > /etc/sendrecv/token",
