@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sendrecv.admin.bus import Bus, BusError
 from sendrecv.admin.checks import promises
+from sendrecv.admin.checks.journald import seconds
 from sendrecv.admin.checks.promises import Found, Promise
 from sendrecv.admin.facts import STOPPED, App, Facts
 from sendrecv.admin.problems import Problem
@@ -128,11 +129,27 @@ def _properties_of(bus: Bus, look: Look) -> Look:
     every = bus.number(look.unit, "LogRateLimitIntervalUSec", "Service")
     burst = bus.count(look.unit, "LogRateLimitBurst")
     return look.replace(
-        watchdog=bus.number(look.unit, "WatchdogUSec", "Service"),
+        watchdog=watchdog_in((look.fragment, *look.drop_ins)),
         level=bus.status(look.unit, "LogLevelMax"),
         burst=burst / (every / 1e6) if every and burst else None,
         command=bus.command(look.unit),
     )
+
+
+def watchdog_in(files: Iterable[str]) -> int | None:
+    """The last WatchdogSec= in those files, in microseconds; 0 if there is none, None if a file
+    cannot be read. systemd's own property is that of the process that runs, or 0.
+    """
+    found = 0
+    for path in filter(None, files):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                text = file.read(MAX_FILE)
+        except OSError:
+            return None
+        for value in re.findall(r"^[ \t]*WatchdogSec[ \t]*=(.*)$", text, re.M):
+            found = int((seconds(value.strip()) or 0) * 1_000_000)
+    return found
 
 
 def _property(bus: Bus, unit: str, promise: Promise) -> Found:

@@ -96,7 +96,6 @@ def test_each_promise_is_seen_to_be_broken(role: str) -> None:
     ("watchdog", "is_error", "words"),
     [
         (0, True, "no WatchdogSec="),
-        ((1 << 64) - 1, True, "no WatchdogSec="),
         (60_000_000, True, "WatchdogSec=60 s, and not 1.3 s"),
         (3_000_000, False, "WatchdogSec=3.0 s, and not 1.3 s"),
         (200_000, False, "WatchdogSec=0.2s, and not 1.3 s"),
@@ -105,6 +104,27 @@ def test_each_promise_is_seen_to_be_broken(role: str) -> None:
 def test_the_watchdog(watchdog: int, is_error: bool, words: str) -> None:
     (problem,) = judge(look(watchdog=watchdog))
     assert (problem.code, problem.is_error) == ("unit-watchdog", is_error) and words in problem.text
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["[Service]\nWatchdogSec=1.3s\n"], 1_300_000),
+        (["WatchdogSec=1.3s", "[Unit]\n"], 1_300_000),
+        (["WatchdogSec=1.3s", " WatchdogSec = 1min 5s"], 65_000_000),
+        (["WatchdogSec=1.3s", "WatchdogSec=\n"], 0),
+        (["WatchdogSec=1.3s", "WatchdogSec=infinity\n"], 0),
+        (["#WatchdogSec=1.3s"], 0),
+        ([], 0),
+    ],
+)
+def test_the_watchdog_in_files(tmp_path: Path, texts: list[str], expected: int) -> None:
+    """The later file counts."""
+    paths = [tmp_path / str(number) for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="ascii")
+    assert units.watchdog_in(map(str, paths)) == expected
+    assert units.watchdog_in([str(tmp_path / "none"), *map(str, paths)]) is None
 
 
 @pytest.mark.parametrize(
