@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -26,9 +27,9 @@ def fixture_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(instance: str = "one") -> list[str]:
     """The warnings, with their severity."""
-    said: list[str] = []
-    settings_file.tell(instance, lambda severity, text: said.append(f"{severity} {text}"))
-    return [*said]
+    said = SimpleQueue[str]()
+    settings_file.tell(instance, lambda severity, text: said.put(f"{severity} {text}"))
+    return [said.get() for _ in range(said.qsize())]
 
 
 def test_nothing_is_said_of_what_is_right(file: Path) -> None:
