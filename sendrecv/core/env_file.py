@@ -195,7 +195,7 @@ class _Reader:
     def _drop_line(self) -> None:
         key = self._key.lstrip("\ufeff").rstrip(_WHITE)
         name, colon, _ = key.partition(":")
-        better = f", write {name.strip()}=..." if colon and _NAME.fullmatch(name.strip()) else ""
+        better = f": write {name.strip()}=..." if colon and _NAME.fullmatch(name.strip()) else ""
         self.complaints.append(
             Complaint(self._begins, f"{quoted(key)} has no =, so nothing is set{better}")
         )
@@ -211,5 +211,6 @@ def _wrong_name(key: str) -> str:
         return f"a byte-order mark stands before the first name{also}, so it is not set"
     first, _, name = key.partition(" ")
     if first == "export" and _NAME.fullmatch(name.strip()):
-        return f"this is no shell: write {name.strip()}=... without export, so it is not set"
+        name = name.strip()
+        return f"this is no shell, so {name} is not set: write {name}=... without export"
     return f"{quoted(key)} is no name of a setting, so it is not set"

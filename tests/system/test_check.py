@@ -211,7 +211,7 @@ def test_a_line_without_effect_is_in_the_journal(host: Machine) -> None:
     app.start()
     place = "/etc/sendrecv/typo.env, line"
     said.wait(f"{place} 1: 'SENDRCV_INTERVAL' is no setting, so it has no effect; perhaps")
-    said.wait(f"{place} 2: this is no shell: write A=... without export", app.main)
+    said.wait(f"{place} 2: this is no shell, so A is not set: write A=... without", app.main)
     host.run("systemctl restart receiver")
     said.wait("/etc/sendrecv/receiver.env, line 1: 'MAX_CONNECTIONS' is no setting")
     app.stop()

@@ -18,6 +18,7 @@ from sendrecv.admin.facts import Facts
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.screen import duration
 from sendrecv.core.values import Value
+from sendrecv.errors import NO_TOKEN
 
 COMMAND = ("systemd-analyze", "cat-config", "systemd/journald.conf")
 TIMEOUT = 10
@@ -115,7 +116,7 @@ def problems(facts: Facts) -> Iterator[Problem | Unseen]:
     if used is None:
         yield Unseen(f"the size of {directory}", ROOT_OR_ADM)
     rate = facts.receiver.rate
-    if rate is None and facts.apps:
+    if rate is None and facts.receiver.exit_status == NO_TOKEN:
         yield Unseen("how many counts a second are printed", ROOT_OR_ADM)
     yield from judge(Journal(settings, is_kept, used, disk), rate)
 

@@ -70,11 +70,11 @@ def test_what_is_read(data: bytes, values: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("data", "line", "words"),
     [
-        (b"A=1\nB: 2\n", 2, "'B: 2' has no =, so nothing is set, write B=..."),
+        (b"A=1\nB: 2\n", 2, "'B: 2' has no =, so nothing is set: write B=..."),
         (b"A=1\n\n B\n", 3, "'B' has no =, so nothing is set"),
         (b"A", 1, "'A' has no ="),
         (b"\xef\xbb\xbfA=1\n", 1, "a byte-order mark stands before the first name, so it is not"),
-        (b"# x\nexport A=1\n", 2, "this is no shell: write A=... without export"),
+        (b"# x\nexport A=1\n", 2, "this is no shell, so A is not set: write A=... without export"),
         (b"A=1\nB-C=2\n", 2, "'B-C' is no name of a setting"),
         (b"A=1\nB=\xff\n", 2, "byte 0xff is no UTF-8: nothing of the whole file is read"),
         (b"A=1\nB=\0\n", 2, "a byte that is zero: nothing of the whole file is read"),
