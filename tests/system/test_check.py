@@ -181,7 +181,7 @@ def test_who_may_see_less_is_told_what(host: Machine) -> None:
     host.run(f"chmod 600 {SETTINGS}")
     said = checked(host, before="runuser -u nobody --")
     host.run(f"chmod 644 {SETTINGS}")
-    assert said["exitStatus"] == 0 and problems(said) == []
+    assert problems(said) == [] and said["exitStatus"] == 0
     unseen = {it["what"]: it["who"] for it in said["unseen"]}
     assert unseen[SETTINGS] == "root" and "the records" in unseen
     assert unseen["whether the counts of each App arrive"].startswith("root, and members")
