@@ -30,6 +30,7 @@ usage: sendrecv COMMAND [ARGUMENT...] | --help | --version
 
 To see what is:
   status [INSTANCE...]            who counts, since when, what is wrong, and what to type
+  check [INSTANCE...]             settings, units, files, disks, journal: what would go wrong
   history [INSTANCE...]           the takeovers: who counted, who counts, since when and why
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
 
@@ -117,6 +118,12 @@ def _status(arguments: Sequence[str]) -> int:
     return status.main(arguments)
 
 
+def _check(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import check
+
+    return check.main(arguments)
+
+
 def _history(arguments: Sequence[str]) -> int:
     from sendrecv.admin import history
 
@@ -149,6 +156,7 @@ def _proof(arguments: Sequence[str]) -> int:
 
 _PRINTED = {
     "status": _status,
+    "check": _check,
     "history": _history,
     "forget": _forget,
     "accept": _accept,

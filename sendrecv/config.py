@@ -1,7 +1,7 @@
 """Settings, from the environment: the name of each, its default, and its allowed values.
 
 systemd reads /etc/sendrecv/INSTANCE.env and receiver.env into the environment (EnvironmentFile= in
-systemd.exec(5)). An error names the file, because a user edits the file.
+systemd.exec(5)). An error names the place that a user has to edit: mostly that file.
 """
 
 from __future__ import annotations
@@ -15,13 +15,31 @@ from sendrecv.errors import ConfigError
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 PREFIX = "SENDRECV_"
+SENDER_SETTINGS = (
+    "SENDRECV_APP_ID",
+    "SENDRECV_CA",
+    "SENDRECV_ETCD_OUTAGE",
+    "SENDRECV_ETCD_USER",
+    "SENDRECV_FAILOVER_NODE_ID",
+    "SENDRECV_INTERVAL",
+    "SENDRECV_LEASE",
+    "SENDRECV_MAIN_NODE_ID",
+    "SENDRECV_STORE",
+    "SENDRECV_URL",
+)
+RECEIVER_SETTINGS = (
+    "SENDRECV_MAX_CONNECTIONS",
+    "SENDRECV_TLS_CERTIFICATE",
+    "SENDRECV_TLS_KEY",
+)
 MAX_CONNECTIONS = 16_000
 """Below the LimitNOFILE= of receiver.service."""
 DEFAULT_URL = "unix:///run/sendrecv-socket/receiver.sock"
 """Where receiver.socket listens."""
+SPECIFIERS = " (a specifier such as %H works in a drop-in alone, see sendrecv.env(5))"
 STATUS_URL = "unix:///run/sendrecv-socket/status.sock"
 """Where receiver-status.socket listens."""
 _URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?")
@@ -96,10 +114,15 @@ class ReceiverConfig(Value):
 
 
 def sender_config(
-    instance: str, role: str, environ: Mapping[str, str], host: str = ""
+    instance: str,
+    role: str,
+    environ: Mapping[str, str],
+    host: str = "",
+    where: Callable[[str], str] | None = None,
 ) -> SenderConfig:
     """The settings of one half of an App. role: "main" or "failover". host: the name of this host,
-    up to its first dot. Raises ConfigError.
+    up to its first dot. where: says where a setting was made, which an error names; None: in the
+    file. Raises ConfigError.
     """
     if instance == "receiver":
         raise ConfigError("no App can be called receiver", "receiver.env is the receiver's")
@@ -107,7 +130,7 @@ def sender_config(
         raise ConfigError(f"no App can be called {quoted(instance)}", f"must be {NAME_RULE}")
     # An error is one line, whatever the name of the instance is.
     file = instance if instance.isprintable() else quoted(instance)
-    reader = _Reader(f"/etc/sendrecv/{file}.env", environ)
+    reader = _Reader(f"/etc/sendrecv/{file}.env", environ, where)
     app_id = reader.name("SENDRECV_APP_ID", instance)
     store = reader.store(host)
     names = (host, f"{host}-failover") if store else ("main", "failover")
@@ -125,35 +148,41 @@ def sender_config(
         reader.path("SENDRECV_CA"),
         store,
     )
-    reader.finish()
+    reader.finish(SENDER_SETTINGS)
     return config
 
 
-def receiver_config(environ: Mapping[str, str]) -> ReceiverConfig:
-    """The settings of the receiver. Raises ConfigError."""
-    reader = _Reader("/etc/sendrecv/receiver.env", environ)
+def receiver_config(
+    environ: Mapping[str, str], where: Callable[[str], str] | None = None
+) -> ReceiverConfig:
+    """The settings of the receiver. where: see sender_config(). Raises ConfigError."""
+    reader = _Reader("/etc/sendrecv/receiver.env", environ, where)
     config = ReceiverConfig(
         reader.integer("SENDRECV_MAX_CONNECTIONS", 4096, 1, MAX_CONNECTIONS),
         reader.path("SENDRECV_TLS_CERTIFICATE"),
         reader.path("SENDRECV_TLS_KEY"),
     )
-    reader.finish()
+    reader.finish(RECEIVER_SETTINGS)
     return config
 
 
 class _Reader:
-    def __init__(self, file: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, file: str, environ: Mapping[str, str], where: Callable[[str], str] | None
+    ) -> None:
         self._file = file
         self._environ = environ
-        self._known: set[str] = set()
+        self._where = where or (lambda _key: file)
 
     def fail(self, key: str, allowed: str) -> None:
-        value = quoted(self._environ.get(key, ""))
-        raise ConfigError(f"{self._file}: {key}={value}: must be {allowed}")
+        value = self._environ.get(key, "")
+        hint = SPECIFIERS if "%" in value else ""
+        raise ConfigError(f"{self._where(key)}: {key}={quoted(value)}: must be {allowed}{hint}")
 
     def fail_both(self, key: str, other: str, value: str) -> None:
         """One of the two may be a default."""
-        raise ConfigError(f"{self._file}: {key} and {other} are both {value}: must be different")
+        place = self._where(key if key in self._environ else other)
+        raise ConfigError(f"{place}: {key} and {other} are both {value}: must be different")
 
     def name(self, key: str, default: str) -> str:
         value = self._get(key, default)
@@ -212,14 +241,13 @@ class _Reader:
             self.fail(key, "the path of a file, from / on")
         return value
 
-    def finish(self) -> None:
+    def finish(self, known: Iterable[str]) -> None:
         for key in sorted(self._environ):
-            if key.startswith(PREFIX) and key not in self._known:
-                known = ", ".join(sorted(self._known))
-                raise ConfigError(f"{self._file}: {quoted(key)} is no setting: there are {known}")
+            if key.startswith(PREFIX) and key not in known:
+                place, there = self._where(key), ", ".join(known)
+                raise ConfigError(f"{place}: {quoted(key)} is no setting: there are {there}")
 
     def _get(self, key: str, default: str) -> str:
-        self._known.add(key)
         return self._environ.get(key, default)
 
 

@@ -22,18 +22,24 @@ class ExitStatus(int):
 # Not an enum: making one takes 0.3 ms, and a takeover waits for it.
 EXIT_STATUSES = (
     DONE := ExitStatus(
-        0, "Done. For proof: PROVEN. For status: each App that is shown and should run does."
+        0,
+        "Done. For proof: PROVEN. For status: each App that is shown and should run does. For"
+        " check: nothing is wrong.",
     ),
-    VIOLATED := ExitStatus(1, "proof: VIOLATED."),
+    VIOLATED := ExitStatus(1, "proof: VIOLATED; check: there are warnings, and no errors."),
     INCONCLUSIVE := ExitStatus(
-        2, "proof: INCONCLUSIVE: some evidence is missing, or there is nothing to show."
+        2,
+        "proof: INCONCLUSIVE: some evidence is missing, or there is nothing to show; check: there"
+        " are errors.",
     ),
     # As systemctl(1) and the LSB have 3 and 4.
     NOT_RUNNING := ExitStatus(
         3, "status: an App does not run that should, or that the command line names."
     ),
     UNKNOWN := ExitStatus(
-        4, "status: no App has a name that the command line gives, or systemd cannot be asked."
+        4,
+        "status, check, history: no App has a name that the command line gives; status: or systemd"
+        " cannot be asked.",
     ),
     USAGE := ExitStatus(  # EX_USAGE
         64, "The command line is wrong, or names a file that cannot be read or written."
@@ -73,6 +79,8 @@ EXIT_STATUSES = (
     ),
 )
 """The table, in order."""
+WARNINGS, ERRORS = VIOLATED, INCONCLUSIVE
+"""What these two mean for check."""
 
 
 class SendrecvError(Exception):

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FIRST_LISTEN_FD = 3
-_MAX_TOKEN, _MAX_TOKEN_FILE = 4096, 65_536
+_MIN_TOKEN, _MAX_TOKEN, _MAX_TOKEN_FILE = 20, 4096, 65_536
+"""See core/tokens.py, which no start waits for."""
 JOURNAL = "/run/systemd/journal/socket"
 START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
@@ -264,7 +265,8 @@ def token() -> str:
     """The text of the token file: a credential of the unit (the receiver's), or else its standard
     input. core/tokens.py says what is in it.
 
-    Raises CredentialError if it is missing, empty, too long or not lines of printable ASCII.
+    Raises CredentialError if it is missing, empty, too short or too long, or not lines of printable
+    ASCII.
     """
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     handed_over = stat.S_ISREG(os.fstat(0).st_mode)
@@ -281,6 +283,9 @@ def token() -> str:
     text = data.decode() if data.isascii() else "\0"
     if not data or len(data) > most or not text.translate({9: None, 10: None}).isprintable():
         problem = "/etc/sendrecv/token: missing, empty, or not printable lines"
+        raise CredentialError(problem, TOKEN_HINT)
+    if len(text) < _MIN_TOKEN:
+        problem = f"/etc/sendrecv/token: fewer than {_MIN_TOKEN} characters, it could be guessed"
         raise CredentialError(problem, TOKEN_HINT)
     return text
 

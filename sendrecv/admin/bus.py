@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import string
 from collections.abc import Iterator, Sequence
-from ctypes import byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from typing import Any, Self
 
 from sendrecv.core.values import Value
@@ -101,6 +102,73 @@ class Bus:
             self._done(read(reply, c_int(ord("y")), byref(data), byref(size)))
             return ctypes.string_at(data, size.value).hex()  # of no byte, if it has none
 
+    def switch(self, unit: str, key: str, kind: str = "Unit") -> bool:
+        """A property that is true or false (b)."""
+        return bool(self._trivial(unit, key, kind, "b", c_int()))
+
+    def count(self, unit: str, key: str, kind: str = "Service") -> int:
+        """A property that is a small number without a sign (u)."""
+        return self._trivial(unit, key, kind, "u", c_uint())
+
+    def texts(self, unit: str, key: str, kind: str = "Unit") -> tuple[str, ...]:
+        """A property that is a list of texts (as)."""
+        found = POINTER(c_void_p)()
+        self._done(self._lib.sd_bus_get_property_strv(*self._property(unit, key, kind, found)))
+        return self._taken(found)
+
+    def pairs(
+        self, unit: str, key: str, kind: str, second: str = "s"
+    ) -> tuple[tuple[str, str], ...]:
+        """A property that is a list of pairs (a(ss)). second: the D-Bus type of the second of each,
+        "s"; or "b", which is "0" or "1" here.
+        """
+        types = f"(s{second})".encode()
+        reply = c_void_p()
+        called = self._lib.sd_bus_get_property(
+            *self._property(unit, key, kind, reply), b"a" + types
+        )
+        with self._message(called, reply):
+            self._done(self._lib.sd_bus_message_enter_container(reply, c_int(ord("a")), types))
+            return (*self._pairs(reply, types, second),)
+
+    def command(self, unit: str) -> tuple[str, ...]:
+        """The words of the unit's first ExecStart=."""
+        reply = c_void_p()
+        called = self._lib.sd_bus_get_property(
+            *self._property(unit, "ExecStart", "Service", reply), b"a(sasbttttuii)"
+        )
+        lib, content = self._lib, b"sasbttttuii"
+        with self._message(called, reply):
+            self._done(
+                lib.sd_bus_message_enter_container(reply, c_int(ord("a")), b"(%s)" % content)
+            )
+            if not self._done(lib.sd_bus_message_enter_container(reply, c_int(ord("r")), content)):
+                return ()
+            self._done(lib.sd_bus_message_skip(reply, b"s"))
+            words = POINTER(c_void_p)()
+            self._done(lib.sd_bus_message_read_strv(reply, byref(words)))
+            return self._taken(words)
+
+    def _pairs(self, reply: c_void_p, types: bytes, second: str) -> Iterator[tuple[str, str]]:
+        while True:
+            one = c_char_p()
+            other: c_char_p | c_int = c_int() if second == "b" else c_char_p()
+            read = self._lib.sd_bus_message_read
+            if self._done(read(reply, types, byref(one), byref(other))) == 0:
+                return
+            yield _decoded(one), str(other.value) if isinstance(other, c_int) else _decoded(other)
+
+    def _taken(self, found: Any) -> tuple[str, ...]:
+        """A list of texts that libsystemd has made for us, which is freed. NULL is an empty one."""
+        texts: list[str] = []
+        if not found:
+            return ()
+        for place in itertools.takewhile(lambda place: found[place], itertools.count()):
+            texts.append(ctypes.string_at(found[place]).decode("utf-8", "replace"))
+            self._libc.free(found[place])
+        self._libc.free(ctypes.cast(found, c_void_p))
+        return tuple(texts)
+
     def _open_private(self) -> bool:
         lib, bus = self._lib, self._bus
         self._done(lib.sd_bus_new(byref(bus)))
@@ -120,11 +188,13 @@ class Bus:
             name, _, load, active = (_decoded(one) for one in found[:4])
             yield Listed(name, load, active)
 
-    def _property(self, unit: str, key: str, kind: str, found: c_void_p) -> tuple[object, ...]:
+    def _property(self, unit: str, key: str, kind: str, found: Any) -> tuple[object, ...]:
         interface = f"org.freedesktop.systemd1.{kind}".encode()
         return (self._bus, _NAME, path_of(unit), interface, key.encode(), None, byref(found))
 
-    def _trivial(self, unit: str, key: str, kind: str, code: str, found: c_uint64 | c_int) -> int:
+    def _trivial(
+        self, unit: str, key: str, kind: str, code: str, found: c_uint64 | c_int | c_uint
+    ) -> int:
         interface = f"org.freedesktop.systemd1.{kind}".encode()
         where = (self._bus, _NAME, path_of(unit), interface, key.encode(), None)
         get = self._lib.sd_bus_get_property_trivial

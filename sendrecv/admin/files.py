@@ -52,6 +52,12 @@ def app_ids() -> Mapping[str, str]:
     return found
 
 
+def with_settings() -> set[str]:
+    """The instances that have a settings file, "receiver" among them."""
+    parts = (entry.name.rpartition(".") for entry in _entries(SETTINGS))
+    return {instance for instance, dot, kind in parts if dot and kind == "env" and instance}
+
+
 def _app_id(path: str) -> str:
     """Of its lines, systemd obeys the last one; "" if there is none, or this user may not see."""
     try:

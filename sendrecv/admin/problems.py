@@ -18,7 +18,8 @@ MAKE_TOKEN = "(umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/se
 class Problem(Value):
     """Something that is wrong. app: the instance; "" if it concerns all. code: for scripts, see
     sendrecv-status(1). commands: what to type next, the first of them first. is_error: whether it
-    keeps an App from running, or its counts from the receiver; if not, it is a warning.
+    keeps an App from running, or its counts from the receiver; if not, it is a warning. cost: what
+    it leads to, if the text does not say that.
     """
 
     app: str
@@ -26,6 +27,7 @@ class Problem(Value):
     text: str
     commands: tuple[str, ...]
     is_error: bool = True
+    cost: str = ""
 
 
 def problems(facts: Facts) -> list[Problem]:

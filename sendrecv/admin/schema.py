@@ -1,5 +1,6 @@
 """Facts as JSON: one schema for `sendrecv status --json`, documented in sendrecv-status(1), and
-`sendrecv history --json`, documented in sendrecv-history(1).
+`sendrecv history --json`, documented in sendrecv-history(1), and `sendrecv check --json`,
+documented in sendrecv-check(1).
 
 SCHEMA grows when a key changes its meaning or goes away. Keys may be added without that. A key is
 always there; its value is null if that is not known, or if this user may not see it.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sendrecv.admin.checks.unseen import Unseen
 from sendrecv.admin.facts import App, Facts
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.receiver import Receiver
@@ -38,6 +40,27 @@ def document(
         "unknown": [*unknown],
         "seesRecords": facts.sees_records,
         "seesJournal": facts.sees_journal,
+    }
+
+
+def checked(
+    facts: Facts,
+    apps: Iterable[App],
+    problems: Sequence[Problem],
+    unseen: Iterable[Unseen],
+    unknown: Sequence[str],
+    exit_status: ExitStatus,
+) -> dict[str, object]:
+    """What was found with those Apps, and with what concerns all. unknown: as above."""
+    return {
+        "schema": SCHEMA,
+        "when": facts.when,
+        "host": facts.host,
+        "exitStatus": int(exit_status),
+        "instances": [app.instance for app in apps],
+        "problems": [_problem(problem) for problem in problems],
+        "unseen": [{"what": one.what, "who": one.who} for one in unseen],
+        "unknown": [*unknown],
     }
 
 
@@ -121,5 +144,6 @@ def _problem(problem: Problem) -> dict[str, object]:
         "code": problem.code,
         "severity": "error" if problem.is_error else "warning",
         "text": problem.text,
+        "cost": problem.cost or None,
         "commands": [*problem.commands],
     }

@@ -1,7 +1,8 @@
 """The tokens in /etc/sendrecv/token: who has one, and for which Apps it is.
 
 The file is one token, which is for all Apps; or it has one line for each token, "NAME APPS TOKEN".
-A token has no spaces: what is left of a file must never be a token that can be guessed.
+A token has no spaces, and at least MIN_TOKEN characters: what is left of a file, or a word that
+somebody has typed to try it, must never be a token that can be guessed.
 
     # a comment
     here     *            6f1c...
@@ -17,11 +18,14 @@ from sendrecv.core.values import Value
 from sendrecv.core.wire import is_name
 
 MAX_FILE = 65_536
+MIN_TOKEN = 20
+"""Characters. Of letters and digits at random, that is a hundred bits and more."""
 MAX_TOKEN = 4096
 """Bytes of a token. A connection that has not shown its token may not send much more."""
 MAX_PROBLEMS = 20
 """More are a number: a file that is something else has thousands of lines."""
 FORM = "must be NAME APPS TOKEN"
+SHORT = f"the token has fewer than {MIN_TOKEN} characters: it could be guessed"
 
 
 class Token(Value):
@@ -56,6 +60,8 @@ def parse(text: str) -> Tokens:
     """The tokens in the text of a file, which is printable but for its ends of lines."""
     words = text.split()
     if len(words) == 1 and len(words[0]) <= MAX_TOKEN and not words[0].startswith("#"):
+        if len(words[0]) < MIN_TOKEN:
+            return Tokens((), (SHORT,))
         return Tokens((Token("", None, words[0]),), ())
     tokens: dict[str, Token] = {}
     names: dict[str, str] = {}  # by secret
@@ -90,6 +96,8 @@ def _entry(line: str) -> Token | str:
     every = None if apps == "*" else frozenset(apps.split(","))
     if every is not None and not all(map(is_name, every)):
         return f"{FORM}, the Apps * or appIDs with commas in between"
+    if len(secret) < MIN_TOKEN:
+        return SHORT
     if len(secret) > MAX_TOKEN:
         return f"the token is longer than {MAX_TOKEN}"
     return Token(name, every, secret)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
+from sendrecv.proof import conclusive
 from sendrecv.proof.evidence import statements, time_of
-from sendrecv.proof.judge.verdict import EXIT_STATUS, VIOLATED, Judge, Verdict
+from sendrecv.proof.judge.verdict import EXIT_STATUS, INCONCLUSIVE, VIOLATED, Judge, Verdict
 from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.journalctl import sync
@@ -82,8 +83,21 @@ def main(argv: Sequence[str]) -> int:
     """Run with these arguments; returns the exit status. Raises SendrecvError."""
     arguments = _parser().parse_args(_with_times_attached(argv))
     verdict, notes = _judged(arguments)
+    if verdict.status == INCONCLUSIVE:
+        notes += _conclusive(verdict, arguments)
     _show(verdict, notes, arguments)
     return EXIT_STATUS[verdict.status]
+
+
+def _conclusive(verdict: Verdict, arguments: argparse.Namespace) -> Iterator[str]:
+    """What would be proven, if that was asked for."""
+
+    def proves(app: str, since: int) -> Verdict:
+        more = {"names": [app], "since": f"@{since / 1e6:.6f}", "bundle": None, "svg": None}
+        return _judged(argparse.Namespace(**{**vars(arguments), **more}))[0]
+
+    given = conclusive.options(arguments.directory, arguments.file)
+    return conclusive.notes(verdict, proves, given)
 
 
 def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:

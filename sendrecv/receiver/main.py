@@ -32,7 +32,7 @@ from sendrecv.receiver.requests import Requests
 def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     imports.end()
-    config = receiver_config(os.environ)
+    config = receiver_config(os.environ, _where)
     listeners = systemd.listening_sockets("receiver", "receiver-tcp", READERS)
     boot = systemd.boot_id()
     runtime = Path(systemd.runtime_directory())
@@ -66,7 +66,23 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, receiver.stop)
     gateway = Gateway(receiver, tokens)
     await gateway.serve(listeners, max_connections, identity)
+    asyncio.get_running_loop().call_soon(_tell_of_settings)
     await receiver.run(gateway)
+
+
+def _tell_of_settings() -> None:
+    """Once it serves: no sender waits for this import."""
+    from sendrecv import settings_file
+
+    settings_file.tell("receiver", systemd.log)
+
+
+def _where(key: str) -> str:
+    """Where a setting was made that is wrong."""
+    from sendrecv import settings_file
+
+    unit = "receiver.service" if "INVOCATION_ID" in os.environ else ""
+    return settings_file.where(key, os.environ.get(key), "receiver", unit)
 
 
 def _token() -> str:

@@ -18,7 +18,7 @@ from sendrecv.core.wire import Refusal
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.sender.connection import Connection, prepare
 from sendrecv.sender.patched_websocket import trust
-from sendrecv.sender.loop import MonotonicClock, Ports, Sender
+from sendrecv.sender.loop import Arrival, MonotonicClock, Ports, Sender
 from sendrecv.sender.own_socket import path_of
 from sendrecv.sender.store_file import StateFile
 
@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from sendrecv.core.sender_events import SenderEvent
     from sendrecv.core.wire import Claim
     from sendrecv.sender.ahead import Ahead
-    from sendrecv.sender.loop import Arrival, Departure
+    from sendrecv.sender.loop import Departure
     from sendrecv.sender.ports import OpenLink
 
 
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
-    config = sender_config(instance, role, os.environ, os.uname().nodename.partition(".")[0])
     half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
+    where = partial(_where, instance, half)
+    host = os.uname().nodename.partition(".")[0]
+    config = sender_config(instance, role, os.environ, host, where)
     app = App(
         app_id=config.app_id,
         node_id=config.node_id,
@@ -78,12 +80,24 @@ def _prepare(url: str) -> None:
     imports.end()
 
 
+def _where(instance: str, half: str, key: str) -> str:
+    """Where a setting was made that is wrong."""
+    from sendrecv import settings_file  # only then
+
+    unit = half if "INVOCATION_ID" in os.environ else ""
+    return settings_file.where(key, os.environ.get(key), instance, unit)
+
+
 def _tell(instance: str, role: str, app: App, news: Arrival | Departure) -> None:
     """Tell the journal. Whatever goes wrong with that, the App counts."""
     try:
         from sendrecv.sender import story  # no start waits for it
 
         story.tell(story.Half(instance, role), app, news)
+        if isinstance(news, Arrival):
+            from sendrecv import settings_file  # the same
+
+            settings_file.tell(instance, systemd.log)
     except Exception as error:  # pylint: disable=broad-exception-caught
         fault = f"{type(error).__name__} {quoted(str(error))}"
         systemd.log(WARNING, f"cannot tell the story of App {app.app_id}: {fault}, ignoring")

@@ -102,7 +102,7 @@ def test_a_wrong_setting_ends_the_command(host: Machine, setting: str) -> None:
     command = ["env", setting, "STATE_DIRECTORY=/tmp", "sendrecv", "send", "x", "main"]
     done = host.run(command, check=False)
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.startswith("sendrecv: /etc/sendrecv/x.env: ")
+    assert done.stderr.startswith("sendrecv: the environment: ")
     assert WRONG_SETTINGS[setting] in done.stderr and done.stderr.count("\n") == 1
 
 
@@ -110,7 +110,7 @@ def test_a_wrong_setting_is_fixed(host: Machine) -> None:
     said = Said(host)
     with app_on(host, "SENDRECV_INTERVAL=often", start=False) as app:
         assert app.systemctl("start", app.main, check=False) != 0
-        said.wait(f"/etc/sendrecv/{app.name}.env: SENDRECV_INTERVAL='often': must be a number")
+        said.wait(f"/etc/sendrecv/{app.name}.env, line 1: SENDRECV_INTERVAL='often': must be a number")
         said.assert_exit(app.main, "78/CONFIG")
         with app.counts_from():
             host.write(f"/etc/sendrecv/{app.name}.env", f"{FAST}\n")
@@ -124,7 +124,7 @@ def test_a_wrong_setting_of_the_receiver(host: Machine, value: str) -> None:
     done = host.run(["env", setting, "sendrecv", "receive"], check=False)
     assert done.returncode == 78
     complaint = f"SENDRECV_MAX_CONNECTIONS='{value}': must be a whole number from 1 to 16000"
-    assert done.stderr == f"sendrecv: /etc/sendrecv/receiver.env: {complaint}\n"
+    assert done.stderr == f"sendrecv: the environment: {complaint}\n"
 
 
 def test_a_wrong_setting_of_the_receiver_is_fixed(host: Machine) -> None:
@@ -132,7 +132,7 @@ def test_a_wrong_setting_of_the_receiver_is_fixed(host: Machine) -> None:
     with app_on(host) as app:
         host.write("/etc/sendrecv/receiver.env", "SENDRECV_COLOUR=red\n")
         app.systemctl("restart", RECEIVER, check=False)
-        said.wait("/etc/sendrecv/receiver.env: 'SENDRECV_COLOUR' is no setting")
+        said.wait("/etc/sendrecv/receiver.env, line 1: 'SENDRECV_COLOUR' is no setting")
         said.assert_exit(RECEIVER, "78/CONFIG")
         # Though a unit is masked there: that is a link to /dev/null, new in each sandbox.
         assert host.run("readlink /etc/systemd/system/fstrim.timer").stdout == "/dev/null\n"

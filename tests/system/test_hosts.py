@@ -105,6 +105,12 @@ class App:
             what=text,
         )
 
+    def etcd_problems(self, host: str) -> list[str]:
+        """The codes of what sendrecv check finds wrong with etcd."""
+        command = ["sendrecv", "check", "--json", self.name]
+        found = json.loads(self.hosts[host].run(command, check=False).stdout)["problems"]
+        return sorted(one["code"] for one in found if one["code"].startswith("etcd"))
+
     def status(self, host: str, pattern: str) -> None:
         """Waits until the status on that host is such."""
         self.hosts[host].wait_until(
@@ -290,6 +296,7 @@ def test_without_a_majority_it_waits_or_counts_on_as_it_is_set(
 ) -> None:
     waits = app_on("waits")
     counts = app_on("counts", f"{FAST}\nSENDRECV_ETCD_OUTAGE=continue")
+    assert waits.etcd_problems("a") == []
     for host in "bc":
         hosts[host].run("systemctl stop etcd")
     counts.said("a", "counting on without etcd, see SENDRECV_ETCD_OUTAGE")
@@ -299,6 +306,7 @@ def test_without_a_majority_it_waits_or_counts_on_as_it_is_set(
         with counts.counts_from("a"):
             pass
     assert waits.count() == last
+    assert waits.etcd_problems("a") == ["etcd-member", "etcd-quorum"]
     with counts.counts_from("a-failover"):  # its process dies while etcd is out
         hosts["a"].kill("sender@counts", "KILL")
     assert waits.count() == last

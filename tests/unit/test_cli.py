@@ -66,8 +66,7 @@ def test_a_wrong_setting() -> None:
     done = sendrecv("send", "billing", "main", SENDRECV_INTERVAL="fast")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == (
-        "sendrecv: /etc/sendrecv/billing.env: SENDRECV_INTERVAL='fast':"
-        " must be a number from 0 to 86400\n"
+        "sendrecv: the environment: SENDRECV_INTERVAL='fast':" " must be a number from 0 to 86400\n"
     )
 
 

@@ -110,7 +110,7 @@ def test_status_goes_to_its_receiver_with_its_own_token(
 ) -> None:
     receiver, proxy = listeners
     address = f"127.0.0.1:{receiver.getsockname()[1]}"
-    (tmp_path / "token").write_text("our-token\n", encoding="ascii")
+    (tmp_path / "token").write_text("a-token-of-our-own-machine\n", encoding="ascii")
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n", encoding="ascii")
     (tmp_path / ".netrc").chmod(0o600)
     home = {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc")}
@@ -125,7 +125,7 @@ def test_status_goes_to_its_receiver_with_its_own_token(
         request = request_to(receiver)
         assert asking.stderr and "no answer" in asking.stderr.read()
     assert request.startswith(b"GET /status ")
-    assert b"\r\nAuthorization: Bearer our-token\r\n" in request
+    assert b"\r\nAuthorization: Bearer a-token-of-our-own-machine\r\n" in request
     assert_told_nothing(proxy)
 
 
@@ -135,7 +135,7 @@ def test_status_follows_nobody_elsewhere(
 ) -> None:
     """An answer that sends it elsewhere is no receiver's."""
     receiver, other = listeners
-    (tmp_path / "token").write_text("our-token\n", encoding="ascii")
+    (tmp_path / "token").write_text("a-token-of-our-own-machine\n", encoding="ascii")
     url = f"http://127.0.0.1:{receiver.getsockname()[1]}"
     command = [sys.executable, "-c", STATUS + MAIN, "status", "--url", url]
     with subprocess.Popen(

@@ -1,12 +1,14 @@
 """The exit statuses: one table, to which commands, classes of errors and sendrecv(1) keep."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sendrecv import errors
+from sendrecv.admin import check, status
 from sendrecv.errors import EXIT_STATUSES, ExitStatus, SendrecvError
 from sendrecv.proof import prove
 from sendrecv.proof.judge import verdict
@@ -54,6 +56,53 @@ def test_the_manual_page_has_the_table() -> None:
 def test_a_planted_difference_is_seen(before: str, after: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert before in page and disagreements(page.replace(before, after))
+
+
+# Whatever else lists exit statuses has none that the table does not have.
+
+PAGES = sorted(
+    page
+    for page in PAGE.parent.glob("*.[158]")
+    if page != PAGE and ".SH EXIT STATUS" in page.read_text(encoding="utf-8")
+)
+COMMANDS = {
+    "status": status.main,
+    "check": check.main,
+    "proof": prove.main,
+}
+
+
+def not_in_table(text: str) -> set[int]:
+    """Numbers that a text calls exit statuses, and that are none."""
+    numbers = {int(number) for number in re.findall(r"\b(?<![-.])(\d+)\b(?!\))", text)}
+    return numbers - {int(status) for status in EXIT_STATUSES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_page_has_statuses_of_the_table(page: Path) -> None:
+    assert len(PAGES) >= 3
+    section = page.read_text(encoding="utf-8").split(".SH EXIT STATUS\n")[1].split("\n.SH ")[0]
+    assert re.search(r"\d", section) and not_in_table(re.sub(r"\(\d\)", "", section)) == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_help_has_statuses_of_the_table(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        COMMANDS[command](["--help"])
+    _, _, said = capsys.readouterr().out.lower().partition("exit status:")
+    assert said and not_in_table(said) == set()
+    assert re.findall(r"\d+", said)
+
+
+def test_the_operators_page_has_statuses_of_the_table() -> None:
+    page = (TOP / "docs/operating.md").read_text(encoding="utf-8").split("## Exit statuses\n")[1]
+    assert not_in_table(page.replace("sendrecv(1)", "")) == set() and "150" in page
+
+
+def test_a_planted_status_is_seen() -> None:
+    assert not_in_table("0 all well, 5 something else, 150 more") == {5}
 
 
 def test_each_number_stands_once_in_order() -> None:
@@ -112,7 +161,7 @@ def test_a_planted_bare_number_is_seen(source: str) -> None:
 
 def test_each_row_is_somebodys() -> None:
     names = {name: it for name, it in vars(errors).items() if isinstance(it, ExitStatus)}
-    assert sorted(names.values()) == list(EXIT_STATUSES)
+    assert sorted(set(names.values())) == list(EXIT_STATUSES)
     used = {
         alias.name
         for _, tree in package()

@@ -25,19 +25,13 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "patching": ("core", "imports", "systemd"),
     "commandline": ("errors",),
     "config": ("core", "errors"),
+    "settings_file": ("config", "core"),
     "backoff": ("systemd",),
     "systemd": ("core", "errors"),
-    "sender": ("sender", "core", "errors", "imports", "patching", "systemd", "config", "backoff"),
-    "receiver": (
-        "receiver",
-        "core",
-        "errors",
-        "imports",
-        "patching",
-        "systemd",
-        "config",
-        "backoff",
-    ),
+    "sender": ("sender", "core", "errors", "imports", "patching", "systemd", "config", "backoff")
+    + ("settings_file",),
+    "receiver": ("receiver", "core", "errors", "imports", "patching", "systemd", "config")
+    + ("backoff", "settings_file"),
     # The proof shares no code with those whom it judges: only how a command line is parsed.
     "proof": ("proof", "errors", "commandline"),
     "proof.statements": (),
@@ -45,7 +39,9 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "proof.read": ("proof.read", "proof.evidence", "proof.statements", "errors"),
     "proof.judge": ("proof.judge", "proof.statements"),
     "proof.show": ("proof.show", "proof.judge", "proof.statements"),
-    "admin": ("admin", "core", "errors", "commandline", "systemd", "config"),
+    "admin": ("admin", "core", "errors", "commandline", "systemd", "config", "settings_file"),
+    # With the senders' own client: what it is told is what they are told.
+    "admin.checks.etcd": ("admin", "core", "errors", "config", "sender"),
     "cli": ("core", "errors", "imports", "patching", "systemd", "commandline", "sender")
     + ("receiver", "proof", "admin", "backoff", "__version__"),
 }

@@ -167,7 +167,10 @@ def test_the_state_directory(monkeypatch: pytest.MonkeyPatch) -> None:
         systemd.state_directory()
 
 
-@pytest.mark.parametrize("content", ["secret", "secret\n", "  secret \r\n", "x" * 4096])
+SECRET = "a secret that is long"
+
+
+@pytest.mark.parametrize("content", ["x" * 20, f"{SECRET}\n", f"  {SECRET} \r\n", "x" * 4096])
 def test_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "token").write_text(content, encoding="ascii")
@@ -185,6 +188,8 @@ def test_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) 
         "\u00e9".encode(),
         b"a\0b",
         b"x" * 4097,
+        b"x" * 19,
+        b"secret\n",
     ],
 )
 def test_what_is_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
@@ -208,12 +213,12 @@ def test_no_token_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_token_as_standard_input(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("secret\n", encoding="ascii")
+    (tmp_path / "token").write_text(f"{SECRET}\n", encoding="ascii")
     code = "from sendrecv import systemd; print(systemd.token())"
     environ = {key: os.environ[key] for key in os.environ if key != "CREDENTIALS_DIRECTORY"}
     with (tmp_path / "token").open("rb") as file:
         output = subprocess.check_output([sys.executable, "-c", code], stdin=file, env=environ)
-    assert output == b"secret\n"
+    assert output.decode() == f"{SECRET}\n"
 
 
 # The inherited socket.

@@ -4,19 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendrecv.core.tokens import MAX_FILE, MAX_PROBLEMS, MAX_TOKEN, Token, parse
+from sendrecv.core.tokens import MAX_FILE, MAX_PROBLEMS, MAX_TOKEN, MIN_TOKEN, SHORT, Token, parse
 from sendrecv.core.wire import is_name
 
-SEVERAL = """\
+A, B, C = "a" * MIN_TOKEN, "b" * MIN_TOKEN, "c" * MIN_TOKEN
+SEVERAL = f"""\
 # who it is for
-here\t*  aaaa
-berlin main,orders   bbbb
+here\t*  {A}
+berlin main,orders   {B}
 
-old.host main cccc
+old.host main {C}
 """
 
 
-@pytest.mark.parametrize("text", ["secret", "  secret \n", "a/b", "x" * MAX_TOKEN])
+@pytest.mark.parametrize(
+    "text", ["x" * MIN_TOKEN, f"  {'x' * MIN_TOKEN} \n", f"a/b{'x' * MIN_TOKEN}", "x" * MAX_TOKEN]
+)
 def test_one_token_is_for_all_apps(text: str) -> None:
     found = parse(text)
     assert found.tokens == (Token("", None, text.strip()),) and not found.problems
@@ -24,7 +27,8 @@ def test_one_token_is_for_all_apps(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n", "# a", "#a", "a b", "a b c d", "a\nb", "x" * (MAX_TOKEN + 1)]
+    "text",
+    ["", "\n", "# a", "#a", "a b", "a b c d", "a\nb", "x" * (MAX_TOKEN + 1), "x" * (MIN_TOKEN - 1)],
 )
 def test_no_token(text: str) -> None:
     """Not even if it is what somebody has left of several lines."""
@@ -36,21 +40,21 @@ def test_several_tokens() -> None:
     found = parse(SEVERAL)
     assert not found.problems
     assert [(token.name, token.secret) for token in found.tokens] == [
-        ("here", "aaaa"),
-        ("berlin", "bbbb"),
-        ("old.host", "cccc"),
+        ("here", A),
+        ("berlin", B),
+        ("old.host", C),
     ]
     rights = [[app for app in ("main", "orders", "x") if it.is_for(app)] for it in found.tokens]
     assert rights == [["main", "orders", "x"], ["main", "orders"], ["main"]]
-    assert parse("berlin main bbbb").tokens == (Token("berlin", frozenset(["main"]), "bbbb"),)
+    assert parse(f"berlin main {B}").tokens == (Token("berlin", frozenset(["main"]), B),)
 
 
 def test_a_sender_shows_the_first_token_that_is_for_its_app() -> None:
-    found = parse("a main 1\nb orders,main 2\nc * 3\n")
-    assert [found.for_app(app) for app in ("main", "orders", "x")] == ["1", "2", "3"]
-    assert found.widest() == "3"
-    assert parse("a main 1\nb orders 2").for_app("x") == ""
-    assert parse("a main 1\nb orders 2").widest() == "1"
+    found = parse(f"a main {A}\nb orders,main {B}\nc * {C}\n")
+    assert [found.for_app(app) for app in ("main", "orders", "x")] == [A, B, C]
+    assert found.widest() == C
+    assert parse(f"a main {A}\nb orders {B}").for_app("x") == ""
+    assert parse(f"a main {A}\nb orders {B}").widest() == A
 
 
 @pytest.mark.parametrize(
@@ -63,15 +67,16 @@ def test_a_sender_shows_the_first_token_that_is_for_its_app() -> None:
         ("a main, x", "must be NAME APPS TOKEN, the Apps * or appIDs with commas in between"),
         ("a *,main x", "must be NAME APPS TOKEN, the Apps * or appIDs with commas in between"),
         ("a ma/in x", "must be NAME APPS TOKEN, the Apps * or appIDs with commas in between"),
+        ("a main secret", SHORT),
         (f"a main {'x' * 4097}", "the token is longer than 4096"),
-        ("good orders x", "there is another token called good"),
-        ("a * known", "a has the same token as good"),
+        (f"good orders {B}", "there is another token called good"),
+        (f"a * {A}", "a has the same token as good"),
     ],
 )
 def test_a_line_that_is_wrong_gives_no_right(line: str, problem: str) -> None:
-    found = parse(f"good main known\n{line}\n")
+    found = parse(f"good main {A}\n{line}\n")
     assert found.problems == (f"line 2: {problem}",)
-    assert found.tokens == (Token("good", frozenset(["main"]), "known"),)
+    assert found.tokens == (Token("good", frozenset(["main"]), A),)
 
 
 def judge(text: str) -> tuple[str, ...]:

@@ -170,9 +170,11 @@ def test_without_a_receiver_the_first_count_waits(half: Half) -> None:
     assert line.endswith("); the first count waits for it")
 
 
+OTHER_TOKEN = "another-token-than-the-receiver-has"
 WRONG_TOKENS = {
     "/dev/null": "the token was not handed over: start the unit; a sender's unit needs ",
     "empty": "/etc/sendrecv/token: missing, empty, or not printable lines: make one with: ",
+    "weak": "/etc/sendrecv/token: fewer than 20 characters, it could be guessed: make one with: ",
     "other": "",
 }
 
@@ -181,7 +183,8 @@ WRONG_TOKENS = {
 def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, token: str) -> None:
     """And tried again: a right one restarts the unit."""
     (half.directory / "empty").touch()
-    (half.directory / "other").write_text("another-token", encoding="ascii")
+    (half.directory / "weak").write_text("secret\n", encoding="ascii")
+    (half.directory / "other").write_text(OTHER_TOKEN, encoding="ascii")
     url = f"http://127.0.0.1:{reception.address[1]}"
 
     def work() -> tuple[int, list[str]]:
@@ -193,7 +196,7 @@ def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, toke
     assert said.pop() == ("the receiver refuses this sender: token; the first count waits for it")
     complaint = WRONG_TOKENS[token]
     has = (half.directory / "refused/sender@one.service").read_text(encoding="ascii")
-    assert has == hashlib.sha256(b"another-token" * (token == "other")).hexdigest()
+    assert has == hashlib.sha256(OTHER_TOKEN.encode() * (token == "other")).hexdigest()
     assert status == 0 and len(said) == bool(complaint)
     assert all(line.startswith(complaint) for line in said)
     assert reception.printed() == []
