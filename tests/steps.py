@@ -216,7 +216,7 @@ LINTERS = (
     "pylint --disable=too-many-instance-attributes,attribute-defined-outside-init,protected-access"
     ",consider-using-with,redefined-variable-type,too-many-lines,too-many-public-methods tests",
     "codespell",
-    f"shellcheck $({_SHELL_SCRIPTS})",
+    f"shellcheck debian/completion/sendrecv $({_SHELL_SCRIPTS})",
     # Not the pages that only name another one.
     "mandoc -T lint -W warning $(grep -L '^\\.so ' debian/man/*.[1-8])",
 )
