@@ -1,12 +1,14 @@
 """The commands that documents show, and what is wrong with them.
 
-A command is taken from a code span or an indented block of Markdown, and from an example, a bold
-line or the text between \\fB and \\fR of a manual page, if it begins with a program that is known
-here. sendrecv's are parsed by its real parsers; the options and verbs of systemctl and journalctl
-are those of their own --help, and the units are the package's. Where a document explains a command
-on the same line, three spaces or a # come before the explanation.
+A command is taken from a code span or an indented block of Markdown; from an example, a bold line
+or the text between \\fB and \\fR of a manual page; from the catalog; and from what the
+program itself tells people to type; if it begins with a program that is known here. sendrecv's are
+parsed by its real parsers. The options and verbs of systemctl and journalctl are those of their own
+--help, and the units are the package's. Where a document explains a command on the same line, three
+spaces or a # come before the explanation.
 """
 
+import fnmatch
 import functools
 import re
 import shlex
@@ -26,9 +28,10 @@ _SYNOPSIS = re.compile(r"\[(--|[A-Z])")
 
 
 def pages() -> list[Path]:
-    """All documents that show commands."""
+    """All documents that show commands, and the modules that do."""
     found = [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md"), *(TOP / "debian/man").iterdir()]
-    return sorted(found)
+    hints = [path for path in (TOP / "sendrecv/admin").glob("*.py") if path.name != "__init__.py"]
+    return sorted([*found, *hints, TOP / "systemd/sendrecv.catalog"])
 
 
 # Taking commands out
@@ -39,8 +42,20 @@ def shown(page: Path, text: str) -> Iterator[str]:
     if page.suffix == ".md":
         text = re.sub(r"\n {8,}(?=\[)", " ", text)  # a synopsis that goes on
         yield from ("".join(found) for found in _MARKDOWN.findall(text))
+    elif page.suffix == ".catalog":
+        text = re.sub("@[A-Z_]+@", "INSTANCE", text)
+        yield from re.findall(r"^  (?:.*:  +)?(.+)", text, re.M)
+    elif page.suffix == ".py":
+        yield from _hints(text)
     else:
         yield from _in_roff(text)
+
+
+def _hints(text: str) -> Iterator[str]:
+    """Strings that are what to type, with names for what is put into them."""
+    for found in re.findall(r'(?<!")"((?:systemctl|journalctl|sendrecv) [^"\n]+)"', text):
+        found = re.sub(r"\b([a-z-]+@)\{.+?\}", r"\1INSTANCE", found)
+        yield re.sub(r"\{.+?\}", "receiver", found)
 
 
 def _in_roff(text: str) -> Iterator[str]:
@@ -168,7 +183,7 @@ def _unit(name: str) -> str:
     """What is wrong with a unit's name; "*" and all names of instances will do."""
     full = name if name.rpartition(".")[2] in _KINDS else f"{name}.service"
     template = re.sub(r"@.+\.", "@.", full)
-    if template in _UNITS or full.removesuffix(".service") in FOREIGN_UNITS:
+    if fnmatch.filter(_UNITS, template) or full.removesuffix(".service") in FOREIGN_UNITS:
         return ""
     return f"no unit is called {name}"
 

@@ -1,4 +1,4 @@
-"""Each command that README, docs/, the manual pages and the usage show is one that there is."""
+"""Each command that README, docs/, manual pages, catalog and program show is one that there is."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ from tests.lab.paths import TOP
 
 PAGES = documents.pages()
 MAN = TOP / "debian/man"
-FOREIGN = {"kill-whom", "now", "signal"}
-"""Options of systemctl that manual pages name."""
+FOREIGN = {"--check", "--kill-whom", "--now", "--signal"}
+"""Options of other programs that manual pages name."""
 CODE = "\n".join(file.read_text(encoding="utf-8") for file in (TOP / "sendrecv").rglob("*.py"))
 SETTINGS = {*re.findall(r"SENDRECV_\w+", (TOP / "sendrecv/config.py").read_text(encoding="utf-8"))}
 OF_TESTS = {"SENDRECV_DEB"}
@@ -64,6 +64,14 @@ PLANTED = [
     ("CONTRIBUTING.md", "tests/unit/core -k", "tests/unit/kernel -k"),
     ("debian/man/sender@.service.8", "systemctl mask", "systemctl maks"),
     ("debian/man/sendrecv-history.1", r"\-\-since yesterday", r"\-\-sicne yesterday"),
+    ("systemd/sendrecv.catalog", "sendrecv proof @", "sendrecv prove @"),
+    (
+        "systemd/sendrecv.catalog",
+        "sendrecv@@SENDRECV_INSTANCE@.target",
+        "sendrecv@@SENDRECV_INSTANCE@",
+    ),
+    ("sendrecv/admin/problems.py", '"systemctl unmask', '"systemctl unmaks'),
+    ("sendrecv/admin/problems.py", "-u sender-failover@{", "-u sender-fallback@{"),
     ("debian/man/sendrecv-status.1", r"journalctl \-n", r"journalctl \-Q"),
 ]
 
@@ -94,12 +102,19 @@ def test_each_option_is_in_its_manual_page(command: str) -> None:
     assert missing <= {"--help"}, f"{page_of(command).name} lacks {missing}"
 
 
+@pytest.mark.parametrize("command", commands.usage())
+def test_each_command_has_an_example(command: str) -> None:
+    page = page_of(command)
+    examples = documents.plain(read(page)).split(".SH EXAMPLES\n")[1].split("\n.SH")[0]
+    assert f"sendrecv {command}" in examples, page.name
+
+
 @pytest.mark.parametrize("page", sorted(MAN.glob("sendrecv*.1")), ids=lambda page: page.name)
 def test_no_manual_page_has_an_option_that_there_is_not(page: Path) -> None:
     known = {
         name for one in commands.usage() for name in commands.parser_of(one)._option_string_actions
     }
-    assert not named(page) - known - {f"--{name}" for name in FOREIGN}
+    assert not named(page) - known - FOREIGN
 
 
 def unknown_settings(text: str) -> set[str]:
