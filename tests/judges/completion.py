@@ -20,6 +20,7 @@ KINDS = {
     "APP": "instance",
     "APPID": "instance",
     "HOST": "host",
+    "HALF|HOST": "half_or_host",
     "FILE": "file",
     "DIR": "directory",
     **dict.fromkeys(("ID", "KEY", "N", "TEXT", "TIME", "URL"), "any"),
