@@ -41,7 +41,7 @@ long: host ## model and simulation, all of them and many more runs
 coverage: host ## lines and branches that unit tests and simulation run: all of the core
 	@$(PYTHON) -m tests.steps coverage
 
-lintian: host sendrecv.deb ## Debian's checks of the package, those of both releases
+lintian: host sendrecv.deb ## Debian's checks of the package on both releases, and whether a second build has the same bytes
 	@$(PYTHON) -m tests.steps lintian-bookworm lintian-trixie
 
 system: host sendrecv.deb ## system tests in booted machines of both releases

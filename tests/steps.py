@@ -30,7 +30,7 @@ from typing import IO
 from tests.lab import progress, roots
 from tests.lab.machine import DEB, Machine
 from tests.lab.paths import BUILD, LOGS, TOP
-from tests.lab.workshop import as_builder, build_deb, workshop
+from tests.lab.workshop import as_builder, build_again, build_deb, workshop
 
 CHAOS = "tests/system/test_chaos.py"
 HOSTS = "tests/system/test_hosts.py"
@@ -190,7 +190,7 @@ def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) ->
 
 
 def _lintian(release: str, log: IO[str]) -> Outcome:
-    """Of the .deb on each release; of the source package where it is built."""
+    """Of the .deb on each release; where it is built, of the source, and of a second build too."""
     strict = "lintian --pedantic --info --fail-on error,warning"
     commands = [f"{strict} /tmp/{DEB.name}"]
     if release == "trixie":
@@ -198,6 +198,8 @@ def _lintian(release: str, log: IO[str]) -> Outcome:
     with workshop(release) as machine:
         machine.put(DEB, f"/tmp/{DEB.name}")
         outcomes = [of_command(_logged(machine, each, log), each) for each in commands]
+        if release == "trixie":
+            outcomes.append(of_command(build_again(machine, log), "the same bytes from each build"))
     return sum(outcomes, Outcome())
 
 
