@@ -115,19 +115,20 @@ def test_install_into_a_tree_that_is_not_running(bare_machine: Machine) -> None:
 EDITED = """\
 [Service]
 Environment=SENDRECV_FAILOVER_NODE_ID=edited
+Nice=7
 MemoryMax=200M
 """
 OF_ALL = """\
 [Service]
-Nice=7
+Nice=9
 """
 
 
 def _edit(machine: Machine, unit: str, text: str) -> None:
     """As a person does it, on a terminal."""
     machine.write("/root/drop-in", text)
-    editor = '#!/bin/sh\nsed -i "/^### Anything between here/r /root/drop-in" "$1"\n'
-    machine.write("/root/editor", editor)
+    insert = 'sed -i "/^### Anything between here/r /root/drop-in" "$file"'
+    machine.write("/root/editor", f"#!/bin/sh\nfor file; do :; done  # the last one\n{insert}\n")
     edit = f"SYSTEMD_EDITOR=/root/editor systemctl edit {unit}"
     machine.run(f"chmod +x /root/editor; script -qec '{edit}' /dev/null")
 
@@ -138,7 +139,7 @@ def test_senders_run_on_through_an(
 ) -> None:
     """So does what a person has changed with systemctl edit: the next half has it."""
     _edit(machine, main_app.failover, EDITED)
-    _edit(machine, "sender-failover@.service", OF_ALL)
+    _edit(machine, "sender@.service", OF_ALL)
     token = machine.run("cat /etc/sendrecv/token").stdout
     units = (main_app.main, failover_app.failover)
     pids, receiver = [machine.pid(unit) for unit in units], machine.pid("receiver")
@@ -159,6 +160,7 @@ def test_senders_run_on_through_an(
         machine.kill(main_app.main, "KILL")
     nice = machine.run(f"ps -o nice= -p {machine.pid(main_app.failover)}").stdout.strip()
     assert (nice, machine.show(main_app.failover, "MemoryMax")) == ("7", str(200 << 20))
+    assert machine.show("sender@next.service", "Nice") == "9"
     for app in (main_app, failover_app):
         app.assert_sound()
 
