@@ -11,7 +11,7 @@ from tests.lab.paths import TOP
 
 PAGES = documents.pages()
 MAN = TOP / "debian/man"
-FOREIGN = {"--check", "--kill-whom", "--now", "--signal"}
+FOREIGN = {"--check", "--kill-whom", "--now", "--signal", "--unbuffered"}
 """Options of other programs that manual pages name."""
 CODE = "\n".join(file.read_text(encoding="utf-8") for file in (TOP / "sendrecv").rglob("*.py"))
 SETTINGS = {*re.findall(r"SENDRECV_\w+", (TOP / "sendrecv/config.py").read_text(encoding="utf-8"))}
@@ -105,8 +105,8 @@ def test_each_option_is_in_its_manual_page(command: str) -> None:
 @pytest.mark.parametrize("command", commands.usage())
 def test_each_command_has_an_example(command: str) -> None:
     page = page_of(command)
-    examples = documents.plain(read(page)).split(".SH EXAMPLES\n")[1].split("\n.SH")[0]
-    assert f"sendrecv {command}" in examples, page.name
+    examples = documents.plain(read(page)).partition(".SH EXAMPLES\n")[2].partition("\n.SH")[0]
+    assert f"sendrecv {command}" in examples, f"{page.name} has no example of it under EXAMPLES"
 
 
 @pytest.mark.parametrize("page", sorted(MAN.glob("sendrecv*.1")), ids=lambda page: page.name)
