@@ -10,7 +10,7 @@ SUITE ?= $(RELEASE)
 FAULTS ?= 200
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help host deb demo bench test lint types unit long coverage system hosts lintian chaos endure starve faults shell clean
+.PHONY: help host deb demo bench test lint types unit long coverage system hosts habits lintian chaos endure starve faults shell clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -41,7 +41,7 @@ long: host ## model and simulation, all of them and many more runs
 coverage: host ## lines and branches that unit tests and simulation run: all of the core
 	@$(PYTHON) -m tests.steps coverage
 
-lintian: host sendrecv.deb ## Debian's checks of the package, those of both releases
+lintian: host sendrecv.deb ## Debian's checks of the package on both releases, and whether a second build has the same bytes
 	@$(PYTHON) -m tests.steps lintian-bookworm lintian-trixie
 
 system: host sendrecv.deb ## system tests in booted machines of both releases
@@ -49,6 +49,9 @@ system: host sendrecv.deb ## system tests in booted machines of both releases
 
 hosts: host sendrecv.deb ## several hosts with etcd: system tests, more of them than in `make test`
 	@$(PYTHON) -m tests.steps hosts-bookworm hosts-trixie
+
+habits: host sendrecv.deb ## what bash, zsh, needrestart, piuparts and autopkgtest make of the package
+	@$(PYTHON) -m tests.steps habits-bookworm habits-trixie
 
 bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm; ONLY=hosts
 	@$(PYTHON) -m tests.bench $(RELEASE) --only '$(ONLY)' $(if $(PEERS),--peers) $(if $(KILLS),--kills $(KILLS))

@@ -30,7 +30,7 @@ from typing import IO
 from tests.lab import progress, roots
 from tests.lab.machine import DEB, Machine
 from tests.lab.paths import BUILD, LOGS, TOP
-from tests.lab.workshop import as_builder, build_deb, workshop
+from tests.lab.workshop import as_builder, build_again, build_deb, workshop
 
 CHAOS = "tests/system/test_chaos.py"
 HOSTS = "tests/system/test_hosts.py"
@@ -42,6 +42,8 @@ OF_HOSTS = (
     ),
 )
 """What needs several hosts. All of it takes too long for each `make test`: see `make hosts`."""
+HABITS = "tests/system/test_habits.py"
+"""What needs programs of Debian that nothing else does: see `make habits`."""
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
@@ -149,7 +151,7 @@ def _coverage(log: IO[str]) -> Outcome:
 def _system(release: str, part: int, log: IO[str]) -> Outcome:
     """In two parts, which may run at once: each test has machines of its own."""
     first = [f"tests/system/test_{name}.py" for name in FIRST_PART]
-    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, *OF_HOSTS, *first))]
+    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, HABITS, *OF_HOSTS, *first))]
     return _in_machines(release, first if part == 1 else rest, f"system-{part}", log)
 
 
@@ -164,6 +166,10 @@ def _hosts(log: IO[str]) -> Outcome:
 
 def _all_of_hosts(release: str, log: IO[str]) -> Outcome:
     return _in_machines(release, OF_HOSTS, "hosts", log)
+
+
+def _habits(release: str, log: IO[str]) -> Outcome:
+    return _in_machines(release, [HABITS], "habits", log)
 
 
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
@@ -190,7 +196,7 @@ def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) ->
 
 
 def _lintian(release: str, log: IO[str]) -> Outcome:
-    """Of the .deb on each release; of the source package where it is built."""
+    """Of the .deb on each release; where it is built, of the source, and of a second build too."""
     strict = "lintian --pedantic --info --fail-on error,warning"
     commands = [f"{strict} /tmp/{DEB.name}"]
     if release == "trixie":
@@ -198,6 +204,8 @@ def _lintian(release: str, log: IO[str]) -> Outcome:
     with workshop(release) as machine:
         machine.put(DEB, f"/tmp/{DEB.name}")
         outcomes = [of_command(_logged(machine, each, log), each) for each in commands]
+        if release == "trixie":
+            outcomes.append(of_command(build_again(machine, log), "the same bytes from each build"))
     return sum(outcomes, Outcome())
 
 
@@ -216,7 +224,7 @@ LINTERS = (
     "pylint --disable=too-many-instance-attributes,attribute-defined-outside-init,protected-access"
     ",consider-using-with,redefined-variable-type,too-many-lines,too-many-public-methods tests",
     "codespell",
-    f"shellcheck $({_SHELL_SCRIPTS})",
+    f"shellcheck debian/completion/sendrecv $({_SHELL_SCRIPTS})",
     # Not the pages that only name another one.
     "mandoc -T lint -W warning $(grep -L '^\\.so ' debian/man/*.[1-8])",
 )
@@ -261,10 +269,14 @@ STEPS: dict[str, Step] = {
     "long": partial(_unit, "trixie", "long"),
     "hosts-bookworm": partial(_all_of_hosts, "bookworm"),
     "hosts-trixie": partial(_all_of_hosts, "trixie"),
+    "habits-bookworm": partial(_habits, "bookworm"),
+    "habits-trixie": partial(_habits, "trixie"),
 }
-NEED_THE_DEB = ("system", "chaos", "hosts", "lintian")
-# They run again, and more slowly or more of it, what other steps have run.
-ON_REQUEST = frozenset({"coverage", "long", "hosts-bookworm", "hosts-trixie"})
+NEED_THE_DEB = ("system", "chaos", "hosts", "habits", "lintian")
+# They run again, and more slowly or more of it, what other steps have run; or need more of Debian.
+ON_REQUEST = frozenset({"coverage", "long"}) | {
+    f"{name}-{release}" for name in ("hosts", "habits") for release in roots.RELEASES
+}
 
 
 # Running them

@@ -57,6 +57,42 @@ def build_deb(log: IO[str]) -> int:
     return status
 
 
+# As another user, elsewhere, with another umask, locale, time zone and clock; with files that are
+# older than the last change, and that a directory, as it is on a tmpfs, lists in another order.
+_BUILD_AGAIN = f"""
+set -e
+umask 077
+mkdir -p /tmp/another/place /var/lib/chaos
+cd {TREE}
+find . ! -type d | sort -r | tar -cf - -T - | tar -xf - --no-same-permissions -C /tmp/another/place
+printf '\\0\\0\\0\\0\\0\\0\\160\\0' > /var/lib/chaos/clock  # a year
+cc -shared -fPIC -o /tmp/another/clock.so tests/chaos/clock.c
+cd /tmp/another/place
+find . -exec touch --no-dereference --date=2020-02-29 {{}} +
+export TZ=XXX-14 LC_ALL=C LANGUAGE=de HOME=/tmp/another LD_PRELOAD=/tmp/another/clock.so
+date
+dpkg-buildpackage --build=binary --no-sign
+unset LD_PRELOAD
+cmp ../sendrecv_*.deb /tmp/{DEB.name} && exit
+for one in ../sendrecv_*.deb /tmp/{DEB.name}; do
+    dpkg-deb -R $one $one.tree
+    ls -lR --time-style=full-iso $one.tree | sed '/^total/d; s|^/tmp/.*.tree|tree|' > $one.list
+done
+diff -r ../sendrecv_*.deb.tree /tmp/{DEB.name}.tree && diff ../sendrecv_*.list /tmp/{DEB.name}.list
+exit 1
+"""
+
+
+def build_again(machine: Machine, log: IO[str]) -> int:
+    """Builds it once more, in a workshop in which nothing is built yet, and compares the bytes.
+
+    Returns the exit status. The differences go to the log.
+    """
+    machine.put(DEB, f"/tmp/{DEB.name}")
+    with machine.popen(_BUILD_AGAIN, stdout=log, stderr=log) as process:
+        return process.wait()
+
+
 def main() -> int:
     """Builds sendrecv.deb, and says so."""
     try:

@@ -112,10 +112,34 @@ def test_install_into_a_tree_that_is_not_running(bare_machine: Machine) -> None:
     App(bare_machine, "image").start()
 
 
+EDITED = """\
+[Service]
+Environment=SENDRECV_FAILOVER_NODE_ID=edited
+Nice=7
+MemoryMax=200M
+"""
+OF_ALL = """\
+[Service]
+Nice=9
+"""
+
+
+def _edit(machine: Machine, unit: str, text: str) -> None:
+    """As a person does it, on a terminal."""
+    machine.write("/root/drop-in", text)
+    insert = 'sed -i "/^### Anything between here/r /root/drop-in" "$file"'
+    machine.write("/root/editor", f"#!/bin/sh\nfor file; do :; done  # the last one\n{insert}\n")
+    edit = f"SYSTEMD_EDITOR=/root/editor systemctl edit {unit}"
+    machine.run(f"chmod +x /root/editor; script -qec '{edit}' /dev/null")
+
+
 @pytest.mark.parametrize("upgrade", [True, False], ids=["upgrade", "reinstall"])
 def test_senders_run_on_through_an(
     machine: Machine, main_app: App, failover_app: App, upgrade: bool
 ) -> None:
+    """So does what a person has changed with systemctl edit: the next half has it."""
+    _edit(machine, main_app.failover, EDITED)
+    _edit(machine, "sender@.service", OF_ALL)
     token = machine.run("cat /etc/sendrecv/token").stdout
     units = (main_app.main, failover_app.failover)
     pids, receiver = [machine.pid(unit) for unit in units], machine.pid("receiver")
@@ -132,8 +156,11 @@ def test_senders_run_on_through_an(
     assert machine.show("receiver.socket", "ActiveEnterTimestampMonotonic") == listening
     assert machine.run("cat /etc/sendrecv/token").stdout == token
     assert main_app.nodes() == ["main"]
-    with main_app.counts_from("failover"):
+    with main_app.counts_from("edited"):
         machine.kill(main_app.main, "KILL")
+    nice = machine.run(f"ps -o nice= -p {machine.pid(main_app.failover)}").stdout.strip()
+    assert (nice, machine.show(main_app.failover, "MemoryMax")) == ("7", str(200 << 20))
+    assert machine.show("sender@next.service", "Nice") == "9"
     for app in (main_app, failover_app):
         app.assert_sound()
 

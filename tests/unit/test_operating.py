@@ -1,16 +1,14 @@
-"""docs/operating.md quotes words that the programs say, and commands that there are."""
+"""docs/operating.md quotes words that the programs say. test_documents.py has its commands."""
 
 import re
 
 import pytest
 
-from sendrecv import cli
 from tests.lab.paths import TOP
 
 PAGE = (TOP / "docs/operating.md").read_text(encoding="utf-8")
 WORDS = PAGE.split("## What goes wrong")[1].split("## Exit")[0]
 ROWS = re.findall(r"^\| `([^`]+)` \|", WORDS, re.M)
-COMMANDS = re.findall(r"`sendrecv ([a-z]+)", PAGE)
 SYSTEM = ("No space left on device",)
 """The words of errno, in a message of ours."""
 
@@ -39,8 +37,3 @@ def test_a_program_says_that(row: str) -> None:
 def test_a_message_that_no_program_says_is_found() -> None:
     assert len(ROWS) > 20
     assert missing("the lease has gone ...", said()) == ["the lease has gone"]
-
-
-@pytest.mark.parametrize("command", sorted({*COMMANDS}))
-def test_the_commands_are_there(command: str) -> None:
-    assert f"\n  {command} " in cli.USAGE
