@@ -32,8 +32,15 @@ RUNTIME = "python3-socketio python3-aiohttp python3-websocket python3-sdnotify p
 _MACHINE = (
     f"systemd-sysv dbus {RUNTIME} nodejs procps iproute2 sqlite3 curl kmod strace libgcrypt20"
 )
+# What administrators have beside it, for tests/admin.
+_ADMIN = (
+    "prometheus",
+    "prometheus-node-exporter",
+    "python3-prometheus-client",
+)
 PACKAGES = {
     "machine": _MACHINE,
+    "admin": f"{_MACHINE} {' '.join(_ADMIN)}",
     # One of several, for tests/lab/cluster.py. (keepalived: a peer of tests/bench.)
     "host": f"{_MACHINE} etcd-server etcd-client nftables keepalived",
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
@@ -54,6 +61,7 @@ _ALSO = {
 }
 _PURPOSES = {
     "machine": "to boot",
+    "admin": "to boot with Prometheus",
     "host": "to boot with others",
     "build": "to build in",
     "npm": "for npm",
@@ -70,9 +78,14 @@ _MACHINE_HOOK = (
 _BUILDER_HOOK = 'useradd --root "$1" --create-home builder'
 # Which of the hosts have etcd is said later, and it is told who the others are before it starts.
 _HOST_HOOK = 'systemctl --root="$1" --quiet disable etcd.service'
+# A test starts what it looks at, with settings of its own.
+_ADMIN_HOOK = (
+    'systemctl --root="$1" --quiet disable prometheus.service prometheus-node-exporter.service'
+)
 _HOOKS = {kind: [_MACHINE_HOOK] for kind in PACKAGES}
 _HOOKS["build"].append(_BUILDER_HOOK)
 _HOOKS["host"].append(_HOST_HOOK)
+_HOOKS["admin"].append(_ADMIN_HOOK)
 
 
 def _recipe(kind: str, release: str) -> list[str]:
