@@ -31,6 +31,7 @@ usage: sendrecv COMMAND [ARGUMENT...] | --help | --version
 To see what is:
   status [INSTANCE...]            who counts, since when, what is wrong, and what to type
   history [INSTANCE...]           the takeovers: who counted, who counts, since when and why
+  metrics                         the same as numbers, for Prometheus
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
 
 To change something, as root:
@@ -123,6 +124,12 @@ def _history(arguments: Sequence[str]) -> int:
     return history.main(arguments)
 
 
+def _metrics(arguments: Sequence[str]) -> int:
+    from sendrecv.admin.metrics import command
+
+    return command.main(arguments)
+
+
 def _forget(arguments: Sequence[str]) -> int:
     from sendrecv.admin import forget
 
@@ -150,6 +157,7 @@ def _proof(arguments: Sequence[str]) -> int:
 _PRINTED = {
     "status": _status,
     "history": _history,
+    "metrics": _metrics,
     "forget": _forget,
     "accept": _accept,
     "move": _move,

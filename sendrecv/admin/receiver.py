@@ -34,8 +34,8 @@ class Refusal(Value):
 
 
 class Commits(Value):
-    """The transactions of its ledger. seconds: of all together. up_to: how many took so many seconds
-    or less.
+    """The transactions of its ledger. seconds: of all together. up_to: by a number of seconds, how
+    many took so long or less.
     """
 
     count: int

@@ -1,5 +1,5 @@
-"""How fast counts come, when the last one came, and how long the ledger takes: for `sendrecv status`
-and `sendrecv metrics`, and no decision.
+"""How fast counts come, when the last one came, and how long the ledger takes: for
+`sendrecv status` and `sendrecv metrics`, and no decision.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ PACKAGES = {
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
     "build": (
         f"gcc libc6-dev lintian systemd {RUNTIME} python3-pytest python3-hypothesis"
-        " python3-greenlet man-db groff"
+        " python3-greenlet python3-prometheus-client man-db groff"
     ),
     # Apart, because npm brings 350 packages that nothing else needs.
     "npm": "systemd npm",

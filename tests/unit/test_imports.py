@@ -46,6 +46,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "proof.judge": ("proof.judge", "proof.statements"),
     "proof.show": ("proof.show", "proof.judge", "proof.statements"),
     "admin": ("admin", "core", "errors", "commandline", "systemd", "config"),
+    "admin.metrics": ("admin", "core", "errors", "commandline", "systemd", "config", "__version__"),
     "cli": ("core", "errors", "imports", "patching", "systemd", "commandline", "sender")
     + ("receiver", "proof", "admin", "backoff", "__version__"),
 }
