@@ -42,6 +42,8 @@ OF_HOSTS = (
     ),
 )
 """What needs several hosts. All of it takes too long for each `make test`: see `make hosts`."""
+ADMIN = "tests/admin"
+"""With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
@@ -166,6 +168,11 @@ def _all_of_hosts(release: str, log: IO[str]) -> Outcome:
     return _in_machines(release, OF_HOSTS, "hosts", log)
 
 
+def _admin(release: str, log: IO[str]) -> Outcome:
+    roots.ensure("admin", release)
+    return _in_machines(release, [ADMIN], "admin", log)
+
+
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
     junit = RESULTS / f"{name}-{release}.xml"
     junit.unlink(missing_ok=True)
@@ -261,10 +268,14 @@ STEPS: dict[str, Step] = {
     "long": partial(_unit, "trixie", "long"),
     "hosts-bookworm": partial(_all_of_hosts, "bookworm"),
     "hosts-trixie": partial(_all_of_hosts, "trixie"),
+    "admin-bookworm": partial(_admin, "bookworm"),
+    "admin-trixie": partial(_admin, "trixie"),
 }
-NEED_THE_DEB = ("system", "chaos", "hosts", "lintian")
-# They run again, and more slowly or more of it, what other steps have run.
-ON_REQUEST = frozenset({"coverage", "long", "hosts-bookworm", "hosts-trixie"})
+NEED_THE_DEB = ("system", "chaos", "hosts", "lintian", "admin")
+# They run again, and more slowly or more of it, what other steps have run; or need what is large.
+ON_REQUEST = frozenset(
+    {"coverage", "long", "hosts-bookworm", "hosts-trixie", "admin-bookworm", "admin-trixie"}
+)
 
 
 # Running them
