@@ -32,6 +32,7 @@ To see what is:
   status [INSTANCE...]            who counts, since when, what is wrong, and what to type
   check [INSTANCE...]             settings, units, files, disks, journal: what would go wrong
   history [INSTANCE...]           the takeovers: who counted, who counts, since when and why
+  metrics                         the same as numbers, for Prometheus
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
 
 To change something, as root:
@@ -130,6 +131,12 @@ def _history(arguments: Sequence[str]) -> int:
     return history.main(arguments)
 
 
+def _metrics(arguments: Sequence[str]) -> int:
+    from sendrecv.admin.metrics import command
+
+    return command.main(arguments)
+
+
 def _forget(arguments: Sequence[str]) -> int:
     from sendrecv.admin import forget
 
@@ -158,6 +165,7 @@ _PRINTED = {
     "status": _status,
     "check": _check,
     "history": _history,
+    "metrics": _metrics,
     "forget": _forget,
     "accept": _accept,
     "move": _move,

@@ -44,6 +44,8 @@ OF_HOSTS = (
 """What needs several hosts. All of it takes too long for each `make test`: see `make hosts`."""
 HABITS = "tests/system/test_habits.py"
 """What needs programs of Debian that nothing else does: see `make habits`."""
+ADMIN = "tests/admin"
+"""With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
@@ -172,6 +174,11 @@ def _habits(release: str, log: IO[str]) -> Outcome:
     return _in_machines(release, [HABITS], "habits", log)
 
 
+def _admin(release: str, log: IO[str]) -> Outcome:
+    roots.ensure("admin", release)
+    return _in_machines(release, [ADMIN], "admin", log)
+
+
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
     junit = RESULTS / f"{name}-{release}.xml"
     junit.unlink(missing_ok=True)
@@ -271,11 +278,13 @@ STEPS: dict[str, Step] = {
     "hosts-trixie": partial(_all_of_hosts, "trixie"),
     "habits-bookworm": partial(_habits, "bookworm"),
     "habits-trixie": partial(_habits, "trixie"),
+    "admin-bookworm": partial(_admin, "bookworm"),
+    "admin-trixie": partial(_admin, "trixie"),
 }
-NEED_THE_DEB = ("system", "chaos", "hosts", "habits", "lintian")
+NEED_THE_DEB = ("system", "chaos", "hosts", "habits", "admin", "lintian")
 # They run again, and more slowly or more of it, what other steps have run; or need more of Debian.
 ON_REQUEST = frozenset({"coverage", "long"}) | {
-    f"{name}-{release}" for name in ("hosts", "habits") for release in roots.RELEASES
+    f"{name}-{release}" for name in ("hosts", "habits", "admin") for release in roots.RELEASES
 }
 
 

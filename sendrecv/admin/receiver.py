@@ -33,6 +33,16 @@ class Refusal(Value):
     app_id: str
 
 
+class Commits(Value):
+    """The transactions of its ledger. seconds: of all together. up_to: by a number of seconds, how
+    many took so long or less.
+    """
+
+    count: int
+    seconds: float
+    up_to: tuple[tuple[float, int], ...]
+
+
 class Receiver(Value):
     """error: why it cannot be asked, "" if it answered; exit_status: of a command that needs its
     answer. since: when it began. rate: counts a second. refusals: how many by reason. These are
@@ -48,6 +58,7 @@ class Receiver(Value):
     rate: float | None = None
     refusals: Mapping[str, int] | None = None
     refusal: Refusal | None = None
+    commits: Commits | None = None
     rows: Mapping[str, Row] = {}
 
 
@@ -74,6 +85,7 @@ def parse(url: str, answer: Mapping[str, object]) -> Receiver:
         rate=_number(own.get("rate")),
         refusals={key: n for key, it in counted.items() if (n := _whole(it)) and is_name(key)},
         refusal=_refusal(_object(own.get("lastRefusal"))),
+        commits=_commits(_object(own.get("commits"))),
         rows=rows,
     )
 
@@ -94,6 +106,21 @@ def _row(name: str, app: Mapping[str, object]) -> Row:
 def _refusal(found: Mapping[str, object]) -> Refusal | None:
     when, reason = _number(found.get("when")), _name(found.get("reason"))
     return Refusal(when, reason, _name(found.get("appID"))) if when and reason else None
+
+
+def _commits(found: Mapping[str, object]) -> Commits | None:
+    """None of an older receiver. The bounds are in order, and so are the numbers."""
+    count, seconds = _whole(found.get("count")), _number(found.get("seconds"))
+    up_to = [(_bound(key), _whole(it)) for key, it in _object(found.get("within")).items()]
+    known = sorted((bound, it) for bound, it in up_to if bound is not None and it is not None)
+    return None if count is None or seconds is None else Commits(count, seconds, tuple(known))
+
+
+def _bound(key: str) -> float | None:
+    try:
+        return float(key)
+    except ValueError:
+        return None
 
 
 def _object(value: object) -> Mapping[str, object]:

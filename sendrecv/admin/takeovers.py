@@ -20,6 +20,8 @@ from sendrecv.core.takeover import BEGUN, TAKEOVER
 from sendrecv.errors import CredentialError, StoreUnusable, UsageError
 
 DIRECTORIES = ("/var/log/journal", "/run/log/journal")
+MOST = 20_000
+"""Entries that news() reads at once."""
 TRIES = 3
 """How often the journal is read, if its files change meanwhile."""
 _UNIT = re.compile(r"sender(?:-failover)?@(.+)\.service")
@@ -84,6 +86,24 @@ def events(instances: Sequence[str] = (), since: str = "", newest: int = 0) -> S
     matches = [f"MESSAGE_ID={TAKEOVER}", f"MESSAGE_ID={BEGUN}"]
     matches += [f"_SYSTEMD_UNIT={unit}" for unit in units]
     return list(events_of(_entries([*options, *matches])))
+
+
+def news(cursor: str) -> tuple[Sequence[Takeover], str]:
+    """Those after that entry, the oldest first, and the cursor of the last entry that was read.
+
+    cursor: "" for all that the journal has; if the entry is not there any more, what is newer than
+    it was. At most MOST entries are read, so call it again later. Raises as events() does.
+    """
+    # Not --after-cursor=, which skips one entry even if that is not the one of the cursor.
+    options = [f"--cursor={cursor}"] if cursor else []
+    lines = _entries([*options, f"--lines={MOST}", f"MESSAGE_ID={TAKEOVER}", f"MESSAGE_ID={BEGUN}"])
+    if lines and _cursor(lines[0]) == cursor:
+        lines = lines[1:]
+    return list(events_of(lines)), _cursor(lines[-1]) if lines else cursor
+
+
+def _cursor(line: str) -> str:
+    return str(json.loads(line).get("__CURSOR", ""))
 
 
 _HALVES = ("sender", "sender-failover")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple, Protocol
 
@@ -160,8 +160,8 @@ class Receiver:
         loop = asyncio.get_running_loop()
         self._busy_since = loop.time()
         try:
-            await loop.run_in_executor(
-                self._writer, self._write, list(rows.values()), orders, loop.time()
+            took = await loop.run_in_executor(
+                self._writer, self._write, list(rows.values()), orders, loop.time
             )
         except (sqlite3.OperationalError, OSError) as error:
             if not self._reported:
@@ -174,15 +174,21 @@ class Receiver:
         if self._reported:
             self._notifier.log(NOTICE, "ledger: written again")
         self._reported = False
+        self._paces.commits.took(took)
         return True
 
-    def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
-        """In the writer's thread."""
-        serial = self._ledger.commit(rows, orders, now)
+    def _write(
+        self, rows: Sequence[Row], orders: Sequence[Print], clock: Callable[[], float]
+    ) -> float:
+        """In the writer's thread. Returns how many seconds the ledger took."""
+        began = clock()
+        serial = self._ledger.commit(rows, orders, began)
+        took = clock() - began
         self._printer.print_group(serial, orders)
         if orders and not self._has_printed:
             self._has_printed = True
             self._backoff.end()
+        return took
 
     def _deliver(
         self, pending: Pending, commands: Iterable[ReceiverCommand], connections: Connections

@@ -1,7 +1,10 @@
-"""How fast counts come, and when the last one came: for `sendrecv status`, and no decision."""
+"""How fast counts come, when the last one came, and how long the ledger takes: for
+`sendrecv status` and `sendrecv metrics`, and no decision.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Container
 
 WINDOW = 10.0
@@ -49,13 +52,40 @@ class Pace:
         return (self.total - before) / (now - since)
 
 
+COMMIT_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Seconds. A healthy disk takes 1 to 20 ms for the sync that ends a transaction."""
+
+
+class Durations:
+    """How long something took, each time, since this process began: a histogram."""
+
+    def __init__(self, bounds: tuple[float, ...] = COMMIT_BOUNDS) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)  # the last one: above all bounds
+        self._seconds = 0.0
+
+    def took(self, seconds: float) -> None:
+        """Once more."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._seconds += seconds
+
+    def report(self) -> dict[str, object]:
+        """within: by a number of seconds, how many took so long or less."""
+        total, up_to = 0, {}
+        for bound, count in zip(self._bounds, self._counts, strict=False):
+            total += count
+            up_to[f"{bound:g}"] = total
+        return {"count": sum(self._counts), "seconds": round(self._seconds, 6), "within": up_to}
+
+
 class Paces:
-    """Those of all Apps. Attribute all: of all Apps together."""
+    """Those of all Apps. Attributes: all: of all Apps together. commits: of the ledger."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._of: dict[str, Pace] = {}
         self.all = Pace()
+        self.commits = Durations()
 
     def of(self, app_id: str) -> Pace | None:
         """None if no count has come since this process began."""

@@ -43,6 +43,7 @@ class Own:
             "rate": round(paces.all.rate(now), 3),
             "refusals": dict(sorted(self._by_reason.items())),
             "lastRefusal": self._last,
+            "commits": paces.commits.report(),
         }
 
 

@@ -32,8 +32,15 @@ RUNTIME = "python3-socketio python3-aiohttp python3-websocket python3-sdnotify p
 _MACHINE = (
     f"systemd-sysv dbus {RUNTIME} nodejs procps iproute2 sqlite3 curl kmod strace libgcrypt20"
 )
+# What administrators have beside it, for tests/admin.
+_ADMIN = (
+    "prometheus",
+    "prometheus-node-exporter",
+    "python3-prometheus-client",
+)
 PACKAGES = {
     "machine": _MACHINE,
+    "admin": f"{_MACHINE} {' '.join(_ADMIN)}",
     # One of several, for tests/lab/cluster.py. (keepalived: a peer of tests/bench.)
     "host": f"{_MACHINE} etcd-server etcd-client nftables keepalived",
     # With what else of Debian has to do with the package, for tests/system/test_habits.py.
@@ -41,7 +48,7 @@ PACKAGES = {
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
     "build": (
         f"gcc libc6-dev lintian systemd {RUNTIME} python3-pytest python3-hypothesis"
-        " python3-greenlet man-db groff"
+        " python3-greenlet python3-prometheus-client man-db groff"
     ),
     # Apart, because npm brings 350 packages that nothing else needs.
     "npm": "systemd npm",
@@ -56,6 +63,7 @@ _ALSO = {
 }
 _PURPOSES = {
     "machine": "to boot",
+    "admin": "to boot with Prometheus",
     "host": "to boot with others",
     "habits": "to boot with other programs of Debian",
     "build": "to build in",
@@ -73,9 +81,14 @@ _MACHINE_HOOK = (
 _BUILDER_HOOK = 'useradd --root "$1" --create-home builder'
 # Which of the hosts have etcd is said later, and it is told who the others are before it starts.
 _HOST_HOOK = 'systemctl --root="$1" --quiet disable etcd.service'
+# A test starts what it looks at, with settings of its own.
+_ADMIN_HOOK = (
+    'systemctl --root="$1" --quiet disable prometheus.service prometheus-node-exporter.service'
+)
 _HOOKS = {kind: [_MACHINE_HOOK] for kind in PACKAGES}
 _HOOKS["build"].append(_BUILDER_HOOK)
 _HOOKS["host"].append(_HOST_HOOK)
+_HOOKS["admin"].append(_ADMIN_HOOK)
 
 
 def _recipe(kind: str, release: str) -> list[str]:

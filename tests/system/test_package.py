@@ -68,7 +68,7 @@ def test_install(bare_machine: Machine) -> None:
         "/etc/sendrecv/token root:root 600\n"
     )
     assert re.fullmatch(r"[0-9a-f]{64}\n", bare_machine.run("cat /etc/sendrecv/token").stdout)
-    for user in ("sendrecv", "sendrecv-receiver"):
+    for user in ("sendrecv", "sendrecv-receiver", "sendrecv-metrics"):
         _, password, *_, home, shell = _account(bare_machine, user)
         assert password.startswith("!") and shell.endswith("nologin"), (home, shell)
 
@@ -194,6 +194,7 @@ def _assert_nothing_runs(machine: Machine) -> None:
 def test_purge_leaves_nothing(machine: Machine, main_app: App, failover_app: App) -> None:
     main_app.systemctl("enable", main_app.main)
     main_app.systemctl("enable", "--now", "receiver-tcp.socket")
+    main_app.systemctl("enable", "sendrecv-metrics.socket", "sendrecv-metrics.timer")
     main_app.systemctl("enable", failover_app.target)
     with main_app.counts_from("main"):
         machine.kill("receiver", "KILL")  # so that there is a mark in /run
@@ -203,12 +204,12 @@ def test_purge_leaves_nothing(machine: Machine, main_app: App, failover_app: App
     assert machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout == ""
     left = machine.run(
         "find / -xdev '(' -name '*sendrecv*' -o -name 'sender*@*' -o -name 'receiver.s*'"
-        " -o -user sendrecv -o -user sendrecv-receiver ')'"
+        " -o -user sendrecv -o -user sendrecv-receiver -o -user sendrecv-metrics ')'"
         " -not -path '/proc/*' -not -path '/sys/*' -not -path '/root/*' -not -path '/tmp/*'"
     ).stdout
     assert left == ""
     assert machine.run("systemctl is-system-running").stdout == "running\n"
-    for user in ("sendrecv", "sendrecv-receiver"):  # they stay, see postrm
+    for user in ("sendrecv", "sendrecv-receiver", "sendrecv-metrics"):  # they stay, see postrm
         assert _account(machine, user)[1].startswith("!")
     machine.install_deb()
     with App(machine, "one").counts_from("main"):

@@ -24,6 +24,8 @@ UNITS = (
     " sender-start-failover@x.service sendrecv-journal.socket sendrecv-journal@x.service"
     " receiver-status.socket receiver-tcp.socket receiver-tcp-start.service"
     " sendrecv-tls.service sendrecv-tls.timer"
+    " sendrecv-metrics.timer sendrecv-metrics.service"
+    " sendrecv-metrics.socket sendrecv-metrics-http.service"
 )
 MakeApp = Callable[..., App]
 
@@ -508,7 +510,14 @@ def test_verify_is_silent(shared: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "most"), [("receiver", 16), ("sender@x", 24), ("sender-failover@x", 24)]
+    ("unit", "most"),
+    [
+        ("receiver", 16),
+        ("sender@x", 24),
+        ("sender-failover@x", 24),
+        ("sendrecv-metrics", 3),
+        ("sendrecv-metrics-http", 3),
+    ],
 )
 def test_exposure(shared: Machine, unit: str, most: int) -> None:
     shared.run(f"systemd-analyze security --threshold={most} {unit}")

@@ -1,6 +1,6 @@
 """How fast counts come, as the receiver reports it."""
 
-from sendrecv.receiver.pace import WINDOW, Pace, Paces
+from sendrecv.receiver.pace import WINDOW, Durations, Pace, Paces
 
 
 def paced(*times: float, number: int = 1) -> Pace:
@@ -47,3 +47,10 @@ def test_the_paces_of_apps_that_gave_way_are_forgotten() -> None:
         paces.counted(name, 1, 0, known={"b", name})
     assert paces.of("a") is None and paces.of("b") and paces.of("c")
     assert paces.all.total == 3
+
+
+def test_durations_are_a_histogram() -> None:
+    durations = Durations((0.5, 1.0))
+    for seconds in (0.25, 0.5, 0.75, 3):
+        durations.took(seconds)
+    assert durations.report() == {"count": 4, "seconds": 4.5, "within": {"0.5": 2, "1": 3}}

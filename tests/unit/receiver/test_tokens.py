@@ -66,6 +66,7 @@ def test_only_a_token_for_all_apps_sees_what_concerns_all(reception: Reception) 
     assert one["receiver"] is None
     own = every["receiver"]
     assert (own["connections"], own["counts"], own["refusals"]) == (0, 2, {"token": 1})
+    assert own["commits"]["count"] > 0 < own["commits"]["seconds"]
     refusal = {key: own["lastRefusal"][key] for key in ("reason", "appID")}
     assert refusal == {"reason": "token", "appID": "other"}
     assert reception.do(ask, "wrong")[0] == 401
