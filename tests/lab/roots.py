@@ -36,6 +36,11 @@ PACKAGES = {
     "machine": _MACHINE,
     # One of several, for tests/lab/cluster.py. (keepalived: a peer of tests/bench.)
     "host": f"{_MACHINE} etcd-server etcd-client nftables keepalived",
+    # What administrators look at sendrecv with, for `make admin`: Cockpit in a browser.
+    "admin": (
+        f"{_MACHINE} cockpit-ws cockpit-bridge cockpit-system chromium chromium-driver"
+        " python3-selenium"
+    ),
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
     "build": (
         f"gcc libc6-dev lintian systemd {RUNTIME} python3-pytest python3-hypothesis"
@@ -55,6 +60,7 @@ _ALSO = {
 _PURPOSES = {
     "machine": "to boot",
     "host": "to boot with others",
+    "admin": "with a browser",
     "build": "to build in",
     "npm": "for npm",
 }
