@@ -5,12 +5,12 @@
 PYTHON := /usr/bin/python3
 RELEASE ?= trixie
 HOST_PACKAGES := debian-archive-keyring git mmdebstrap python3 python3-pytest systemd-container
-SOURCES := $(shell find sendrecv systemd debian pyproject.toml setup.cfg LICENSE -type f ! -name '*.pyc')
+SOURCES := $(shell find sendrecv systemd debian cockpit pyproject.toml setup.cfg LICENSE -type f ! -name '*.pyc')
 SUITE ?= $(RELEASE)
 FAULTS ?= 200
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help host deb demo bench test lint types unit long coverage system hosts lintian chaos endure starve faults shell clean
+.PHONY: help host deb demo bench test lint types unit long coverage system hosts admin lintian chaos endure starve faults shell clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -49,6 +49,9 @@ system: host sendrecv.deb ## system tests in booted machines of both releases
 
 hosts: host sendrecv.deb ## several hosts with etcd: system tests, more of them than in `make test`
 	@$(PYTHON) -m tests.steps hosts-bookworm hosts-trixie
+
+admin: host sendrecv.deb ## the page in Cockpit, in a browser, on both releases; pictures in .build/cockpit
+	@$(PYTHON) -m tests.steps admin-bookworm admin-trixie
 
 bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm; ONLY=hosts
 	@$(PYTHON) -m tests.bench $(RELEASE) --only '$(ONLY)' $(if $(PEERS),--peers) $(if $(KILLS),--kills $(KILLS))

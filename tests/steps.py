@@ -42,6 +42,8 @@ OF_HOSTS = (
     ),
 )
 """What needs several hosts. All of it takes too long for each `make test`: see `make hosts`."""
+OF_ADMIN = ("tests/system/test_cockpit.py",)
+"""What administrators look at sendrecv with, and what needs more of Debian: see `make admin`."""
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
 """Of tests/system: half of its time."""
@@ -149,7 +151,7 @@ def _coverage(log: IO[str]) -> Outcome:
 def _system(release: str, part: int, log: IO[str]) -> Outcome:
     """In two parts, which may run at once: each test has machines of its own."""
     first = [f"tests/system/test_{name}.py" for name in FIRST_PART]
-    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, *OF_HOSTS, *first))]
+    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, *OF_HOSTS, *OF_ADMIN, *first))]
     return _in_machines(release, first if part == 1 else rest, f"system-{part}", log)
 
 
@@ -164,6 +166,11 @@ def _hosts(log: IO[str]) -> Outcome:
 
 def _all_of_hosts(release: str, log: IO[str]) -> Outcome:
     return _in_machines(release, OF_HOSTS, "hosts", log)
+
+
+def _admin(release: str, log: IO[str]) -> Outcome:
+    roots.ensure("admin", release)
+    return _in_machines(release, OF_ADMIN, "admin", log)
 
 
 def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) -> Outcome:
@@ -261,10 +268,14 @@ STEPS: dict[str, Step] = {
     "long": partial(_unit, "trixie", "long"),
     "hosts-bookworm": partial(_all_of_hosts, "bookworm"),
     "hosts-trixie": partial(_all_of_hosts, "trixie"),
+    "admin-bookworm": partial(_admin, "bookworm"),
+    "admin-trixie": partial(_admin, "trixie"),
 }
-NEED_THE_DEB = ("system", "chaos", "hosts", "lintian")
-# They run again, and more slowly or more of it, what other steps have run.
-ON_REQUEST = frozenset({"coverage", "long", "hosts-bookworm", "hosts-trixie"})
+NEED_THE_DEB = ("system", "chaos", "hosts", "lintian", "admin")
+# They run again, and more slowly or more of it, what other steps have run; or need large packages.
+ON_REQUEST = frozenset(
+    {"coverage", "long", "hosts-bookworm", "hosts-trixie", "admin-bookworm", "admin-trixie"}
+)
 
 
 # Running them
