@@ -18,6 +18,7 @@ export class Past {
     constructor() {
         this.events = new Map(); // by instance; the newest is last
         this.seen = new Map(); // by instance: spans in which it did not count
+        this.counted = new Map(); // by instance: when it was last seen to count
     }
 
     /** What `sendrecv history` says. */
@@ -51,6 +52,8 @@ export class Past {
             const spans = this.seen.get(app.instance) || [];
             const last = spans[spans.length - 1];
             const isOpen = last && last.open;
+            if (!NOT_COUNTING.has(app.state) && app.half !== null)
+                this.counted.set(app.instance, document.when);
             if (isOpen)
                 last.to = document.when;
             if (isOpen && last.kind !== app.state)
@@ -64,7 +67,7 @@ export class Past {
     /** Spans of an App, from `from` to `now`: { from, to, kind, what }. Kinds: those of kindOf(),
      *  "silent", "unknown", and the states in which nothing is counted. */
     spans(app, from, now, here) {
-        const spans = [...counted(this.of(app.instance), app, from, now, here)];
+        const spans = [...counted(this.of(app.instance), app, from, now, here, this.counted.get(app.instance))];
         for (const { from: begin, to, kind } of this.seen.get(app.instance) || [])
             spans.push({ from: begin, to, kind: "silent", what: kind });
         return spans
@@ -73,7 +76,7 @@ export class Past {
     }
 }
 
-function* counted(events, app, from, now, here) {
+function* counted(events, app, from, now, here, seen) {
     const runs = app.half !== null || app.state === "elsewhere";
     let begin = null; // of the node that counts at this place of the loop, if that is known
     for (const event of events) {
@@ -93,6 +96,9 @@ function* counted(events, app, from, now, here) {
         const since = begin !== null ? begin : app.since || now;
         yield { from: since, to: now, kind: kindOf(app.nodeID, app.host, here), what: app.nodeID };
     } else if (last) {
-        yield { from: begin, to: now, kind: "unknown", what: "not known" };
+        if (seen > begin)
+            yield { from: begin, to: seen, kind: kindOf(last.toNode, last.toHost, here), what: last.toNode };
+        else
+            yield { from: begin, to: now, kind: "unknown", what: "not known" };
     }
 }

@@ -57,7 +57,8 @@ class Page:
 
     def script(self, text: str) -> Any:
         """The value of that expression; a promise is waited for."""
-        whole = f"const done = arguments[0]; (async () => ({text}))().then(done, error => done(`${{error}}`));"
+        told = "done, error => done(`${error}`)"
+        whole = f"const done = arguments[0]; (async () => ({text}))().then({told});"
         return self.driver.execute_async_script(whole)
 
     def keys(self, *names: str) -> None:

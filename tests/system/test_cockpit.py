@@ -5,7 +5,7 @@ Not a part of `make test`: see `make admin`. Its pictures are in .build/cockpit,
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -188,13 +188,17 @@ def test_360_pixels_are_enough(overview: Browser) -> None:
 
 def _assert_it_fits(page: Browser) -> None:
     """Nothing is wider than the window, but what can be scrolled by itself."""
-    wide = page.value(
-        "[...document.querySelectorAll('body *')].filter(it => !it.closest('.unseen, .picture, svg')"
-        " && getComputedStyle(it).position !== 'absolute' && !it.closest('thead')"
-        " && it.getBoundingClientRect().right > innerWidth + 0.5).map(it => it.outerHTML.slice(0, 120))"
-    )
+    wide = page.value(TOO_WIDE)
     assert wide == []
     assert page.value("document.documentElement.scrollWidth") <= NARROW[0]
+
+
+TOO_WIDE = """
+    [...document.querySelectorAll('body *')]
+        .filter(it => !it.closest('.unseen, .picture, svg, thead'))
+        .filter(it => it.getBoundingClientRect().right > innerWidth + 0.5)
+        .map(it => it.outerHTML.slice(0, 120))
+"""
 
 
 def test_dark_is_as_the_shell_has_it(overview: Browser) -> None:
@@ -237,7 +241,8 @@ CONTRAST = """(() => {
         .filter(it => [...it.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
         .filter(it => it.offsetParent && !it.closest('svg, .unseen, :disabled'))
         .map(it => [it, light(rgb(getComputedStyle(it).color)), light(ground(it))])
-        .filter(([, text, back]) => (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05) < 4.5)
+        .map(([it, ...both]) => [it, Math.max(...both), Math.min(...both)])
+        .filter(([, more, less]) => (more + 0.05) / (less + 0.05) < 4.5)
         .map(([it]) => it.outerHTML.slice(0, 120));
 })()"""
 """Texts that stand out too little of their ground: below 4.5, which is WCAG's AA."""
@@ -318,8 +323,11 @@ def test_what_the_page_knows_of_the_past(overview: Browser) -> None:
         [70, 100, "main"],
     ]
     stopped = "{...app('', null), half: null, nodeID: null, state: 'stopped'}"
-    assert value(f"return spans([{takeover}], {stopped})")[-1] == [70, 100, "unknown"]  # type: ignore[index]
+    assert value(f"return spans([{takeover}], {stopped})")[-1] == [70, 100, "unknown"]
     assert value(f"return spans([], {stopped}, [{stopped}, {stopped}])") == [[98, 99, "silent"]]
+    seen = f"[{{...app('failover', 69)}}, {stopped}, {stopped}]"
+    known = value(f"return spans([{takeover}], {stopped}, {seen})")
+    assert known[2:] == [[70, 98, "failover"], [99, 100, "silent"]]
     elsewhere = "{...app('b', 20), host: 'b', state: 'standing by'}"
     assert value(f"return spans([], {elsewhere})") == [[20, 100, "elsewhere"]]
 
@@ -327,10 +335,12 @@ def test_what_the_page_knows_of_the_past(overview: Browser) -> None:
 PAST = """
 const { Past } = await import('/cockpit/@localhost/sendrecv/past.js');
 const event = (when, fromNode, toNode, silence) => ({
-    event: fromNode === toNode ? 'start' : 'takeover', when, instance: 'x', fromNode, toNode, fromHost: null,
-    toHost: null, silence, epoch: when,
+    event: fromNode === toNode ? 'start' : 'takeover', when, instance: 'x', fromNode, toNode,
+    fromHost: null, toHost: null, silence, epoch: when,
 });
-const app = (nodeID, since) => ({ instance: 'x', state: 'counting', half: nodeID, nodeID, host: null, since });
+const app = (nodeID, since) => ({
+    instance: 'x', state: 'counting', half: nodeID, nodeID, host: null, since,
+});
 const spans = (events, now, seen = []) => {
     const past = new Past();
     past.tell(events);
