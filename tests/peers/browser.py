@@ -8,8 +8,12 @@ import json
 import sys
 from typing import Any
 
-from selenium import webdriver  # type: ignore[import-not-found]  # of the machine alone
+# They are in the machine alone.
+# pylint: disable=import-error
+from selenium import webdriver  # type: ignore[import-not-found]
 from selenium.webdriver.common.keys import Keys  # type: ignore[import-not-found]
+
+# pylint: enable=import-error
 
 OPTIONS = (
     "--headless=new",

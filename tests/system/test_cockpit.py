@@ -309,9 +309,11 @@ def test_nobody_asks_while_nobody_looks(machine: Machine, overview: Browser) -> 
 
 def test_what_the_page_knows_of_the_past(overview: Browser) -> None:
     """past.js, on events that no machine has had."""
-    value: Callable[[str], object] = lambda text: overview.value(
-        f"(async () => {{ {PAST}{text} }})()"
-    )
+
+    def value(text: str) -> list[list[object]]:
+        found: list[list[object]] = overview.value(f"(async () => {{ {PAST}{text} }})()")
+        return found
+
     assert value("return spans([], app('main', 40))") == [[40, 100, "main"]]
     takeover = "event(70, 'main', 'failover', 2)"
     both = [[0, 68, "main"], [68, 70, "silent"], [70, 100, "failover"]]
