@@ -100,7 +100,7 @@ export function buttons(problems) {
             const other = app.half === "main" ? "failover" : "main";
             const text = app.host ? "Move" : `Move to ${other}`;
             found.push(button("move", text, "primary", () => move(app, here)));
-        } else if (app.state !== "elsewhere" && app.state !== "starting") {
+        } else if (app.state !== "elsewhere") {
             found.push(button("start", "Start", "primary", pressed => atOnce(commands.start(app), pressed)));
         }
         if (canPause(app) && app.paused)
@@ -118,7 +118,9 @@ export function buttons(problems) {
             app = newApp;
             here = newHere;
             element.setAttribute("aria-label", `What to do with App ${app.instance}`);
-            arrange(element, fitting());
+            // In the midst of a takeover they stay as they are, and keep the focus.
+            if (app.state !== "starting" || !element.children.length)
+                arrange(element, fitting());
         },
     };
 }

@@ -231,7 +231,7 @@ function verdictOf({ verdict, picture }, instance) {
     const checks = app ? app.checks : [];
     const summary = app
         ? `${several(app.counts.number, "count")}${app.counts.first === null ? "" : `, ${app.counts.first} to ${app.counts.highest}`}, ` +
-            `${several(app.runs.length, "run")}, ${several(app.takeovers.length, "takeover")}`
+            `${several(app.runs.length, "run")}, ${several(app.takeovers.filter(one => one.kind === "takeover" || one.kind === "host").length, "takeover")}`
         : "There is nothing to show.";
     return [
         h("p", { class: "verdict" }, labelOf(verdict.verdict), summary),

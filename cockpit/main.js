@@ -11,6 +11,8 @@ import { sentenceOf } from "./words.js";
 
 const OLD = 8;
 /** Seconds without news, after which it is said. The receiver may take 5 s for an answer. */
+const BLINK = 2;
+/** Seconds that a takeover may take. */
 const WAIT = 1500;
 /** Milliseconds from a takeover to the reading of the history; and from there to the next. */
 
@@ -36,9 +38,24 @@ function navigate() {
     draw();
 }
 
+const counted = new Map(); // by instance: when one of its halves was seen active
+
+/** Between its halves an App has none for a moment, while it should run. That is no fault yet. */
+function calm(document) {
+    for (const app of document.apps) {
+        if (app.half !== null)
+            counted.set(app.instance, document.when);
+        else if (app.state === "should run" && document.when - counted.get(app.instance) < BLINK) {
+            app.state = "starting";
+            document.problems = document.problems.filter(one => one.code !== "should-run" || one.instance !== app.instance);
+        }
+    }
+}
+
 function onDocument(document) {
     heard = Date.now();
     failure = null;
+    calm(document);
     const before = known.document;
     known.document = document;
     known.past.see(document);
@@ -120,7 +137,7 @@ function failed(error) {
 function hidden(document) {
     const missing = [];
     if (document.receiver.error && !document.problems.some(problem => problem.code.startsWith("receiver")))
-        missing.push(h("li", {}, `Counts, beats and connections: ${document.receiver.error}`));
+        missing.push(h("li", {}, `Counts, beats and connections: ${document.receiver.error.split(": ").pop()}`));
     if (!document.seesJournal)
         missing.push(h("li", {}, "Takeovers, history and proof: the journal is shown to root and to members of the groups adm and systemd-journal"));
     if (!document.seesRecords && missing.length)

@@ -26,8 +26,9 @@ export function overview() {
     const takeovers = h("section", { class: "card", "aria-labelledby": "events-title" },
                         h("h2", { id: "events-title" }, "Takeovers"), events);
     const empty = h("div", { class: "empty", id: "empty" });
+    const colours = legend();
     const apps = h("section", { class: "card", "aria-labelledby": "apps-title" },
-                   h("div", { class: "card-head" }, h("h2", { id: "apps-title" }, "Apps"), legend()), table, empty);
+                   h("div", { class: "card-head" }, h("h2", { id: "apps-title" }, "Apps"), colours), table, empty);
     const element = h("div", { class: "view" },
                       h("header", { class: "page-head" }, h("div", {}, h("h1", {}, "sendrecv"), receiver), start),
                       problems, apps, takeovers);
@@ -50,12 +51,13 @@ export function overview() {
             rows.get(app.instance).update(app, known);
             return rows.get(app.instance).element;
         }));
-        show(table, document.apps.length > 0);
-        show(empty, document.apps.length === 0);
+        const isEmpty = document.apps.length === 0;
+        [table, colours, start].forEach(one => show(one, !isEmpty));
+        show(empty, isEmpty);
         updateEmpty(document.seesRecords);
         const found = past.of().filter(event => event.event === "takeover" && event.when > document.when - RECENT);
         updateEvents(found.slice(-LAST).reverse());
-        show(takeovers, document.seesJournal && document.apps.length > 0);
+        show(takeovers, document.seesJournal && !isEmpty);
     }
 
     return { element, update };

@@ -17,12 +17,14 @@ export function kindOf(node, host, here) {
 export class Past {
     constructor() {
         this.events = new Map(); // by instance; the newest is last
+        this.isTold = false; // before that, there may be more events than are known
         this.seen = new Map(); // by instance: spans in which it did not count
         this.counted = new Map(); // by instance: when it was last seen to count
     }
 
     /** What `sendrecv history` says. */
     tell(events) {
+        this.isTold = true;
         for (const event of events)
             this.add(event);
     }
@@ -67,7 +69,8 @@ export class Past {
     /** Spans of an App, from `from` to `now`: { from, to, kind, what }. Kinds: those of kindOf(),
      *  "silent", "unknown", and the states in which nothing is counted. */
     spans(app, from, now, here) {
-        const spans = [...counted(this.of(app.instance), app, from, now, here, this.counted.get(app.instance))];
+        const begin = this.isTold ? from : null;
+        const spans = [...counted(this.of(app.instance), app, begin, now, here, this.counted.get(app.instance))];
         for (const { from: begin, to, kind } of this.seen.get(app.instance) || [])
             spans.push({ from: begin, to, kind: "silent", what: kind });
         return spans
@@ -82,10 +85,11 @@ function* counted(events, app, from, now, here, seen) {
     for (const event of events) {
         const silent = event.silence === null ? 0 : event.silence;
         const end = event.when - silent;
-        if (event.fromNode) {
+        const since = begin === null ? from : begin;
+        if (event.fromNode && since !== null) {
             const isKnown = event.silence !== null;
             const kind = isKnown ? kindOf(event.fromNode, event.fromHost, here) : "unknown";
-            yield { from: begin === null ? from : begin, to: end, kind, what: event.fromNode };
+            yield { from: since, to: end, kind, what: event.fromNode };
         }
         if (silent)
             yield { from: end, to: event.when, kind: "silent", what: "no count" };

@@ -17,7 +17,8 @@ const RETRY = [1000, 2000, 5000, 10000];
 export class Failure extends Error {
     constructor(error, output = "") {
         const said = (error.message || output || error.problem || "it failed").trim();
-        super(said.split("\n").filter(line => line).pop() || "it failed");
+        // systemctl ends with where to look for more.
+        super(said.split("\n").filter(line => line && !line.startsWith("See ")).pop() || "it failed");
         this.kind = "failed";
         if (error.problem === "not-found")
             this.kind = "missing";

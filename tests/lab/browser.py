@@ -13,6 +13,7 @@ from tests.lab.paths import BUILD, TOP
 
 SHOTS = BUILD / "cockpit"
 _SCRIPT = "/opt/browser.py"
+_PORT = 9099
 _COCKPIT = "/usr/lib/cockpit/cockpit-ws --no-tls --address 127.0.0.1 --local-session=cockpit-bridge"
 
 
@@ -54,9 +55,11 @@ class Browser:
             time.sleep(0.02)
         return found
 
-    def visit(self, port: int, path: str = "") -> None:
-        """The page of sendrecv in Cockpit's shell there, as a person opens it."""
-        self.ask("open", f"http://127.0.0.1:{port}/sendrecv{f'#/{path}' if path else ''}")
+    def visit(self, user: str = "root") -> None:
+        """The page of sendrecv in Cockpit's shell, as a person opens it who is that user."""
+        self.ask("open", "about:blank")
+        _log_in(self.machine, user)
+        self.ask("open", f"http://127.0.0.1:{_PORT}/sendrecv")
         deadline = time.monotonic() + HANG
         while not self.ask("frame", "cockpit1:localhost/sendrecv"):
             if time.monotonic() > deadline:
@@ -76,24 +79,20 @@ class Browser:
 def browser(machine: Machine) -> Iterator[Browser]:
     """Started, with an empty page."""
     machine.put(TOP / "tests/peers/browser.py", _SCRIPT)
-    process = machine.popen(["python3", _SCRIPT], stdin=subprocess.PIPE)
-    try:
-        yield Browser(machine, process)
-    finally:
-        end(process)
+    with machine.popen(["python3", _SCRIPT], stdin=subprocess.PIPE) as process:
+        try:
+            yield Browser(machine, process)
+        finally:
+            end(process)
 
 
-def cockpit(machine: Machine, port: int, user: str = "root") -> None:
-    """Cockpit on that port, with that user logged in: without a password, for who can reach it."""
+def _log_in(machine: Machine, user: str) -> None:
+    """Starts Cockpit with that user logged in: without a password, for who can reach its port. It
+    bears one page load: at the next one, its bridge ends with "channel is already open".
+    """
+    machine.run("systemctl stop cockpit-test 2> /dev/null", check=False)
     home = machine.run(["getent", "passwd", user]).stdout.split(":")[5]
-    options = (
-        f"--unit=cockpit-{user} -p User={user} -p WorkingDirectory={home} --setenv=HOME={home}"
-    )
-    machine.run(f"systemd-run -q {options} {_COCKPIT} --port {port}")
-    machine.wait_until(
-        lambda: machine.run(
-            f"curl -s -o /dev/null http://127.0.0.1:{port}/ping", check=False
-        ).returncode
-        == 0,
-        "Cockpit listens",
-    )
+    options = f"--unit=cockpit-test -p User={user} -p WorkingDirectory={home} --setenv=HOME={home}"
+    machine.run(f"systemd-run --quiet --collect {options} {_COCKPIT} --port {_PORT}")
+    ping = f"curl --silent --output /dev/null http://127.0.0.1:{_PORT}/ping"
+    machine.wait_until(lambda: machine.run(ping, check=False).returncode == 0, "Cockpit listens")

@@ -100,7 +100,7 @@ def main() -> None:
                 answer = getattr(page, name)(*arguments)
             except Exception as error:  # pylint: disable=broad-exception-caught  # it is told
                 answer = {"error": f"{type(error).__name__}: {error}"}
-            print(json.dumps(answer), flush=True)
+            print(json.dumps(answer, default=str), flush=True)  # an element is a text
     finally:
         page.driver.quit()
 
