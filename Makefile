@@ -5,7 +5,7 @@
 PYTHON := /usr/bin/python3
 RELEASE ?= trixie
 HOST_PACKAGES := debian-archive-keyring git mmdebstrap python3 python3-pytest systemd-container
-SOURCES := $(shell find sendrecv systemd monitoring debian pyproject.toml setup.cfg LICENSE -type f ! -name '*.pyc')
+SOURCES := $(shell find sendrecv systemd monitoring debian cockpit pyproject.toml setup.cfg LICENSE -type f ! -name '*.pyc')
 SUITE ?= $(RELEASE)
 FAULTS ?= 200
 export PYTHONDONTWRITEBYTECODE := 1
@@ -50,10 +50,7 @@ system: host sendrecv.deb ## system tests in booted machines of both releases
 hosts: host sendrecv.deb ## several hosts with etcd: system tests, more of them than in `make test`
 	@$(PYTHON) -m tests.steps hosts-bookworm hosts-trixie
 
-habits: host sendrecv.deb ## what bash, zsh, needrestart, piuparts and autopkgtest make of the package
-	@$(PYTHON) -m tests.steps habits-bookworm habits-trixie
-
-admin: host sendrecv.deb ## with a real Prometheus: metrics, alerts, dashboard, on both releases
+admin: host sendrecv.deb ## with a real Prometheus, and Cockpit in a browser, on both releases; pictures in .build/cockpit
 	@$(PYTHON) -m tests.steps admin-bookworm admin-trixie
 
 bench: host sendrecv.deb ## measure: ONLY=SECTION,... PEERS=1 KILLS=20 RELEASE=bookworm; ONLY=hosts

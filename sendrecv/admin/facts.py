@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sendrecv import systemd
 from sendrecv.admin import files, receiver, takeovers, units
@@ -100,8 +100,19 @@ class Sources(Value):
     sees_records: bool = True
 
 
-def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
-    """Of all Apps that this user may know of, in the order of their names. ca: see ask.py."""
+Last = Callable[[Sequence[App]], Mapping[str, Takeover]]
+"""The last takeover of each instance, for these Apps. Raises SendrecvError."""
+
+
+def last_takeovers(_apps: Sequence[App] = ()) -> Mapping[str, Takeover]:
+    """As the newest entries of the journal have them. Raises SendrecvError."""
+    return {event.instance: event for event in takeovers.takeovers(newest=NEWEST)}
+
+
+def gather(url: str = STATUS_URL, ca: str = "", last: Last = last_takeovers) -> Facts:
+    """Of all Apps that this user may know of, in the order of their names. ca: see ask.py. last: in
+    place of reading the journal each time.
+    """
     asked = receiver.read(url, ca)
     now, records = time.monotonic_ns(), files.records()  # after it: see _own()
     sources = Sources(
@@ -116,7 +127,7 @@ def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
         app_ids=files.app_ids(),
         sees_records=records is not None,
     )
-    apps, sees_journal = _with_takeovers(apps_of(sources))
+    apps, sees_journal = _with_takeovers(tuple(apps_of(sources)), last)
     return Facts(
         when=sources.when,
         host=sources.host,
@@ -129,13 +140,15 @@ def gather(url: str = STATUS_URL, ca: str = "") -> Facts:
     )
 
 
-def _with_takeovers(apps: Iterable[App]) -> tuple[tuple[App, ...], bool]:
+def _with_takeovers(
+    apps: Sequence[App], last: Last = last_takeovers
+) -> tuple[tuple[App, ...], bool]:
     """With the last takeover of each; and whether this user may read the journal."""
     try:
-        last = {event.instance: event for event in takeovers.takeovers(newest=NEWEST)}
+        found = last(apps)
     except SendrecvError:
         return tuple(apps), False
-    return tuple(app.replace(takeover=last.get(app.instance)) for app in apps), True
+    return tuple(app.replace(takeover=found.get(app.instance)) for app in apps), True
 
 
 def apps_of(sources: Sources) -> Iterator[App]:

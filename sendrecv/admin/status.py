@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NoReturn
 
 from sendrecv.admin import facts as reading
 from sendrecv.admin import names
@@ -35,20 +36,48 @@ _COLOURS = {UNDELIVERED: RED, SHOULD_RUN: RED, STARTING: YELLOW, STOPPED: DIM}
 def main(argv: Sequence[str]) -> int:
     """Print the facts. The exit status says whether each App that is shown counts."""
     options = _parse(argv)
-    facts = reading.gather(options.url, options.ca)
     asked = [names.instance_of(name) for name in options.instance]
-    shown = [app for app in facts.apps if not asked or {app.instance, app.app_id} & {*asked}]
-    known = {name for app in facts.apps for name in (app.instance, app.app_id)}
-    unknown = [name for name in dict.fromkeys(asked) if name not in known]
-    wrong = [it for it in problems(facts) if not it.app or it.app in {a.instance for a in shown}]
-    status = _exit_status(facts, shown, unknown, bool(asked))
+    if options.follow:
+        _follow(options, asked)
+    facts = reading.gather(options.url, options.ca)
+    answer = _Answer(facts, asked)
     if options.json:
-        print(json.dumps(document(facts, shown, wrong, unknown, status), indent=2))
+        print(json.dumps(answer.document(), indent=2))
     else:
-        _show(facts, shown, wrong, bool(asked))
+        _show(facts, answer.shown, answer.wrong, bool(asked))
     sys.stdout.flush()  # before what is on standard error
-    _complain(facts, unknown, known)
-    return status
+    _complain(facts, answer.unknown, answer.known)
+    return answer.status
+
+
+class _Answer:
+    """What is said of the Apps that were asked for, or of all if none was."""
+
+    def __init__(self, facts: Facts, asked: Sequence[str]) -> None:
+        self.facts = facts
+        self.shown = [
+            app for app in facts.apps if not asked or {app.instance, app.app_id} & {*asked}
+        ]
+        self.known = {name for app in facts.apps for name in (app.instance, app.app_id)}
+        self.unknown = [name for name in dict.fromkeys(asked) if name not in self.known]
+        of_shown = {"", *(app.instance for app in self.shown)}
+        self.wrong = [problem for problem in problems(facts) if problem.app in of_shown]
+        self.status = _exit_status(facts, self.shown, self.unknown, bool(asked))
+
+    def document(self) -> dict[str, object]:
+        """As JSON has it, see schema.py."""
+        return document(self.facts, self.shown, self.wrong, self.unknown, self.status)
+
+
+def _follow(options: argparse.Namespace, asked: Sequence[str]) -> NoReturn:
+    """A document on each line, until whoever reads them has gone."""
+    from sendrecv.admin import follow
+
+    news = follow.News()
+    for facts in follow.looks(options.url, options.ca):
+        if news.is_news(facts):
+            print(json.dumps(_Answer(facts, asked).document(), separators=(",", ":")), flush=True)
+    raise AssertionError("looks() has no end")
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -66,6 +95,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         help="Apps to show (default: all); the names of their units are accepted too",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, see sendrecv-status(1)")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="with --json: go on, with a line of JSON for each change, once a second at most for"
+        " changes of numbers alone",
+    )
     parser.add_argument("--url", default=STATUS_URL, help="the receiver (default: this machine's)")
     parser.add_argument(
         "--ca",
@@ -74,6 +109,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         help="the CAs that may have signed the receiver's certificate (default: the machine's)",
     )
     options = parser.parse_args(argv)
+    if options.follow and not options.json:
+        raise UsageError("--follow prints lines of JSON", "add --json")
     if problem := problem_of(options.url, "--url=", "--ca="):
         raise UsageError(f"--url={quoted(options.url)}", f"must be {problem}")
     if options.ca:

@@ -37,6 +37,8 @@ _ADMIN = (
     "prometheus",
     "prometheus-node-exporter",
     "python3-prometheus-client",
+    *("cockpit-ws", "cockpit-bridge", "cockpit-system"),
+    *("chromium", "chromium-driver", "python3-selenium"),
 )
 PACKAGES = {
     "machine": _MACHINE,
@@ -63,7 +65,7 @@ _ALSO = {
 }
 _PURPOSES = {
     "machine": "to boot",
-    "admin": "to boot with Prometheus",
+    "admin": "to boot with Prometheus and Cockpit",
     "host": "to boot with others",
     "habits": "to boot with other programs of Debian",
     "build": "to build in",

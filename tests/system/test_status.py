@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.machine import Machine
+from tests.lab.machine import Machine, end
 from tests.system.app import App
 
 GUARD = "sendrecv-guard.timer sendrecv-guard.service sendrecv-mask.path"
@@ -88,6 +88,25 @@ def test_an_app_that_runs(shared: Machine) -> None:
 def _wall(machine: Machine, monotonic: float) -> float:
     clocks = "import time; print(time.time() - time.monotonic())"
     return float(machine.run(["python3", "-c", clocks]).stdout) + monotonic
+
+
+def test_what_is_followed_goes_on(shared: Machine) -> None:
+    """A line for each count, and at once for a takeover, of which the journal tells later."""
+    app = App(shared, "two")
+    app.start()
+    settled(shared, "two", "counting")
+    with shared.popen(["sendrecv", "status", "--json", "--follow", "two"]) as process:
+        assert process.stdout
+        lines = (json.loads(line)["apps"][0] for line in process.stdout)
+        first = next(lines)
+        assert next(one for one in lines if one["count"] > first["count"])["half"] == "main"
+        assert first["takeover"] is None
+        shared.kill(app.main, "KILL")
+        assert next(one for one in lines if one["half"] == "failover")["epoch"] == 2
+        assert next(one for one in lines if one["takeover"])["takeover"]["code"] == "signal"
+        end(process)
+    app.stop()
+    shared.run("sendrecv forget --yes two")
 
 
 def test_the_table_says_what_json_says(shared: Machine) -> None:
