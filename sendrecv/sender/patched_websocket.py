@@ -67,6 +67,8 @@ _reads_ahead: list[object] = []
 _patched: list[object] = []
 """The modules that are patched: none, if they do not fit."""
 _trusted: list[str] = []
+SEEN = ("/etc/", "/usr/", "/run/")
+"""What a sender's root has of the host's, see systemd/10-sender.conf."""
 """A file of certificates; if there is none, the CAs of the machine are trusted."""
 
 
@@ -232,7 +234,9 @@ def _load(context: ssl.SSLContext, file: str) -> str:
     try:
         context.load_verify_locations(file)
     except OSError as error:  # an SSLError is one, too
-        return error.strerror or str(error)
+        why = error.strerror or str(error)
+        hidden = isinstance(error, FileNotFoundError) and not file.startswith(SEEN)
+        return f"{why}; a sender sees files in /etc, /usr and /run alone" if hidden else why
     return ""
 
 

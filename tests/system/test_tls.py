@@ -52,6 +52,7 @@ def host(release: str, installed_disk: Path) -> Iterator[Machine]:
         said.wait(UNSERVED)
         said.wait("/etc/sendrecv/receiver.env: /etc/tls/live/k.pem: No such file or directory")
         install(machine, "good")
+        machine.run(f"cp {CERTIFICATES}/ca.pem {CERTIFICATES}/other-ca.pem /etc/tls")
         machine.run("systemctl start sendrecv-tls")
         said.wait("TLS: certificate taken over")
         yield machine
@@ -71,7 +72,7 @@ def install(machine: Machine, name: str) -> None:
 @pytest.fixture
 def app(host: Machine) -> Iterator[App]:
     """An App whose sender comes by TLS."""
-    with app_on(host, f"{SETTINGS}{CERTIFICATES}/ca.pem") as one:
+    with app_on(host, f"{SETTINGS}/etc/tls/ca.pem") as one:
         yield one
 
 
@@ -102,10 +103,13 @@ def test_another_certificate_without_a_restart(host: Machine, app: App) -> None:
     said.wait("TLS: new certificate taken over")
     assert_sound(app)
     assert (host.pid("receiver"), host.pid(app.main)) == pids
-    with app_on(host, f"{SETTINGS}{CERTIFICATES}/ca.pem", start=False) as one:
+    with app_on(host, f"{SETTINGS}/etc/tls/ca.pem", start=False) as one:
         one.systemctl("start", one.main)
         said.wait("its certificate is not trusted: unable to get local issuer certificate; does")
-    with app_on(host, f"{SETTINGS}{CERTIFICATES}/other-ca.pem") as one:
+    with app_on(host, f"{SETTINGS}{CERTIFICATES}/other-ca.pem", start=False) as one:
+        one.systemctl("start", one.main)
+        said.wait("No such file or directory; a sender sees files in /etc, /usr and /run alone")
+    with app_on(host, f"{SETTINGS}/etc/tls/other-ca.pem") as one:
         assert_sound(one)
     host.run("ln -sfn /nonexistent /etc/tls/live; ! systemctl start sendrecv-tls")
     assert_sound(app)
@@ -149,7 +153,7 @@ def test_a_boot_with_the_port(host: Machine) -> None:
         assert host.show(unit, "ActiveState") == "active", unit
     assert host.show("clock.service", "ExecMainExitTimestampMonotonic") != "0"
     host.run(ADDRESS)
-    with app_on(host, f"{SETTINGS}{CERTIFICATES}/ca.pem") as one:
+    with app_on(host, f"{SETTINGS}/etc/tls/ca.pem") as one:
         assert_sound(one)
     assert not [entry for entry in host.journal("--boot") if UNSERVED in str(entry["MESSAGE"])]
 

@@ -268,6 +268,9 @@ def _other_machines(config: SenderConfig) -> list[str]:
     return [host for host in hosts if host not in here and not host.startswith("127.")]
 
 
+_SEEN_BY_SENDERS = ("/etc/", "/usr/", "/run/")
+
+
 def _ca(own: Own, config: SenderConfig) -> Iterator[Problem]:
     if not config.ca or own.role != "main":
         return
@@ -276,6 +279,8 @@ def _ca(own: Own, config: SenderConfig) -> Iterator[Problem]:
         why = "" if stat.S_ISREG(found.st_mode) else "it is no file"
         if not why and not found.st_mode & stat.S_IROTH and found.st_uid == found.st_gid == 0:
             why = "the senders' user cannot read it"
+        if not why and not config.ca.startswith(_SEEN_BY_SENDERS):
+            why = "a sender sees files in /etc, /usr and /run alone, unless a drop-in binds others"
     except OSError as error:
         why = "" if isinstance(error, PermissionError) else str(error.strerror)
     if why:

@@ -112,6 +112,7 @@ def test_a_process_with_older_settings(file: Path) -> None:
         ({"SENDRECV_CA": "/nonexistent"}, {}, [("setting-ca", True)]),
         ({"SENDRECV_CA": "/etc"}, {}, [("setting-ca", True)]),
         ({"SENDRECV_CA": "/etc/hostname"}, {}, []),
+        ({"SENDRECV_CA": "/bin/sh"}, {}, [("setting-ca", True)]),
     ],
 )
 def test_what_a_setting_needs(
