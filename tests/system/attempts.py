@@ -1,7 +1,7 @@
-"""What a process that somebody has got hold of would try. Runs in a sandbox; prints what came of it.
+"""What somebody would try who has got hold of a process. Runs in a sandbox; prints what came of it.
 
-Printed: one line of JSON, for each attempt "done" or the error's name. Only Python's own modules, as
-it is copied into machines.
+Printed: one line of JSON, for each attempt "done" or the error's name. Only Python's own modules,
+as it is copied into machines.
 """
 
 import ctypes

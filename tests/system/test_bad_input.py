@@ -110,7 +110,8 @@ def test_a_wrong_setting_is_fixed(host: Machine) -> None:
     said = Said(host)
     with app_on(host, "SENDRECV_INTERVAL=often", start=False) as app:
         assert app.systemctl("start", app.main, check=False) != 0
-        said.wait(f"/etc/sendrecv/{app.name}.env, line 1: SENDRECV_INTERVAL='often': must be a number")
+        where = f"/etc/sendrecv/{app.name}.env, line 1"
+        said.wait(f"{where}: SENDRECV_INTERVAL='often': must be a number")
         said.assert_exit(app.main, "78/CONFIG")
         with app.counts_from():
             host.write(f"/etc/sendrecv/{app.name}.env", f"{FAST}\n")

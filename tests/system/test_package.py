@@ -329,7 +329,8 @@ def _assert_told_to_use_tls(machine: Machine, said: str, line: str) -> None:
     entries = [str(entry["MESSAGE"]) for entry in machine.journal(f"--after-cursor={after}")]
     hint = "write SENDRECV_URL=https://192.0.2.1:3000, and SENDRECV_CA=FILE if its CA is not one of"
     ours = [entry for entry in entries if hint in entry]
-    assert ours and all("/etc/sendrecv/other.env, line 2: SENDRECV_URL='http://192" in it for it in ours)
+    where = "/etc/sendrecv/other.env, line 2: SENDRECV_URL='http://192"
+    assert ours and all(where in it for it in ours)
 
 
 def _assert_new_halves_count(machine: Machine, apps: list[App]) -> None:

@@ -35,7 +35,7 @@ OF_THE_MACHINE = {
     *("read /dev/kmsg", "write /dev/kmsg", "write /proc/sys", "write /proc/sysrq-trigger"),
     *("write /sys", "write /sys/power"),
 }
-"""Nobody can do that in a machine of the tests: its kernel is the tester's, and it has no device."""
+"""Nobody can, in a machine of the tests: its kernel is the tester's, and it has no device."""
 
 
 @pytest.fixture(scope="module")
