@@ -34,6 +34,12 @@ _KEYS = {
 }
 
 
+def _key_in(typed: bytes) -> str:
+    """The first key that means something. Of many at once, as on a slow line, the first."""
+    one_by_one = [typed] if typed.startswith(b"\x1b") else [typed[n : n + 1] for n in range(64)]
+    return next((_KEYS[key] for key in one_by_one if key in _KEYS), "")
+
+
 class Terminal:
     """A context: the whole screen is ours in it. Raises UsageError if this is no terminal, or there
     is no library to draw with.
@@ -123,7 +129,7 @@ class Terminal:
                 typed = os.read(0, 64)
                 if not typed:  # the terminal is gone
                     return "end"
-                if key := _KEYS.get(typed) or _KEYS.get(typed[:1]):
+                if key := _key_in(typed):
                     return key
         return self._after("")
 
