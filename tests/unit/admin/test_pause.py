@@ -8,6 +8,7 @@ import pytest
 from sendrecv.admin import acts, halves, pause, paused
 from sendrecv.admin.facts import App
 from sendrecv.admin.paused import Pause
+from sendrecv.admin.told import Told
 from sendrecv.admin.units import Half, half_of
 from sendrecv.core.takeover import PAUSED, RESUMED
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
@@ -22,6 +23,7 @@ class Scene:
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
         self.main, self.running, self.meant = MAIN, "main", True
+        self.said = Told()
         self.started: list[Half] = []
         self.told: list[tuple[str, str]] = []
         self.error: ReceiverUnavailable | None = None
@@ -52,7 +54,8 @@ class Scene:
 
     def _gather(self) -> object:
         app = App("x", "appX", "counting", True, True, (self.main, FAILOVER), self.running)
-        return FACTS.replace(apps=(app.replace(paused=paused.paused().get("x")),))
+        app = app.replace(paused=paused.paused().get("x"), told=self.said)
+        return FACTS.replace(apps=(app,))
 
     def _tell(self, text: str, _instance: str, fields: dict[str, str]) -> None:
         assert fields["SENDRECV_APP"] == "appX" and fields["SENDRECV_BY"] == "joe"
@@ -151,3 +154,15 @@ def test_a_damaged_file_is_a_pause_all_the_same(tmp_path: Path) -> None:
 def test_what_was_given_is_shown_as_a_terminal_may_have_it() -> None:
     said = Pause(0.0, "joe", "a\x1b[2J").words(0.0)
     assert "\x1b" not in said and said.isprintable()
+
+
+def test_an_app_of_several_hosts_is_not_paused_on_one_of_them(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others would not know of it."""
+    for settings, told in (({"SENDRECV_STORE": "etcd://a"}, Told()), ({}, Told(several=True))):
+        monkeypatch.setattr(pause.files, "settings", lambda _, found=settings: found)
+        scene.said = told
+        with pytest.raises(UsageError, match="one of several hosts, of which none can be paused"):
+            pause.pause(["x"])
+    assert not paused.paused() and not scene.told
