@@ -1,9 +1,9 @@
 """The facts, each second: what gather() of facts.py reads, with less work.
 
-A machine of 100 Apps has 200 halves. To ask systemd for all properties of each of them, each second,
-would take a tenth of a core, half of it from PID 1. So a half is asked again only when its state has
-changed, when its run is not the one that the receiver knows, when its App does not count, and now and
-then. Files that change seldom are read seldom. Records are not read: the receiver has the counts.
+A machine of 100 Apps has 200 halves. To ask systemd for each of them, each second, is much work,
+half of it for PID 1. So a half is asked again only when its state has changed, when its run is not
+the one that the receiver knows, when its App does not count, and now and then. Files that change
+seldom are read seldom. Records are not read: the receiver has the counts.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ class End(Value):
 
 
 class Moved(Value):
-    """A person has moved the App to this half of the machine. by: the person. reason: "" if none was
-    given.
+    """A person has moved the App to this half of the machine. by: that person. reason: "" if none
+    was given.
     """
 
     by: str

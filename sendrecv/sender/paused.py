@@ -1,9 +1,9 @@
 """The start of a half while its App is paused: nothing takes over by itself. See sendrecv-pause(1).
 
-What a person starts counts as ever, and so does what a boot starts. But OnFailure= of the other half
-starts this one too, and systemd does not tell which it was. It tells how the last run of the other
-half ended (MONITOR_SERVICE_RESULT in systemd.exec(5)). Each failure starts this half once. So if the
-last failure is one that no start of this half has seen before, then the failure has started it.
+What a person starts counts as ever, and so does what a boot starts. But OnFailure= of the other
+half starts this one too, and systemd does not tell which it was. It tells how the last run of the
+other half ended (MONITOR_SERVICE_RESULT in systemd.exec(5)). Each failure starts this half once. So
+if the last failure is one that no start of this half has seen before, the failure has started it.
 
 This half could not be held back by a condition of its unit. When a person starts it, systemd stops
 the other half first (Conflicts=), and looks at conditions later: nothing would count then.
@@ -32,8 +32,9 @@ def is_held(instance: str, role: str, notifier: Notifier) -> bool:
     if failure := _new_failure(half):
         # First: a person who starts it again means it.
         write_word(half.seen, failure.run)
-        text = f"not taking over, for App {instance} is paused: {half.other} {takeover.in_words(failure)}"
-        notifier.log(WARNING, f"{text}; to go on: sendrecv resume {instance}")
+        text = f"not taking over, for App {instance} is paused: {half.other}"
+        why, hint = takeover.in_words(failure), f"to go on: sendrecv resume {instance}"
+        notifier.log(WARNING, f"{text} {why}; {hint}")
         notifier.status("paused, not taking over")
         notifier.ready()
         notifier.stopping()

@@ -81,7 +81,7 @@ def test_the_app_is_moved_and_the_history_says_why(machine: Machine, app: App) -
         machine.run(spoilt)
         app.systemctl("daemon-reload")
         done = machine.run(["sendrecv", "move", "p"], check=False)
-        assert done.returncode in (64, 69, 78) and error in done.stderr, done.stderr
+        assert done.returncode in {64, 69, 78} and error in done.stderr, done.stderr
         with app.counts_from("main"):
             pass
         app.systemctl("unmask", "--runtime", app.failover)

@@ -5,7 +5,6 @@ import pytest
 from sendrecv.admin import units
 from sendrecv.admin.bus import Listed
 from sendrecv.admin.facts import App, Facts, Sources, apps_of
-from sendrecv.admin.paused import Pause
 from sendrecv.admin.problems import Problem, problems
 from sendrecv.admin.receiver import Receiver, parse
 from sendrecv.admin.units import Half, Units, half_of
@@ -384,31 +383,3 @@ def test_a_list_of_units() -> None:
     assert set(found.halves) == {("x", "main"), ("x", "failover"), ("a@b.service", "main")}
     assert found.halves["x", "failover"].masked and not found.halves["x", "main"].masked
     assert found.halves["a@b.service", "main"].state == "failed"
-
-
-# An App that is paused.
-
-
-def test_an_app_that_is_paused() -> None:
-    pause = {"x": Pause(NOW - 60, "joe", "new disk")}
-    counts = sources(MAIN, row=ROW, record=RECORD).replace(paused=pause)
-    assert app(counts).paused == pause["x"] and app(counts).state == "counting"
-    (said,) = wrong(counts)
-    assert (said.code, said.is_error, said.commands) == ("paused", False, ("sendrecv resume x",))
-    assert "by joe (new disk); nothing takes over when main ends" in said.text
-
-
-def test_an_app_that_is_paused_and_does_not_count() -> None:
-    pause = {"x": Pause(NOW - 60, "joe", "new disk")}
-    killed = MAIN.replace(state="failed", result="signal", text="", since=None, run="")
-    for halves, why in (((killed,), "main was killed"), ((), "the half that counted was stopped")):
-        given = sources(*halves, record=RECORD).replace(paused=pause)
-        (said,) = wrong(given)
-        assert (said.code, said.is_error) == ("should-run", True)
-        assert said.text.endswith(f"by joe (new disk), and nothing counts: {why}")
-        assert said.commands == ("sendrecv resume x", "systemctl start sender@x")
-
-
-def test_an_app_of_which_only_a_pause_is_known() -> None:
-    given = sources(meant=False).replace(paused={"x": Pause()})
-    assert app(given).state == "stopped"

@@ -26,7 +26,7 @@ class Scene:
         self.said = Told()
         self.started: list[Half] = []
         self.told: list[tuple[str, str]] = []
-        self.error: ReceiverUnavailable | None = None
+        self.errors: list[ReceiverUnavailable] = []
         for module in (paused, pause):
             name = "DIRECTORY" if module is paused else "NOTES"
             monkeypatch.setattr(module, name, directory / name.lower())
@@ -49,8 +49,8 @@ class Scene:
     def _start(self, half: Half) -> None:
         assert not paused.paused(), "it would be held back"
         self.started.append(half)
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
 
     def _gather(self) -> object:
         app = App("x", "appX", "counting", True, True, (self.main, FAILOVER), self.running)
@@ -104,7 +104,7 @@ def test_an_app_that_is_stopped_stays_so(scene: Scene, capsys: pytest.CaptureFix
 
 
 def test_what_does_not_go_on_is_an_error(scene: Scene) -> None:
-    scene.running, scene.error = "", ReceiverUnavailable("it has not started")
+    scene.running, scene.errors = "", [ReceiverUnavailable("it has not started")]
     pause.pause(["x"])
     with pytest.raises(ReceiverUnavailable, match="resumed, and nothing counts: it has not st"):
         pause.resume(["x"])

@@ -26,6 +26,8 @@ from tests.unit.admin.test_facts import MAIN, ROW, sources
 from tests.unit.admin.test_schema import FACTS
 
 WATCH = [sys.executable, "-c", "from sendrecv.cli import main; main()", "watch"]
+OWNS_IT = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+"""Signals of the terminal go to whoever has it: a change of its size, Ctrl-C."""
 NO_RICH = "import sys; sys.modules['rich.console'] = None; "
 
 
@@ -38,13 +40,11 @@ class Terminal:
         self.before = termios.tcgetattr(self.theirs)
         self.said = b""
         self.process = subprocess.Popen(
-            WATCH,
+            [*WATCH[:2], OWNS_IT + WATCH[2], *WATCH[3:]],
             stdin=self.theirs,
             stdout=self.theirs,
             stderr=self.theirs,
             start_new_session=True,
-            # pylint: disable-next=subprocess-popen-preexec-fn
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
         )
 
