@@ -30,13 +30,16 @@ usage: sendrecv COMMAND [ARGUMENT...] | --help | --version
 
 To see what is:
   status [INSTANCE...]            who counts, since when, what is wrong, and what to type
+  watch [INSTANCE...]             the same, live, with the beat of each App
   check [INSTANCE...]             settings, units, files, disks, journal: what would go wrong
   history [INSTANCE...]           the takeovers: who counted, who counts, since when and why
   metrics                         the same as numbers, for Prometheus
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
 
 To change something, as root:
-  move INSTANCE HOST              let an App of several hosts count on that one
+  move INSTANCE [HALF|HOST]       let the other half count, or that host
+  pause INSTANCE                  let nothing take over by itself, while you work
+  resume INSTANCE                 end that; if nothing counts, the App goes on
   accept APPID --count N          let an App go on from a count that its sender did not believe
   forget APP                      let an App that is stopped begin anew, with count 0
 
@@ -125,6 +128,12 @@ def _check(arguments: Sequence[str]) -> int:
     return check.main(arguments)
 
 
+def _watch(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import watch
+
+    return watch.main(arguments)
+
+
 def _history(arguments: Sequence[str]) -> int:
     from sendrecv.admin import history
 
@@ -155,6 +164,18 @@ def _move(arguments: Sequence[str]) -> int:
     return move.main(arguments)
 
 
+def _pause(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import pause
+
+    return pause.pause(arguments)
+
+
+def _resume(arguments: Sequence[str]) -> int:
+    from sendrecv.admin import pause
+
+    return pause.resume(arguments)
+
+
 def _proof(arguments: Sequence[str]) -> int:
     from sendrecv.proof import prove
 
@@ -164,11 +185,14 @@ def _proof(arguments: Sequence[str]) -> int:
 _PRINTED = {
     "status": _status,
     "check": _check,
+    "watch": _watch,
     "history": _history,
     "metrics": _metrics,
     "forget": _forget,
     "accept": _accept,
     "move": _move,
+    "pause": _pause,
+    "resume": _resume,
     "proof": _proof,
 }
 """The commands that print, and have a --help of their own."""

@@ -371,17 +371,21 @@ def log_entry(severity: int, text: str, fields: Mapping[str, str]) -> None:
 
     Where standard error does not go to the journal, or journald does not take it, it is as log().
     """
-    if prefix(severity, 2):
-        entry = {"MESSAGE": text, "PRIORITY": str(severity), "SYSLOG_IDENTIFIER": "sendrecv"}
-        lines = (f"{name}={value}\n" for name, value in (entry | dict(fields)).items())
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
-                # Whoever counts waits for nobody.
-                journal.sendto("".join(lines).encode(), socket.MSG_DONTWAIT, JOURNAL)
-                return
-        except OSError:
-            pass
-    log(severity, text)
+    if not prefix(severity, 2) or not send_entry(severity, text, fields):
+        log(severity, text)
+
+
+def send_entry(severity: int, text: str, fields: Mapping[str, str]) -> bool:
+    """One entry of the journal, whatever standard error is. False: journald does not take it."""
+    entry = {"MESSAGE": text, "PRIORITY": str(severity), "SYSLOG_IDENTIFIER": "sendrecv"}
+    lines = (f"{name}={value}\n" for name, value in (entry | dict(fields)).items())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+            # Whoever counts waits for nobody.
+            journal.sendto("".join(lines).encode(), socket.MSG_DONTWAIT, JOURNAL)
+    except OSError:
+        return False
+    return True
 
 
 def prefix(severity: int, descriptor: int) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sendrecv import systemd
 from sendrecv.admin import files, receiver, takeovers, units
+from sendrecv.admin.paused import Pause, paused
 from sendrecv.admin.receiver import Receiver, Row
 from sendrecv.admin.takeovers import Takeover
 from sendrecv.admin.told import Told, told
@@ -44,7 +45,7 @@ class App(Value):
     that the receiver has, or that was taken. beat: seconds from one count to the next. late: by how
     many seconds the next count is overdue. backlog: counts that the receiver is not known to have.
     connected: since when its sender is connected to the receiver. told: what its sender says.
-    takeover: the last one, if it is among the newest (NEWEST) in the journal.
+    takeover: the last one, if it is among the newest (NEWEST) in the journal. paused: None if not.
     """
 
     instance: str
@@ -65,6 +66,7 @@ class App(Value):
     connected: float | None = None
     told: Told = Told()
     takeover: Takeover | None = None
+    paused: Pause | None = None
 
 
 class Facts(Value):
@@ -85,7 +87,7 @@ class Facts(Value):
 
 class Sources(Value):
     """What was asked. boot, now: of the monotonic clock that records have, in nanoseconds. records:
-    by appID. enabled: the instances that start at boot. app_ids: see files.py.
+    by appID. enabled: the instances that start at boot. app_ids: see files.py. paused: by instance.
     """
 
     when: float
@@ -98,6 +100,7 @@ class Sources(Value):
     enabled: frozenset[str]
     app_ids: Mapping[str, str]
     sees_records: bool = True
+    paused: Mapping[str, Pause] = {}
 
 
 Last = Callable[[Sequence[App]], Mapping[str, Takeover]]
@@ -126,6 +129,7 @@ def gather(url: str = STATUS_URL, ca: str = "", last: Last = last_takeovers) -> 
         enabled=frozenset(files.enabled()),
         app_ids=files.app_ids(),
         sees_records=records is not None,
+        paused=paused(),
     )
     apps, sees_journal = _with_takeovers(tuple(apps_of(sources)), last)
     return Facts(
@@ -156,7 +160,7 @@ def apps_of(sources: Sources) -> Iterator[App]:
     record, knows.
     """
     known = {instance for instance, _ in sources.units.halves}
-    known |= sources.units.meant | sources.enabled
+    known |= sources.units.meant | sources.enabled | {*sources.paused}
     named = {instance: sources.app_ids.get(instance, instance) for instance in known}
     named |= {instance: app_id for instance, app_id in _by_run(sources) if instance in known}
     taken = set(named.values())
@@ -172,6 +176,7 @@ def apps_of(sources: Sources) -> Iterator[App]:
 def _is_forgotten(app: App, sources: Sources) -> bool:
     """Whether only systemd still knows it, by a unit that ended once; see forget.py."""
     is_known = app.meant or app.at_boot or app.state != STOPPED or app.epoch is not None
+    is_known = is_known or app.paused is not None
     is_seen = sources.sees_records and not sources.receiver.error
     return is_seen and not is_known
 
@@ -196,6 +201,7 @@ def _app(instance: str, app_id: str, sources: Sources) -> App:
         meant=instance in sources.units.meant,
         at_boot=instance in sources.enabled,
         halves=(main, failover),
+        paused=sources.paused.get(instance),
     )
     row = sources.receiver.rows.get(app_id)
     record = _own(row, sources.records.get(app_id))

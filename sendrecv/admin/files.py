@@ -19,6 +19,7 @@ RECORDS = Path("/var/lib/sendrecv")
 MAX_SETTINGS = 65_536
 OF_AN_APP = re.compile(r"(sender|sender-failover|sendrecv)@(.+)\.(?:service|target)")
 """The name of a unit of an App: its prefix and its instance."""
+_SETTING = re.compile(r"[ \t]*(SENDRECV_[A-Z_]+)=([\"']?)([^\\\"']*?)\2[ \t]*")
 _APP_ID = re.compile(r"[ \t]*SENDRECV_APP_ID[ \t]*=[ \t]*([\"']?)([A-Za-z0-9._:@-]+)\1[ \t]*")
 
 
@@ -56,6 +57,17 @@ def with_settings() -> set[str]:
     """The instances that have a settings file, "receiver" among them."""
     parts = (entry.name.rpartition(".") for entry in _entries(SETTINGS))
     return {instance for instance, dot, kind in parts if dot and kind == "env" and instance}
+
+
+def settings(instance: str) -> Mapping[str, str]:
+    """Those of its settings file that need no more than a look: one line each, without escapes."""
+    try:
+        with open(SETTINGS / f"{instance}.env", encoding="utf-8", errors="replace") as file:
+            text = file.read(MAX_SETTINGS)
+    except OSError:
+        return {}
+    found = (match for match in map(_SETTING.fullmatch, text.split("\n")) if match)
+    return {match[1]: match[3] for match in found}
 
 
 def _app_id(path: str) -> str:

@@ -1,4 +1,4 @@
-"""`sendrecv move`: a person moves an App of several hosts to another host."""
+"""`sendrecv move`: a person moves an App to its other half (move_half.py), or to another host."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from sendrecv.admin import acts, move_half
+from sendrecv.admin.halves import OTHER
 from sendrecv.commandline import Parser
 from sendrecv.core.errors import quoted
 from sendrecv.core.wire import NAME_RULE, is_name
@@ -17,36 +19,60 @@ from sendrecv.errors import DONE, ReceiverUnavailable, StoreUnusable, UsageError
 RUNTIME = Path("/run/sendrecv")
 PATIENCE = 5.0
 """Seconds until the other host must have taken the App."""
-MAX_REASON = 200
 _ALONE = {"not connected", "connecting", "resuming", "connected"}
 """How the status of a sender begins whose App is of this machine alone."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Tell this host's sender, which tells the one that counts; wait until the App has moved."""
+    """Wait until the App has moved. To another host: tell this host's sender, which tells the one
+    that counts.
+    """
     options = _parse(argv)
-    for what, name in (("instance", options.instance), ("host", options.host)):
-        if not is_name(name):
-            raise UsageError(f"{quoted(name)} is no {what}", f"must be {NAME_RULE}")
-    if not options.reason.isprintable() or len(options.reason) > MAX_REASON:
-        raise UsageError("the reason must be one line", f"of at most {MAX_REASON} characters")
-    unit, before = _sender(options.instance)
-    if _counts_on(before) == options.host:
-        print(f"App {options.instance} counts on {options.host} already")
+    instance, to = acts.instance_of(options), options.to
+    if not is_name(to or "main"):
+        raise UsageError(f"{quoted(to)} is no half and no host", f"must be {NAME_RULE}")
+    unit, before = _sender(instance)
+    is_alone = before.partition(",")[0] in _ALONE
+    if to in OTHER or (is_alone and not to):
+        _assert_counts_here(instance, before, is_alone)
+        acts.assert_root(f"sendrecv move {instance} {to}".rstrip())
+        return move_half.move(instance, to, options.reason)
+    if is_alone:
+        raise UsageError(
+            f"App {instance} is an App of this machine alone, with the halves main and failover",
+            "for several hosts, its settings need SENDRECV_STORE, see sendrecv.env(5)",
+        )
+    if not to:
+        raise UsageError(f"App {instance} is one of several hosts", "name the one it is to go to")
+    if _counts_on(before) == to:
+        print(f"App {instance} counts on {to} already")
         return DONE
-    _ask(options.instance, options.host, options.reason, unit)
-    return _wait(options.instance, options.host)
+    _ask(instance, to, options.reason, unit)
+    return _wait(instance, to)
+
+
+def _assert_counts_here(instance: str, status: str, is_alone: bool) -> None:
+    """Of a host that stands by, either half would stand by. Raises UsageError."""
+    if not is_alone and (host := _counts_on(status)) != os.uname().nodename.partition(".")[0]:
+        where = f"counts on {host}" if host else "does not count here"
+        raise UsageError(f"App {instance} {where}", "name a host, or type this on that one")
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="sendrecv move",
-        description="Move an App of several hosts to another host, on which it stands by (as root,"
-        " on any host on which it runs).",
+        description="Let the other half of an App count; or, of an App of several hosts, another"
+        " host on which it stands by. For root.",
     )
-    parser.add_argument("instance", metavar="INSTANCE", help="as in sender@INSTANCE")
-    parser.add_argument("host", metavar="HOST", help="its name, as it is in the App's status")
-    parser.add_argument("--reason", metavar="TEXT", default="", help="for the journal")
+    acts.add_arguments(parser)
+    parser.add_argument(
+        "to",
+        nargs="?",
+        metavar="HALF|HOST",
+        default="",
+        help="main or failover (default: the half that does not count), or the name of a host, as"
+        " it is in the App's status",
+    )
     return parser.parse_args(argv)
 
 
@@ -59,11 +85,6 @@ def _sender(instance: str) -> tuple[str, str]:
         status = values.get("StatusText", "")
         if values.get("ActiveState") != "active":
             continue
-        if status.partition(",")[0] in _ALONE:
-            raise UsageError(
-                f"App {instance} is an App of this machine alone",
-                "its settings have no SENDRECV_STORE, see sendrecv.env(5)",
-            )
         return unit, status
     raise UsageError(
         f"no sender of App {instance} runs on this host", f"systemctl start sender@{instance}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sendrecv.admin import names
-from sendrecv.admin.facts import SHOULD_RUN, STARTING, STOPPED, UNDELIVERED, App, Facts
+from sendrecv.admin.facts import SHOULD_RUN, STANDING_BY, STARTING, STOPPED, UNDELIVERED, App, Facts
 from sendrecv.admin.screen import plain
 from sendrecv.admin.units import ACTIVE, Half
 from sendrecv.config import STATUS_URL
@@ -36,7 +36,7 @@ def problems(facts: Facts) -> list[Problem]:
     explains = bool(found)
     found += _of_token(facts)
     for app in facts.apps:
-        found += [*_of_app(app, facts, explains), *_of_halves(app)]
+        found += [*_of_app(app, facts, explains), *_of_halves(app), *_of_pause(app, facts.when)]
     return [*found, *_of_names(facts)]
 
 
@@ -74,7 +74,11 @@ def _of_token(facts: Facts) -> Iterator[Problem]:
 
 def _of_app(app: App, facts: Facts, explained: bool) -> Iterator[Problem]:
     """explained: whether something is wrong with the receiver, which was said already."""
-    if app.state == SHOULD_RUN:
+    if app.state == SHOULD_RUN and app.paused:
+        text = f"App {app.instance} is paused {app.paused.words(facts.when)}, and nothing counts: "
+        text += _why(app, facts)
+        yield Problem(app.instance, "should-run", text, _for_paused(app))
+    elif app.state == SHOULD_RUN:
         text = f"App {app.instance} should run and does not: {_why(app, facts)}"
         yield Problem(app.instance, "should-run", text, _for_idle(app))
     elif app.state == UNDELIVERED:
@@ -90,6 +94,8 @@ def _why(app: App, facts: Facts) -> str:
         return "/etc/sendrecv/token is missing"
     ended = [f"{half.role} {_ended(half)}" for half in app.halves if _ended(half)]
     ended += [plain(half.text) for half in app.halves if half.text]  # of one that waits
+    if app.paused:
+        return ", ".join(ended) or "the half that counted was stopped"
     return ", ".join(ended) or "neither half was started"
 
 
@@ -116,6 +122,10 @@ _RESULTS = {
     "resources": "could not be started by systemd",
 }
 """Result= of systemd.service(5) in words."""
+
+
+def _for_paused(app: App) -> tuple[str, ...]:
+    return (f"sendrecv resume {app.instance}", f"systemctl start sender@{app.instance}")
 
 
 def _for_idle(app: App) -> tuple[str, ...]:
@@ -164,6 +174,14 @@ def _of_halves(app: App) -> Iterator[Problem]:
             text = f"{half.unit} was started too often (start limit)"
             command = f"systemctl reset-failed {half.unit}"
             yield Problem(app.instance, "start-limit", text, (command,), False)
+
+
+def _of_pause(app: App, now: float) -> Iterator[Problem]:
+    if app.paused and app.state != SHOULD_RUN:
+        ends = f"when {app.half} ends" if app.half and app.state != STANDING_BY else "by itself"
+        text = f"App {app.instance} is paused {app.paused.words(now)}; nothing takes over {ends}"
+        command = f"sendrecv resume {app.instance}"
+        yield Problem(app.instance, "paused", text, (command,), False)
 
 
 def _of_names(facts: Facts) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from sendrecv.admin.checks.unseen import Unseen
 from sendrecv.admin.facts import App, Facts
+from sendrecv.admin.paused import Pause
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.receiver import Receiver
 from sendrecv.admin.takeovers import Takeover
@@ -121,8 +122,13 @@ def _app(app: App) -> dict[str, object]:
         "backlog": app.backlog,
         "connectedSince": app.connected,
         "takeover": app.takeover and _event(app.takeover),
+        "paused": app.paused and _pause(app.paused),
         "halves": {half.role: _half(half) for half in app.halves},
     }
+
+
+def _pause(pause: Pause) -> dict[str, object]:
+    return {"since": pause.since, "by": pause.by or None, "reason": pause.reason or None}
 
 
 def _half(half: Half) -> dict[str, object]:

@@ -31,8 +31,9 @@ class Column(Value):
 class Screen:
     """Where it is shown. Attribute width: in characters."""
 
-    def __init__(self) -> None:
-        self.width = _width()
+    def __init__(self, width: int = 0) -> None:
+        """width: 0 to ask the terminal."""
+        self.width = width or _width()
         term = os.environ.get("TERM", "dumb")
         self._coloured = sys.stdout.isatty() and term != "dumb" and not os.environ.get("NO_COLOR")
 

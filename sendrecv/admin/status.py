@@ -150,16 +150,16 @@ def _complain(facts: Facts, unknown: Iterable[str], known: Iterable[str]) -> Non
 
 def _show(facts: Facts, apps: Sequence[App], wrong: Iterable[Problem], asked: bool) -> None:
     screen = Screen()
-    for line in _of_receiver(facts.receiver, facts.when):
+    for line in of_receiver(facts.receiver, facts.when):
         print(line)
     if apps:
-        print(screen.table(_columns(apps, facts.when)))
+        print(screen.table(columns_of(apps, facts.when)))
     elif not asked and not facts.units.error:
         whom = "" if facts.sees_records else " that this user may see"
         print(f"No App yet{whom}. To start one, as root: systemctl start sender@main")
-    for line in _last_takeovers(screen, apps, facts.when):
+    for line in last_takeovers(screen, apps, facts.when):
         print(line)
-    for problem in _few(wrong):
+    for problem in few(wrong):
         mark, colour = ("!", RED) if problem.is_error else ("-", YELLOW)
         print()
         for line in screen.wrapped(plain(problem.text), f"{mark} ", "  "):
@@ -168,7 +168,7 @@ def _show(facts: Facts, apps: Sequence[App], wrong: Iterable[Problem], asked: bo
             print(f"    {command}")
 
 
-def _last_takeovers(screen: Screen, apps: Iterable[App], now: float) -> Iterator[str]:
+def last_takeovers(screen: Screen, apps: Iterable[App], now: float) -> Iterator[str]:
     """The newest ones, FEW of them; `sendrecv history` has all. An empty line before them."""
     found = [app.takeover for app in apps if app.takeover]
     newest = sorted(found, key=lambda event: event.when, reverse=True)[:FEW]
@@ -181,7 +181,7 @@ def _last_takeovers(screen: Screen, apps: Iterable[App], now: float) -> Iterator
         yield from screen.wrapped(plain(text), f"  {moment(event.when, now)}  ", " " * 12)
 
 
-def _few(wrong: Iterable[Problem]) -> Iterator[Problem]:
+def few(wrong: Iterable[Problem]) -> Iterator[Problem]:
     """Of each kind, FEW; then how many more there are. JSON has them all."""
     kinds: dict[str, list[Problem]] = {}
     for problem in wrong:
@@ -193,7 +193,7 @@ def _few(wrong: Iterable[Problem]) -> Iterator[Problem]:
             yield Problem("", code, f"the same of {whom}", (), more[0].is_error)
 
 
-def _of_receiver(receiver: Receiver, now: float) -> list[str]:
+def of_receiver(receiver: Receiver, now: float) -> list[str]:
     """Two lines at most, and an empty one; none if nothing is known."""
     if receiver.since is None or receiver.connections is None:
         return []
@@ -207,17 +207,17 @@ def _of_receiver(receiver: Receiver, now: float) -> list[str]:
     return [*lines, ""]
 
 
-def _columns(apps: Sequence[App], now: float) -> list[Column]:
-    """The greatest number is dropped first where the terminal is narrow."""
+def columns_of(apps: Sequence[App], now: float) -> list[Column]:
+    """The table. The greatest number is dropped first where the terminal is narrow."""
 
     def column(header: str, of: Callable[[App], str], drop: int = 0, right: bool = False) -> Column:
         return Column(header, tuple(of(app) for app in apps), drop, right)
 
-    states = column("STATE", lambda app: app.state)
+    states = column("STATE", lambda app: f"{app.state}, paused" if app.paused else app.state)
     has_backlog = any((app.backlog or 0) > 1 for app in apps)
     return [
         column("APP", lambda app: app.instance),
-        states.replace(colours=tuple(_COLOURS.get(app.state, "") for app in apps)),
+        states.replace(colours=tuple(_colour(app) for app in apps)),
         column("BY", _who),
         column("SINCE", lambda app: moment(app.since, now), 3),
         column("COUNT", lambda app: _number(app.count), 1, True),
@@ -226,6 +226,10 @@ def _columns(apps: Sequence[App], now: float) -> list[Column]:
         column("EPOCH", lambda app: _number(app.epoch), 5, True),
         column("BOOT", lambda app: "yes" if app.at_boot else "no", 2),
     ]
+
+
+def _colour(app: App) -> str:
+    return _COLOURS.get(app.state, YELLOW if app.paused else "")
 
 
 def _rate(rate: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sendrecv.admin.bus import Bus, BusError, Listed
 from sendrecv.admin.files import OF_AN_APP
@@ -55,8 +55,12 @@ def half_of(instance: str, role: str) -> Half:
     return Half(f"{prefix}@{instance}.service", instance, role)
 
 
-def read(masked: frozenset[str]) -> Units:
-    """As they are now. masked: the names of the units that are."""
+def read(
+    masked: frozenset[str], reuse: Callable[[Half], Half | None] = lambda _half: None
+) -> Units:
+    """As they are now. masked: the names of the units that are. reuse: given a half with its state,
+    what is known of the rest; None if it is to be asked.
+    """
     there = [match for match in map(OF_AN_APP.fullmatch, masked) if match and match[1] in HALVES]
     halves = {}
     for match in there:
@@ -64,12 +68,14 @@ def read(masked: frozenset[str]) -> Units:
         halves[half.instance, half.role] = half.replace(masked=True)
     try:
         with Bus() as bus:
-            return _asked(bus, halves).replace(masked=masked)
+            return _asked(bus, halves, reuse).replace(masked=masked)
     except BusError as error:
         return Units(halves, masked=masked, error=f"systemd cannot be asked: {error}")
 
 
-def _asked(bus: Bus, halves: dict[tuple[str, str], Half]) -> Units:
+def _asked(
+    bus: Bus, halves: dict[tuple[str, str], Half], reuse: Callable[[Half], Half | None]
+) -> Units:
     listed = bus.units(_PATTERNS)
     found = sort_out(listed, halves)
     began = None
@@ -81,7 +87,11 @@ def _asked(bus: Bus, halves: dict[tuple[str, str], Half]) -> Units:
     return found.replace(
         began=began,
         halves={
-            key: _completed(bus, half) if half.state != "inactive" or key in meant else half
+            key: (
+                reuse(half) or _completed(bus, half)
+                if half.state != "inactive" or key in meant
+                else half
+            )
             for key, half in {**meant, **found.halves}.items()
         },
     )

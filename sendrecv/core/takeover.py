@@ -14,7 +14,7 @@ If the record is of another run, systemd has told of something that was long ago
     again               the record is of the same half
     lease-expired       another host has not renewed its lease
     released            another host has released the App, because the App is stopped there
-    moved               a person has moved the App to this host
+    moved               a person has moved the App to this host, or to this half
     returned            a person has moved the App to a host that does not take it
     no-key              etcd has no key of the App, and this host has a record
     new                 there was no record
@@ -39,6 +39,10 @@ BEGUN = "afed2ea927244cbfbe2f578fe6ca0be7"
 """An App has begun, or goes on with the half that counted before."""
 ENDED = "276095314c754d478068c5b2e8b69675"
 """A sender has ended, as it was told to."""
+PAUSED = "fe1dd4cbfb2d42f4a490866a2b592646"
+"""A person has paused an App."""
+RESUMED = "21c069513e1c423a8e0877ed123cea27"
+"""A person has ended that."""
 
 _WORDS = {
     "signal": "was killed by {}",
@@ -64,13 +68,22 @@ class End(Value):
     how: str
 
 
+class Moved(Value):
+    """A person has moved the App to this half of the machine. by: that person. reason: "" if none
+    was given.
+    """
+
+    by: str
+    reason: str
+
+
 class Scene(Value):
     """What a process knows of how it came to count.
 
     unit: of this half; other: of the other half. before: the record as it was found. taken: of an
     App on several hosts. end: None if systemd tells nothing. was_told: the run that the record is
     of has said that it was told to end. by_end: its orderly end has started this half. by_guard:
-    the guard has. is_masked: the other half is.
+    the guard has. is_masked: the other half is. moved: from the run that the record is of.
     """
 
     app: App
@@ -83,6 +96,7 @@ class Scene(Value):
     by_end: bool
     by_guard: bool
     is_masked: bool
+    moved: Moved | None = None
 
 
 class Why(Value):
@@ -100,6 +114,8 @@ def why(scene: Scene) -> Why:
     """Why this process counts."""
     if scene.taken and scene.taken.code:
         return _of_other_host(scene.taken)
+    if scene.moved:
+        return _of_move(scene.moved)
     if scene.before is None:
         return Why("new", "this host had no record of the App: it is new, or the record was lost")
     if scene.before.boot != scene.app.boot:
@@ -172,17 +188,18 @@ def _of_what_is_there(scene: Scene, before: Record) -> Why:
     # The end of a run after that one, of the same half: why it is not that half which counts.
     later = ""
     if scene.end and scene.end.result in _WORDS:
-        later = f"; then {scene.other} {_in_words(scene.end)}"
+        later = f"; then {scene.other} {in_words(scene.end)}"
     return Why("unknown", f"how {name_of(before)} ended is not known{later}")
 
 
 def _failed(scene: Scene, end: End, before: Record) -> Why:
     guard = f", and the guard started {scene.unit}" if scene.by_guard else ""
     code = end.result if end.result in _WORDS else "unknown"
-    return Why(code, f"{name_of(before)} {_in_words(end)}{guard}")
+    return Why(code, f"{name_of(before)} {in_words(end)}{guard}")
 
 
-def _in_words(end: End) -> str:
+def in_words(end: End) -> str:
+    """What that run did, as the rest of a sentence."""
     return _WORDS.get(end.result, f"ended: {quoted(end.result)}").format(end.how)
 
 
@@ -198,6 +215,12 @@ def _told(scene: Scene, before: Record) -> Why:
     instance = scene.unit.partition("@")[2].removesuffix(".service")
     hint = f"to stop the App: systemctl stop sendrecv@{instance}.target"
     return Why("stopped", f"{name} was told to end (systemctl stop, or SIGTERM)", hint)
+
+
+def _of_move(moved: Moved) -> Why:
+    by = moved.by if is_name(moved.by) else quoted(moved.by)
+    reason = moved.reason if moved.reason.isprintable() else quoted(moved.reason)
+    return Why("moved", f"moved by {by}" + (f": {reason}" if reason else ""), "", reason)
 
 
 def _of_other_host(taken: Taken) -> Why:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from sendrecv.sender.ports import OpenLink
 
 
+PAUSED = "/var/lib/sendrecv-pause"
+"""Has a file for each App of this machine that is paused, see sendrecv-pause(1)."""
+
+
 def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff) -> int:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
     half = f"sender{'-failover' if role == 'failover' else ''}@{instance}.service"
@@ -49,6 +53,12 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
         interval=int(config.interval * SECOND),
         booted=time.time_ns() - time.monotonic_ns(),
     )
+    if config.store is None and os.path.exists(f"{PAUSED}/{instance}"):
+        from sendrecv.sender import paused  # no start of an App that is not paused waits for it
+
+        if paused.is_held(instance, role, notifier):
+            backoff.end()
+            return DONE
     trust(config.ca)
     ahead = _ahead(config)
     ports = Ports(

@@ -16,7 +16,7 @@ from sendrecv import systemd
 from sendrecv.core import takeover
 from sendrecv.core.errors import NOTICE
 from sendrecv.core.record import Record
-from sendrecv.core.takeover import End, Scene
+from sendrecv.core.takeover import End, Moved, Scene
 from sendrecv.core.values import SECOND, Value
 from sendrecv.sender.loop import Arrival, Departure
 
@@ -49,6 +49,13 @@ class Half(Value):
         role = {"main": "failover", "failover": "main"}[self.role]
         return f"{_PREFIXES[role]}@{self.instance}.service"
 
+    @property
+    def seen(self) -> str:
+        """The file that names the run of the other half after whose end this half was started last,
+        see paused.py.
+        """
+        return os.path.join(_runtime(), f"{self.unit}.seen")
+
 
 def tell(half: Half, app: App, news: Arrival | Departure) -> None:
     """One entry of the journal."""
@@ -59,7 +66,7 @@ def tell(half: Half, app: App, news: Arrival | Departure) -> None:
         text = f"App {app.app_id}: {app.node_id} ends, as it was told to, after count {news.count}"
         fields = {"MESSAGE_ID": takeover.ENDED, "SENDRECV_FROM": app.node_id}
         fields["SENDRECV_COUNT"] = str(news.count)
-        _write(_told(half), app.run)
+        write_word(_told(half), app.run)
     fields = {name: value for name, value in (known | fields).items() if value}
     systemd.log_entry(NOTICE, text, fields)
 
@@ -93,6 +100,8 @@ def _scene(half: Half, app: App, taken: Taken | None, arrival: Arrival) -> Scene
     before = arrival.before if isinstance(arrival.before, Record) else None
     before = taken.record if taken else before
     end = systemd.last_end()
+    if end:
+        write_word(half.seen, end[0])
     run = before.run if before else ""
     return Scene(
         app=app,
@@ -101,11 +110,22 @@ def _scene(half: Half, app: App, taken: Taken | None, arrival: Arrival) -> Scene
         before=before,
         taken=taken,
         end=End(*end) if end else None,
-        was_told=_read(_told(half)) == run,
-        by_end=_read(os.path.join(STARTED_BY_END, half.unit)) == run,
+        was_told=read_word(_told(half)) == run,
+        by_end=read_word(os.path.join(STARTED_BY_END, half.unit)) == run,
         by_guard=before is not None and _is_from_guard(half, app, before, arrival.at),
         is_masked=systemd.is_masked(half.other),
+        moved=moved(half, run),
     )
+
+
+def moved(half: Half, run: str) -> Moved | None:
+    """Who has moved the App from that run to this half, see admin/move_half.py."""
+    try:
+        with open(os.path.join(STARTED_BY_END, f"{half.unit}.moved"), encoding="utf-8") as file:
+            from_run, by, reason = file.read(1000).split("\n")[:3]
+    except (OSError, ValueError):
+        return None
+    return Moved(by, reason) if from_run == run else None
 
 
 def _is_from_guard(half: Half, app: App, before: Record, now: int) -> bool:
@@ -125,22 +145,26 @@ def boot_time() -> int:
 
 def _told(half: Half) -> str:
     """The file that names the run that has ended last, as it was told to."""
-    return os.path.join(
-        os.environ.get("RUNTIME_DIRECTORY", "/nonexistent"), half.instance + ".told"
-    )
+    return os.path.join(_runtime(), half.instance + ".told")
 
 
-def _read(path: str) -> str:
+def _runtime() -> str:
+    return os.environ.get("RUNTIME_DIRECTORY", "/nonexistent")
+
+
+def read_word(path: str) -> str:
+    """What a file says, "-" if it says nothing: that is no run."""
     try:
         with open(path, encoding="ascii") as file:
             return file.read(64).strip() or "-"
     except (OSError, UnicodeDecodeError):
-        return "-"  # which is no run
+        return "-"
 
 
-def _write(path: str, text: str) -> None:
+def write_word(path: str, text: str) -> None:
+    """Have a file say that. If it cannot, a successor knows less."""
     try:
         with open(path, "w", encoding="ascii") as file:
             file.write(text)
     except OSError:
-        pass  # then a successor knows less
+        pass

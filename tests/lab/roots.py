@@ -31,6 +31,7 @@ RUNTIME = "python3-socketio python3-aiohttp python3-websocket python3-sdnotify p
 # A host for the .deb, with what tests do in it. (libgcrypt20: for journalctl --setup-keys.)
 _MACHINE = (
     f"systemd-sysv dbus {RUNTIME} nodejs procps iproute2 sqlite3 curl kmod strace libgcrypt20"
+    " python3-rich"
 )
 # What administrators have beside it, for tests/admin.
 _ADMIN = (
@@ -50,7 +51,7 @@ PACKAGES = {
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
     "build": (
         f"gcc libc6-dev lintian systemd {RUNTIME} python3-pytest python3-hypothesis"
-        " python3-greenlet python3-prometheus-client man-db groff"
+        " python3-greenlet python3-prometheus-client python3-rich man-db groff"
     ),
     # Apart, because npm brings 350 packages that nothing else needs.
     "npm": "systemd npm",

@@ -37,6 +37,7 @@ def fixture_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     """Takes a Systemctl; returns the path of the request."""
     monkeypatch.setattr(move, "RUNTIME", tmp_path)
     monkeypatch.setattr(move, "PATIENCE", 0.3)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
 
     def use(systemctl: Systemctl) -> Path:
         monkeypatch.setattr(move, "_systemctl", systemctl)
@@ -94,10 +95,13 @@ def test_a_host_that_does_not_take_it(run: Run, status: str, counts: str) -> Non
         (["x", "c"], [("active", "connected, epoch 2")], "is an App of this machine alone"),
         (["x", "c"], [("active", "not connected, epoch 2, count 4")], "of this machine alone"),
         (["../x", "c"], [], "'../x' is no instance"),
-        (["x", "a b"], [], "'a b' is no host"),
+        (["x", "a b"], [], "'a b' is no half and no host"),
+        (["x"], [("active", OWN)], "App x is one of several hosts: name the one"),
+        (["x", "failover"], [("active", OTHER)], "App x counts on b: name a host, or type"),
+        (["x", "main"], [("active", "no host counts")], "does not count here"),
         (["x", "c", "--reason", "a\nb"], [], "the reason must be one line"),
         (["x", "c", "--reason", "x" * 201], [], "of at most 200 characters"),
-        (["x"], [], "see sendrecv move --help"),
+        (["x", "y", "z"], [], "see sendrecv move --help"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -108,6 +112,33 @@ def test_what_cannot_be_done_is_said(
     with pytest.raises(UsageError) as caught:
         move.main(arguments)
     assert why in str(caught.value) and not path.exists() and not systemctl.killed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["x"], "connected, epoch 2"),
+        (["sender@x", "failover"], "connecting, epoch 2"),
+        (["x", "main"], OWN),
+    ],
+)
+def test_a_half_is_moved_on_this_machine(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: str
+) -> None:
+    moved: list[tuple[str, str, str]] = []
+
+    def note(*words: str) -> int:
+        moved.append((words[0], words[1], words[2]))
+        return 0
+
+    monkeypatch.setattr(move.move_half, "move", note)
+    systemctl = Systemctl(("active", status))
+    run(systemctl)
+    assert move.main([*arguments, "--reason", "why"]) == 0
+    assert moved == [("x", "".join(arguments[1:]), "why")] and not systemctl.killed
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    with pytest.raises(UsageError, match="type: sudo sendrecv move x"):
+        move.main(arguments)
 
 
 def test_a_link_in_the_senders_directory_is_not_followed(run: Run, tmp_path: Path) -> None:

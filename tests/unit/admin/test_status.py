@@ -304,12 +304,12 @@ def test_the_newest_takeovers_are_below_the_table(monkeypatch: pytest.MonkeyPatc
     apps = [
         App(event.instance, "x", STOPPED, False, False, halves, takeover=event) for event in events
     ]
-    lines = list(status._last_takeovers(Screen(), [*apps, apps[0].replace(takeover=None)], 0.0))
+    lines = list(status.last_takeovers(Screen(), [*apps, apps[0].replace(takeover=None)], 0.0))
     assert lines[:2] == ["", "Last takeovers:"] and max(map(len, lines)) <= 60
     text = " ".join(" ".join(lines).split())
     assert re.findall("app[0-9]", text) == ["app5", "app4", "app3", "app2"]
     assert text.count("by failover, 0.3 s without a count: main was killed by signal 9") == 4
-    assert not list(status._last_takeovers(Screen(), [], 0.0))
+    assert not list(status.last_takeovers(Screen(), [], 0.0))
 
 
 def test_each_app_has_its_last_takeover(monkeypatch: pytest.MonkeyPatch) -> None:

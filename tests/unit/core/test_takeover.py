@@ -5,7 +5,7 @@ import pytest
 from sendrecv.core import takeover
 from sendrecv.core.lease import Taken
 from sendrecv.core.record import Record
-from sendrecv.core.takeover import End, Scene, Why
+from sendrecv.core.takeover import End, Moved, Scene, Why
 from sendrecv.core.values import SECOND
 from tests.unit.core.senders import APP, BOOT, NOW
 
@@ -42,6 +42,12 @@ def ended(result: str, how: str = "", run: str = RUN) -> Scene:
             "watchdog",
             f"killed it, and the guard started {MAIN}",
         ),
+        (
+            ended("success").replace(by_end=True, moved=Moved("joe", "kernel update")),
+            "moved",
+            "moved by joe: kernel update",
+        ),
+        (ended("timeout").replace(moved=Moved("a\x1b", "")), "moved", r"moved by 'a\x1b'"),
         (ended("success").replace(by_end=True), "stopped", "failover was told to end"),
         (ended("success"), "started", f"failover was told to end, and {MAIN} was started"),
         (SCENE.replace(was_told=True), "started", f"failover was told to end, and {MAIN} was"),

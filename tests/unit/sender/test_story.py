@@ -197,6 +197,24 @@ def test_by_hand_it_is_a_line_without_a_severity(
         journald.entry()
 
 
+def test_who_has_moved_the_app(
+    journald: Journald, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment(monkeypatch, KILLED | {"MONITOR_SERVICE_RESULT": "success"})
+    note = tmp_path / f"{HALF.unit}.moved"
+    for run, code in ((BEFORE, "moved"), ("3" * 32, "started"), ("", "started")):
+        note.write_text(f"{run}\njoe\nkernel update\n", encoding="utf-8")
+        story.tell(HALF, APP, ARRIVAL)
+        entry = journald.entry()
+        assert entry["SENDRECV_WHY"] == code
+        is_moved = code == "moved"
+        assert entry["MESSAGE"].endswith(": moved by joe: kernel update") is is_moved
+        assert (entry.get("SENDRECV_REASON") == "kernel update") is is_moved
+    note.write_text("no note", encoding="utf-8")
+    story.tell(HALF, APP, ARRIVAL)
+    assert journald.entry()["SENDRECV_WHY"] == "started"
+
+
 def test_the_units() -> None:
     main = story.Half("one", "main")
     assert (main.unit, main.other) == ("sender@one.service", "sender-failover@one.service")
@@ -207,7 +225,8 @@ def test_the_catalog_explains_each_entry_by_fields_that_it_has(journald: Journal
     catalog = (TOP / "systemd/sendrecv.catalog").read_text(encoding="utf-8")
     parts = re.split(r"^-- ([0-9a-f]{32})$", catalog, flags=re.MULTILINE)[1:]
     explained = dict(zip(parts[::2], parts[1::2], strict=True))
-    assert explained.keys() == {takeover.TAKEOVER, takeover.BEGUN, takeover.ENDED}
+    told = {takeover.TAKEOVER, takeover.BEGUN, takeover.ENDED}
+    assert explained.keys() == {*told, takeover.PAUSED, takeover.RESUMED}
     fewest: list[Arrival | Departure] = [ARRIVAL, Arrival(None, 1, -1, -1, NOW), Departure(1)]
     for news in fewest:
         story.tell(HALF, APP, news)

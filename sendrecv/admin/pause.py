@@ -1,0 +1,141 @@
+"""`sendrecv pause` and `sendrecv resume`: nothing takes over by itself while a person works.
+
+A pause only ever keeps a start from happening. So it cannot hurt the promises that no two processes
+count and no count is lost; it suspends the one that an App goes on by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sendrecv.admin import acts, facts, files, halves, names, paused
+from sendrecv.admin.facts import App
+from sendrecv.admin.paused import Pause
+from sendrecv.commandline import Parser
+from sendrecv.core.takeover import PAUSED, RESUMED
+from sendrecv.errors import DONE, SendrecvError, StoreUnusable, UsageError
+
+NOTES = Path("/run/sendrecv-takeover")
+GUARD = Path("/run/sendrecv-guard")
+"""See systemd/guard."""
+
+
+def pause(argv: Sequence[str]) -> int:
+    """Until somebody types resume, also after a reboot. Raises SendrecvError."""
+    options = _parse(
+        argv,
+        "pause",
+        "Keep an App from being taken over, by the other half or another"
+        " host, until it is resumed. Who counts, counts on.",
+    )
+    instance = acts.instance_of(options)
+    acts.assert_root(f"sendrecv pause {instance}")
+    app = _known(instance)
+    if app.paused:
+        print(f"App {instance} is paused already, {app.paused.words(time.time())}")
+        return DONE
+    _assert_alone(app)
+    by = acts.person()
+    # The guard starts main if a target was started after that.
+    _write(NOTES / f"{instance}.paused", f"{time.monotonic_ns() // 1000}\n")
+    paused.write(instance, Pause(time.time(), by, options.reason))
+    text = f"App {instance} is paused {acts.with_reason(by, options.reason)}"
+    _tell(text, app, PAUSED, by, options.reason)
+    print(f"App {instance} is paused: {_what_follows(app)}.")
+    print(f"It stays so, also after a reboot, until: sendrecv resume {instance}")
+    return DONE
+
+
+def resume(argv: Sequence[str]) -> int:
+    """The App is looked after again; if it should run and does not, it goes on. Raises
+    SendrecvError.
+    """
+    options = _parse(
+        argv,
+        "resume",
+        "End what `sendrecv pause` has begun. If nothing counts, the App goes on.",
+    )
+    instance = acts.instance_of(options)
+    acts.assert_root(f"sendrecv resume {instance}")
+    app = _known(instance)
+    if not app.paused:
+        print(f"App {instance} is not paused")
+        return DONE
+    by = acts.person()
+    paused.remove(instance)
+    for note in (NOTES / f"{instance}.paused", GUARD / f"paused-{instance}"):
+        with contextlib.suppress(OSError):
+            note.unlink()
+    text = f"App {instance} is resumed {acts.with_reason(by, options.reason)}"
+    _tell(text, app, RESUMED, by, options.reason)
+    print(f"App {instance} is resumed: {_go_on(instance)}")
+    return DONE
+
+
+def _parse(argv: Sequence[str], command: str, description: str) -> argparse.Namespace:
+    parser = Parser(prog=f"sendrecv {command}", description=description)
+    acts.add_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def _known(instance: str) -> App:
+    """What is known of that App. Raises UsageError if there is none."""
+    apps = facts.gather().apps
+    for app in apps:
+        if app.instance == instance:
+            return app
+    raise UsageError(names.unknown(instance, {app.instance for app in apps}))
+
+
+def _assert_alone(app: App) -> None:
+    """Raises UsageError for an App of several hosts: other hosts would not know of the pause."""
+    if app.told.several or "SENDRECV_STORE" in files.settings(app.instance):
+        raise UsageError(
+            f"App {app.instance} is one of several hosts, of which none can be paused",
+            f"stop it on the others: systemctl stop sendrecv@{app.instance}.target",
+        )
+
+
+def _what_follows(app: App) -> str:
+    other = {"main": "failover", "failover": "main"}.get(app.half)
+    if other:
+        return f"{app.half} counts on, and {other} does not take over when it ends"
+    return "nothing counts, and nothing is started by itself"
+
+
+def _go_on(instance: str) -> str:
+    """In words. Raises SendrecvError if the App should go on, and does not."""
+    now = halves.running(instance)
+    if now is None and not halves.is_meant(instance):
+        return f"it is stopped; to start it: systemctl start sender@{instance}"
+    if now is None:
+        both = halves.halves_of(instance)
+        main, failover = both["main"], both["failover"]
+        half = failover if main.masked else main
+        try:
+            halves.start(half)
+        except SendrecvError as error:
+            hint = f"journalctl -n 20 -u {main.unit} -u {failover.unit}"
+            raise type(error)(f"App {instance} is resumed, and nothing counts: {error}", hint)
+        return f"{half.role} counts"
+    return f"{now.role} counts, and {halves.OTHER[now.role]} takes over when it ends"
+
+
+def _tell(text: str, app: App, message: str, by: str, reason: str) -> None:
+    fields = {"MESSAGE_ID": message, "SENDRECV_APP": app.app_id}
+    acts.tell(text, app.instance, fields | {"SENDRECV_BY": by, "SENDRECV_REASON": reason})
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(0o755, exist_ok=True)
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(text, encoding="ascii")
+        os.replace(new, path)
+    except OSError as error:
+        raise StoreUnusable(f"{error.filename}: {error.strerror}") from None
