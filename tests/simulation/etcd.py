@@ -193,8 +193,10 @@ class Client:
     def get(self, key: str, timeout: float) -> Key | None:
         """See etcd.Etcd."""
         found = self._ask(Get, lambda: self._cluster.get(key), timeout)
-        assert found is None or isinstance(found, Key)
-        if found and key.endswith("/record"):
+        if not isinstance(found, Key):
+            assert found is None
+            return None
+        if key.endswith("/record"):
             values = json.loads(found.value)
             self._is_shown_loss = values["released"] or values["place"] != self._process.host.boot
         return found
