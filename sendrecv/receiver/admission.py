@@ -151,10 +151,17 @@ class PeerConnection(asyncio.BufferedProtocol):
         """A message has been read."""
         self._taken += 1
         if self.is_unauthenticated and self._taken > UNAUTHENTICATED_MESSAGES:
-            self.abort(f"more than {UNAUTHENTICATED_MESSAGES} messages without the token")
+            self.abort(self._of_nobody(f"more than {UNAUTHENTICATED_MESSAGES} messages"))
         elif self._held and self._unread() <= BACKLOG // 2:
             self._held = False  # if it was held here: aiohttp may hold it for its own reasons
             self._transport.resume_reading()
+
+    def _of_nobody(self, much: str) -> str:
+        """The complaint. "" if the token was shown: when an App has moved, its older connection has
+        ended, and what was still on its way there is nobody's fault.
+        """
+        was_authenticated = self._inner is not None and not self._admission.is_pending(self)
+        return "" if was_authenticated else f"{much} without the token"
 
     def _unread(self) -> int:
         return self._frames.messages - self._taken if self._frames else 0
@@ -218,7 +225,7 @@ class PeerConnection(asyncio.BufferedProtocol):
                 return
         self._bytes += len(data)
         if self.is_unauthenticated and self._bytes > UNAUTHENTICATED_BYTES:
-            raise PeerError(f"more than {UNAUTHENTICATED_BYTES} bytes without the token")
+            raise PeerError(self._of_nobody(f"more than {UNAUTHENTICATED_BYTES} bytes"))
         if self._bytes > REQUEST_BYTES:
             raise PeerError(f"request of more than {REQUEST_BYTES} bytes")
 
@@ -350,6 +357,10 @@ class Admission:
     def release(self, peer: PeerConnection) -> None:
         """The connection is authenticated, or has ended."""
         self._pending.pop(peer, None)
+
+    def is_pending(self, peer: PeerConnection) -> bool:
+        """Whether aiohttp knows the connection, and it has never been authenticated."""
+        return peer in self._pending
 
     def may_serve_now(self) -> bool:
         """Whether one more can be served in this turn of the event loop."""

@@ -31,6 +31,10 @@ must ping its watchdog meanwhile.
 """
 
 
+NO_BOOT = "0" * 32
+"""In this host's file: another host has the lease, or may take it."""
+
+
 class Writes:
     """The writes of one run, by serial number. Attribute newest: the last number. unheard: what
     may be written, later than what is known to be.
@@ -61,7 +65,7 @@ class Writes:
 
 class HeldLease:
     """The lease of one process, or none. Attribute said: what is to be logged. own: the record as
-    it is in this host's file.
+    it is to be in this host's file; with this boot if this host has the lease.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class HeldLease:
         *,
         continues: bool,
     ) -> None:
-        """`keep`: keeps a record on this host, durably. `continues`: see EtcdStore."""
+        """`keep`: writes a record to this host's file, durably. `continues`: see EtcdStore."""
         self.path = f"/sendrecv/{app.app_id}/record"
         self.said: list[tuple[int, str]] = []
         self.own: Record | None = None
@@ -119,17 +123,36 @@ class HeldLease:
             return False
         return True
 
+    def keep(self, record: Record) -> None:
+        """On this host. Raises OSError."""
+        self.own = record
+        self._keep(record)
+
+    def let_go(self) -> None:
+        """This host has not the lease any more, as far as its file says: what starts here goes on
+        from that only if etcd answers. Does nothing if that is so, or cannot be written.
+        """
+        known = self.record or self.own
+        if self._continues and known and known.boot == self._app.boot:
+            self._keep_if_possible(known.replace(boot=NO_BOOT))
+
     def take_without_etcd(self) -> tuple[Record, int] | None:
-        """This host had the lease when its last process ended, and etcd does not answer."""
+        """This host had the lease when its last process ended, and etcd does not answer. None if
+        that is not so, or if this host's file cannot be written.
+        """
         known = self.own
         if not self._continues or known is None or known.boot != self._app.boot:
             return None
         epoch = known.epoch + 1
         record = known.replace(epoch=epoch, node_id=self._app.node_id, run=self._app.run)
+        try:
+            self._keep(record)
+        except OSError:
+            return None
+        self.own = record
         here, why = self._here, "this host held the App, and etcd does not answer"
         self._holding = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
         self._tenure = Tenure(-1, self._now() - here.lease, here.lease)
-        self._keep(record)
         self._outage = Outage(self._attempt, 2 * self.again)
         self._say(WARNING, f"epoch {epoch}, counting here without etcd: {why}")
         return record, epoch
@@ -138,15 +161,18 @@ class HeldLease:
         """Write the key with this record. Raises LeaseLost, or OSError if etcd does not answer."""
         assert self._holding is not None
         if self._is_out(record.epoch):
-            self._keep(record)
+            self.keep(record)
             self._holding = self._holding.replace(record=record)
             return
         try:
             self._write(self._holding.replace(record=record))
+            if self._continues and record != self.own:
+                # A process that starts without etcd goes on from there: see take_without_etcd().
+                self._keep_if_possible(record)
         except OSError as error:
-            if not self._continues:
-                raise
-            self._keep(record)
+            if not self._continues or (self.own and self.own.boot == NO_BOOT):
+                raise  # it must not count on, or has just tried to hand the App over
+            self.keep(record)
             # Before the attempts begin: a count that etcd may have does not fall.
             self._holding = self._holding.replace(record=record)
             self._say(
@@ -193,6 +219,7 @@ class HeldLease:
         """For any host. Does nothing without the lease, or without etcd."""
         if self._holding is None or self._outage is not None:
             return
+        self.let_go()
         newest = self._writes.unheard or self._holding  # a count that etcd may have does not fall
         try:
             self._write(newest.replace(released=True, why="stopped"))
@@ -207,6 +234,7 @@ class HeldLease:
         if to == self._here.host:
             self._say(NOTICE, "asked to hand the App over to this host, which has it")
             return
+        self.let_go()
         # If no answer comes, that host may have it all the same: nothing may be sent any more.
         self._tenure = self._tenure.replace(sent=self._now() - self._tenure.lease)
         self._write(self._holding.replace(released=True, to=to, why=why))
@@ -251,6 +279,8 @@ class HeldLease:
             raise ended
         if ended is not None:
             self._outage = None
+            # What was taken after that write is not in the key: it is written before it is sent.
+            self._tenure = ended.replace(sent=ended.sent - ended.lease)
             self._say(NOTICE, "etcd answers again, and this host still has the lease")
             return False
         if epoch != self._holding.record.epoch:
@@ -334,6 +364,12 @@ class HeldLease:
         if holding.record.run != self._app.run:
             raise LeaseLost("the lease is lost")
         return holding
+
+    def _keep_if_possible(self, record: Record) -> None:
+        try:
+            self.keep(record)
+        except OSError:
+            pass  # nobody reads it while etcd answers
 
     def _say(self, severity: int, text: str) -> None:
         self.said.append((severity, text))

@@ -25,11 +25,13 @@ class Outage:
         self._attempt = attempt
         self._pause = pause
         self._closed = threading.Event()
-        threading.Thread(target=self._run, name="etcd-outage", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="etcd-outage", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """No attempt begins from now on."""
+        """No attempt begins from now on, and none is under way: they use the same client."""
         self._closed.set()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._closed.is_set():

@@ -15,7 +15,7 @@ from sendrecv.core.lease import NOTHING_SEEN, Growth, Here, Holding, Move, Sight
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND, Value
 from sendrecv.sender.etcd import EtcdError, Key
-from sendrecv.sender.etcd_lease import HeldLease, standing_by
+from sendrecv.sender.etcd_lease import NO_BOOT, HeldLease, standing_by
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class EtcdStore:
         if record := self.lease.record:
             if self._hooks.leaves_host():
                 self.lease.release()
-            self._keep_here(record)
+            own = self.lease.own
+            self._keep_here(record.replace(boot=NO_BOOT) if own and own.boot == NO_BOOT else record)
             self.lease.give_up()
         self._local.release()
         self._etcd.close()
@@ -172,7 +173,7 @@ class EtcdStore:
         """It does not count any more; a process that follows must know that, too."""
         if record := self.lease.record:
             self._seen = True
-            self._known = self.lease.own = record.replace(boot="0" * 32)
+            self._known = record.replace(boot=NO_BOOT)
             self._keep_here(self._known)
         self.lease.give_up()
 
@@ -189,6 +190,8 @@ class EtcdStore:
         holding = self.lease.read(key)
         self._known = self._newest(holding)
         self._seen = self._seen or holding is not None
+        if holding is not None and (holding.released or holding.place != self._here.place):
+            self.lease.let_go()
         if holding is None:
             return sight, None, "no host counts"
         return sight, holding, f"{standing_by(holding)}, count {holding.record.count}"
@@ -239,7 +242,7 @@ class EtcdStore:
 
     def _keep_here(self, record: Record) -> None:
         try:
-            self._local.commit(record)
+            self.lease.keep(record)
         except OSError as error:
             self._say(WARNING, f"{self._local.path}: {error.strerror}, ignoring")
 

@@ -26,6 +26,13 @@
  *   emit          sendrecv/sender/several_hosts.py SenderOfSeveral._carry_out_one
  *   join          sendrecv/core/receiver.py        ReceiverMachine._decide, ReceiverMachine._resume
  *   deliver       sendrecv/core/receiver.py        ReceiverMachine._accept
+ *   go_out        sendrecv/sender/etcd_lease.py    HeldLease.commit
+ *   go_alone      sendrecv/sender/etcd_lease.py    HeldLease.take_without_etcd
+ *   look_again    sendrecv/sender/etcd_lease.py    HeldLease._attempt, HeldLease._revision_of_this_host
+ *   IS_OUSTED     sendrecv/sender/etcd_lease.py    HeldLease._is_out
+ *   keep          sendrecv/sender/etcd_lease.py    HeldLease.keep
+ *   let_go        sendrecv/sender/etcd_lease.py    HeldLease.let_go
+ *   HAS_NEWER     sendrecv/sender/store_etcd.py    EtcdStore._newest
  *
  * Time is in ticks of the fastest clock. A clock may be slower, by 30 % at most: LEASE x 0.7 on the
  * slowest clock is LEASE ticks. So a holder may check its deadline with success for as long as
@@ -48,6 +55,19 @@
  *   may be that of a write long ago.
  * - The deadline is looked at again after the renewal that was made because it had passed
  *   (NOT_CHECKED_AGAIN): the answer may have been heard late.
+ *
+ * CONTINUE=1 is SENDRECV_ETCD_OUTAGE=continue. A holder whose write is not answered is "out": it
+ * counts on from its own record, which is on its host's disk, and sends without a look at the
+ * deadline. It tries to write the key meanwhile. A process that starts on that host and is not
+ * answered goes on from the same record, under a greater epoch. What this gives up, and nothing
+ * else (LIMITS): another host may hold the lease at the same time (OUT_HOLDS_JUDGED), and what was
+ * sent while out may not be in the key that the next host takes (OUT_COUNTS_JUDGED). What it needs:
+ * - The receiver's epoch, even if nobody is stopped between the check and the emit (NO_EPOCH).
+ * - Who is out does not raise its epoch above the receiver's: that host is the holder (RAISES_EPOCH).
+ * - What was taken after the write that was answered has to be written too before it is sent under
+ *   the lease (SENDS_ALL_AT_RETURN).
+ * - The record on the disk has each count that was sent, also while etcd answers (OWN_NOT_KEPT).
+ * - A host which released the key, or was shown that it has not the key, knows that (OWN_STAYS).
  *
  * Left out, because nothing here depends on it:
  * - Revisions have no numbers. Whether a revision is the key's present one is all that matters, so
@@ -79,6 +99,12 @@
 #endif
 #ifndef TAKES
 #define TAKES 3 /* epochs, if PROMPT=0 */
+#endif
+#ifndef RAISED
+#define RAISED 4 /* the greatest epoch that is raised; without mutations there is none greater */
+#endif
+#ifndef CONTINUE
+#define CONTINUE 0
 #endif
 /*  KILL        a sender dies; the other half of its host starts at once
  *  LOSE        a host is lost for good (not the last one)
@@ -163,9 +189,19 @@ byte calm_for;
 /* Not in the system, only for the promises. */
 byte taker = NOBODY;            /* who wrote the key's epoch */
 byte taker_life;
-byte emitted;
+byte emitted;                   /* under the lease */
+bool told[HOSTS];               /* knows since it had the key that it has it no more */
+bool ousted[HOSTS];             /* another was admitted since, with its epoch or a greater one */
+byte silent_for;                /* ticks of an outage, if CONTINUE=1 */
 bool harmed[HOSTS];             /* stopped, cut off or lost, and has written nothing since */
 bool had[HOSTS];                /* has had the key (only for FIGHTS) */
+
+/* Of each host, if CONTINUE=1. */
+bool out[HOSTS];                /* counts on without etcd */
+bool blind[HOSTS];              /* out, and has not read the key in this life */
+byte disk_epoch[HOSTS];         /* its own record */
+byte disk_count[HOSTS];
+bool disk_had[HOSTS];           /* which says that this host has the key */
 
 /* VIOLATIONS. Each has one place where it is checked, except where two ways lead to it. */
 bool two_hold;                  /* the check of the deadline succeeds after another took the key */
@@ -174,7 +210,11 @@ bool printed_gap;
 bool count_lost;                /* the key that is taken has not all that was emitted */
 bool gave_up;                   /* a run that has the key, and did not release it, stands by */
 bool took_from_living;          /* the key taken from a host that was not harmed */
-bool stuck;                     /* etcd answers, a host lives, time goes by, and nobody counts */
+bool stuck;                     /* etcd answers, a host lives, time goes by, and nobody counts;
+                                   or etcd does not, the holder may go on without, and does not */
+bool undone;                    /* a takeover is, by a write of an older epoch */
+bool fights;                    /* who is out is admitted after another host was */
+bool usurped;                   /* goes on without etcd, and was told that it has the key no more */
 
 inline check(name, bad) {
     if
@@ -215,6 +255,8 @@ inline carry_out(r, h) {
     r.same = ref[h];
     if
     :: r.kind != READ && (r.fresh || PUTS(r, h)) ->
+        check(count_lost, COUNTS_JUDGED && CONTINUE && r.count < emitted);
+        check(undone, CONTINUE && r.epoch < key.epoch);
         if :: r.kind == TAKE -> note_take(h, r.life) :: else fi;
         key.host = h; key.life = r.life; key.epoch = r.epoch; key.count = r.count;
         key.released = (r.kind == RELEASE);
@@ -227,7 +269,9 @@ inline answer(h) {
     carry_out(q[h], h);
     if
     :: q[h].ok -> revise()
-    :: else -> q[h].own = IS_OWN(h); q[h].epoch = key.epoch; q[h].count = key.count
+    :: else ->
+        q[h].own = IS_OWN(h); q[h].epoch = key.epoch; q[h].count = key.count;
+        q[h].half = (CONTINUE && key.host == h && !key.released)
     fi;
     q[h].fresh = 1; q[h].answered = 1
 }
@@ -277,8 +321,8 @@ end_connection:
 #define LIVES(h)      (mode[h] != DEAD && !stopped[h])
 #define MAY_ASK(h)    (LIVES(h) && q[h].kind == NOTHING && (!PROMPT || asked[h] >= PERIOD(h)))
 #define PERIOD(h)     (mode[h] == STANDING_BY -> QUARTER / 2 : SLOW(QUARTER / 2))
-#define CAN_READ(h)   (MAY_ASK(h) && mode[h] == STANDING_BY)
-#define CAN_WRITE(h)  (MAY_ASK(h) && mode[h] == HOLDING)
+#define CAN_READ(h)   (MAY_ASK(h) && (mode[h] == STANDING_BY || blind[h]))
+#define CAN_WRITE(h)  (MAY_ASK(h) && mode[h] == HOLDING && !blind[h])
 #define CAN_LEAVE(h)  (MAY_ASK(h) && mode[h] == LEAVING)
 #define CAN_TAKE(h)   (LIVES(h) && q[h].kind == NOTHING && mode[h] == STANDING_BY && ref[h] && \
     (PROMPT || key.epoch < TAKES) && IS_FREE(h))
@@ -289,10 +333,16 @@ end_connection:
     (!q[h].answered && asked[h] >= TIMEOUT(h))))
 #define CAN_JOIN(h)   (LIVES(h) && mode[h] == HOLDING && !joined[h] && ADMITS(h))
 #define CAN_EMIT(h)   (LIVES(h) && MAY_COUNT(h) && joined[h] && flight[h].count == 0 && \
-    acked[h] < SENDABLE(h) && (lived[h] < DEADLINE || pass[h]))
+    acked[h] < SENDABLE(h) && (lived[h] < DEADLINE || pass[h] || out[h]))
+#define IS_REFUSED(h) (CONTINUE && LIVES(h) && mode[h] == HOLDING && !joined[h] && !ADMITS(h))
+#define IS_OUSTED(h)  (IS_REFUSED(h) && out[h] && !MAY_RAISE(h))
+#define CAN_RAISE(h)  (IS_REFUSED(h) && !out[h] && MAY_ASK(h) && r_epoch < RAISED)
+#define HAS_NEWER(h)  (CONTINUE && (disk_epoch[h] > key.epoch || \
+    (disk_epoch[h] == key.epoch && disk_count[h] > key.count)))
 #define IS_LATE(h)    (REACHES(h) && WAITS(h) && asked[h] >= LATENCY)
 #define IS_DUE(h)     (CAN_READ(h) || CAN_WRITE(h) || CAN_LEAVE(h) || CAN_TAKE(h) || \
-    CAN_HEAR(h) || TIMES_OUT(h) || CAN_JOIN(h) || CAN_EMIT(h) || IS_LATE(h) || flight[h].count > 0)
+    CAN_HEAR(h) || TIMES_OUT(h) || CAN_JOIN(h) || CAN_EMIT(h) || IS_LATE(h) || \
+    IS_OUSTED(h) || CAN_RAISE(h) || flight[h].count > 0)
 
 inline ask(h, what, new_epoch, new_count, compares) {
     q[h].kind = what; q[h].life = life_of[h]; q[h].epoch = new_epoch; q[h].count = new_count;
@@ -302,7 +352,7 @@ inline ask(h, what, new_epoch, new_count, compares) {
 
 inline stand_by(h) {
     mode[h] = STANDING_BY; epoch_of[h] = 0; count[h] = 0; durable[h] = 0; acked[h] = 0;
-    joined[h] = 0; lived[h] = DEADLINE; pass[h] = 0;
+    joined[h] = 0; lived[h] = DEADLINE; pass[h] = 0; out[h] = 0; blind[h] = 0; ousted[h] = 0;
     if
     :: flight[h].count > 0 ->
         left[h].count = flight[h].count; left[h].epoch = flight[h].epoch;
@@ -312,9 +362,66 @@ inline stand_by(h) {
     fi
 }
 
+/* ---- without etcd ---- */
+
+inline keep(h, last) {
+    disk_epoch[h] = epoch_of[h]; disk_count[h] = last
+}
+
+inline let_go(h) {
+    if :: CONTINUE -> told[h] = 1; disk_had[h] = (KNOWS_LOSS -> 0 : disk_had[h]) :: else fi
+}
+
 inline hold(h) {
     mode[h] = HOLDING; epoch_of[h] = q[h].epoch; count[h] = q[h].count; durable[h] = q[h].count;
-    seen[h] = 0; answering[h] = 0; streak[h] = 0; had[h] = REMEMBERS
+    seen[h] = 0; answering[h] = 0; streak[h] = 0; had[h] = REMEMBERS;
+    if :: CONTINUE -> keep(h, q[h].count); disk_had[h] = 1; told[h] = 0 :: else fi
+}
+
+inline go_alone(h) {
+    check(usurped, told[h]);
+    mode[h] = HOLDING; out[h] = 1; blind[h] = 1; ref[h] = 0;
+    epoch_of[h] = disk_epoch[h] + 1; count[h] = disk_count[h]; durable[h] = count[h];
+    keep(h, count[h])
+}
+
+/* In HOLDING; or in STANDING_BY, if this host had the key when its last process ended. */
+inline go_out(h) {
+    if
+    :: mode[h] == HOLDING && !out[h] -> out[h] = 1; durable[h] = count[h]; keep(h, count[h])
+    :: mode[h] == STANDING_BY && disk_had[h] -> go_alone(h)
+    :: else
+    fi
+}
+
+inline take_one_more(h) {
+    count[h]++;
+    if :: out[h] -> durable[h] = count[h]; keep(h, count[h]) :: else fi
+}
+
+/* The first write of who went on alone takes the key from the process before it. */
+inline rewrite(h) {
+    ask(h, WRITE, epoch_of[h], count[h], ref[h]);
+    if :: out[h] && key.host == h && key.life != life_of[h] -> q[h].kind = TAKE :: else fi
+}
+
+/* Who goes on alone looks whether the key is still that of its host. */
+inline look_again(h) {
+    blind[h] = 0;
+    if
+    :: q[h].half && q[h].epoch < epoch_of[h] -> skip
+    :: else -> let_go(h); stand_by(h)
+    fi
+}
+
+inline come_back(h) {
+    if :: out[h] && SENDS_ALL -> skip :: else -> durable[h] = q[h].count fi;
+    out[h] = 0; ousted[h] = 0; epoch_of[h] = q[h].epoch;
+    if
+    :: KEEPS && disk_count[h] < q[h].count -> keep(h, q[h].count)
+    :: KEEPS -> disk_epoch[h] = epoch_of[h]
+    :: else
+    fi
 }
 
 inline see(h) {
@@ -329,15 +436,18 @@ inline hear(h) {
     if :: q[h].ok && asked[h] <= LATENCY && !cut[h] -> harmed[h] = 0 :: else fi;
     pass[h] = (PASSES && q[h].ok && mode[h] == HOLDING);
     if
+    :: q[h].kind == READ && mode[h] == HOLDING -> look_again(h)
     :: q[h].ok && mode[h] == STANDING_BY -> hold(h); lived[h] = RENEWED_AGE(h)
     :: q[h].ok && q[h].kind == RELEASE -> stand_by(h); see(h)
-    :: q[h].ok && q[h].kind == WRITE -> lived[h] = RENEWED_AGE(h); durable[h] = q[h].count
-    :: !q[h].ok && mode[h] == STANDING_BY -> see(h)
+    :: q[h].ok && mode[h] != STANDING_BY && q[h].kind != RELEASE ->
+        lived[h] = RENEWED_AGE(h); come_back(h)
+    :: !q[h].ok && mode[h] == STANDING_BY -> if :: q[h].half -> skip :: else -> let_go(h) fi; see(h)
     :: !q[h].ok && mode[h] != STANDING_BY && KNOWS_OWN(h) ->
-        lived[h] = SHOWN_AGE(h); durable[h] = q[h].count; asked[h] = DEADLINE
+        if :: !out[h] -> lived[h] = SHOWN_AGE(h); come_back(h) :: else fi;
+        asked[h] = DEADLINE
     :: else ->
         check(gave_up, mode[h] == HOLDING && key.host == h && taker_life == life_of[h]);
-        stand_by(h); see(h)
+        let_go(h); stand_by(h); see(h)
     fi;
     clear_request(q[h]);
     if :: !PROMPT -> asked[h] = 0 :: else fi
@@ -362,16 +472,29 @@ inline join(h) {
         left[h].count = 0; left[h].epoch = 0; left[h].life = 0
     :: else
     fi;
+    check(fights, out[h] && ousted[h]);
+    if
+    :: CONTINUE ->
+        for (i : 0 .. HOSTS - 1) {
+            ousted[i] = (out[i] && (ousted[i] || (i != h && epoch_of[i] <= epoch_of[h])))
+        }
+        i = 0
+    :: else
+    fi;
     r_epoch = epoch_of[h]; r_host = h; r_life = life_of[h];
     joined[h] = 1; acked[h] = RESUMED(h);
-    count[h] = (count[h] < acked[h] -> acked[h] : count[h])
+    count[h] = (count[h] < acked[h] -> acked[h] : count[h]);
+    if :: out[h] -> durable[h] = count[h]; keep(h, count[h]) :: else fi
 }
 
+#define IS_JUDGED(h, even_out) (!out[h] || even_out)
+
 inline emit(h) {
-    check(two_hold, taker != h || taker_life != life_of[h]);
+    check(two_hold, IS_JUDGED(h, OUT_HOLDS_JUDGED) && (taker != h || taker_life != life_of[h]));
     flight[h].count = acked[h] + 1; flight[h].epoch = epoch_of[h]; flight[h].life = life_of[h];
     pass[h] = 0;
-    emitted = (emitted < flight[h].count -> flight[h].count : emitted)
+    emitted = (IS_JUDGED(h, OUT_COUNTS_JUDGED) && emitted < flight[h].count ->
+        flight[h].count : emitted)
 }
 
 inline restart(h) {
@@ -382,26 +505,41 @@ inline restart(h) {
 proctype Host(byte h) {
 end_host:
     do
-    :: d_step { CAN_READ(h) -> ask(h, READ, 0, 0, 0); if :: READ_AT_ONCE -> answer(h) :: else fi }
-    :: d_step { CAN_TAKE(h) -> ask(h, TAKE, key.epoch + 1, key.count, 1) }
+    :: d_step { CAN_READ(h) ->
+        if :: PROMPT && blind[h] && count[h] < N -> take_one_more(h) :: else fi;
+        ask(h, READ, 0, 0, 0); if :: READ_AT_ONCE -> answer(h) :: else fi }
+    :: d_step { CAN_TAKE(h) && !HAS_NEWER(h) -> ask(h, TAKE, key.epoch + 1, key.count, 1) }
+    :: d_step { CAN_TAKE(h) && HAS_NEWER(h) ->
+        ask(h, TAKE, disk_epoch[h] + 1, disk_count[h], 1) }
     :: d_step { CAN_WRITE(h) && (!PROMPT || count[h] == N) ->
-        ask(h, WRITE, epoch_of[h], count[h], ref[h]) }
-    :: d_step { CAN_WRITE(h) && count[h] < N ->
-        count[h]++; ask(h, WRITE, epoch_of[h], count[h], ref[h]) }
-    :: d_step { CAN_LEAVE(h) -> ask(h, RELEASE, epoch_of[h], count[h], ref[h]) }
+        rewrite(h) }
+    :: d_step { CAN_WRITE(h) && count[h] < N -> take_one_more(h); rewrite(h) }
+    :: d_step { CAN_LEAVE(h) -> let_go(h); ask(h, RELEASE, epoch_of[h], count[h], ref[h]) }
     :: d_step { CAN_HEAR(h) -> hear(h) }
-    :: d_step { TIMES_OUT(h) -> drop_request(h) }
-    :: d_step { TIMES_OUT(h) && MAY_LINGER(h) -> linger(h); drop_request(h) }
+    :: d_step { TIMES_OUT(h) -> if :: CONTINUE -> go_out(h) :: else fi; drop_request(h) }
+    :: d_step { TIMES_OUT(h) && MAY_LINGER(h) ->
+        if :: CONTINUE -> go_out(h) :: else fi; linger(h); drop_request(h) }
+    /* if CONTINUE=1 */
+    :: d_step { CAN_READ(h) && !PROMPT && mode[h] == STANDING_BY && disk_had[h] -> go_alone(h) }
+    :: d_step { LIVES(h) && out[h] && !PROMPT && q[h].kind != NOTHING && count[h] < N ->
+        take_one_more(h) }
+    :: d_step { CAN_RAISE(h) -> ask(h, WRITE, r_epoch + 1, count[h], ref[h]) }
+    :: d_step { IS_OUSTED(h) -> let_go(h); stand_by(h); drop_request(h) }
+    :: d_step { IS_OUSTED(h) && MAY_LINGER(h) ->
+        linger(h); let_go(h); stand_by(h); drop_request(h) }
+    :: d_step { IS_REFUSED(h) && out[h] && MAY_RAISE(h) ->
+        epoch_of[h] = r_epoch + 1; keep(h, count[h]) }
     :: d_step { CAN_JOIN(h) -> join(h) }
     :: d_step { CAN_EMIT(h) -> emit(h); if :: SENT_AT_ONCE -> deliver(flight[h], h, 1) :: else fi }
     /* faults of this host */
-    :: d_step { MOVE && faults > 0 && LIVES(h) && mode[h] == HOLDING ->
+    :: d_step { MOVE && faults > 0 && LIVES(h) && mode[h] == HOLDING && !out[h] ->
         faults--; mode[h] = LEAVING }
     :: d_step { KILL && faults > 0 && mode[h] != DEAD -> faults--; restart(h) }
     :: d_step { KILL && faults > 0 && mode[h] != DEAD && MAY_LINGER(h) ->
         faults--; linger(h); restart(h) }
     :: d_step { LOSE && faults > 0 && DEAD_HOSTS < HOSTS - 1 && mode[h] != DEAD ->
         faults--; restart(h); life_of[h] = 0; stopped[h] = 0; cut[h] = 0;
+        disk_epoch[h] = 0; disk_count[h] = 0; disk_had[h] = 0; told[h] = 0;
         harmed[h] = 1; mode[h] = DEAD }
     :: d_step { STOP && faults > 0 && LIVES(h) -> faults--; harmed[h] = 1; stopped[h] = 1 }
     :: d_step { stopped[h] -> stopped[h] = 0 }
@@ -436,6 +574,8 @@ inline tick() {
 }
 
 #define ALL_COUNTED (printed == N)
+/* Ticks of an outage in which a holder that may count on without etcd has counted all. */
+#define SILENT      (2 * QUARTER + (N - 1) * SLOW(QUARTER))
 
 active proctype Time() {
 end_time:
@@ -445,6 +585,8 @@ end_time:
         tick();
         if
         :: calm -> calm_for++; check(stuck, calm_for > SETTLED)
+        :: CONTINUE && !up && faults == 0 && !ALL_COUNTED && taker != NOBODY && !harmed[taker] ->
+            silent_for++; check(stuck, silent_for > SILENT)
         :: else
         fi }
     :: d_step { OUTAGE && faults > 0 && up -> faults--; up = 0 }
@@ -471,7 +613,8 @@ init {
         :: ABSENT -> key.host = NOBODY
         :: else -> /* as after a take that has just been answered */
             key.epoch = 1; ref[0] = 1; mode[0] = HOLDING; epoch_of[0] = 1; lived[0] = 0;
-            taker = 0; had[0] = REMEMBERS
+            taker = 0; had[0] = REMEMBERS;
+            if :: CONTINUE -> disk_epoch[0] = 1; disk_had[0] = 1 :: else fi
         fi
     };
     atomic {

@@ -43,6 +43,12 @@
 #ifndef COUNTS_JUDGED /* 0: that the key has not all that was emitted does not matter */
 #define COUNTS_JUDGED 1
 #endif
+#ifndef OUT_HOLDS_JUDGED /* 1: that two count, one of them without etcd, matters too */
+#define OUT_HOLDS_JUDGED 0
+#endif
+#ifndef OUT_COUNTS_JUDGED /* 1: what was sent without etcd has to be in the key, too */
+#define OUT_COUNTS_JUDGED 0
+#endif
 
 /* ---- the clocks ---- */
 
@@ -120,6 +126,8 @@
 
 #if TAKE_BY_PUT
 #define PUTS(r, h) (r.kind == TAKE && key.host != h)
+#elif RETURNS_BY_PUT /* after an outage, whatever is in the key by now */
+#define PUTS(r, h) (r.kind == WRITE && out[h])
 #elif HALF_BY_PUT /* by the other half of a host */
 #define PUTS(r, h) (r.kind == TAKE && r.half)
 #else
@@ -156,6 +164,32 @@
 #define MAY_COUNT(h) (mode[h] == HOLDING || mode[h] == LEAVING)
 #else
 #define MAY_COUNT(h) (mode[h] == HOLDING)
+#endif
+
+/* ---- without etcd ---- */
+
+#if RAISES_EPOCH /* above the receiver's, as one that has the lease does */
+#define MAY_RAISE(h) (r_epoch < RAISED)
+#else
+#define MAY_RAISE(h) false
+#endif
+
+#if SENDS_ALL_AT_RETURN /* not only what is in the key */
+#define SENDS_ALL true
+#else
+#define SENDS_ALL false
+#endif
+
+#if OWN_NOT_KEPT /* while etcd answers */
+#define KEEPS false
+#else
+#define KEEPS CONTINUE
+#endif
+
+#if OWN_STAYS /* the own record says that this host has the key until it is written anew */
+#define KNOWS_LOSS false
+#else
+#define KNOWS_LOSS true
 #endif
 
 /* ---- the receiver ---- */

@@ -188,16 +188,32 @@ class Client:
     def __init__(self, process: HostProcess, cluster: Cluster) -> None:
         self._process = process
         self._cluster = cluster
+        self._is_shown_loss = False  # and may not have written that down yet
 
     def get(self, key: str, timeout: float) -> Key | None:
         """See etcd.Etcd."""
         found = self._ask(Get, lambda: self._cluster.get(key), timeout)
-        assert found is None or isinstance(found, Key)
+        if not isinstance(found, Key):
+            assert found is None
+            return None
+        if key.endswith("/record"):
+            values = json.loads(found.value)
+            self._is_shown_loss = values["released"] or values["place"] != self._process.host.boot
         return found
 
     def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
         """See etcd.Etcd."""
-        done = self._ask(Put, lambda: self._cluster.put_if(key, revision, value), timeout)
+        is_record = key.endswith("/record")
+        if is_record and json.loads(value)["released"]:
+            self._is_shown_loss = True
+
+        def act() -> Written | Found:
+            done = self._cluster.put_if(key, revision, value)
+            if is_record and isinstance(done, Written) and not json.loads(value)["released"]:
+                self._process.host.knows_loss = False
+            return done
+
+        done = self._ask(Put, act, timeout)
         assert isinstance(done, (Written, Found))
         return done
 
@@ -209,7 +225,10 @@ class Client:
         """See etcd.Etcd."""
 
     def _ask(self, about: type, act: Callable[[], object], timeout: float) -> object:
-        thread = self._process.thread
+        host, thread = self._process.host, self._process.running
+        if self._is_shown_loss and not host.disk.full and host.disk.broken is None:
+            host.knows_loss = True
+        self._is_shown_loss = False
         thread.pause(about)
         request = Request(self._process, act)
         self._cluster.requests.append(request)

@@ -38,9 +38,10 @@ class HostFaults(RuleBasedStateMachine):
     @initialize(
         rates=st.lists(st.sampled_from(RATES), min_size=2, max_size=3),
         interval=st.sampled_from((SECOND, SECOND // 4)),
+        continues=st.booleans(),
     )
-    def begin(self, rates: list[int], interval: int) -> None:
-        self.world = HostsWorld(rates, interval, self.parts)
+    def begin(self, rates: list[int], interval: int, continues: bool = False) -> None:
+        self.world = HostsWorld(rates, interval, self.parts, continues=continues)
 
     # No faults.
 

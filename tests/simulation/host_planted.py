@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from sendrecv.core.lease import Here, Holding, LeaseLost
+from sendrecv.core.lease import Here, Holding, LeaseLost, Tenure
 from sendrecv.core.record import Record
 from sendrecv.core.sender_events import SenderCommand
 from sendrecv.sender.etcd import Etcd, Found, Key, Written
-from sendrecv.sender.etcd_lease import HeldLease
+from sendrecv.sender.etcd_lease import NO_BOOT, HeldLease
 from sendrecv.sender.several_hosts import SenderOfSeveral
 from sendrecv.sender.store_etcd import EtcdStore
 from tests.simulation.hosts import HostParts
@@ -24,7 +24,8 @@ class _Planted(EtcdStore):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         app, here, local, etcd, _ = given
-        self.lease = self.held(app, here, etcd, local.commit, self._now, continues=False)
+        continues = named["continues"]
+        self.lease = self.held(app, here, etcd, local.commit, self._now, continues=continues)
 
 
 class CountsFromTheAnswer(_Planted):
@@ -96,6 +97,66 @@ class BelievesItsOwnValue(_Planted):
 
         def _is_carried_out(self, revision: int, serial: int) -> bool:
             return super()._is_carried_out(revision, self._writes.newest)
+
+
+class RaisesItsEpoch(_Planted):
+    """Without etcd, it fights for the App."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def _is_out(self, epoch: int) -> bool:
+            assert self._holding is not None
+            return super()._is_out(self._holding.record.epoch)
+
+
+class SendsAllAtReturn(_Planted):
+    """When etcd answers again, it sends what it took after the write that was answered."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def _is_out(self, epoch: int) -> bool:
+            outage = self._outage
+            is_out = super()._is_out(epoch)
+            if outage and not is_out and isinstance(outage.ended, Tenure):
+                self._tenure = outage.ended
+            return is_out
+
+
+class ForgetsToLetGo(_Planted):
+    """Its own record says that this host has the lease, until it is written anew."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def let_go(self) -> None:
+            pass
+
+
+class KeepsNothing(_Planted):
+    """Its own record is that of its takeover, while etcd answers."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def _keep_if_possible(self, record: Record) -> None:
+            if record.boot == NO_BOOT:
+                super()._keep_if_possible(record)
+
+
+class ReturnsByPut(_Planted):
+    """After an outage it writes the key, whatever is there by now."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def _attempt(self) -> Tenure | LeaseLost | None:
+            etcd, self._etcd = self._etcd, cast(Etcd, _Careless(self._etcd))
+            try:
+                return super()._attempt()
+            finally:
+                self._etcd = etcd
 
 
 class _Careless:

@@ -1,15 +1,25 @@
 """Series of faults on several hosts that chance seldom finds, each with a planted violation that it
-shows: see stories.py.
+shows, and words of what is found: see stories.py.
 """
 
 from __future__ import annotations
 
-from sendrecv.core.sender_events import Persist
+from sendrecv.core.sender_events import Emit, Persist
 from sendrecv.core.values import SECOND
 from tests.simulation.etcd import Look, Put
 from tests.simulation.host_faults import SOON, HostFaults
-from tests.simulation.host_planted import BelievesItsOwnValue, DoesNotLookAgain, TakesAfterAHalf
+from tests.simulation.host_planted import (
+    BelievesItsOwnValue,
+    DoesNotLookAgain,
+    ForgetsToLetGo,
+    KeepsNothing,
+    RaisesItsEpoch,
+    ReturnsByPut,
+    SendsAllAtReturn,
+    TakesAfterAHalf,
+)
 from tests.simulation.hosts import LEASE, HostParts, HostProcess
+from tests.simulation.planted import IgnoresEpochs
 
 
 def _writes_a_count(faults: HostFaults) -> HostProcess:
@@ -66,8 +76,96 @@ def suspended_while_it_renews(faults: HostFaults) -> None:
     faults.teardown()
 
 
+# With SENDRECV_ETCD_OUTAGE=continue.
+
+
+def _continues(faults: HostFaults) -> HostProcess:
+    """A holder, which has counted for some time."""
+    faults.begin(rates=[1000, 1000], interval=SECOND // 4, continues=True)
+    faults.world.calm(3 * SECOND)
+    (process,) = faults.world.holders()
+    return process
+
+
+def without_etcd_beside_another_host(faults: HostFaults) -> None:
+    """Another one takes the App, and the receiver tells this one."""
+    process = _continues(faults)
+    process.host.without_etcd = True
+    faults.world.until(lambda: process.is_out, SOON)
+    faults.world.until(lambda: not process.holds, 10 * SOON)
+    assert not process.holds and not process.dead
+    faults.teardown()
+
+
+def back_when_another_host_counts(faults: HostFaults) -> None:
+    """Nobody tells it before etcd does."""
+    process = _continues(faults)
+    process.host.without_etcd = True
+    faults.world.cut_off_receiver(process.host, True)
+    faults.world.calm(3 * LEASE)
+    assert process.is_out and len(faults.world.holders()) == 2
+    process.host.without_etcd = False
+    faults.world.calm(LEASE)
+    assert not process.holds
+    faults.teardown()
+
+
+def back_while_a_count_is_kept(faults: HostFaults) -> None:
+    """etcd answers between the taking of a count and its sending."""
+    process = _continues(faults)
+    faults.world.cluster.silent = True
+    faults.world.calm(LEASE)
+    assert process.is_out
+    outage = process.outages[-1]
+    faults.world.until(lambda: process.about_to(Persist) and outage._is_asking, 10 * SOON)
+    process.step()
+    cluster = faults.world.cluster
+    cluster.requests = [it for it in cluster.requests if it.process is process][-1:]
+    cluster.silent = False
+    for _ in range(SOON):
+        if not outage.ended:
+            for action in [*cluster.actions(), outage.step]:
+                action()
+    assert outage.ended and process.is_out
+    faults.world.calm(LEASE)
+    faults.teardown()
+
+
+def started_again_without_etcd(faults: HostFaults) -> None:
+    """A person stopped the App on that host, and another one has it."""
+    process = _continues(faults)
+    faults.world.stop_on(process.host)
+    faults.world.calm(LEASE)
+    assert process.dead and faults.world.holders()
+    process.host.stopped, process.host.without_etcd = False, True
+    faults.world.calm(LEASE)
+    assert faults.world.processes(process.host)
+    faults.teardown()
+
+
+def killed_before_the_outage(faults: HostFaults) -> None:
+    """The next process goes on without etcd, and has not heard the receiver when etcd answers."""
+    process = _continues(faults)
+    _until(faults, process, Emit)
+    faults.world.cut_off_receiver(process.host, True)
+    process.step()
+    process.host.without_etcd = True
+    faults.world.kill(process)
+    faults.world.calm(LEASE // 2)
+    assert any(it.is_out and it.host is process.host for it in faults.world.holders())
+    process.host.without_etcd = False
+    faults.world.calm(LEASE)
+    faults.teardown()
+
+
 STORIES = (
-    (write_that_was_not_heard, HostParts(store=BelievesItsOwnValue)),
-    (held_up_before_it_sends, HostParts(here=TakesAfterAHalf)),
-    (suspended_while_it_renews, HostParts(store=DoesNotLookAgain)),
+    (write_that_was_not_heard, HostParts(store=BelievesItsOwnValue), "sends"),
+    (held_up_before_it_sends, HostParts(here=TakesAfterAHalf), "sends"),
+    (suspended_while_it_renews, HostParts(store=DoesNotLookAgain), "sends"),
+    (without_etcd_beside_another_host, HostParts(store=RaisesItsEpoch), "fights without etcd"),
+    (without_etcd_beside_another_host, HostParts(receiver=IgnoresEpochs), " after 2"),
+    (back_when_another_host_counts, HostParts(store=ReturnsByPut), "is written after"),
+    (back_while_a_count_is_kept, HostParts(store=SendsAllAtReturn), "is not in the key"),
+    (started_again_without_etcd, HostParts(store=ForgetsToLetGo), "it has lost the lease"),
+    (killed_before_the_outage, HostParts(store=KeepsNothing), "was sent"),
 )

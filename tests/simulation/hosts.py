@@ -1,7 +1,7 @@
 """The simulated world of one App on several hosts: hosts with clocks of their own, and etcd.
 
-The receiver, its ledger and the journal are those of world.py, on a machine of their own.
-SENDRECV_ETCD_OUTAGE=continue has no part in this: it needs a thread.
+The receiver, its ledger and the journal are those of world.py, on a machine of their own. With
+`continues`, all hosts have SENDRECV_ETCD_OUTAGE=continue.
 
 Time is that of the world, which nobody can read. A host has two clocks, see Host.
 """
@@ -16,7 +16,7 @@ from queue import Empty
 from time import gmtime, strftime
 from typing import cast
 
-from sendrecv.core.lease import Here
+from sendrecv.core.lease import Here, LeaseLost, Tenure
 from sendrecv.core.receiver import ReceiverMachine
 from sendrecv.core.receiver_events import Print
 from sendrecv.core.record import Record
@@ -31,9 +31,10 @@ from sendrecv.sender.loop import Sender
 from sendrecv.sender.several_hosts import SenderOfSeveral
 from sendrecv.sender.store_etcd import EtcdStore, Hooks
 from sendrecv.sender.store_file import StateFile
-from tests.simulation.etcd import Client, Cluster, Look
+from tests.simulation.etcd import Client, Cluster, Look, Wait
 from tests.simulation.kernel import DIRECTORY, Disk
 from tests.simulation.network import Connection
+from tests.simulation.process import Thread
 from tests.simulation.sender import Machine, SenderProcess
 from tests.simulation.verdict import Witness, require
 from tests.simulation.world import Action, Bytes, Parts, World
@@ -75,6 +76,7 @@ class Host:
     suspended: bool = False
     without_etcd: bool = False
     without_receiver: bool = False
+    knows_loss: bool = False  # since it had the lease; and has had the time to write that down
     _base: int = SECOND  # what the monotonic clock showed
     _since: int = 0  # at that time of the world
     _slept: int = 0
@@ -114,7 +116,7 @@ class Host:
     def lose_power(self, choices: bytes) -> None:
         """What was not synced may be lost. The next boot has another clock."""
         self.disk.lose_power(Bytes(choices))
-        self.suspended = False
+        self.suspended = self.knows_loss = False
         self._boot()
 
     def _boot(self) -> None:
@@ -135,6 +137,7 @@ class HostProcess(SenderProcess):
     def __init__(self, world: HostsWorld, host: Host, node_id: str, number: int) -> None:
         self.host = host
         self._is_woken = False
+        self.outages: list[SimulatedOutage] = []
         super().__init__(world, APP, node_id, number)
 
     def machine(self) -> Machine:
@@ -152,8 +155,31 @@ class HostProcess(SenderProcess):
 
     def deadline(self) -> int | None:
         """See SenderProcess. In the time of the world."""
-        due = None if self.host.suspended else super().deadline()
+        if self.host.suspended or self.dead or self.hung:
+            return None
+        dues = [super().deadline(), *(outage.deadline() for outage in self.outages)]
+        due = min((due for due in dues if due is not None), default=None)
         return None if due is None else self.host.when(due)
+
+    @property
+    def running(self) -> Thread:
+        """The thread that has the CPU."""
+        return next((it.thread for it in self.outages if it.thread and it.is_on_cpu), self.thread)
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it counts without etcd."""
+        return self.store.lease._outage is not None
+
+    def kill(self) -> None:
+        """See SenderProcess. All of its threads end."""
+        super().kill()
+        for outage in self.outages:
+            outage.kill()
+
+    def act(self, act: Callable[[], None]) -> None:
+        """A thread of this process does that."""
+        self._on_cpu(act)
 
     def get(self, *, timeout: float) -> SenderEvent:
         """See loop.Queue. What does not wait needs no ping."""
@@ -176,14 +202,21 @@ class HostProcess(SenderProcess):
             self._loop.asked()
 
     def claims(self, claim: Claim) -> None:
-        """See SenderProcess. The epoch is in the key."""
+        """See SenderProcess. The epoch is in the key; or it is what it was, and on the disk."""
+        if self.is_out:
+            epoch = self.outages[-1].epoch
+            require(claim.epoch == epoch, f"{claim}: fights without etcd, epoch was {epoch}")
+            self.world.witness.claimed(self.system.holds(), claim)
+            return
         write = self.world.cluster.last_of(self.app.run)
         require(write and write.record.epoch >= claim.epoch, f"{claim} is not in the key: {write}")
 
     def arrives_at_emit(self) -> None:
         """It has found that it has the lease, and has not been stopped since: no other host had
-        taken it before.
+        taken it before. Or it may count without etcd.
         """
+        if self.is_out:
+            return
         mine = self.world.cluster.last_of(self.app.run)
         require(mine, f"{self.app} has no lease")
         for write in reversed(self.world.cluster.writes):
@@ -192,7 +225,10 @@ class HostProcess(SenderProcess):
             require(write.place == self.host.boot, f"{self.app} sends: {write} came after {mine}")
 
     def emits(self, last: int) -> None:
-        """See SenderProcess. The counts are in the key."""
+        """See SenderProcess. The counts are in the key; or on the disk."""
+        if self.is_out:
+            self.world.witness.emitted(self.system.holds(), last)
+            return
         write = self.world.cluster.last_of(self.app.run)
         held = write and write.record.count >= last
         require(held, f"count {last} is not in the key: {write}")
@@ -207,7 +243,7 @@ class HostProcess(SenderProcess):
     def boot_time(self) -> int:
         """The clock of the lease. A watch's thread is not seen to look at it."""
         if not self._is_woken:
-            self.thread.pause(Look)
+            self.running.pause(Look)
         return self.host.boot_time()
 
     def _make_loop(self) -> Sender:
@@ -221,6 +257,7 @@ class HostProcess(SenderProcess):
             watched(
                 *(self.app, here, local, etcd, Hooks(lambda: self.host.stopped, lambda: None)),
                 clock=self.boot_time,
+                continues=self.world.continues,
             ),
         )
         requests = str(self.world.requests(self.host))
@@ -231,12 +268,78 @@ class HostProcess(SenderProcess):
 
     def _on_cpu(self, act: Callable[[], None]) -> None:
         """The clocks that the modules of the lease look at are those of this host, too."""
-        before = store_etcd.time, etcd_lease.time
+        before = store_etcd.time, etcd_lease.time, etcd_lease.Outage
         store_etcd.time = etcd_lease.time = HostTime(self)  # type: ignore[assignment]
+        etcd_lease.Outage = partial(SimulatedOutage, self)  # type: ignore[assignment, misc]
         try:
             super()._on_cpu(act)
         finally:
-            store_etcd.time, etcd_lease.time = before
+            store_etcd.time, etcd_lease.time, etcd_lease.Outage = before  # type: ignore[misc]
+
+
+class SimulatedOutage:
+    """Stands for etcd_outage.Outage: a second thread of a process. epoch: with which it counts."""
+
+    def __init__(
+        self, process: HostProcess, attempt: Callable[[], Tenure | LeaseLost | None], pause: float
+    ) -> None:
+        record = process.store.lease.record
+        assert record is not None
+        require(
+            not process.host.knows_loss, f"{process.app} counts without etcd: it has lost the lease"
+        )
+        self.epoch = record.epoch
+        self.ended: Tenure | LeaseLost | None = None
+        self.closed = self.is_on_cpu = False
+        self.thread: Thread | None = None
+        self._process = process
+        self._attempt = attempt
+        self._pause = pause
+        self._is_asking = False
+        process.outages = [it for it in process.outages if not it.closed] + [self]
+
+    def close(self) -> None:
+        """See etcd_outage.Outage."""
+        self.closed = True
+        self._process.thread.pause(Wait, lambda: not self._is_asking)
+
+    def ready(self) -> bool:
+        """Whether it would do something now."""
+        process = self._process
+        if self.thread is None:  # made here, for a thread belongs to who makes it
+            self.thread = Thread(process.host.time, self._run)
+        free = not (process.dead or process.hung or process.host.suspended or self.thread.ended)
+        return free and self.thread.ready()
+
+    def deadline(self) -> int | None:
+        """When it will be ready, if nothing comes before."""
+        return self.thread.deadline() if self.thread and not self.thread.ended else None
+
+    def step(self) -> None:
+        """The next thing that it does."""
+        if self.ready() and self.thread:
+            self.is_on_cpu = True
+            try:
+                self._process.act(self.thread.step)
+            finally:
+                self.is_on_cpu = False
+
+    def kill(self) -> None:
+        """With its process."""
+        self.closed = True
+        if self.thread and not self.thread.ended:
+            self._process.act(self.thread.kill)
+
+    def _run(self) -> None:
+        thread = self.thread
+        assert thread is not None
+        while not self.closed:
+            self._is_asking = True
+            self.ended = self._attempt()
+            self._is_asking = False
+            if self.ended is not None:
+                return
+            thread.pause(None, lambda: self.closed, thread.after(self._pause))
 
 
 class HostTime:
@@ -281,7 +384,10 @@ class HostsWitness(Witness):
 class HostsWorld(World):
     """Some hosts, on which the App is to run."""
 
-    def __init__(self, rates: list[int], interval: int, parts: HostParts) -> None:
+    def __init__(
+        self, rates: list[int], interval: int, parts: HostParts, *, continues: bool = False
+    ) -> None:
+        self.continues = continues
         super().__init__(1, interval, Parts(receiver=parts.receiver))
         self.witness = HostsWitness()
         self.host_parts = parts
@@ -375,7 +481,9 @@ class HostsWorld(World):
     # The scheduler.
 
     def _actions(self) -> list[Action]:
-        return super()._actions() + self.cluster.actions()
+        outages = [outage for process in self.processes() for outage in process.outages]
+        more: list[Action] = [outage.step for outage in outages if outage.ready()]
+        return super()._actions() + more + self.cluster.actions()
 
     def _starts(self) -> list[Action]:
         idle = [it for it in self.hosts if not (it.off or it.stopped or it.suspended)]

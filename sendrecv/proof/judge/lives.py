@@ -6,8 +6,8 @@ was never admitted stands before the next one of its host that was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sendrecv.proof.judge.owners import Session
@@ -20,16 +20,37 @@ from sendrecv.proof.statements import Counted
 class Life:
     """A run, and what it counted at one stretch. Either may be unknown, not both.
 
-    On several hosts one run may count, stand by, and count again.
+    On several hosts one run may count, stand by, and count again. node: as the receiver printed it.
+    A run that was never admitted printed none, and has that of other runs of its unit on its host;
+    if there are none: on one machine its unit's role, on several "?".
     """
 
     run: Run | None
     session: Session | None
+    node: str = "?"
 
 
-def lives_of(sessions: Sequence[Session], runs: Sequence[Run]) -> tuple[Life, ...]:
-    """`sessions`: in the receiver's order. `runs`: those of each host in the order of PID 1."""
-    return tuple(_lives(sessions, runs))
+def lives_of(
+    sessions: Sequence[Session], runs: Sequence[Run], *, several: bool = False
+) -> tuple[Life, ...]:
+    """`sessions`: in the receiver's order. `runs`: those of each host in the order of PID 1.
+    several: the App is on several hosts.
+    """
+    lives = list(_lives(sessions, runs))
+    nodes = {
+        (life.run.machine, life.run.unit): life.session.node
+        for life in lives
+        if life.run and life.session
+    }
+    return tuple(replace(life, node=_node(life, nodes, several)) for life in lives)
+
+
+def _node(life: Life, nodes: Mapping[tuple[str, str], str], several: bool) -> str:
+    if life.session:
+        return life.session.node
+    if life.run is None:
+        return "?"
+    return nodes.get((life.run.machine, life.run.unit), "?" if several else life.run.role)
 
 
 def _lives(sessions: Sequence[Session], runs: Sequence[Run]) -> Iterator[Life]:

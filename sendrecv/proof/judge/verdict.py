@@ -258,7 +258,7 @@ class Judge:
         judge_claims(app, tally, claims)
         hosts = Hosts(self._timeline, tally, its_runs.of_instances)
         hosts.judge()
-        lives = lives_of(tally.owners.sessions, runs)
+        lives = lives_of(tally.owners.sessions, runs, several=hosts.several)
         takeovers = takeovers_of(self._timeline, lives, several=hosts.several)
         check_processes(its_runs.of_instances, tally.book)
         _doubt_the_first_starts(lives, tally.book)

@@ -203,18 +203,12 @@ def _boots(boots: Iterable[Boot], frame: _Frame, bottom: int) -> Iterator[str]:
 
 def _lanes(app: AppVerdict) -> list[str]:
     """The App's nodes, those of main first."""
-    nodes = {_node(life): not _is_main(life) for life in reversed(app.lives)}
+    nodes = {life.node: not _is_main(life) for life in reversed(app.lives)}
     return sorted(nodes, key=lambda node: (nodes[node], node))
 
 
-def _node(life: Life) -> str:
-    if life.session:
-        return life.session.node
-    return life.run.role if life.run else "?"
-
-
 def _is_main(life: Life) -> bool:
-    return life.run.role == "main" if life.run else _node(life) == "main"
+    return life.run.role == "main" if life.run else life.node == "main"
 
 
 def _block(app: AppVerdict, lanes: Sequence[str], frame: _Frame, top: int) -> Iterator[str]:
@@ -229,7 +223,7 @@ def _block(app: AppVerdict, lanes: Sequence[str], frame: _Frame, top: int) -> It
     yield f'<text x="14" y="{top + 31}" style="fill:{colour};font-size:11px">{app.status}</text>'
     rows = {node: first + place * LANE for place, node in enumerate(lanes)}
     for life in app.lives:
-        yield from _bar(life, rows[_node(life)], frame)
+        yield from _bar(life, rows[life.node], frame)
     yield from _takeovers(app, frame, top, LANE * len(lanes))
     yield from _dots(app, rows, frame)
     yield from _wrongs(app, rows, frame)

@@ -96,8 +96,7 @@ def _app(app: AppVerdict, hosts: Mapping[str, str], clock: Clock, whole: bool) -
 def _life(place: int, life: Life, clock: Clock) -> list[str]:
     run, session = life.run, life.session
     claim = session.claim if session else None
-    node = session.node if session else run.role if run else "?"
-    of_session = [str(place), node]
+    of_session = [str(place), life.node]
     counts = _counts(session)
     epoch = str(claim.epoch) if claim else "-"
     if run is None:

@@ -166,6 +166,27 @@ def test_in_whichever_order_hosts_are_read_the_verdict_is_the_same(
     assert told(judge(interleaved(several, order))) == told(verdict)
 
 
+def test_a_run_that_never_counted_has_the_node_of_others_of_its_unit_or_none() -> None:
+    several = lived([is_killed])  # a has counted as a and as a-failover
+    for role in ("main", "failover"):
+        several.hosts["a"].exit(several.sender("a"), "signal")
+        several.stand_by("a", role=role)
+    (app,) = judge(several.entries()).apps
+    nodes: dict[str, list[tuple[bool, str]]] = {name: [] for name in several.hosts}
+    for life in app.lives:
+        assert life.run is not None
+        name = next(name for name in nodes if machine_id(name) == life.run.machine)
+        nodes[name].append((life.session is not None, life.node))
+    counted, waited = True, False
+    assert nodes["a"] == [
+        (counted, "a"),
+        (counted, "a-failover"),
+        (waited, "a"),
+        (waited, "a-failover"),
+    ]
+    assert nodes["b"] == nodes["c"] == [(waited, "?")]
+
+
 # What may not.
 
 

@@ -209,6 +209,22 @@ def test_one_without_the_token_has_few_messages(reception: Reception) -> None:
     assert complained(reception, "more than 8 messages without the token")
 
 
+def test_what_an_older_connection_sends_late_is_no_complaint(reception: Reception) -> None:
+    """When its App has moved, the session of its connection ends, and the connection soon does."""
+    before = len(reception.said())
+
+    def scenario() -> None:
+        with admitted(reception, "moved") as older, admitted(reception, "moved") as newer:
+            while (said := older.read()) is not None and not said.startswith("41"):
+                pass
+            older.send(frame(b"3") * 9)
+            assert older.read() is None
+            assert count_one(newer, "moved") == "accepted"
+
+    reception.do(scenario)
+    assert not [line for line in reception.said()[before:] if "without the token" in line]
+
+
 @pytest.mark.parametrize("message", [b"", b"x", b"9", b"b4", b"0{}"])
 def test_what_is_no_engine_io_packet_ends_the_connection(
     reception: Reception, message: bytes

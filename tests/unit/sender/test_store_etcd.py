@@ -472,7 +472,7 @@ def test_a_disk_that_is_full_is_said_and_does_not_hold_it_up(
     def full(_record: Record) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(a.local, "commit", full)
+    monkeypatch.setattr(a.store.lease, "_keep", full)
     a.takes()
     assert a.store.lease.said[0] == (WARNING, f"{a.local.path}: No space left on device, ignoring")
 
@@ -573,6 +573,74 @@ def test_who_has_lost_the_lease_does_not_go_on_without_etcd(
     other = Host(cluster, tmp_path, "c", "c-failover", continues=True)
     assert other.stand_by(5) is None
     other.local.release()
+
+
+def test_nor_does_one_whose_host_released_the_app(
+    cluster: Cluster, c: Host, tmp_path: Path
+) -> None:
+    c.takes()
+    c.leaves = True
+    c.store.release()
+    cluster.silent = True
+    other = Host(cluster, tmp_path, "c", "c-failover", continues=True)
+    assert other.stand_by(5) is None
+    other.local.release()
+
+
+def test_nor_one_whose_host_was_shown_that_another_one_has_it(
+    cluster: Cluster, c: Host, b: Host, tmp_path: Path
+) -> None:
+    c.takes()
+    c.local.release()  # killed
+    cluster.now += LEASE
+    b.takes()
+    other = Host(cluster, tmp_path, "c", "c-failover", continues=True)
+    assert other.stand_by(1) is None
+    cluster.silent = True
+    assert other.stand_by(5) is None
+    other.local.release()
+    another = Host(cluster, tmp_path, "c", continues=True)
+    assert another.stand_by(5) is None
+    another.local.release()
+
+
+def test_nor_one_that_cannot_write_its_own_record(
+    cluster: Cluster, c: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_record: Record) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = out(cluster, c)
+    c.local.release()  # killed
+    other = Host(cluster, tmp_path, "c", "c-failover", continues=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(other.store.lease, "_keep", full)
+        assert other.stand_by(5) is None
+    assert other.stand_by() == (kept(other), before.epoch + 1)
+    other.store.lease.give_up()
+    other.local.release()
+
+
+def test_its_own_record_has_each_count_also_while_etcd_answers(cluster: Cluster, c: Host) -> None:
+    before = c.takes()
+    c.store.commit(before.replace(count=7))
+    assert kept(c) == cluster.holding().record == before.replace(count=7)
+
+
+def test_after_an_outage_all_that_was_taken_is_written_before_more_is_sent(
+    cluster: Cluster, c: Host
+) -> None:
+    before = out(cluster, c)
+    c.store.commit(before.replace(count=1))
+    outage = c.store.lease._outage
+    assert outage
+    holding = c.store.lease._holding
+    assert holding
+    cluster.silent = False
+    wait_until(lambda: outage.ended is not None, "etcd answers")
+    c.store.lease._holding = holding.replace(record=before.replace(count=2))  # taken meanwhile
+    c.store.lease.hold()
+    assert cluster.holding().record.count == 2
 
 
 def test_nor_does_a_process_whose_key_another_host_took_meanwhile(
