@@ -23,7 +23,9 @@ HEARD = "document.getElementById('announcements').textContent"
 @pytest.fixture(scope="module")
 def machine(release: str) -> Iterator[Machine]:
     """With the package, and a user who is no administrator."""
-    with Machine(release, kind="admin") as one:
+    # Selenium finds the driver by that name, which a machine without a network does not know.
+    hosts = {"/etc/hosts": "127.0.0.1 localhost\n"}
+    with Machine(release, kind="admin", files=hosts) as one:
         one.install_deb()
         one.run("useradd --create-home joe")
         yield one
