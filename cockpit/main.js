@@ -38,6 +38,7 @@ function navigate() {
     draw();
 }
 
+const newest = new Map(); // by instance: when its last takeover was
 const counted = new Map(); // by instance: when one of its halves was seen active
 
 /** Between its halves an App has none for a moment, while it should run. That is no fault yet. */
@@ -60,8 +61,12 @@ function onDocument(document) {
     known.document = document;
     known.past.see(document);
     for (const app of document.apps) {
-        if (app.takeover && known.past.add(app.takeover) && before)
-            announce(`App ${app.instance}: ${sentenceOf(app.takeover)}`);
+        if (app.takeover && app.takeover.when > (newest.get(app.instance) || 0)) {
+            newest.set(app.instance, app.takeover.when);
+            known.past.add(app.takeover);
+            if (before)
+                announce(`App ${app.instance}: ${sentenceOf(app.takeover)}`);
+        }
         const was = before && before.apps.find(one => one.instance === app.instance);
         if (was && was.state !== app.state && app.state !== "starting" && was.state !== "starting")
             announce(`App ${app.instance} is now: ${app.state}`);

@@ -30,7 +30,7 @@ export class Failure extends Error {
 }
 
 function isDenial(said) {
-    return /interactive authentication required|access denied|permission denied|not permitted|as root\b/i.test(said);
+    return /interactive authentication required|access denied|permission denied|not permitted|only root|as root\b/i.test(said);
 }
 
 function run(words, options = {}) {
