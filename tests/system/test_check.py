@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from sendrecv.core.env_file import parse
+from tests.lab.env_files import ODD
 from tests.lab.machine import Machine
 from tests.system.app import App
 from tests.system.trouble import Said
-from tests.unit.core.test_env_file import ODD
 
 SETTINGS = "/etc/sendrecv/one.env"
 OWN = "/etc/systemd/system/sender@one.service.d/own.conf"
