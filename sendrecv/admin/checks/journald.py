@@ -26,7 +26,7 @@ PERSISTENT, VOLATILE = "/var/log/journal", "/run/log/journal"
 DROP_IN = "/etc/systemd/journald.conf.d/sendrecv.conf"
 RESTART = "systemctl restart systemd-journald"
 ENTRY = 700
-"""Bytes of the journal that a count takes, measured, with its share of indexes."""
+"""Bytes of the journal that a count takes at most, with its share of indexes."""
 DAY = 86_400
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 INFO = LEVELS.index("info")
