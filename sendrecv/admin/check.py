@@ -80,15 +80,21 @@ def _all(facts: Facts, apps: Sequence[App]) -> Iterator[Problem | Unseen]:
     if not facts.sees_records:
         yield Unseen("the records")
     yield from places.problems(facts, instances)
-    yield from journald.problems(facts)
     known: list[Known] = []
     yield from settings.problems(facts, apps, known)
+    yield from journald.problems(facts, _rate(known))
     yield from units.problems(facts, apps)
     yield from hosts.clock(known, hosts.is_synchronised())
     if any(one.config.store for one in known):
         from sendrecv.admin.checks import etcd  # the senders' client: long imports
 
         yield from etcd.problems(known)
+
+
+def _rate(known: Iterable[Known]) -> float:
+    """Counts a second that the Apps take which are meant to run, by their settings."""
+    intervals = (one.config.interval for one in known if one.app.meant)
+    return sum(1 / interval for interval in intervals if interval)
 
 
 def _sorted_out(found: Iterable[Problem | Unseen]) -> tuple[list[Problem], list[Unseen]]:

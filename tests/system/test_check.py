@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from sendrecv.core.env_file import parse
+from tests.lab.env_files import ODD
 from tests.lab.machine import Machine
 from tests.system.app import App
 from tests.system.trouble import Said
-from tests.unit.core.test_env_file import ODD
 
 SETTINGS = "/etc/sendrecv/one.env"
 OWN = "/etc/systemd/system/sender@one.service.d/own.conf"
@@ -21,15 +21,20 @@ COPY = "/etc/systemd/system/sender-failover@.service"
 RELOAD = "systemctl daemon-reload"
 
 
-@pytest.fixture(scope="module")
-def host(release: str, installed_disk: Path) -> Iterator[Machine]:
-    """One machine for all tests, with an App that is enabled and counts."""
+@pytest.fixture(scope="module", name="app")
+def fixture_app(release: str, installed_disk: Path) -> Iterator[App]:
+    """An App that is enabled and counts, on one machine for all tests."""
     with Machine(release, layer=installed_disk) as machine:
         assert "Nothing is wrong" in machine.run("sendrecv check").stdout
         app = App(machine, "one", "SENDRECV_INTERVAL=1")
         app.start()
         machine.run("systemctl enable sendrecv@one.target")
-        yield machine
+        yield app
+
+
+@pytest.fixture(name="host")
+def fixture_host(app: App) -> Machine:
+    return app.machine
 
 
 class Planted(NamedTuple):
@@ -163,12 +168,12 @@ def test_what_is_planted_is_found(host: Machine, planted: Planted) -> None:
     assert said["exitStatus"] >= 1 + planted.is_error
 
 
-def test_nothing_is_wrong_once_all_is_undone(host: Machine) -> None:
+def test_nothing_is_wrong_once_all_is_undone(host: Machine, app: App) -> None:
     """The App has counted through all that: nothing of it has reached a process."""
     said = checked(host)
     assert problems(said) == [] and said["unseen"] == [] and said["exitStatus"] == 0
     assert said["instances"] == ["one"]
-    App(host, "one").count(1)
+    app.count(1)
 
 
 def test_a_name_that_no_app_has(host: Machine) -> None:

@@ -26,7 +26,7 @@ PERSISTENT, VOLATILE = "/var/log/journal", "/run/log/journal"
 DROP_IN = "/etc/systemd/journald.conf.d/sendrecv.conf"
 RESTART = "systemctl restart systemd-journald"
 ENTRY = 700
-"""Bytes of the journal that a count takes, measured, with its share of indexes."""
+"""Bytes of the journal that a count takes at most, with its share of indexes."""
 DAY = 86_400
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 INFO = LEVELS.index("info")
@@ -98,8 +98,8 @@ def seconds(text: str) -> float | None:
     return sum(float(number) * _TIMES[unit] for number, unit in parts)
 
 
-def problems(facts: Facts) -> Iterator[Problem | Unseen]:
-    """Of this machine's journal."""
+def problems(facts: Facts, expected: float) -> Iterator[Problem | Unseen]:
+    """Of this machine's journal. expected: counts a second, by the Apps' settings."""
     try:
         done = subprocess.run(COMMAND, capture_output=True, timeout=TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -118,7 +118,7 @@ def problems(facts: Facts) -> Iterator[Problem | Unseen]:
     rate = facts.receiver.rate
     if rate is None and facts.receiver.exit_status == NO_TOKEN:
         yield Unseen("how many counts a second are printed", ROOT_OR_ADM)
-    yield from judge(Journal(settings, is_kept, used, disk), rate)
+    yield from judge(Journal(settings, is_kept, used, disk), max(rate or 0, expected))
 
 
 def _used(directory: str) -> int | None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from sendrecv.admin import check
+from sendrecv.admin.checks.settings import Known
 from sendrecv.admin.checks.unseen import Unseen
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.schema import checked
+from sendrecv.config import SenderConfig
 from sendrecv.errors import DONE, ERRORS, EXIT_STATUSES, UNKNOWN, WARNINGS
 from tests.lab.paths import TOP
 from tests.unit.admin.test_schema import FACTS, keys, section
@@ -86,3 +88,12 @@ def test_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     )
     check._show([], [], [])
     assert capsys.readouterr().out.startswith("Nothing is wrong: settings, units, files, disks")
+
+
+def test_the_rate_of_counts_is_that_of_what_is_meant_to_run() -> None:
+    def known(interval: float, meant: bool) -> Known:
+        app = FACTS.apps[0].replace(meant=meant)
+        return Known(app, SenderConfig("x", "main", interval, "unix:///x"))
+
+    apps = [known(0.5, True), known(2.0, True), known(0.1, False), known(0.0, True)]
+    assert check._rate(apps) == 2.5

@@ -5,41 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendrecv.core.env_file import MAX_FILE, parse
+from tests.lab.env_files import ODD
 
-ODD = (
-    b"A=1\n",
-    b"A=1",
-    b"  A = 1  \nB=2\n",
-    b"A='x y' \nB=\"p q\"\n",
-    b'A="x"y\n',
-    b"A=x\\\ny\nB=2\n",
-    b'A=x\\ty\nB=\'a\\tb\'\nC="a\\tb\\"\\$"\n',
-    b'A="x\ny"\nB=2\n',
-    b'A="x\\\ny"\n',
-    b"# a comment\n; another\nA=1 # not one\n",
-    b"# a \\x\nA=1\n",
-    b"A=1\rB=2\r\nC=3\n",
-    b"A=\nB=  \n",
-    b"A=1\nA=2\n",
-    b"no value\nA: 1\nA=1\n",
-    b"export A=1\nB=2\n",
-    b"\xef\xbb\xbfA=1\nB=2\n",
-    b"1A=1\nA-B=2\nA.B=3\nC=4\n",
-    b"=1\nA=2\n",
-    b"A=\xff\nB=2\n",
-    b"A\xff=1\nB=2\n",
-    b"A=1\0\nB=2\n",
-    "A=ä\nB=2\n".encode(),
-    b"A='never ends\nB=2\n",
-    b"A=$B ${C} %H\n",
-    b"A=x \\\n  y\n",
-    b"A=a'b'c\n",
-    b"A='a' 'b'\n",
-    b"A",
-    b"A=x\\",
-    b"A=\\'x\n",
-)
-"""Files whose reading has a trap, or seems to have one."""
 EXPECTED = {
     b"  A = 1  \nB=2\n": {"A": "1", "B": "2"},
     b"A='x y' \nB=\"p q\"\n": {"A": "x y", "B": "p q"},
@@ -91,6 +58,10 @@ def test_what_is_wrong_and_where(data: bytes, line: int, words: str) -> None:
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"# a\n;b\n", b"A=1\nB='x y'\n"])
 def test_nothing_is_wrong(data: bytes) -> None:
     assert not parse(data).complaints
+
+
+def test_each_odd_file_is_read() -> None:
+    assert len(ODD) > 25 and all(parse(data) for data in ODD)
 
 
 @given(st.binary(max_size=200) | st.text("A=1 \"'\\\n#;:\r").map(str.encode))
