@@ -28,7 +28,7 @@ BASH = ["/bin/bash", "--norc", "--noprofile", "-i"]
 BEGIN = "PS1= PS2= HISTFILE=; shopt -s failglob nocaseglob; set -u; . {file}\n"
 INSERT_ALL, LINE_START = "\x1b*", "\x01"
 """Keys of readline."""
-ODD = ["$(: > made)", "a b", "-x", "`: > made`", "caf\xe9", ".hidden", "new\nline", "*", "~", ""]
+ODD = ["$(: > made)", "a b", "-x", "`: > made`", "\xe9t\xe9", ".hidden", "new\nline", "*", "~", ""]
 """Names that no App can have."""
 FILES = {
     "/etc/sendrecv": [

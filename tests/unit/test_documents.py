@@ -62,7 +62,7 @@ PLANTED = [
     ("docs/proof.md", "[--bundle FILE]", "[--bundel FILE]"),
     ("docs/proof.md", "tests.bench.proof", "tests.bench.prove"),
     ("CONTRIBUTING.md", "tests/unit/core -k", "tests/unit/kernel -k"),
-    ("debian/man/sender@.service.8", "systemctl mask", "systemctl maks"),
+    ("debian/man/sender@.service.8", "systemctl mask", "systemctl veil"),
     ("debian/man/sendrecv-history.1", r"\-\-since yesterday", r"\-\-sicne yesterday"),
     ("systemd/sendrecv.catalog", "sendrecv proof @", "sendrecv prove @"),
     (
