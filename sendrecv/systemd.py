@@ -229,20 +229,28 @@ def is_masked(unit: str) -> bool:
     )
 
 
-def is_stopping(unit: str) -> bool:
-    """Whether systemd has begun to stop or restart that unit: by hand, or as the host goes down."""
+def stopping(unit: str) -> Callable[[], bool]:
+    """Ask systemd whether it has begun to stop or restart that unit: by hand, or as the host goes
+    down. This does not wait; what it returns waits for the answer, at most a second.
+    """
     import subprocess  # not at a start, which would wait for it
 
     command = ["systemctl", "list-jobs", "--plain", "--no-legend", "--no-pager", unit]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=1, check=True
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        log(WARNING, f"cannot ask systemd whether {unit} is being stopped: {error}, ignoring")
-        return False
-    jobs = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines()]
-    return any(job[1:2] == [unit] and job[2:3] in (["stop"], ["restart"]) for job in jobs)
+    asked = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+    def answer() -> bool:
+        with asked:
+            try:
+                told = asked.communicate(timeout=1)[0].decode("utf-8", "replace")
+            except subprocess.TimeoutExpired:
+                asked.kill()
+                told = ""
+        if asked.returncode:
+            log(WARNING, f"cannot ask systemd whether {unit} is being stopped, ignoring")
+        jobs = [line.split() for line in told.splitlines()]
+        return any(job[1:2] == [unit] and job[2:3] in (["stop"], ["restart"]) for job in jobs)
+
+    return answer
 
 
 def state_directory() -> str:

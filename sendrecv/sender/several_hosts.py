@@ -58,6 +58,28 @@ class Meanwhile(Value):
     prepare: Callable[[], object]
 
 
+class Leaving:
+    """Whether this process ends because its App, or the host, is stopped: systemd is asked once."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._answer: Callable[[], bool] | None = None
+
+    def ask(self) -> None:
+        """Does not wait. A second call does nothing."""
+        if self._answer is None:
+            try:
+                self._answer = systemd.stopping(self._target)
+            except OSError as error:
+                systemd.log(WARNING, f"cannot ask systemd what stops: {error}, ignoring")
+                self._answer = _no
+
+    def is_so(self) -> bool:
+        """Waits for the answer."""
+        self.ask()
+        return self._answer is not None and self._answer()
+
+
 def sender(
     config: SenderConfig, app: App, ports: Ports, instance: str, meanwhile: Meanwhile
 ) -> Sender:
@@ -76,8 +98,10 @@ def sender(
     here = Here(store.host, systemd.place(), int(store.lease * SECOND))
     local = ports.store
     assert isinstance(local, StateFile)
+    leaving = Leaving(f"sendrecv@{instance}.target")
     hooks = Hooks(
-        lambda: systemd.is_stopping(f"sendrecv@{instance}.target"),
+        leaving.is_so,
+        leaving.ask,
         (lambda: None) if path_of(config.url) else meanwhile.ahead.begin,
     )
     several_store = EtcdStore(
@@ -88,7 +112,6 @@ def sender(
         hooks,
         continues=store.continues,
     )
-    requests = f"{systemd.runtime_directory()}/{instance}.move"
     etcd.read_ahead(several_store.lease.path, several_store.lease.answer)
     if config.url.startswith("https:"):
         imported("ssl")  # needed in any case, and etcd is about to answer
@@ -99,12 +122,21 @@ def sender(
         etcd.watch(several_store.lease.move_path, several.move_asked)
 
     return SenderOfSeveral(
-        app, ports, several_store, requests, watch=watch, prepare=meanwhile.prepare
+        app,
+        ports,
+        several_store,
+        f"{systemd.runtime_directory()}/{instance}.move",
+        watch=watch,
+        prepare=meanwhile.prepare,
     )
 
 
 def _nothing(*_: object) -> None:
     pass
+
+
+def _no() -> bool:
+    return False
 
 
 class SenderOfSeveral(Sender):
@@ -147,6 +179,11 @@ class SenderOfSeveral(Sender):
         self._is_asked_elsewhere = True
         if self._lease.record:
             self._ports.events.put(TimePassed())
+
+    def stop(self) -> None:
+        """See Sender. systemd is asked while the last count is answered, and written."""
+        self._several.ends_soon()
+        super().stop()
 
     def asked(self) -> None:
         """SIGUSR1: a person asks for a move, on this host."""

@@ -38,11 +38,13 @@ def boot_time() -> int:
 
 
 class Hooks(Value):
-    """leaves_host: whether this process ends because the App, or the host, is stopped.
-    about_to_take: called before the lease is taken; must not wait for anything.
+    """leaves_host: whether this process ends because the App, or the host, is stopped. ends_soon:
+    that will be asked; must not wait for anything. about_to_take: called before the lease is taken;
+    must not wait either.
     """
 
     leaves_host: Callable[[], bool]
+    ends_soon: Callable[[], None]
     about_to_take: Callable[[], None]
 
 
@@ -102,6 +104,11 @@ class EtcdStore:
     def accepted(self) -> Accepted | None:
         """See store.Store."""
         return self._local.accepted()
+
+    def ends_soon(self) -> None:
+        """This process is to end: release() will follow."""
+        if self.lease.record:
+            self._hooks.ends_soon()
 
     def release(self) -> None:
         """See store.Store. The lease is kept for the other half of this host, or released."""

@@ -251,11 +251,12 @@ class HostProcess(SenderProcess):
         local = StateFile(PATH)
         here = parts.here(self.host.name, self.host.boot, LEASE)
         etcd = cast(Etcd, Client(self, self.world.cluster))
+        hooks = Hooks(lambda: self.host.stopped, lambda: None, lambda: None)
         watched = type("Watched", (WatchedStore, parts.store), {"process": self})
         self.store = cast(
             EtcdStore,
             watched(
-                *(self.app, here, local, etcd, Hooks(lambda: self.host.stopped, lambda: None)),
+                *(self.app, here, local, etcd, hooks),
                 clock=self.boot_time,
                 continues=self.world.continues,
             ),

@@ -12,13 +12,14 @@ from typing import cast
 
 import pytest
 
+from sendrecv import systemd
 from sendrecv.backoff import Backoff
 from sendrecv.core.lease import Taken, encode
 from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Status
 from sendrecv.sender.loop import Arrival, Departure, Ports
-from sendrecv.sender.several_hosts import WATCHES_AFTER, SenderOfSeveral
+from sendrecv.sender.several_hosts import WATCHES_AFTER, Leaving, SenderOfSeveral
 from sendrecv.sender.store_etcd import RELEASED
 from sendrecv.systemd import Notifier
 from tests.unit.sender.test_store_etcd import LEASE, Cluster, Host
@@ -378,3 +379,39 @@ def test_without_etcd_it_waits_says_so_and_can_be_stopped(cluster: Cluster, a: W
         "record: no endpoint answers, not counting until it can be written"
     )
     assert a.told.events[-2:] == ["waiting until the record can be written", "stopping"]
+
+
+def test_systemd_is_asked_what_stops_before_the_last_count_is_written(
+    cluster: Cluster, a: World
+) -> None:
+    a.run(*[lambda: None] * 3)
+    assert len(a.ends) == 1 and a.ends[0] < cluster.revision
+
+
+def test_a_stand_by_that_ends_asks_nobody(cluster: Cluster, a: World, tmp_path: Path) -> None:
+    other = Host(cluster, tmp_path, "b")
+    other.takes()
+    a.run()
+    assert not a.ends
+    other.local.release()
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_systemd_is_asked_once(monkeypatch: pytest.MonkeyPatch, stops: bool) -> None:
+    asked = []
+
+    def stopping(unit: str) -> Callable[[], bool]:
+        asked.append(unit)
+        return lambda: stops
+
+    monkeypatch.setattr(systemd, "stopping", stopping)
+    leaving = Leaving("sendrecv@x.target")
+    leaving.ask()
+    assert (leaving.is_so(), asked) == (stops, ["sendrecv@x.target"])
+
+
+def test_a_process_that_cannot_ask_keeps_the_lease_for_its_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert not Leaving("sendrecv@x.target").is_so()

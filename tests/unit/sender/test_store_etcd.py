@@ -93,6 +93,7 @@ class Host:
     ) -> None:
         self.cluster = cluster
         self.leaves = False
+        self.ends: list[int] = []
         self.about_to_take: list[int] = []
         self.statuses: list[str] = []
         directory.joinpath(name).mkdir(exist_ok=True)
@@ -105,7 +106,11 @@ class Host:
             here,
             self.local,
             cluster,  # type: ignore[arg-type]  # what is needed of it
-            Hooks(lambda: self.leaves, lambda: self.about_to_take.append(cluster.revision)),
+            Hooks(
+                lambda: self.leaves,
+                lambda: self.ends.append(cluster.revision),
+                lambda: self.about_to_take.append(cluster.revision),
+            ),
             continues=continues,
             clock=lambda: cluster.now,
         )
