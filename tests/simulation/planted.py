@@ -285,9 +285,12 @@ class AnswersBeforePrint(Receiver):
     _left: Sequence[Print] = ()
     _serial = 0
 
-    def _write(self, rows: Sequence[Row], orders: Sequence[Print], now: float) -> None:
-        self._serial = self._ledger.commit(rows, orders, now)
+    def _write(
+        self, rows: Sequence[Row], orders: Sequence[Print], clock: Callable[[], float]
+    ) -> float:
+        self._serial = self._ledger.commit(rows, orders, clock())
         self._left = orders
+        return 0.0
 
     async def _process(self, group: Sequence[Pending], connections: Connections) -> None:
         await super()._process(group, connections)
