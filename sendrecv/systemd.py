@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FIRST_LISTEN_FD = 3
-_MIN_TOKEN, _MAX_TOKEN, _MAX_TOKEN_FILE = 20, 4096, 65_536
-"""See core/tokens.py, which no start waits for."""
+_MIN_TOKEN, _MAX_TOKEN, _MAX_TOKEN_FILE = 20, 4096, 65_536  # see core/tokens.py
 JOURNAL = "/run/systemd/journal/socket"
 START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
@@ -231,22 +230,21 @@ def is_masked(unit: str) -> bool:
 
 def stopping(unit: str) -> Callable[[], bool]:
     """Ask systemd whether it has begun to stop or restart that unit: by hand, or as the host goes
-    down. This does not wait; what it returns waits for the answer, at most a second.
-    """
+    down. What is returned waits for the answer, at most a second. Raises OSError."""
     import subprocess  # not at a start, which would wait for it
 
     command = ["systemctl", "list-jobs", "--plain", "--no-legend", "--no-pager", unit]
     asked = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
     def answer() -> bool:
+        told = ""
         with asked:
             try:
                 told = asked.communicate(timeout=1)[0].decode("utf-8", "replace")
             except subprocess.TimeoutExpired:
                 asked.kill()
-                told = ""
         if asked.returncode:
-            log(WARNING, f"cannot ask systemd whether {unit} is being stopped, ignoring")
+            log(WARNING, f"systemd does not say whether {unit} is being stopped, ignoring")
         jobs = [line.split() for line in told.splitlines()]
         return any(job[1:2] == [unit] and job[2:3] in (["stop"], ["restart"]) for job in jobs)
 
@@ -255,27 +253,23 @@ def stopping(unit: str) -> Callable[[], bool]:
 
 def state_directory() -> str:
     """The unit's StateDirectory=. Raises StoreUnusable if there is none."""
-    given = os.environ.get("STATE_DIRECTORY")
-    if not given:
-        raise StoreUnusable("STATE_DIRECTORY is not set", "start the unit, or set it by hand")
-    return given
+    return _directory("STATE_DIRECTORY")
 
 
 def runtime_directory() -> str:
     """The unit's RuntimeDirectory=. Raises StoreUnusable if there is none."""
-    given = os.environ.get("RUNTIME_DIRECTORY")
-    if not given:
-        raise StoreUnusable("RUNTIME_DIRECTORY is not set", "start the unit, or set it by hand")
-    return given
+    return _directory("RUNTIME_DIRECTORY")
+
+
+def _directory(name: str) -> str:
+    if given := os.environ.get(name):
+        return given
+    raise StoreUnusable(f"{name} is not set", "start the unit, or set it by hand")
 
 
 def token() -> str:
-    """The text of the token file: a credential of the unit (the receiver's), or else its standard
-    input. core/tokens.py says what is in it.
-
-    Raises CredentialError if it is missing, empty, too short or too long, or not lines of printable
-    ASCII.
-    """
+    """The text of the token file, a credential or standard input of the unit: see core/tokens.py.
+    Raises CredentialError if it is missing, empty, too short, too long, or not printable ASCII."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     handed_over = stat.S_ISREG(os.fstat(0).st_mode)
     if not directory and not handed_over:
@@ -293,8 +287,8 @@ def token() -> str:
         problem = "/etc/sendrecv/token: missing, empty, or not printable lines"
         raise CredentialError(problem, TOKEN_HINT)
     if len(text) < _MIN_TOKEN:
-        problem = f"/etc/sendrecv/token: fewer than {_MIN_TOKEN} characters, it could be guessed"
-        raise CredentialError(problem, TOKEN_HINT)
+        why = f"fewer than {_MIN_TOKEN} characters, it could be guessed"
+        raise CredentialError(f"/etc/sendrecv/token: {why}", TOKEN_HINT)
     return text
 
 

@@ -66,9 +66,9 @@ _handed_over = _HandedOver()
 _reads_ahead: list[object] = []
 _patched: list[object] = []
 """The modules that are patched: none, if they do not fit."""
-_trusted: list[str] = []
 SEEN = ("/etc/", "/usr/", "/run/")
 """What a sender's root has of the host's, see systemd/10-sender.conf."""
+_trusted: list[str] = []
 """A file of certificates; if there is none, the CAs of the machine are trusted."""
 
 

@@ -192,9 +192,9 @@ class Client:
 
     def get(self, key: str, timeout: float) -> Key | None:
         """See etcd.Etcd."""
-        found = self._ask(Get, lambda: self._cluster.get(key), timeout)
-        if not isinstance(found, Key):
-            assert found is None
+        asked: Any = self._ask(Get, lambda: self._cluster.get(key), timeout)
+        found: Key | None = asked
+        if found is None:
             return None
         if key.endswith("/record"):
             values = json.loads(found.value)

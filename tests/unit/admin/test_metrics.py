@@ -24,6 +24,7 @@ from sendrecv.errors import UsageError
 from tests.lab.paths import TOP
 from tests.unit.admin.journals import EVENT
 from tests.unit.admin.test_facts import FAILED, MAIN, NOW, ROW, sources
+from tests.unit.only import only
 
 PAGE = (TOP / "debian/man/sendrecv-metrics.1").read_text(encoding="utf-8")
 OWN = {
@@ -44,8 +45,7 @@ def facts(*apps: App, receiver: Receiver | None = None) -> Facts:
 
 
 def app() -> App:
-    (found,) = apps_of(sources(MAIN, FAILED, row=ROW))
-    return found
+    return only(apps_of(sources(MAIN, FAILED, row=ROW)))
 
 
 def text(found: Facts, counted: Tally | None = None) -> str:

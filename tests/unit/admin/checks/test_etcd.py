@@ -11,6 +11,7 @@ from sendrecv.config import StoreConfig
 from sendrecv.sender.etcd_access import Credentials
 from tests.peers.fake_etcd import HEADER, Answer, FakeEtcd, error, http, says, silent
 from tests.peers.fake_etcd import Asked as Request
+from tests.unit.only import only
 
 STORE = StoreConfig((("a", 1), ("b", 2), ("c", 3)), False, "", 2.0, "alpha", False)
 WELL = tuple(Asked(f"{name}:1", cluster="7", members=3, size=1000) for name in "abc")
@@ -58,7 +59,7 @@ def test_a_short_lease() -> None:
 def test_what_it_costs_depends_on_what_was_chosen() -> None:
     for continues, words in ((False, "counting waits"), (True, "goes on without the lease")):
         store = STORE.replace(continues=continues)
-        (problem,) = judge("x", store, changed(error="no answer"))
+        problem = only(judge("x", store, changed(error="no answer")))
         assert words in problem.cost
 
 

@@ -14,6 +14,7 @@ from sendrecv.admin.checks.journald import (
     size,
 )
 from sendrecv.admin.checks.places import Disk
+from tests.unit.only import only
 
 GB = 1 << 30
 ROOMY = Disk(50 * GB, 1_000_000)
@@ -117,7 +118,7 @@ def test_without_a_directory_it_is_in_memory() -> None:
 def test_the_rate_decides_whether_the_size_will_do() -> None:
     assert found(journal(), 1.0) == [] and found(journal(), 1000.0) == [("journal-size", False)]
     assert found(journal({"SystemMaxUse": "16M"}), None) == []
-    (problem,) = judge(journal({"SystemMaxUse": "16M"}), 1.0)
+    problem = only(judge(journal({"SystemMaxUse": "16M"}), 1.0))
     assert "16 MB" in problem.text and "SystemMaxUse=1G" in problem.commands[1]
 
 
@@ -131,7 +132,7 @@ def test_the_narrowest_limit() -> None:
 
 def test_what_to_type_is_read_after_all_others() -> None:
     settings = {"Storage": Setting("none", "/etc/systemd/journald.conf.d/zz.conf")}
-    (problem,) = judge(Journal(settings, True, None, ROOMY), None)
+    problem = only(judge(Journal(settings, True, None, ROOMY), None))
     assert problem.commands[1].endswith(">> /etc/systemd/journald.conf.d/zz.conf")
-    (problem,) = judge(journal({"Storage": "none"}), None)
+    problem = only(judge(journal({"Storage": "none"}), None))
     assert problem.commands[1].endswith(">> /etc/systemd/journald.conf.d/sendrecv.conf")

@@ -19,6 +19,7 @@ from sendrecv.admin.checks.places import (
     look,
     room,
 )
+from tests.unit.only import only
 
 TOKEN = Place("/etc/sendrecv/token", "a file", "root", "", 0o077, "it costs this")
 RIGHT = There("a file", "root", "root", 0o600)
@@ -53,7 +54,7 @@ def test_a_mode_that_is_too_little() -> None:
 
 def test_who_can_do_what() -> None:
     for mode, words in ((0o640, "its group can read it"), (0o666, "and everybody can write it")):
-        (problem,) = judge(TOKEN, RIGHT.replace(mode=mode))
+        problem = only(judge(TOKEN, RIGHT.replace(mode=mode)))
         assert words in problem.text
 
 

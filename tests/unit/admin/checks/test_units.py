@@ -8,6 +8,7 @@ from sendrecv.admin.checks import promises, units
 from sendrecv.admin.checks.promises import Found
 from sendrecv.admin.checks.units import COMMON, PACKAGED, Look, judge
 from sendrecv.admin.problems import Problem
+from tests.unit.only import only
 
 SHIPPED = {"main": "sender@.service", "failover": "sender-failover@.service"}
 NAMES = {
@@ -78,7 +79,7 @@ def test_a_unit_as_it_was_delivered(role: str) -> None:
     ],
 )
 def test_a_promise_that_is_broken(role: str, key: str, value: Found, words: str) -> None:
-    (problem,) = judge(look(role, found={**kept(role), key: value}))
+    problem = only(judge(look(role, found={**kept(role), key: value})))
     assert problem.code == "unit-edited" and words in problem.text
     assert problem.is_error and problem.cost and problem.commands
 
@@ -102,7 +103,7 @@ def test_each_promise_is_seen_to_be_broken(role: str) -> None:
     ],
 )
 def test_the_watchdog(watchdog: int, is_error: bool, words: str) -> None:
-    (problem,) = judge(look(watchdog=watchdog))
+    problem = only(judge(look(watchdog=watchdog)))
     assert (problem.code, problem.is_error) == ("unit-watchdog", is_error) and words in problem.text
 
 
@@ -160,13 +161,13 @@ def test_it_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text("[Service]\n# Restart=no\n Restart = always\n")
     (tmp_path / "b.conf").write_text("[Service]\nNice=5\n")
     drop_ins = (*look().drop_ins, str(tmp_path / "a.conf"), str(tmp_path / "b.conf"))
-    (problem,) = judge(look(drop_ins=drop_ins, found={**kept("main"), "Restart": "always"}))
+    problem = only(judge(look(drop_ins=drop_ins, found={**kept("main"), "Restart": "always"})))
     assert problem.text.endswith(f"has Restart=always in {tmp_path}/a.conf")
     assert problem.commands == (f"sensible-editor {tmp_path}/a.conf", "systemctl daemon-reload")
 
 
 def test_what_stands_in_a_unit_reaches_no_terminal() -> None:
-    (problem,) = judge(look(command=("/bin/echo", "\x1b[2J")))
+    problem = only(judge(look(command=("/bin/echo", "\x1b[2J"))))
     assert "\x1b" not in problem.text and isinstance(problem, Problem)
 
 
