@@ -173,7 +173,7 @@ def test_without_journalds_socket_it_is_a_line(machine: Machine, watched: Watche
     app = watched.app
     machine.write(
         f"/run/systemd/system/{app.failover}.d/no-socket.conf",
-        "[Service]\nInaccessiblePaths=/run/systemd/journal/socket\n",
+        "[Service]\nInaccessiblePaths=+/run/systemd/journal/socket\n",
     )
     app.systemctl("daemon-reload")
     after = machine.cursor()
