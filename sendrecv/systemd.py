@@ -228,29 +228,6 @@ def is_masked(unit: str) -> bool:
     )
 
 
-def stopping(unit: str) -> Callable[[], bool]:
-    """Ask systemd whether it has begun to stop or restart that unit: by hand, or as the host goes
-    down. What is returned waits for the answer, at most a second. Raises OSError."""
-    import subprocess  # not at a start, which would wait for it
-
-    command = ["systemctl", "list-jobs", "--plain", "--no-legend", "--no-pager", unit]
-    asked = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-
-    def answer() -> bool:
-        told = ""
-        with asked:
-            try:
-                told = asked.communicate(timeout=1)[0].decode("utf-8", "replace")
-            except subprocess.TimeoutExpired:
-                asked.kill()
-        if asked.returncode:
-            log(WARNING, f"systemd does not say whether {unit} is being stopped, ignoring")
-        jobs = [line.split() for line in told.splitlines()]
-        return any(job[1:2] == [unit] and job[2:3] in (["stop"], ["restart"]) for job in jobs)
-
-    return answer
-
-
 def state_directory() -> str:
     """The unit's StateDirectory=. Raises StoreUnusable if there is none."""
     return _directory("STATE_DIRECTORY")

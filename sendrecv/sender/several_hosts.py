@@ -5,6 +5,7 @@ stands by again. What is common with a single machine is in loop.py.
 from __future__ import annotations
 
 import os
+import struct
 from functools import partial
 from queue import Empty
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from sendrecv.core.reach import App
     from sendrecv.sender.ahead import Ahead
     from sendrecv.sender.loop import Ports
+    from sendrecv.sender.stopping import Question
 
 
 class Meanwhile(Value):
@@ -63,21 +65,35 @@ class Leaving:
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._answer: Callable[[], bool] | None = None
+        self._question: Question | None = None
+        self._is_asked = False
+        self._is_so: bool | None = None
 
     def ask(self) -> None:
         """Does not wait. A second call does nothing."""
-        if self._answer is None:
-            try:
-                self._answer = systemd.stopping(self._target)
-            except OSError as error:
-                systemd.log(WARNING, f"cannot ask systemd what stops: {error}, ignoring")
-                self._answer = _no
+        if self._is_asked:
+            return
+        self._is_asked = True
+        try:
+            self._question = imported("sendrecv.sender.stopping").Question(self._target)
+        except OSError as error:
+            _not_told(error)
 
     def is_so(self) -> bool:
-        """Waits for the answer."""
+        """Waits for the answer. False if systemd does not say."""
         self.ask()
-        return self._answer is not None and self._answer()
+        if self._is_so is None:
+            try:
+                self._is_so = self._question is not None and self._question.answer()
+            except (OSError, ValueError, struct.error) as error:
+                _not_told(error)
+                self._is_so = False
+        return self._is_so
+
+
+def _not_told(error: Exception) -> None:
+    why = getattr(error, "strerror", None) or error
+    systemd.log(WARNING, f"cannot ask systemd what it stops: {why}, ignoring")
 
 
 def sender(
@@ -133,10 +149,6 @@ def sender(
 
 def _nothing(*_: object) -> None:
     pass
-
-
-def _no() -> bool:
-    return False
 
 
 class SenderOfSeveral(Sender):
@@ -230,7 +242,7 @@ class SenderOfSeveral(Sender):
         if self._watches_from is not None:
             self._watches_from = None
             self._watch(self)
-            imported("subprocess")  # with which a stop asks systemd: others wait for that
+            imported("sendrecv.sender.stopping")  # others wait for what it is needed for
 
     def _forget_events(self) -> None:
         """Those of connections of an earlier machine: the next one counts its own from 1 again."""

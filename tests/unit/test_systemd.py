@@ -35,45 +35,6 @@ print([name for name in os.environ if name.startswith("LISTEN_")])
 """
 
 
-# Jobs.
-
-JOBS = """  101 sendrecv@x.target   {kind}  waiting
-  102 sendrecv@xx.target  stop  waiting
-  103 sender@x.service    stop  running
-"""
-
-
-@pytest.mark.parametrize(
-    ("says", "stops"),
-    [
-        (f"echo '{JOBS.format(kind='stop')}'", True),
-        (f"echo '{JOBS.format(kind='restart')}'", True),
-        (f"echo '{JOBS.format(kind='start')}'", False),
-        ("true", False),
-        ("echo 'No jobs listed.'", False),
-        ("exit 1", False),
-        (f"sleep 20; echo '{JOBS.format(kind='stop')}'", False),
-    ],
-)
-def test_whether_systemd_stops_a_unit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, stops: bool
-) -> None:
-    asked = tmp_path / "asked"
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text(f'#!/bin/sh\necho "$@" >> {asked}\nexec 2>&-\n{says}\n', "utf-8")
-    systemctl.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    answer = systemd.stopping("sendrecv@x.target")
-    assert answer() is stops
-    assert asked.read_text("utf-8").split()[::4] == ["list-jobs", "sendrecv@x.target"]
-
-
-def test_systemd_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(OSError):
-        systemd.stopping("sendrecv@x.target")
-
-
 # Notifications.
 
 

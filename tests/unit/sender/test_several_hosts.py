@@ -3,6 +3,7 @@
 On an etcd of a few lines (test_store_etcd.py), and a receiver that accepts everything.
 """
 
+import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,12 @@ from typing import cast
 
 import pytest
 
-from sendrecv import systemd
 from sendrecv.backoff import Backoff
 from sendrecv.core.lease import Taken, encode
 from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Status
+from sendrecv.sender import stopping
 from sendrecv.sender.loop import Arrival, Departure, Ports
 from sendrecv.sender.several_hosts import WATCHES_AFTER, Leaving, SenderOfSeveral
 from sendrecv.sender.store_etcd import RELEASED
@@ -400,18 +401,38 @@ def test_a_stand_by_that_ends_asks_nobody(cluster: Cluster, a: World, tmp_path: 
 def test_systemd_is_asked_once(monkeypatch: pytest.MonkeyPatch, stops: bool) -> None:
     asked = []
 
-    def stopping(unit: str) -> Callable[[], bool]:
-        asked.append(unit)
-        return lambda: stops
+    class Question:
+        def __init__(self, unit: str) -> None:
+            asked.append(unit)
 
-    monkeypatch.setattr(systemd, "stopping", stopping)
+        def answer(self) -> bool:
+            asked.append("answer")
+            return stops
+
+    monkeypatch.setattr(stopping, "Question", Question)
     leaving = Leaving("sendrecv@x.target")
     leaving.ask()
-    assert (leaving.is_so(), asked) == (stops, ["sendrecv@x.target"])
+    assert [leaving.is_so(), leaving.is_so()] == [stops, stops]
+    assert asked == ["sendrecv@x.target", "answer"]
+
+
+@pytest.mark.parametrize("error", [OSError(0, "no bus"), ValueError("x"), struct.error("short")])
+def test_a_process_that_is_not_told_keeps_the_lease_for_its_host(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Question:
+        def __init__(self, _unit: str) -> None:
+            pass
+
+        def answer(self) -> bool:
+            raise error
+
+    monkeypatch.setattr(stopping, "Question", Question)
+    assert not Leaving("sendrecv@x.target").is_so()
 
 
 def test_a_process_that_cannot_ask_keeps_the_lease_for_its_host(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(stopping.Question.__init__, "__defaults__", ("/nowhere",))
     assert not Leaving("sendrecv@x.target").is_so()
