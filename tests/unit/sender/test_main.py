@@ -391,9 +391,9 @@ def test_while_paused_only_a_person_starts_it(half: Half) -> None:
     before = paused(half)
     with half.running(NOBODY, "failover", before=before, **FAILURE) as process:
         assert half.supervisor.wait_for("STOPPING=1")[-2] == "READY=1"
-        status, (said,) = ended(process)
-    assert status == 0
-    assert said.startswith("not taking over, for App one is paused: sender@one.service ")
+        status, said = ended(process)
+    assert status == 0 and len(said) == 1
+    assert said[0].startswith("not taking over, for App one is paused: sender@one.service ")
     # No record, and no streak: nobody has to look at this.
     assert not [name for name in os.listdir(half.directory) if name.startswith("one.")]
     with half.running(NOBODY, "failover", before=before, **FAILURE) as process:
