@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import pytest
 from sendrecv import commandline
 from sendrecv.commandline import Parser, printed
 from sendrecv.errors import FAULT, OUTPUT_FAILED, StoreUnusable, UsageError
+from tests.lab.waiting import HANG
 
 Command = Callable[[Sequence[str]], int]
 
@@ -149,6 +151,7 @@ def test_a_terminal_gets_each_line_at_once() -> None:
 
     def command(_arguments: Sequence[str]) -> int:
         print("first")
+        assert select.select([terminal], [], [], HANG)[0]
         assert os.read(terminal, 100) == b"first\r\n"
         return 0
 
@@ -159,7 +162,7 @@ def test_a_terminal_gets_each_line_at_once() -> None:
 def test_nothing_is_said_twice_as_python_ends() -> None:
     """After a full output, in a process of its own."""
     code = f"from {commandline.__name__} import printed; import sys; "
-    code += "sys.exit(printed(lambda _: print('x' * 100000) or 0, []))"
+    code += "sys.exit(printed(lambda _: print('x') or 0, []))"
     with open("/dev/full", "wb") as full:
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
