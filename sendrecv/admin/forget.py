@@ -109,16 +109,21 @@ def _locked_record(app_id: str) -> Iterator[Record | None]:
     except OSError as error:
         raise StoreUnusable(f"{path}: {error.strerror}") from None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            record = slots.decode(os.pread(file, 65536, 0)).record
-        except UnknownFormat:  # of a newer version: that is no reason to keep it
-            record = None
-        yield record
-    except BlockingIOError:
-        raise UsageError(f"App {app_id} runs", _stop(app_id)) from None
+        yield _record(file, app_id)
     finally:
         os.close(file)
+
+
+def _record(file: int, app_id: str) -> Record | None:
+    """What is in that file, which is locked from now on."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"App {app_id} runs", _stop(app_id)) from None
+    try:
+        return slots.decode(os.pread(file, 65536, 0)).record
+    except UnknownFormat:  # of a newer version: that is no reason to keep it
+        return None
 
 
 def _ask_the_receiver(app_id: str) -> None:
@@ -130,16 +135,26 @@ def _ask_the_receiver(app_id: str) -> None:
         raise StoreUnusable(f"{REQUESTS}: {error.strerror}") from None
     try:
         os.close(_made(request, directory))
-        # It handles requests before it is ready, and systemctl waits for that.
-        command = ["systemctl", "restart", "receiver.service"]
-        failed = subprocess.run(command, check=False).returncode
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(request, dir_fd=directory)
-            failed = 1
+        try:
+            # It handles requests before it is ready, and systemctl waits for that.
+            command = ["systemctl", "restart", "receiver.service"]
+            is_done = not subprocess.run(command, check=False).returncode
+        finally:
+            # Also after Ctrl-C: no later start is to forget an App that has gone on.
+            is_left = _withdrawn(request, directory)
     finally:
         os.close(directory)
-    if failed:
+    if is_left or not is_done:
         raise ReceiverUnavailable(f"App {app_id} is not forgotten", "see journalctl -u receiver")
+
+
+def _withdrawn(name: str, directory: int) -> bool:
+    """Whether the request was still there."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _made(name: str, directory: int) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from sendrecv.core.recovery import Bounds, Known, Reading
 
@@ -89,7 +89,9 @@ class JournalReader:
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
             try:
                 connection.connect(self._address)
-                yield _Session(connection, deadline)
+                # The connection is closed once both are.
+                with connection.makefile("rb") as answers:
+                    yield _Session(connection, answers, deadline)
             except OSError as error:
                 raise Unreadable(f"{self._address}: {error.strerror or error}") from None
 
@@ -97,10 +99,10 @@ class JournalReader:
 class _Session:
     """One connection: call it with a request, and iterate over the lines of the answer."""
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
+    def __init__(self, connection: socket.socket, answers: BinaryIO, deadline: float) -> None:
         self._connection = connection
+        self._answers = answers
         self._deadline = deadline
-        self._answers = connection.makefile("rb")
 
     def __call__(self, request: str) -> Iterator[str]:
         self._connection.sendall(f"{request}\n".encode("ascii"))
@@ -112,8 +114,10 @@ class _Session:
             line = self._answers.readline(MAX_LINE).decode("utf-8", "replace")
             if line == "end\n":
                 return
-            if not line.endswith("\n") or line.startswith("failed "):
-                raise Unreadable(line.removeprefix("failed ").strip() or "no answer")
+            if not line.endswith("\n"):  # it was killed, and what has come of the line is no reason
+                raise Unreadable("no answer")
+            if line.startswith("failed "):
+                raise Unreadable(line.removeprefix("failed ").strip())
             yield line[:-1]
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,10 +37,13 @@ class Supervisor:
         return self.wait_until(lambda line: line.startswith(text))
 
     def wait_until(self, found: Callable[[str], bool]) -> list[str]:
-        """As wait_for(), for a line that the function accepts. Raises queue.Empty after HANG."""
-        lines = [self._heard.get(timeout=HANG)]
-        while not found(lines[-1]):
-            lines.append(self._heard.get(timeout=HANG))
+        """As wait_for(), for a line that the function accepts. Raises queue.Empty after HANG, also
+        if other lines are heard all the time, as from a process that pings its watchdog.
+        """
+        deadline = time.monotonic() + HANG
+        lines: list[str] = []
+        while not lines or not found(lines[-1]):
+            lines.append(self._heard.get(timeout=max(deadline - time.monotonic(), 0)))
         return lines
 
     def _listen(self) -> None:

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import resource
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ import pytest
 from sendrecv.core import record as slots
 from sendrecv.core.record import Record
 from sendrecv.sender.store_file import StateFile
+from sendrecv.systemd import Listener
 from tests.lab.reception import TOKEN, Reception
 from tests.lab.supervisor import Supervisor
 from tests.lab.waiting import HANG, wait_until
@@ -22,6 +25,11 @@ from tests.lab.waiting import HANG, wait_until
 RUN = "0123456789abcdef" * 2
 SEND = [sys.executable, "-c", "from sendrecv.cli import main; main()", "send", "one"]
 NOBODY = "http://127.0.0.1:1"
+
+
+def settings_in(directory: Path) -> str:
+    """Python after which the settings files are there."""
+    return f"from sendrecv import settings_file as f; f.DIRECTORY = {str(directory)!r}; "
 
 
 class Half:
@@ -170,12 +178,34 @@ def test_without_a_receiver_the_first_count_waits(half: Half) -> None:
     assert line.endswith("); the first count waits for it")
 
 
+def test_of_several_tokens_it_shows_that_of_its_app(half: Half, reception: Reception) -> None:
+    """And once it counts, it says which of its settings have no effect."""
+    several = f"here two {OTHER_TOKEN}\nthere one {TOKEN}\nall * {OTHER_TOKEN}\n"
+    (half.directory / "several").write_text(several, encoding="ascii")
+    (half.directory / "one.env").write_text("SENDRCV_INTERVAL=9\n", encoding="ascii")
+    url = f"http://127.0.0.1:{reception.address[1]}"
+
+    def work() -> tuple[int, list[str]]:
+        with half.running(url, token="several", before=settings_in(half.directory)) as process:
+            half.supervisor.wait_for("READY=1")
+            wait_until(lambda: half.record().acknowledged >= 3, "four counts")
+            return terminated(process)
+
+    status, said = reception.do(work)
+    file = half.directory / "one.env"
+    assert (status, said[0]) == (0, "App one: main begins with count 0")
+    assert said[1].startswith(f"{file}, line 1: 'SENDRCV_INTERVAL' is no setting, so it has no ")
+    assert said[2:] == [story("main", half.record().count)]
+
+
 OTHER_TOKEN = "another-token-than-the-receiver-has"
+OTHERS = f"here two {OTHER_TOKEN}\nthere three,four {TOKEN}"
 WRONG_TOKENS = {
     "/dev/null": "the token was not handed over: start the unit; a sender's unit needs ",
     "empty": "/etc/sendrecv/token: missing, empty, or not printable lines: make one with: ",
     "weak": "/etc/sendrecv/token: fewer than 20 characters, it could be guessed: make one with: ",
     "other": "",
+    "others": "/etc/sendrecv/token: no line is for App one",
 }
 
 
@@ -184,7 +214,9 @@ def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, toke
     """And tried again: a right one restarts the unit."""
     (half.directory / "empty").touch()
     (half.directory / "weak").write_text("secret\n", encoding="ascii")
-    (half.directory / "other").write_text(OTHER_TOKEN, encoding="ascii")
+    texts = {"other": OTHER_TOKEN, "others": OTHERS}
+    for name, text in texts.items():
+        (half.directory / name).write_text(text, encoding="ascii")
     url = f"http://127.0.0.1:{reception.address[1]}"
 
     def work() -> tuple[int, list[str]]:
@@ -196,7 +228,7 @@ def test_a_token_that_is_wrong_is_refused(half: Half, reception: Reception, toke
     assert said.pop() == ("the receiver refuses this sender: token; the first count waits for it")
     complaint = WRONG_TOKENS[token]
     has = (half.directory / "refused/sender@one.service").read_text(encoding="ascii")
-    assert has == hashlib.sha256(OTHER_TOKEN.encode() * (token == "other")).hexdigest()
+    assert has == hashlib.sha256(texts.get(token, "").encode()).hexdigest()
     assert status == 0 and len(said) == bool(complaint)
     assert all(line.startswith(complaint) for line in said)
     assert reception.printed() == []
@@ -271,3 +303,126 @@ def test_the_starts_of_a_streak_are_counted(half: Half) -> None:
             assert terminated(process)[0] == 0
     starts, _ = (half.directory / "one.starts").read_text(encoding="ascii").split()
     assert starts == "2"
+
+
+@pytest.mark.parametrize(
+    ("node", "text", "place"),
+    [
+        ("main", "# fast\nSENDRECV_INTERVAL=fast\n", "{directory}/one.env, line 2"),
+        ("main", "", "the environment of sender@one.service"),
+        ("failover", "", "the environment of sender-failover@one.service"),
+    ],
+)
+def test_a_wrong_setting_says_where_it_was_made(
+    half: Half, node: str, text: str, place: str
+) -> None:
+    (half.directory / "one.env").write_text(text, encoding="ascii")
+    before = settings_in(half.directory) + f"f.UNITS = ({str(half.directory)!r},); "
+    with half.running(NOBODY, node, before=before, SENDRECV_INTERVAL="fast") as process:
+        status, said = ended(process)
+    where = place.format(directory=half.directory)
+    problem = "SENDRECV_INTERVAL='fast': must be a number from 0 to 86400"
+    assert (status, said) == (78, [f"sendrecv: {where}: {problem}"])
+    # A streak has begun, and there is nothing of an App.
+    assert sorted(os.listdir(half.directory)) == ["one.env", "one.starts", "token"]
+
+
+def in_place_of_root(user: int) -> str:
+    """Python after which that user is believed, as root is."""
+    return f"from sendrecv.sender import own_socket; own_socket.ROOT = {user}; "
+
+
+def test_on_the_unix_socket(half: Half, tmp_path: Path) -> None:
+    """It counts without a token: it was handed none, and does not complain."""
+    path = tmp_path / "sock"
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(str(path))
+    unix.listen()
+    (tmp_path / "reception").mkdir()
+
+    def work() -> tuple[int, list[str]]:
+        before = in_place_of_root(os.getuid())
+        with half.running(f"unix://{path}", token="/dev/null", before=before) as process:
+            half.supervisor.wait_for("READY=1")
+            wait_until(lambda: half.record().acknowledged >= 3, "four counts")
+            return terminated(process)
+
+    with Reception(tmp_path / "reception", more=[Listener("receiver", unix.detach())]) as one:
+        status, said = one.do(work)
+        assert one.printed() == lines("main", 0, half.record().acknowledged)
+    assert status == 0
+    assert said == ["App one: main begins with count 0", story("main", half.record().count)]
+
+
+def test_an_impostor_on_the_unix_socket(half: Half, tmp_path: Path) -> None:
+    """Nothing is said to it, and the first count waits for a receiver."""
+    url = f"unix://{tmp_path / 'sock'}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "sock"))
+        server.listen()
+        server.settimeout(HANG)
+        with half.running(url, before=in_place_of_root(os.getuid() + 1)) as process:
+            for _ in range(2):  # it begins again when it has reported the first one
+                peer, _ = server.accept()
+                with peer:
+                    assert peer.recv(1) == b""
+            status, said = terminated(process)
+    why = f"not a receiver: user {os.getuid()} listens there, and not root"
+    assert (status, half.record().count) == (0, -1)
+    assert said == [f"no receiver at {url} ({why}); the first count waits for it"]
+
+
+FAILURE = {
+    "MONITOR_INVOCATION_ID": "1" * 32,
+    "MONITOR_SERVICE_RESULT": "signal",
+    "MONITOR_EXIT_STATUS": "KILL",
+}
+"""What systemd tells the half that it starts after the other one."""
+
+
+def paused(half: Half) -> str:
+    """Python after which the App is paused."""
+    (half.directory / "pause").mkdir()
+    (half.directory / "pause/one").touch()
+    return f"from sendrecv.sender import main as m; m.PAUSED = {str(half.directory / 'pause')!r}; "
+
+
+def test_while_paused_only_a_person_starts_it(half: Half) -> None:
+    before = paused(half)
+    with half.running(NOBODY, "failover", before=before, **FAILURE) as process:
+        assert half.supervisor.wait_for("STOPPING=1")[-2] == "READY=1"
+        status, said = ended(process)
+    assert status == 0 and len(said) == 1
+    assert said[0].startswith("not taking over, for App one is paused: sender@one.service ")
+    # No record, and no streak: nobody has to look at this.
+    assert not [name for name in os.listdir(half.directory) if name.startswith("one.")]
+    with half.running(NOBODY, "failover", before=before, **FAILURE) as process:
+        half.supervisor.wait_for("STATUS=connecting, epoch 1, no count yet")
+        status, said = terminated(process)
+    assert status == 0 and half.record().epoch == 1
+    assert said[0].startswith("App one is paused: nothing takes over when sender-failover@one.")
+
+
+def test_an_app_of_several_hosts_waits_for_etcd(half: Half) -> None:
+    """It has no pause, which is of one machine: that would not hold the other hosts."""
+    before, etcd = paused(half), "etcd://127.0.0.1:1"
+    with half.running(NOBODY, before=before, SENDRECV_STORE=etcd, **FAILURE) as process:
+        half.supervisor.wait_for("READY=1")
+        status, said = terminated(process)
+    assert status == 0 and not any("paused" in line for line in said), said
+
+
+def test_a_half_that_was_masked_while_it_ran_leaves_word(half: Half) -> None:
+    """For sendrecv-mask.service, which then does what OnSuccess= of the unit would have done.
+
+    It ends by Ctrl-C as by systemctl, and not by the signal that asks for a move.
+    """
+    before = "from sendrecv import systemd; systemd.is_masked = 'sender@one.service'.__eq__; "
+    for node, left in (("failover", False), ("main", True)):
+        with half.running(NOBODY, node, before=before) as process:
+            half.supervisor.wait_for("READY=1")
+            process.send_signal(signal.SIGUSR1)
+            half.supervisor.wait_for("WATCHDOG=1")
+            process.send_signal(signal.SIGINT)
+            assert ended(process)[0] == 0
+        assert (half.directory / "masked").exists() == left
