@@ -50,6 +50,9 @@ system: host sendrecv.deb ## system tests in booted machines of both releases
 hosts: host sendrecv.deb ## several hosts with etcd: system tests, more of them than in `make test`
 	@$(PYTHON) -m tests.steps hosts-bookworm hosts-trixie
 
+habits: host sendrecv.deb ## what bash, zsh, needrestart, piuparts and autopkgtest make of the package
+	@$(PYTHON) -m tests.steps habits-bookworm habits-trixie
+
 admin: host sendrecv.deb ## with a real Prometheus, and Cockpit in a browser, on both releases; pictures in .build/cockpit
 	@$(PYTHON) -m tests.steps admin-bookworm admin-trixie
 

@@ -53,7 +53,9 @@ def shown(page: Path, text: str) -> Iterator[str]:
 
 def _hints(text: str) -> Iterator[str]:
     """Strings that are what to type, with names for what is put into them."""
-    for found in re.findall(r'(?<!")"((?:systemctl|journalctl|sendrecv) [^"\n]+)"', text):
+    for found in re.findall(
+        r'(?<!prog=f)(?<!")"((?:systemctl|journalctl|sendrecv) [^"\n]+)"', text
+    ):
         found = re.sub(r"\b([a-z-]+@)\{.+?\}", r"\1INSTANCE", found)
         yield re.sub(r"\{.+?\}", "receiver", found)
 

@@ -150,10 +150,10 @@ LINES = {
     "sendrecv move bi": ["billing"],
     "sendrecv move --reason 'a new kernel' bi": ["billing"],
     "sendrecv move billing --reason ": [],
-    "sendrecv move billing ": ["a", "b", "here"],
+    "sendrecv move billing ": ["a", "b", "failover", "here", "main"],
     "sendrecv move billing b --": ["--help", "--reason"],
-    "sendrecv move ../../x ": [],
-    "sendrecv move runs ": [],
+    "sendrecv move ../../x ": ["failover", "main"],
+    "sendrecv move runs ": ["failover", "main"],
     "sendrecv accept re": ["recorded"],
     "sendrecv forget billing ": ["--help", "--yes"],
     "A=1 sendrecv forget bi": ["billing"],
@@ -188,36 +188,36 @@ def test_each_command_is_in_the_usage() -> None:
     assert len(ALL_COMMANDS) > 5
 
 
-def _with_pause(monkeypatch: pytest.MonkeyPatch, *names: str, **options: Any) -> None:
+def _with_hold(monkeypatch: pytest.MonkeyPatch, *names: str, **options: Any) -> None:
     """As if there were another command."""
 
-    def pause(argv: Sequence[str]) -> int:
-        parser = Parser(prog="sendrecv pause")
+    def hold(argv: Sequence[str]) -> int:
+        parser = Parser(prog="sendrecv hold")
         parser.add_argument(*names, **options)
         parser.parse_args(argv)
         return 0
 
-    monkeypatch.setitem(PRINTED, "pause", pause)
-    line = "  pause INSTANCE                  hold it\n"
+    monkeypatch.setitem(PRINTED, "hold", hold)
+    line = "  hold INSTANCE                   keep it\n"
     monkeypatch.setattr(cli, "USAGE", cli.USAGE.replace("  move ", f"{line}  move "))
 
 
 def test_a_command_and_an_option_that_are_new_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_pause(monkeypatch, "--reason", metavar="TEXT", help="why")
+    _with_hold(monkeypatch, "--reason", metavar="TEXT", help="why")
     new = "\n".join(completion.files().values())
     assert "options='--help --reason=any'" in new and "'--reason=[why]:TEXT: '" in new
-    assert "'pause:hold it'" in new
-    with pytest.raises(AssertionError, match="pause"):
+    assert "'hold:keep it'" in new
+    with pytest.raises(AssertionError, match="hold"):
         test_the_files_have_what_the_parsers_have()
 
 
 def test_an_argument_of_a_new_kind_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_pause(monkeypatch, "window", metavar="WINDOW")
+    _with_hold(monkeypatch, "window", metavar="WINDOW")
     with pytest.raises(LookupError, match="how WINDOW is completed"):
         completion.files()
 
 
 def test_choices_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_pause(monkeypatch, "half", choices=["main", "failover"])
+    _with_hold(monkeypatch, "half", choices=["main", "failover"])
     new = "\n".join(completion.files().values())
     assert "arguments='main|failover'" in new and "':HALF:(main failover)'" in new

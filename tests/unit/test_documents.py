@@ -56,7 +56,7 @@ PLANTED = [
     ("README.md", "make demo", "make dmeo"),
     ("docs/operating.md", "enable --now", "enable --noww"),
     ("docs/operating.md", "main b --reason", "main b --reasn"),
-    ("docs/operating.md", "main b --reason", "main --reason"),
+    ("docs/operating.md", "main b --reason", "--reason"),
     ("docs/hosts.md", "--file FILE ...", "--fil FILE ..."),
     ("docs/figures.md", "make bench PEERS=1", "make bench PEER=1"),
     ("docs/proof.md", "[--bundle FILE]", "[--bundel FILE]"),
@@ -88,7 +88,10 @@ def test_what_is_planted_is_found(name: str, right: str, wrong: str) -> None:
 
 def page_of(command: str) -> Path:
     own = MAN / f"sendrecv-{command}.1"
-    return own if own.exists() else MAN / "sendrecv.1"
+    if not own.exists():
+        return MAN / "sendrecv.1"
+    other = re.match(r"\.so man1/(\S+)", read(own))
+    return MAN / other[1] if other else own
 
 
 def named(page: Path) -> set[str]:
