@@ -56,7 +56,8 @@ HOSTS: dict[str, OfHosts] = {
     "hosts.sizing": sizing.sizing,
     "hosts.keepalived": keepalived.keepalived,
 }
-GROUPS = {"hosts": [*HOSTS], "growth": [*growth.SECTIONS]}
+GROUPS: dict[str, Mapping[str, object]] = {"hosts": HOSTS, "growth": growth.SECTIONS}
+"""Names that stand for several sections."""
 
 
 def main() -> int:

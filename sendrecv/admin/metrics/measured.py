@@ -122,9 +122,9 @@ def _of_app(app: App, facts: Facts) -> Iterator[Measured]:
 
 
 def _of_pause(app: App) -> Iterator[Measured]:
-    paused = getattr(app, "paused", None)
+    paused = app.paused
     yield Sample(table.PAUSED, (app.instance,), paused is not None)
-    yield from _known(table.PAUSED_SINCE, (app.instance,), getattr(paused, "since", None))
+    yield from _known(table.PAUSED_SINCE, (app.instance,), paused.since if paused else None)
 
 
 def _of_counts(app: App, facts: Facts) -> Iterator[Measured]:

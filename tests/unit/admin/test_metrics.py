@@ -15,10 +15,10 @@ from sendrecv.admin.metrics import command, exposition, reading, table, tally
 from sendrecv.admin.metrics.measured import Read, measured
 from sendrecv.admin.metrics.table import COUNTER, HISTOGRAM, METRICS, Metric
 from sendrecv.admin.metrics.tally import Tally
+from sendrecv.admin.paused import Pause
 from sendrecv.admin.receiver import Receiver, parse
 from sendrecv.admin.units import Units
 from sendrecv.core import takeover
-from sendrecv.core.values import Value
 from sendrecv.core.wire import Refusal
 from sendrecv.errors import UsageError
 from tests.lab.paths import TOP
@@ -130,14 +130,9 @@ def test_of_an_app_that_is_forgotten_nothing_is_said() -> None:
     assert 'app="one"' not in said and 'app="x"' in said
 
 
-class Paused(Value):
-    since: float
-
-
-def test_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paused() -> None:
     assert value(text(facts(app())), "sendrecv_app_paused", app="x") == 0
-    monkeypatch.setattr(App, "paused", Paused(NOW - 60), raising=False)
-    said = text(facts(app()))
+    said = text(facts(app().replace(paused=Pause(NOW - 60))))
     assert value(said, "sendrecv_app_paused", app="x") == 1
     assert value(said, "sendrecv_app_paused_timestamp_seconds", app="x") == NOW - 60
 
