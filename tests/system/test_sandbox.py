@@ -53,6 +53,8 @@ def _tried(machine: Machine, unit: str, dropin: str) -> dict[str, str]:
     path = f"/etc/systemd/system/{unit}.service.d/probe.conf"
     since = machine.cursor()
     machine.write(path, dropin)
+    # The App of the attempts goes on with its failover, and that with the receiver.
+    machine.run("systemctl stop 'sendrecv@*.target' receiver.socket receiver.service")
     machine.run(f"systemctl daemon-reload; systemctl start {unit}", check=False)
     entry = machine.wait_entry(
         lambda entry: str(entry.get("MESSAGE")).startswith('{"read /proc/sys"'),
