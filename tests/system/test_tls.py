@@ -52,7 +52,9 @@ def host(release: str, installed_disk: Path) -> Iterator[Machine]:
         said.wait(UNSERVED)
         said.wait("/etc/sendrecv/receiver.env: /etc/tls/live/k.pem: No such file or directory")
         install(machine, "good")
-        machine.run(f"cp {CERTIFICATES}/ca.pem {CERTIFICATES}/other-ca.pem /etc/tls")
+        machine.run(
+            f"chmod 755 /etc/tls; cp {CERTIFICATES}/ca.pem {CERTIFICATES}/other-ca.pem /etc/tls"
+        )
         machine.run("systemctl start sendrecv-tls")
         said.wait("TLS: certificate taken over")
         yield machine
