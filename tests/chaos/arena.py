@@ -215,7 +215,9 @@ class Arena:
             machine.put(clock_library(Path(built)), "/usr/local/lib/chaos/clock.so")
         preload = "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/chaos/clock.so\n"
         for unit in _CLOCK_UNITS:
-            machine.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", preload)
+            # Senders and receiver have a root of their own.
+            seen = "" if unit == "systemd-journald" else "BindReadOnlyPaths=/var/lib/chaos\n"
+            machine.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", preload + seen)
         units = " ".join(f"sender@{app}" for app in self.apps)
         machine.run(f"systemctl daemon-reload && systemctl -q enable observer {units}")
 

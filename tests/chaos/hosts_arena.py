@@ -43,10 +43,13 @@ _BUSY = 0.5
 _CLOCK = "/var/lib/chaos/clock"
 _SENT = "/var/lib/chaos/sent"
 _LIBRARIES = "/usr/local/lib/chaos"
-_RECEIVER_DROP_IN = f"[Service]\nEnvironment=LD_PRELOAD={_LIBRARIES}/clock.so\n"
+_RECEIVER_DROP_IN = f"""[Service]
+Environment=LD_PRELOAD={_LIBRARIES}/clock.so
+BindReadOnlyPaths=/var/lib/chaos
+"""
 _SENDER_DROP_IN = f"""[Service]
 Environment=LD_PRELOAD={_LIBRARIES}/clock.so:{_LIBRARIES}/sent.so
-ReadWritePaths={_SENT}
+BindPaths=/var/lib/chaos
 """
 _DROP_INS = {
     "receiver": _RECEIVER_DROP_IN,

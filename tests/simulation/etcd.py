@@ -197,7 +197,7 @@ class Client:
         if found is None:
             return None
         if key.endswith("/record"):
-            values = json.loads(found.value)
+            values = json.loads(found.value)  # pylint: disable=no-member  # it is a Key
             self._is_shown_loss = values["released"] or values["place"] != self._process.host.boot
         return found
 
