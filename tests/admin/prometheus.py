@@ -34,7 +34,8 @@ class Prometheus:
     def start(self) -> None:
         """With CONFIG; returns when it answers."""
         self.machine.write("/etc/prometheus/prometheus.yml", CONFIG)
-        self.machine.run("systemctl start prometheus")
+        # Cockpit, which is on these machines for other tests, has the same port.
+        self.machine.run("systemctl stop cockpit.socket; systemctl restart prometheus")
         ready = f"curl -sf http://127.0.0.1:{PORT}/-/ready"
         self.machine.wait_until(
             lambda: self.machine.run(ready, check=False).returncode == 0, "Prometheus is ready"

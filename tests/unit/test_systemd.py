@@ -1,6 +1,7 @@
 """The contract with the service manager, on real sockets and descriptors."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -228,7 +229,7 @@ def inherit(names: str, wanted: str, listeners: list[socket.socket], pid: str = 
     """What a child says that inherits these sockets under these names."""
     descriptors = [os.dup(listener.fileno()) for listener in listeners]
     # Above 3, 4, ..., which the child puts them at.
-    high = [os.dup2(number, 50 + place) for place, number in enumerate(descriptors)]
+    high = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in descriptors]
     try:
         command = [sys.executable, "-c", INHERIT, pid, names, wanted, *map(str, high)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, pass_fds=high)
