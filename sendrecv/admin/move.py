@@ -9,8 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sendrecv.admin import acts, move_half
-from sendrecv.admin.halves import OTHER
+from sendrecv.admin import acts
 from sendrecv.commandline import Parser
 from sendrecv.core.errors import quoted
 from sendrecv.core.wire import NAME_RULE, is_name
@@ -19,6 +18,7 @@ from sendrecv.errors import DONE, ReceiverUnavailable, StoreUnusable, UsageError
 RUNTIME = Path("/run/sendrecv")
 PATIENCE = 5.0
 """Seconds until the other host must have taken the App."""
+_HALVES = ("main", "failover")
 _ALONE = {"not connected", "connecting", "resuming", "connected"}
 """How the status of a sender begins whose App is of this machine alone."""
 
@@ -33,7 +33,9 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"{quoted(to)} is no half and no host", f"must be {NAME_RULE}")
     unit, before = _sender(instance)
     is_alone = before.partition(",")[0] in _ALONE
-    if to in OTHER or (is_alone and not to):
+    if to in _HALVES or (is_alone and not to):
+        from sendrecv.admin import move_half  # a move to another host does not wait for its imports
+
         _assert_counts_here(instance, before, is_alone)
         acts.assert_root(f"sendrecv move {instance} {to}".rstrip())
         return move_half.move(instance, to, options.reason)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv.admin import move
+from sendrecv.admin import move, move_half
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
 
 HERE = os.uname().nodename.partition(".")[0]
@@ -131,7 +131,7 @@ def test_a_half_is_moved_on_this_machine(
         moved.append((words[0], words[1], words[2]))
         return 0
 
-    monkeypatch.setattr(move.move_half, "move", note)
+    monkeypatch.setattr(move_half, "move", note)
     systemctl = Systemctl(("active", status))
     run(systemctl)
     assert move.main([*arguments, "--reason", "why"]) == 0
