@@ -2,7 +2,7 @@
 
 import { ask, failed } from "./dialogs.js";
 import { arrange, h } from "./dom.js";
-import { canPause, commands, order } from "./source.js";
+import { commands, order } from "./source.js";
 
 const REASON = {
     name: "reason", label: "Reason", help: "Optional. It is kept in the history.", maxlength: 200,
@@ -21,8 +21,7 @@ function move(app, here) {
     return ask({
         title: `Move App ${app.instance}${fields.length ? "" : ` to its ${other}`}?`,
         text: fields.length ? "" : `${app.half} ends, and ${other} goes on with the very next count.`,
-        // Without pauses, a version has no reason for a move on one machine.
-        fields: canPause(app) || app.host ? [...fields, REASON] : fields,
+        fields: [...fields, REASON],
         button: "Move",
         act: ({ to, reason }) => order(commands.move(app, to || targets[0][0], reason)),
     });
@@ -103,9 +102,9 @@ export function buttons(problems) {
         } else if (app.state !== "elsewhere") {
             found.push(button("start", "Start", "primary", pressed => atOnce(commands.start(app), pressed)));
         }
-        if (canPause(app) && app.paused)
+        if (app.paused)
             found.push(button("resume", "Resume", "secondary", pressed => atOnce(commands.resume(app), pressed)));
-        else if (canPause(app) && isActive)
+        else if (isActive && !app.host) // sendrecv pause is for an App of one machine
             found.push(button("pause", "Pause", "secondary", () => pause(app)));
         if (isActive || app.shouldRun)
             found.push(button("stop", "Stop", "danger-line", () => stop(app)));

@@ -128,20 +128,13 @@ export function watchRights(onChange) {
 
 /** What a person can do with an App, each as the words of a command. */
 export const commands = {
-    /** To: a half, or a host. Not yet known to each version: see canPause(). */
-    move: (app, to, reason) => canPause(app) || app.host
-        ? ["sendrecv", "move", ...reasonOf(reason), "--", app.instance, to]
-        : ["systemctl", "start", to === "main" ? `sender@${app.instance}` : `sender-failover@${app.instance}`],
+    /** To: a half, or a host. */
+    move: (app, to, reason) => ["sendrecv", "move", ...reasonOf(reason), "--", app.instance, to],
     pause: (app, reason) => ["sendrecv", "pause", ...reasonOf(reason), "--", app.instance],
     resume: app => ["sendrecv", "resume", "--", app.instance],
     start: app => ["systemctl", "start", `sender@${app.instance}.service`],
     stop: app => ["systemctl", "stop", `sendrecv@${app.instance}.target`],
 };
-
-/** Whether this version has pauses. */
-export function canPause(app) {
-    return app.paused !== undefined;
-}
 
 function reasonOf(reason) {
     return reason ? [`--reason=${reason}`] : [];

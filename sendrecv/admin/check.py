@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     status = _exit_status(found, unknown)
     if options.json:
         print(json.dumps(checked(facts, shown, found, unseen, unknown, status), indent=2))
-    else:
+    elif shown or not unknown:
         _show(found, unseen, [app.instance for app in shown])
     sys.stdout.flush()  # before what is on standard error
     for name in unknown:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from sendrecv import cli
 from tests.lab.browser import Browser, browser
 from tests.lab.machine import Machine
 from tests.system.app import App
@@ -143,7 +142,6 @@ def test_stop_and_start(overview: Browser, app: App) -> None:
     assert app.active() == ["main"]
 
 
-@pytest.mark.skipif("\n  pause " not in cli.USAGE, reason="this version has no pauses")
 def test_pause_and_resume(machine: Machine, overview: Browser) -> None:
     def paused() -> Any:
         return json.loads(machine.run("sendrecv status --json one").stdout)["apps"][0]["paused"]

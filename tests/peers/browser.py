@@ -10,8 +10,8 @@ from typing import Any
 
 # They are in the machine alone.
 # pylint: disable=import-error
-from selenium import webdriver  # type: ignore[import-not-found]
-from selenium.webdriver.common.keys import Keys  # type: ignore[import-not-found]
+from selenium import webdriver
+from selenium.webdriver.common.keys import Keys
 
 # pylint: enable=import-error
 

@@ -1,13 +1,15 @@
-"""For tests that open connections in this process, and those of the client of etcd."""
+"""For tests that open connections in this process, and those of the client and store of etcd."""
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sendrecv.sender import etcd as client
 from sendrecv.sender.etcd import HEDGE
 from tests.lab.waiting import HANG
+from tests.unit.sender.hosts_of_etcd import Cluster, Host
 
 
 @pytest.fixture
@@ -32,3 +34,29 @@ def hedging(one_at_a_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next endpoint is asked while the first one is silent."""
     del one_at_a_time  # it comes first
     monkeypatch.setattr(client, "HEDGE", HEDGE)
+
+
+@pytest.fixture(name="cluster")
+def fixture_cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture(name="a")
+def fixture_a(cluster: Cluster, tmp_path: Path) -> Iterator[Host]:
+    host = Host(cluster, tmp_path, "a")
+    yield host
+    host.local.release()
+
+
+@pytest.fixture(name="b")
+def fixture_b(cluster: Cluster, tmp_path: Path) -> Iterator[Host]:
+    host = Host(cluster, tmp_path, "b")
+    yield host
+    host.local.release()
+
+
+@pytest.fixture(name="c")
+def fixture_c(cluster: Cluster, tmp_path: Path) -> Iterator[Host]:
+    host = Host(cluster, tmp_path, "c", continues=True)
+    yield host
+    host.local.release()

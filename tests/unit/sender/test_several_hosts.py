@@ -1,6 +1,6 @@
 """The loop of an App on several hosts: it stands by, counts, loses the lease, and stands by again.
 
-On an etcd of a few lines (test_store_etcd.py), and a receiver that accepts everything.
+On an etcd of a few lines (hosts_of_etcd.py), and a receiver that accepts everything.
 """
 
 import struct
@@ -23,7 +23,7 @@ from sendrecv.sender.loop import Arrival, Departure, Ports
 from sendrecv.sender.several_hosts import WATCHES_AFTER, Leaving, SenderOfSeveral
 from sendrecv.sender.store_etcd import RELEASED
 from sendrecv.systemd import Notifier
-from tests.unit.sender.test_store_etcd import LEASE, Cluster, Host
+from tests.unit.sender.hosts_of_etcd import LEASE, Cluster, Host
 
 MOVE = "/sendrecv/one/move"
 
