@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.chaos.campaign import BATCH, RECOVERY_LIMIT, Campaign, Options
+from tests.chaos.campaign import BATCH, PROBLEM, RECOVERY_LIMIT, Campaign, Options
 from tests.chaos.table import table
 from tests.lab import roots
 from tests.lab.paths import BUILD
@@ -44,7 +44,7 @@ def main() -> int:
     kept.write_text(json.dumps(asdict(result)), encoding="utf-8")
     print(table([result]))
     for problem in result.problems[:40]:
-        print(problem)
+        print(f"{PROBLEM} {problem}")
     if result.problems:
         print(f"FAILED with seed {seed}; the journal is in {options.keep}")
     return 1 if result.problems or not result.counts else 0

@@ -22,6 +22,8 @@ from tests.judges import checker, outside
 from tests.lab.nspawn import NspawnError
 
 BATCH = 60
+PROBLEM = "PROBLEM:"
+"""Begins each line that a run prints of what was wrong."""
 RECOVERY_LIMIT = 5.0
 """Seconds after the last fault in which an App must count again, unless the host is overloaded: on
 an idle machine of today. `make test` asks for less, since it has to pass on any."""

@@ -34,11 +34,18 @@ LINES_A_MINUTE = 9
 TIMES_QUIET = 3.0
 """How many times as many wake-ups and processes a trouble may take as the quiet App. A thread that
 polls every 10 ms is woken 6,000 times a minute, the whole of the quiet machine 2,000 times."""
+GUARD_PERIOD = 3.0
+"""Seconds: OnCalendar= of sendrecv-guard.timer."""
+PROCESSES_A_LOOK = 30
+"""The guard is a shell script. It starts some twenty processes when it finds an App that should
+run and does not, and half as many in a quiet machine: what it may start is so many for each look,
+however few the quiet machine had. A loop that starts processes without a pause starts hundreds."""
 TIMES_QUIET_CPU = 5.0
 """The same of CPU, which depends on what else the host does. A loop without a pause takes a core:
 fifty times as much."""
 STARTS_TO_RESUME = 2
 """Of each unit, once the trouble is over: a start that waits may have read what was wrong."""
+NOT_GOOD = "NOT GOOD"
 HANG = 300.0
 """Seconds after a trouble in which only an App that hangs does not count."""
 
@@ -72,6 +79,7 @@ class Work:
     def too_much(self, quiet: Work, rest: float) -> list[str]:
         """What is more than it may be, if starts are to rest so many seconds."""
         times = self.seconds / quiet.seconds
+        looks = PROCESSES_A_LOOK * self.seconds / GUARD_PERIOD
         return [
             f"{what}: {value:.4g}, may be {limit:.4g}"
             for what, value, limit in (
@@ -79,7 +87,7 @@ class Work:
                 # Twice what the back-off allows, whose series of starts may have begun later.
                 ("starts", max(self.starts.values(), default=0), 1 + 2 * self.seconds / rest),
                 ("wake-ups", self.wakeups, TIMES_QUIET * quiet.wakeups * times),
-                ("processes", self.processes, TIMES_QUIET * quiet.processes * times),
+                ("processes", self.processes, TIMES_QUIET * quiet.processes * times + looks),
                 ("seconds of CPU", self.cpu, TIMES_QUIET_CPU * quiet.cpu * times),
             )
             if value > limit
@@ -151,7 +159,7 @@ class Endured:
     def __str__(self) -> str:
         said = [*self.wrong, *self.work.said[:20]] if self.wrong else []
         told = "".join(f"\n    {line}" for line in said)
-        verdict = f"  NOT GOOD{told}" if self.wrong else ""
+        verdict = f"  {NOT_GOOD}{told}" if self.wrong else ""
         return f"{self.trouble}: {self.work}; counts again after {self.resumed:.1f} s{verdict}"
 
 

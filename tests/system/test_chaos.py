@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chaos.arena import KEPT, gone, install_injector
+from tests.chaos.campaign import PROBLEM
+from tests.chaos.endure import NOT_GOOD
 from tests.chaos.starve import starve
 from tests.judges.checker import Kind, where
 from tests.lab.machine import HANG, TOP, Machine, end
@@ -29,7 +31,14 @@ def run(module: str, *arguments: str) -> None:
         check=False,
     )
     print(done.stdout)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, _worst_first(done.stdout)
+
+
+def _worst_first(said: str) -> str:
+    """A summary of failures shows the first line only: it is to be what was wrong."""
+    lines = said.splitlines()
+    wrong = [line for line in lines if line.startswith(PROBLEM) or line.endswith(NOT_GOOD)]
+    return "\n".join([*wrong, *lines])
 
 
 @pytest.fixture(name="app")
