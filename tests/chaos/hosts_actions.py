@@ -35,6 +35,17 @@ _SIGNAL = """sent=; for pid in $(cat {groups} 2>/dev/null); do
     fi
 done; [ "$sent" ]"""
 _GROUPS = "/sys/fs/cgroup/sendrecv.slice"
+# No packet any more on connections that senders of this host have to etcd, its own member's too,
+# or on one of them. What they open later works. Nobody is told.
+_DEADEN = """ports=$(ss -Htnp state established "dport = :{port}" | grep sendrecv | shuf | head -{most} |
+    sed -E 's/^[^:]*:([0-9]+) .*/\\1/' | paste -sd,)
+[ "$ports" ] && nft -f - <<END
+table inet dead
+delete table inet dead
+table inet dead {{
+    chain input {{ type filter hook input priority 0; tcp sport {port} tcp dport {{ $ports }} drop; }}
+}}
+END"""
 
 
 def signal_app(*names: str) -> Action:
@@ -171,6 +182,15 @@ def half_open(arena: Arena, fault: Fault, host: str) -> None:
         time.sleep(fault.hold)
 
 
+def connections_dead(arena: Arena, fault: Fault, host: str) -> None:
+    """One connection, mostly a watch, or all. The half that counts may have each as long as it
+    likes."""
+    most = 1 if fault.chance < 0.5 else 100
+    arena.tell(host, _DEADEN.format(port=CLIENTS, most=most))
+    time.sleep(fault.hold)
+    arena.tell(host, "nft delete table inet dead", repair=True)
+
+
 def cut_receiver(arena: Arena, fault: Fault, host: str) -> None:
     """Only the receiver, in both directions."""
     with arena.rule(lambda: arena.cluster.block(host, peers=(RECEIVER,))):
@@ -270,6 +290,7 @@ ACTIONS: dict[str, Action] = {
     "cut-etcd": cut_etcd,
     "cut-receiver": cut_receiver,
     "half-open": half_open,
+    "connections-dead": connections_dead,
     "loss": loss,
     "clock": clock,
     "etcd-kill": etcd_kill,

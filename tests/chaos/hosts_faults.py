@@ -45,6 +45,7 @@ KINDS = (
     Kind("cut-etcd", "host", 5, "no etcd for a host: of others and for others", (0.3, 5.0)),
     Kind("cut-receiver", "host", 4, "no packets between a host and the receiver's", (0.3, 5.0)),
     Kind("half-open", "host", 3, "no answers of etcd to a host's senders", (0.3, 5.0)),
+    Kind("connections-dead", "host", 4, "its senders' open connections to etcd die", (0.3, 5.0)),
     Kind("loss", "host", 5, "20 % of a host's packets lost", (1.0, 6.0)),
     Kind("clock", "host", 3, "wall clock of the senders, or of the receiver, changed by hours"),
     Kind("etcd-kill", "etcd", 5, "SIGKILL of a member; systemd starts it again"),
