@@ -87,7 +87,7 @@ def _outage(scene: Scene, answers: Answers, index: int, phase: float) -> tuple[T
         _each(names, lambda name: scene[name].run(["systemctl", "start", "--no-block", "etcd"]))
 
     found = scene.reception.struck(act, phase, moves=False, window=OUTAGE + ELECTION)
-    first = next(line.at for line in scene.reception.counts if line.at > ends[0])
+    first = scene.reception.next_after(ends[0])
     return found, max(first - answers.returned(ends[0]), 0.0)
 
 

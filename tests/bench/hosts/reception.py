@@ -100,6 +100,11 @@ class Reception:
         self.wait(lambda: self._over(at, epoch, begun), f"the App goes on after {at:.3f}")
         return taken(self.lines, at, epoch)
 
+    def next_after(self, at: float) -> float:
+        """When the first count after that time came: waits for it."""
+        self.wait(lambda: bool(self._after(at)), f"a count after {at:.3f}")
+        return self._after(at)[0].at
+
     def check(self) -> None:
         """Raises MachineError unless each count came once, in order: else no figure is worth it."""
         for one, two in zip(self.counts, self.counts[1:]):
