@@ -37,7 +37,7 @@ def test_a_journal_that_does_not_store_what_is_printed_now_proves_nothing(
 
     It has a new line of somebody else, which proves nothing.
     """
-    ledger = Ledger(tmp_path, BOOT)
+    ledger = Ledger(tmp_path, BOOT, lambda: "the same")
     ledger.commit([Row("a", 1, "0" * 32, "main", 3)], [Print("a", "main", 0, 3)], 10.0)
     ledger.close()
     lines = [f'{BOOT} 10.0 {{"count": {n}, "appID": "a", "nodeID": "main"}}' for n in (0, 1)]
@@ -56,7 +56,7 @@ def test_a_journal_that_does_not_store_what_is_printed_now_proves_nothing(
     printer = Printer(mark, write, lambda: None)
     journal = FileJournal(tmp_path / "journal", BOOT)
     ports = start.Ports(
-        lambda: Ledger(tmp_path, BOOT),
+        lambda: Ledger(tmp_path, BOOT, lambda: "the same"),
         mark,
         journal,
         printer,
