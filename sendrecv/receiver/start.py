@@ -231,14 +231,18 @@ def _newer(ledger: Ledger, lines: int, ports: Ports) -> _Newer:
 def _forget(ledger: Ledger, ports: Ports) -> None:
     """The line comes first, and is on disk: if the ledger says that an App was forgotten, so does
     the journal. Else its old lines would be taken for what is printed, by the next start and by
-    the proof. There is no line if journald is too busy.
+    the proof. There is no line if journald is too busy, or does not store it.
     """
     for app_id in ports.requests.apps():
         incarnation = ledger.incarnations().get(app_id, 0) + 1
+        now = ports.clock.monotonic()
         try:
             ports.journal.sync()
             ports.notifier.log(NOTICE, forgotten_line(app_id, incarnation))
             ports.journal.sync()
+            told = ports.journal.read_boots({ledger.boot: now}, ()).known
+            if told.incarnations.get(app_id) != incarnation:
+                raise Unreadable("it does not store what is said of that")
         except Unreadable as error:
             ports.notifier.log(WARNING, f"App {app_id} is not forgotten yet: {error}")
         else:

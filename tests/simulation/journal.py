@@ -63,14 +63,10 @@ class Journal:
             self._sync_due = now + SYNC_INTERVAL
 
     def forget(self, app_id: str, line: str) -> None:
-        """That App's counts come again. The line is stored in any case: what nobody is told of,
-        nobody can tell.
-        """
+        """That App's counts come again."""
         mine = {given for given in self.given if json.loads(given)["appID"] == app_id}
         self.given -= mine
-        stores, self.stores = self.stores, True
         self.write([line], self._now)
-        self.stores = stores
 
     def pass_time(self, now: int) -> None:
         """It is `now`."""
@@ -88,6 +84,8 @@ class Journal:
             self._to_disk()
         now = (self._boot, self._now / SECOND)
         while killed and self._at and self._at[-1] == now and self._synced < len(self.lines):
+            if self.lines[-1].startswith("forgotten "):
+                break
             self._at.pop()
             self._give(self.lines.pop())
             killed -= 1

@@ -410,7 +410,8 @@ def goes_on_unread(ports: start.Ports) -> Ledger:
 
 def forgets_without_a_sync(ports: start.Ports) -> Ledger:
     """Nobody cares whether the line that says that an App is forgotten is on disk."""
-    hasty = ports._replace(journal=cast(Journal, SimpleNamespace(sync=lambda: None)))
+    journal = SimpleNamespace(sync=lambda: None, read_boots=ports.journal.read_boots)
+    hasty = ports._replace(journal=cast(Journal, journal))
     with _replaced("_forget", lambda ledger, _: _REAL["_forget"](ledger, hasty)):
         return start.open_ledger(ports)
 

@@ -331,8 +331,9 @@ class World:
     def forgotten(self, line: str) -> None:
         """A receiver says so."""
         app_id = json.loads(line.removeprefix("forgotten "))["appID"]
-        self.journal.forget(app_id, line)
-        self.witness.forgotten(app_id)
+        if self.journal.stores:  # else it is not forgotten
+            self.journal.forget(app_id, line)
+            self.witness.forgotten(app_id)
 
     def unproven(self, line: str) -> None:
         """A receiver has said of counts that nobody can tell whether they were printed."""

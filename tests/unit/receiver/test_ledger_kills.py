@@ -66,7 +66,7 @@ journal = FileJournal(directory / "journal", boot, why)
 def log(_, text):
     point()
     if text.startswith("forgotten"):
-        os.write(printed, f"{boot} 1.0 {text}\\n".encode())
+        os.write(printed, f"{boot} {time.monotonic()} {text}\\n".encode())
     os.write(said, (text + "\\n").encode())
 
 notifier = SimpleNamespace(log=log, status=lambda _: None)
