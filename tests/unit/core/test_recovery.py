@@ -128,6 +128,13 @@ def test_what_is_known_of_the_last_lines_counts_too() -> None:
     assert unprinted([span(1, 3)], read(), known(B)) == again((1, 3))
     assert unprinted([span(1, 3)], read(), known(B, at=49)) == unproven((1, 3))
     assert unprinted([span(1, 3)], read(), known((BEFORE, "a", 2))) == again((3, 3))
+    assert unprinted([span(1, 3)], read(bounds=None), known(B)) == unproven((1, 3))
+
+
+def test_a_run_that_was_admitted_and_has_not_counted_tells_no_count() -> None:
+    newest = known(B)
+    newest.add(BEFORE, 60, session_line(Row("a", 7, "7" * 32, "main", None)))
+    assert unprinted([span(0, 3)], read(), newest) == again((0, 3))
 
 
 def test_what_lines_tell() -> None:
