@@ -4,17 +4,24 @@ A receiver that follows another one in the same boot needs none of this: see rec
 It is for what a power cut leaves, and for a ledger that is new, or older than what was printed.
 
 "Not found in the journal" is not "not printed". A count is printed again only on a positive
-finding: the journal that could hold its line was read completely, and is where lines of that time
-are. Without one, it is not printed again, and the App is named as unproven.
+finding: the journal was read completely, and stored lines of that time. Else it is not printed
+again, and the App is named as unproven. What a power cut takes is the end of the journal. So only
+lines that took the last way of their boot to the journal (receiver/way.py) can be lost; and if the
+journal has a payload that took this way, it stored those that took it.
 
-    what the journal has of the App        of the boot                       the span is
-    counts up to the one before it         -                                 printed above those
-    counts up to an earlier one, or none   none, though it has older boots   lost: printed again
-    the same                               ends before the span was opened,  lost: printed again
-                                           and is an earlier boot
-    the same                               reaches over the span's opening,  lost: printed again
-                                           and has other payloads of it
-    the same                               anything else                     unproven
+    the span's lines took   of that way, the     of the App, the        its beginning   the span is
+                            journal has          journal has counts
+    the boot's last way     payloads             up to the one before   -               lost
+    the same                payloads             none                   is reached      lost
+    the same                payloads             none                   is not          unproven
+    the same                payloads             up to an earlier one   -               unproven
+    the same                none                 -                      -               unproven
+    another or no sure way  -                    -                      -               unproven
+
+What is lost is printed again. "Up to the one before" includes counts of the span itself: those
+above them are lost. "Up to an earlier one": lines of before the span are missing too, and that was
+no power cut, for the outbox would have them. The span's beginning is reached if the journal has all
+lines from then on, the oldest ones are gone otherwise.
 """
 
 from __future__ import annotations
@@ -27,19 +34,19 @@ TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-MARGIN = 1.0
-"""Seconds by which the journal must reach over the opening of a span: its first line was printed
-within them."""
-
 
 class Span(Value):
     """Counts of one App that were accepted one after another, from `opened` on: seconds of the
     monotonic clock of the boot `boot`; of a ledger of format 1, both are unknown ("" and 0).
+
+    way_since: since when lines took the same way as the span's, which was the boot's last one; in
+    seconds, too. None: it was another one, or no sure one.
     """
 
     order: Print
     boot: str
     opened: float
+    way_since: float | None = None
 
 
 class Bounds(Value):
@@ -53,22 +60,23 @@ class Known:
     """What receivers' lines tell of each App: its last count, and the newest run that was admitted.
 
     Attribute rows: by appID. Of a run that is not told the epoch is 0, below every sender's.
-    Attribute boots: in which payloads were printed. Attribute incarnations: of the Apps that were
-    forgotten (`sendrecv forget`); of such an App, the row is of what came after that. Attribute
-    probes: the times of probes, see lines.probe_line().
+    Attribute boots: in which payloads were printed, and the time of the newest one, in seconds of
+    the boot's clock. Attribute incarnations: of the Apps that were forgotten (`sendrecv forget`);
+    of such an App, the row is of what came after that. Attribute probes: the times of probes, see
+    lines.probe_line().
     """
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
-        self.boots: set[str] = set()
+        self.boots: dict[str, float] = {}
         self.incarnations: dict[str, int] = {}
         self.probes: set[int] = set()
 
-    def add(self, boot: str, line: str) -> str:
+    def add(self, boot: str, at: float, line: str) -> str:
         """One line, the newest ones first. The App whose payload it is; "" for none."""
         if payload := parse_line(line):
             app_id, node_id, count = payload
-            self.boots.add(boot)
+            self.boots[boot] = max(at, self.boots.get(boot, at))
             if app_id in self.incarnations:
                 return app_id
             row = self.rows.get(app_id) or Row(app_id, 0, "0" * 32, node_id, None)
@@ -94,13 +102,12 @@ class Reading(Value):
 
     known: what the lines tell, the newest ones. since: for each boot, in seconds of its clock, from
     when on all lines are in it. bounds: of those boots, without those of which the journal has
-    nothing. has_older: whether it has entries of any boot before the one at hand.
+    nothing.
     """
 
     known: Known
     since: Mapping[str, float]
     bounds: Mapping[str, Bounds]
-    has_older: bool
 
 
 class Finding(Value):
@@ -110,11 +117,14 @@ class Finding(Value):
     unproven: list[Print]
 
 
-def unprinted(spans: Iterable[Span], reading: Reading, here: str) -> Finding:
+def unprinted(spans: Iterable[Span], reading: Reading, newest: Known) -> Finding:
     """What of the spans was not printed, by the table above. The spans are in order of time.
-    `here`: the boot at hand, whose journal ends only now.
+    `newest`: what else is known, of the journal's last lines.
     """
-    highest = {row.app_id: row.last for row in reading.known.rows.values()}
+    highest: dict[str, int] = {}
+    for row in (*newest.rows.values(), *reading.known.rows.values()):
+        if row.last is not None:
+            highest[row.app_id] = max(row.last, highest.get(row.app_id, row.last))
     orders: list[Print] = []
     unproven: list[Print] = []
     for span in spans:
@@ -122,7 +132,9 @@ def unprinted(spans: Iterable[Span], reading: Reading, here: str) -> Finding:
         known = highest.get(app_id)
         if known is not None and span.order.last <= known:
             continue
-        is_lost = (known is not None and known >= first - 1) or _is_lost(span, reading, here)
+        is_lost = _stores(span, reading, newest) and (
+            _reaches(span, reading) if known is None else known >= first - 1
+        )
         start = first if known is None else max(first, known + 1)
         (orders if is_lost else unproven).append(span.order.replace(first=start))
         if is_lost:
@@ -169,14 +181,16 @@ def raised(rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:
     return found
 
 
-def _is_lost(span: Span, reading: Reading, here: str) -> bool:
-    """Whether the journal would have the span's lines, if a power cut had not taken them."""
-    if not span.boot:
-        return False
+def _stores(span: Span, reading: Reading, newest: Known) -> bool:
+    """Whether the journal has a payload that took the same way."""
+    times = [known.boots.get(span.boot) for known in (reading.known, newest)]
+    since = span.way_since
+    return since is not None and any(time is not None and time >= since for time in times)
+
+
+def _reaches(span: Span, reading: Reading) -> bool:
+    """Whether the journal has all lines since the span was opened."""
     bounds = reading.bounds.get(span.boot)
     if bounds is None:
-        return reading.has_older
-    if bounds.first > span.opened or reading.since.get(span.boot, 0.0) > span.opened:
         return False
-    ends_before = bounds.last < span.opened + MARGIN and span.boot != here
-    return ends_before or span.boot in reading.known.boots
+    return max(bounds.first, reading.since.get(span.boot, 0.0)) <= span.opened

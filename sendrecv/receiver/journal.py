@@ -48,6 +48,9 @@ class Journal(Protocol):
     def sync(self) -> None:
         """Returns when journald has taken all that was sent to it before."""
 
+    def store(self) -> None:
+        """Journald is asked the same, and not waited for: a failure is nobody's business."""
+
 
 class JournalReader:
     """The Journal that asks journal-reader."""
@@ -68,19 +71,25 @@ class JournalReader:
         with self._connected(time.monotonic() + PATIENCE) as ask:
             list(ask("sync"))
 
+    def store(self) -> None:
+        """See Journal."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.setblocking(False)
+            connection.connect(self._address)
+            connection.sendall(b"sync\n")
+
     def _read(self, since: Mapping[str, float], limit: int, wanted: set[str] | None) -> Reading:
         deadline = time.monotonic() + PATIENCE
         for _ in range(TRIES):
             with self._connected(deadline) as ask:
                 before = list(ask("files"))
                 bounds = {boot: found for boot in since if (found := _bounds(ask, boot))}
-                has_older = list(ask("bounds -")) == ["1"]
             # In a connection of its own, which is ended when enough has been seen.
             with self._connected(deadline) as ask:
                 known, complete = _lines(ask, since, limit, wanted)
             with self._connected(deadline) as ask:
                 if list(ask("files")) == before:
-                    return Reading(known, complete, bounds, has_older)
+                    return Reading(known, complete, bounds)
         raise Unreadable(f"its files changed each of {TRIES} times that they were read")
 
     @contextlib.contextmanager
@@ -140,7 +149,7 @@ def _lines(
         number = 0
         for number, line in enumerate(ask(f"lines {boot} {int(start * 1e6)} {limit}"), 1):
             of_boot, microseconds, text = line.split(" ", 2)
-            seen = known.add(of_boot, text)
+            seen = known.add(of_boot, int(microseconds) / 1e6, text)
             if unseen is not None and seen in unseen:
                 unseen.discard(seen)
                 if not unseen:

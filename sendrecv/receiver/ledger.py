@@ -9,7 +9,8 @@ file, which a reboot loses.
 
 The outbox holds spans of counts, in the same transaction as the rows. journald syncs its files to
 disk only every five minutes (journald.conf(5), SyncIntervalSec=), so a span is kept for longer than
-that. After a power cut, what of the spans is not in the journal is printed again: see recovery.py.
+that. After a power cut, what of the spans is not in the journal is printed again, if the journal
+stores what takes the way that their lines took: see recovery.py and way.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +31,7 @@ from sendrecv.core.recovery import Span
 from sendrecv.core.values import Value
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import schema
+from sendrecv.receiver.way import Ways
 
 MAX_NAMES = 100_000
 """Apps that it has room for, of which it forgets none: 27 new ones a day for ten years. They take
@@ -62,11 +64,13 @@ class Ledger:
 
     Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock of this boot.
     Attribute is_new: whether there was no ledger. identity: 32 hexadecimal digits that no other
-    ledger has. serial: the number of the last group. boot: as given.
+    ledger has. serial: the number of the last group. boot: as given. ways: of its lines.
     """
 
-    def __init__(self, directory: Path, boot: str = "") -> None:
-        """`boot`: the ID of this boot.
+    def __init__(
+        self, directory: Path, boot: str = "", look: Callable[[], str] = lambda: ""
+    ) -> None:
+        """`boot`: the ID of this boot. look: tells the way of the lines, see way.py.
 
         Raises RecordFromFuture; LedgerBroken if it is damaged, and now kept aside; BlockingIOError
         if another process has the lock; sqlite3.Error or OSError if it cannot be opened now.
@@ -81,6 +85,7 @@ class Ledger:
             os.close(self._lock)
             raise
         self.identity, self.serial = self._read_state()
+        self.ways = Ways(self._database, boot, look)
         self._stamped = not self.is_new
         self._files = self._inodes()
         self._spans: dict[int, _Open] = {}  # by number, which is their order in time
@@ -111,12 +116,15 @@ class Ledger:
     def outbox(self) -> list[Span]:
         """All spans, oldest first."""
         query = "SELECT app_id, node_id, first, last, boot, opened FROM outbox ORDER BY span"
-        return [Span(Print(*order), *at) for *order, at in self._rows_of(query, 4)]
+        return [
+            Span(Print(*order), boot, opened, self.ways.since(boot, opened))
+            for *order, (boot, opened) in self._rows_of(query, 4)
+        ]
 
     def span_of(self, order: Print) -> Span:
         """The same counts, as the span that they are in has them."""
         spans = [span for span in self.outbox() if span.order.app_id == order.app_id]
-        return spans[-1].replace(order=order) if spans else Span(order, self.boot, 0.0)
+        return spans[-1].replace(order=order) if spans else Span(order, self.boot, 0.0, None)
 
     def has_older_spans(self) -> bool:
         """Whether there are spans of other boots."""
@@ -202,12 +210,13 @@ class Ledger:
 
     def _plan(self, orders: Sequence[Print], now: float) -> list[_Open]:
         """The spans that `orders` extend or open."""
+        since = self.ways.see(now) if orders else 0.0
         spans: dict[str, _Open] = {}
         closed: list[_Open] = []
         number = self._number
         for order in orders:
             there = spans.get(order.app_id) or self._newest.get(order.app_id)
-            if there and _extends(there.span, order, now):
+            if there and there.span.opened >= since and _extends(there.span, order, now):
                 grown = there.span.order.replace(last=order.last)
                 spans[order.app_id] = there.replace(span=there.span.replace(order=grown))
                 continue
@@ -237,6 +246,7 @@ class Ledger:
                 self._write_rows(rows)
                 self._write_spans(spans, gone)
                 self._write_pending(orders)
+                self.ways.write()
                 self._stamp()
         except sqlite3.OperationalError:  # disk full, or locked: it may go better next time
             with contextlib.suppress(sqlite3.Error):
@@ -245,6 +255,7 @@ class Ledger:
         except sqlite3.DatabaseError as error:
             raise LedgerBroken(f"{self.path}: {error}") from None
         self._stamped = True
+        self.ways.written()
         self.serial += 1
         for number in gone:
             self._spans.pop(number, None)

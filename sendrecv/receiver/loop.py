@@ -32,6 +32,7 @@ from sendrecv.core.receiver_events import (
 )
 from sendrecv.core.errors import ERROR, NOTICE
 from sendrecv.core.wire import LEDGER_NAME
+from sendrecv.receiver.journal import Journal
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.printing import Printer, lines_in
@@ -61,6 +62,7 @@ class Ports(NamedTuple):
     writer: Executor
     printer: Printer
     backoff: Backoff
+    journal: Journal
 
 
 class Pending(NamedTuple):
@@ -78,7 +80,7 @@ class Receiver:
         self._notifier = ports.notifier
         self._writer = ports.writer
         self._printer = ports.printer
-        self._backoff = ports.backoff
+        self._ports = ports
         self._has_printed = False
         self._machine = make_machine(ports.ledger.rows(MAX_APPS), MAX_APPS)
         self._paces = Paces(2 * MAX_APPS)
@@ -185,9 +187,11 @@ class Receiver:
         serial = self._ledger.commit(rows, orders, began)
         took = clock() - began
         self._printer.print_group(serial, orders)
+        if self._ledger.ways.is_new:
+            self._ports.journal.store()  # the next start may look for a line that took this way
         if orders and not self._has_printed:
             self._has_printed = True
-            self._backoff.end()
+            self._ports.backoff.end()
         return took
 
     def _deliver(

@@ -27,6 +27,7 @@ from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.tls import Identity
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
 from sendrecv.receiver.requests import Requests
+from sendrecv.receiver.way import way
 
 
 def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
@@ -38,12 +39,13 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     runtime = Path(systemd.runtime_directory())
     mark = Mark(runtime / "mark", boot)
     printer = Printer(mark, write_to_stdout, wait_for_stdout)
-    open_ledger = partial(Ledger, Path(systemd.state_directory()), boot)
+    open_ledger = partial(Ledger, Path(systemd.state_directory()), boot, way)
+    journal = JournalReader()
     ledger = start.open_ledger(
-        start.Ports(open_ledger, mark, JournalReader(), printer, notifier, time, Requests(runtime))
+        start.Ports(open_ledger, mark, journal, printer, notifier, time, Requests(runtime))
     )
     writer = ThreadPoolExecutor(1, "writer")
-    receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer, backoff))
+    receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer, backoff, journal))
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:

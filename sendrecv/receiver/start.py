@@ -4,14 +4,15 @@
     goes on where the mark says             the rest of its last group: nobody is asked
     the same, killed between write and      what the journal does not have of that one chunk
     mark
-    has no mark: another boot               what the journal does not have of the outbox
+    has no mark: another boot               what the journal does not have of the outbox; of what
+                                            was printed in this boot, of the last group only
     is older than what was printed          the same; the journal knows its Apps better, and without
                                             it there is no start
     is new                                  nothing; the journal tells its rows
 
 Where the journal cannot tell, nothing is printed again, and one line says of which Apps. Of what
-was printed in this boot, it can tell only if it has a line that is printed now, of the same kind:
-else it is stored elsewhere, or no more, or not at that level.
+was printed in this boot, it can tell only if the way to it is the same (way.py), and if it has a
+line that is printed now, of the same kind: else it stores none, or had no room for some.
 
 Then it forgets the Apps that a person asked it to (`sendrecv forget`, requests.py), before any
 sender is admitted.
@@ -30,6 +31,7 @@ from sendrecv.core.lines import forgotten_line, unproven_line
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import (
     Finding,
+    Known as Told,
     Reading,
     Span,
     above,
@@ -156,6 +158,8 @@ def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
         now = ports.clock.monotonic()
         serial = ledger.settle(known.rows, orders, now, known.forgotten)
         ports.printer.print_group(serial, orders)
+        if ledger.ways.is_new:
+            ports.journal.store()
     else:
         ports.printer.nothing_left(serial, ledger.pending())
 
@@ -170,7 +174,7 @@ def _of_the_last_group(ledger: Ledger, progress: Progress, ports: Ports) -> Know
     # All of the chunk, or nothing: its first line tells.
     first = doubtful[0].replace(last=doubtful[0].first)
     try:
-        finding = _compare_with_the_journal([ledger.span_of(first)], ledger, ports)
+        finding = _compare_with_the_journal([ledger.span_of(first)], Told(), ledger, ports)
     except Unreadable as error:
         ports.notifier.log(WARNING, f"killed while it printed, and {error}, ignoring")
         finding = Finding([], [first])
@@ -189,41 +193,56 @@ def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
         said += " go on as the journal has them"
         ports.notifier.log(WARNING, f"ledger: older than what was printed, {said}, ignoring")
     # What an old ledger has still to print may have been printed since, in another boot.
-    outbox = [span for span in ledger.outbox() if span.order.app_id not in newer.forgotten]
-    finding = _compare_with_the_journal(above(outbox, newer.told), ledger, ports)
+    spans = [span for span in _doubtful(ledger) if span.order.app_id not in newer.forgotten]
+    told = newer.told
+    finding = _compare_with_the_journal(above(spans, told.rows.values()), told, ledger, ports)
     return Known(newer.rows, finding.orders, finding.unproven, newer.forgotten)
 
 
+def _doubtful(ledger: Ledger) -> list[Span]:
+    """What may not be printed, or not stored. Of this boot, that is the last group: what came
+    before was printed before it was committed, and no power cut has taken anything.
+    """
+    others = [span for span in ledger.outbox() if span.boot != ledger.boot]
+    return others + [
+        span for order in ledger.pending() if (span := ledger.span_of(order)).boot == ledger.boot
+    ]
+
+
 class _Newer(NamedTuple):
-    """told: what the journal has of the Apps as they are now. rows: what of it the ledger does not
-    have. forgotten: see Known.
+    """told: what the journal's last lines tell. rows: what of it the ledger does not have.
+    forgotten: see Known.
     """
 
-    told: Sequence[Row]
+    told: Told
     rows: Sequence[Row]
     forgotten: Mapping[str, int]
 
 
 def _newer(ledger: Ledger, lines: int, ports: Ports) -> _Newer:
-    known = ports.journal.read_all(lines).known
-    told = list(known.rows.values())
-    forgotten = forgotten_since(known, ledger.incarnations())
-    valid = (row for row in told if row.app_id not in forgotten)
+    told = ports.journal.read_all(lines).known
+    known = list(told.rows.values())
+    forgotten = forgotten_since(told, ledger.incarnations())
+    valid = (row for row in known if row.app_id not in forgotten)
     rows = [there for row in valid if (there := ledger.row(row.app_id))]
-    return _Newer(told, raised(rows, told), forgotten)
+    return _Newer(told, raised(rows, known), forgotten)
 
 
 def _forget(ledger: Ledger, ports: Ports) -> None:
     """The line comes first, and is on disk: if the ledger says that an App was forgotten, so does
     the journal. Else its old lines would be taken for what is printed, by the next start and by
-    the proof. There is no line if journald is too busy.
+    the proof. There is no line if journald is too busy, or does not store it.
     """
     for app_id in ports.requests.apps():
         incarnation = ledger.incarnations().get(app_id, 0) + 1
+        now = ports.clock.monotonic()
         try:
             ports.journal.sync()
             ports.notifier.log(NOTICE, forgotten_line(app_id, incarnation))
             ports.journal.sync()
+            told = ports.journal.read_boots({ledger.boot: now}, ()).known
+            if told.incarnations.get(app_id) != incarnation:
+                raise Unreadable("it does not store what is said of that")
         except Unreadable as error:
             ports.notifier.log(WARNING, f"App {app_id} is not forgotten yet: {error}")
         else:
@@ -240,7 +259,9 @@ def _sync_if_possible(ports: Ports) -> None:
         ports.journal.sync()
 
 
-def _compare_with_the_journal(spans: Sequence[Span], ledger: Ledger, ports: Ports) -> Finding:
+def _compare_with_the_journal(
+    spans: Sequence[Span], told: Told, ledger: Ledger, ports: Ports
+) -> Finding:
     if not spans:
         return Finding([], [])
     is_of_this_boot = any(span.boot == ledger.boot for span in spans)
@@ -254,7 +275,7 @@ def _compare_with_the_journal(spans: Sequence[Span], ledger: Ledger, ports: Port
     reading = ports.journal.read_boots(since, {span.order.app_id for span in spans})
     if is_of_this_boot:
         _assert_stored(probe, reading)
-    return unprinted(spans, reading, ledger.boot)
+    return unprinted(spans, reading, told)
 
 
 def _assert_stored(probe: int, reading: Reading) -> None:

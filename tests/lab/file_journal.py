@@ -35,6 +35,9 @@ class FileJournal:
         """See Journal."""
         self._ask()
 
+    def store(self) -> None:
+        """See Journal."""
+
     def _ask(self) -> list[tuple[str, float, str]]:
         self.asked += 1
         if self._why:
@@ -52,10 +55,10 @@ class FileJournal:
         known = Known()
         for boot, at, text in reversed(lines[-limit:] if limit else lines):
             if at >= since.get(boot, since.get("-", float("inf"))):
-                known.add(boot, text)
+                known.add(boot, at, text)
         bounds = {}
         for boot in since:
             times = [at for of_boot, at, _ in lines if of_boot == boot]
             if times:
                 bounds[boot] = Bounds(min(times), max(times))
-        return Reading(known, dict(since), bounds, any(b != self._here for b, _, _ in lines))
+        return Reading(known, dict(since), bounds)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from sendrecv.backoff import Backoff
+from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Ports, Receiver
 from sendrecv.receiver.main import serve
@@ -77,7 +78,8 @@ class Reception:
             mark = Mark(self._directory / "mark", BOOT)
             printer = Printer(mark, write_to_stdout, wait_for_stdout)
             ledger = Ledger(self._directory, BOOT)
-            ports = Ports(ledger, silent_notifier(), writer, printer, Backoff(""))
+            nobody = JournalReader(str(self._directory / "nobody"))
+            ports = Ports(ledger, silent_notifier(), writer, printer, Backoff(""), nobody)
             self.receiver = Receiver(ports)
             work = serve(
                 self.receiver,

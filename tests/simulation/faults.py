@@ -268,6 +268,16 @@ class Faults(RuleBasedStateMachine):
         """It is rotated while it is read, vacuumed, elsewhere, or too busy."""
         self.world.blind_journal()
 
+    @rule(phase=phases, written=st.integers(0, 1), stores=st.booleans(), killed=st.integers(0, 3))
+    def restart_journald(self, phase: Phase, written: int, stores: bool, killed: int) -> None:
+        """It is killed, or stores what the receiver prints no more, or again; perhaps while the
+        receiver is killed too.
+        """
+        self._until_receiver(phase)
+        if written:
+            self.world.kill_receiver(written)
+        self.world.restart_journald(stores, killed)
+
     @rule(phase=phases)
     def remove_ledger(self, phase: Phase) -> None:
         self._until_receiver(phase)

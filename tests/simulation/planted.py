@@ -347,7 +347,10 @@ def knows_nothing(ports: start.Ports) -> Ledger:
 
 _REAL = {
     name: getattr(start, name)
-    for name in ("unprinted", "raised", "forgotten_since", "_forget", "_find_out")
+    for name in (
+        *("unprinted", "raised", "forgotten_since"),
+        *("_forget", "_find_out", "_doubtful", "_assert_stored"),
+    )
 }
 
 
@@ -372,6 +375,12 @@ def prints_again(ports: start.Ports) -> Ledger:
 def all_of_them(spans: Iterable[Span], _reading: Reading, *_: object) -> Finding:
     """None of the spans is printed."""
     return Finding([span.order for span in spans], [])
+
+
+def doubts_the_whole_boot(ports: start.Ports) -> Ledger:
+    """All that the ledger has of this boot may not be printed."""
+    with _replaced("_doubtful", lambda ledger: ledger.outbox()):
+        return start.open_ledger(ports)
 
 
 def believes_the_ledger(ports: start.Ports) -> Ledger:
@@ -401,7 +410,8 @@ def goes_on_unread(ports: start.Ports) -> Ledger:
 
 def forgets_without_a_sync(ports: start.Ports) -> Ledger:
     """Nobody cares whether the line that says that an App is forgotten is on disk."""
-    hasty = ports._replace(journal=cast(Journal, SimpleNamespace(sync=lambda: None)))
+    journal = SimpleNamespace(sync=lambda: None, read_boots=ports.journal.read_boots)
+    hasty = ports._replace(journal=cast(Journal, journal))
     with _replaced("_forget", lambda ledger, _: _REAL["_forget"](ledger, hasty)):
         return start.open_ledger(ports)
 
@@ -473,19 +483,33 @@ class KeepsOutboxOnlyBriefly(Ledger):
 class HasNoReceiverLock(Ledger):
     """Does not wait for a predecessor that is still there."""
 
-    def __init__(self, directory: Path, boot: str) -> None:
+    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
         with mock.patch.object(ledger.fcntl, "flock"):
-            super().__init__(directory, boot)
+            super().__init__(directory, boot, look)
 
 
 class StampsTooSoon(Ledger):
     """Takes itself for complete before the journal's rows are in it."""
 
-    def __init__(self, directory: Path, boot: str) -> None:
-        super().__init__(directory, boot)
+    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
+        super().__init__(directory, boot, look)
         self._stamped = False
         with self._database:
             self._stamp()
+
+
+class TakesEachWayForTheSame(Ledger):
+    """Does not see that another journald is given the lines."""
+
+    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
+        super().__init__(directory, boot, lambda: look() and "the same")
+
+
+class TakesNoWay(Ledger):
+    """Is never sure that the journal stores anything."""
+
+    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
+        super().__init__(directory, boot, lambda: look() and "")
 
 
 # The store.
@@ -530,4 +554,5 @@ PLANTED = (
     Parts(mark=MarksNoIntent),
     Parts(ledger=ForgetsTheLastGroup),
     Parts(ledger=KeepsNoOutbox),
+    Parts(ledger=TakesEachWayForTheSame),
 )

@@ -163,7 +163,10 @@ class ReceiverProcess:
         ledger = self.world.parts.open_ledger(ports)
         machine = type("Watched", (WatchedMachine, self.world.parts.receiver), {"process": self})
         self._loop = self.world.parts.receiver_loop(
-            loop.Ports(ledger, self._notifier, self._writer, printer, Backoff("")), machine
+            loop.Ports(
+                ledger, self._notifier, self._writer, printer, Backoff(""), WatchedJournal(self)
+            ),
+            machine,
         )
         self.serving = True
         self.world.ledger_is_lost = self.world.ledger_is_old = False
@@ -455,6 +458,10 @@ class WatchedJournal:
         """See Journal."""
         self._asked().sync()
 
+    def store(self) -> None:
+        """See Journal."""
+        self._process.world.journal.store()
+
     def _asked(self) -> Journal:
         self._process.pause(Phase.PREPARING)
         return self._process.world.journal
@@ -464,7 +471,10 @@ class WatchedLedger(Ledger):
     """The real ledger. What it is asked for is seen, and can fail."""
 
     def __init__(self, process: ReceiverProcess) -> None:
-        super().__init__(process.world.ledger_directory, process.world.boot)
+        journal = process.world.journal
+        super().__init__(
+            process.world.ledger_directory, process.world.boot, lambda: f"{journal.invocation}"
+        )
         self._process = process
         self._closed = False
         self._is_first = process.ledger is None  # a start may fail once, or it would take too long
@@ -477,7 +487,13 @@ class WatchedLedger(Ledger):
         forgotten: Mapping[str, int] = MappingProxyType({}),
     ) -> int:
         self._pause()
-        return super().settle(rows, orders, now, forgotten)
+        serial = super().settle(rows, orders, now, forgotten)
+        self._told(orders)
+        return serial
+
+    def _told(self, orders: Sequence[Print]) -> None:
+        if orders:
+            self._process.world.journal.committed()
 
     def _forget(self, forgotten: Mapping[str, int]) -> None:
         self._pause()
@@ -486,6 +502,7 @@ class WatchedLedger(Ledger):
     def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
         self._pause()
         serial = super().commit(rows, orders, now)
+        self._told(orders)
         self._process.stored(orders)
         return serial
 

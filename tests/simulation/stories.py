@@ -21,15 +21,20 @@ from tests.simulation.planted import (
     NeverOld,
     ResumesWithoutLock,
     StampsTooSoon,
+    TakesEachWayForTheSame,
+    TakesNoWay,
     TellsNothing,
     WaitsForEver,
     believes_the_ledger,
+    doubts_the_whole_boot,
     forgets_without_a_sync,
     goes_on_unread,
     remembers_the_forgotten,
     knows_nothing,
+    prints_again,
 )
 from tests.simulation.receiver import Phase
+from tests.simulation.verdict import require
 from tests.simulation.world import Parts
 
 
@@ -209,7 +214,61 @@ def forgotten_and_the_power_cut(faults: Faults) -> None:
     faults.teardown()
 
 
+def level_changed_and_the_power_cut(faults: Faults) -> None:
+    """Lines that journald does not store any more are printed, and then comes a power cut."""
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.world.restart_journald(stores=False, killed=0)
+    faults.world.calm(3 * SECOND)
+    faults.power_cut(waited=0, phase=Phase.IDLE, kept=1000, choices=b"")
+    faults.teardown()
+    require(faults.world.erased, "nobody said that some counts are unproven")
+
+
+def level_changed_while_a_chunk_is_in_doubt(faults: Faults) -> None:
+    """A chunk is not stored, the receiver is killed before it can mark it, and the next receiver's
+    lines are stored.
+    """
+    faults.begin(apps=1, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.restart_journald(phase=Phase.WRITING, written=0, stores=False, killed=0)
+    faults.kill_receiver(phase=Phase.WRITING, written=1)
+    faults.world.restart_journald(stores=True, killed=0)
+    faults.teardown()
+
+
+def no_room_for_some_lines(faults: Faults) -> None:
+    """Of an App that counts no more. Another one does, and the receiver's mark is lost."""
+    faults.begin(apps=2, interval=SECOND)
+    faults.calm(duration=3 * SECOND)
+    faults.world.journal.stores = False
+    faults.world.calm(3 * SECOND)
+    faults.hang(index=0, before=None, more=0)
+    faults.world.journal.stores = True
+    faults.world.calm(3 * SECOND)
+    faults.lose_mark(phase=Phase.IDLE, written=0, blind=False)
+    faults.teardown()
+
+
+def no_power_cut_leaves_a_doubt(faults: Faults) -> None:
+    """If journald has stored a line of that boot, and all went the usual way."""
+    faults.begin(apps=2, interval=SECOND)
+    for kept in (0, 1, 1000):
+        faults.world.calm(10 * SECOND)
+        faults.power_cut(waited=0, phase=Phase.IDLE, kept=kept, choices=b"")
+    faults.world.calm(10 * SECOND)
+    faults.kill_receiver(phase=Phase.WRITING, written=1)
+    faults.kill_receiver(phase=Phase.WRITING, written=0)
+    faults.teardown()
+    require(not faults.world.erased, f"unproven: {faults.world.erased}")
+
+
 STORIES = (
+    (level_changed_and_the_power_cut, Parts(ledger=TakesEachWayForTheSame)),
+    (level_changed_and_the_power_cut, Parts(open_ledger=prints_again)),
+    (level_changed_while_a_chunk_is_in_doubt, Parts(ledger=TakesEachWayForTheSame)),
+    (no_room_for_some_lines, Parts(open_ledger=doubts_the_whole_boot)),
+    (no_power_cut_leaves_a_doubt, Parts(ledger=TakesNoWay)),
     (forgotten_and_a_backup_put_back, Parts(open_ledger=remembers_the_forgotten)),
     (forgotten_and_the_power_cut, Parts(open_ledger=forgets_without_a_sync)),
     (forgotten_and_the_power_cut, Parts(ledger=KeepsNoIncarnation)),

@@ -269,6 +269,10 @@ class World:
         self.journal.blind = True
         self._let_somebody_know()
 
+    def restart_journald(self, stores: bool, killed: int) -> None:
+        """By a person who has changed its settings, or by a crash. See Journal.restart()."""
+        self.journal.restart(stores, killed)
+
     def spoil_mark(self) -> None:
         """It cannot be opened: one that was there is removed."""
         self.mark_fails = True
@@ -326,8 +330,10 @@ class World:
 
     def forgotten(self, line: str) -> None:
         """A receiver says so."""
-        self.journal.write([line], self.now)
-        self.witness.forgotten(json.loads(line.removeprefix("forgotten "))["appID"])
+        app_id = json.loads(line.removeprefix("forgotten "))["appID"]
+        if self.journal.stores:  # else it is not forgotten
+            self.journal.forget(app_id, line)
+            self.witness.forgotten(app_id)
 
     def unproven(self, line: str) -> None:
         """A receiver has said of counts that nobody can tell whether they were printed."""
@@ -353,6 +359,9 @@ class World:
         self.disk.lose_power(Bytes(choices))
         self.boot = f"{int(self.boot, 16) + 1:032x}"
         self._owed.update(self.journal.lose_power(kept, self.boot))
+        # journald was killed or started anew since the last group: nobody has written that down.
+        self.journal.given -= self.journal.unseen
+        self.journal.unseen.clear()
         # No receiver has finished a start with the ledger that is there now: it has not made the
         # journal durable, and the ledger that knew what the journal lost is gone.
         if self.ledger_is_lost or self.ledger_is_old:
@@ -380,6 +389,8 @@ class World:
         self.disk.full, self.disk.broken = False, None
         self.ledger_fails = self.mark_fails = False
         self.journal.blind = False
+        if not self.journal.stores:
+            self.restart_journald(True, 0)
 
     # The end.
 
@@ -390,7 +401,9 @@ class World:
         for sender in self.senders:
             sender.hung = False
         # Where nobody can know how far the counts were, they may begin anew.
-        began, before = self.now, self.verdict() if self.erased else dict(self.witness.last)
+        began, before = self.now, dict(self.witness.last)
+        if self.erased or self.journal.missing:
+            before = self.verdict()
         before.update(dict.fromkeys(self._forgetting, -1))  # they will
         while not self._goes_on(before):
             if self.now - began > SETTLED_WITHIN:
@@ -403,7 +416,7 @@ class World:
 
     def verdict(self) -> dict[str, int]:
         """The last count of each App. Raises Violation if the lines break a promise."""
-        return Lines(self.journal.lines, self.erased).last
+        return Lines(self.journal.lines, self.erased | self.journal.missing).last
 
     def _goes_on(self, before: dict[str, int]) -> bool:
         goal = {app_id: before.get(app_id, -1) + 3 for app_id in self.app_ids}
@@ -428,6 +441,7 @@ class World:
         self._let_somebody_know()
         self.witness.ledger_lost()
         self._erase()
+        self.journal.given.clear()
 
     def _erase(self) -> None:
         """There is no ledger: what the journal has lost and not got back, nobody knows."""
@@ -481,6 +495,9 @@ class World:
 
     def _start_receiver(self) -> None:
         if self.receiver() is None:
+            is_there = (self.ledger_directory / "ledger.db").exists()
+            if self.ledger_is_lost or self.ledger_is_old or not is_there:
+                self.journal.given.clear()  # nobody knows what was printed, and not stored
             self.receivers.append(self.parts.receiver_process(self))
 
     def _pass_time(self, end: int | None = None) -> None:

@@ -28,15 +28,24 @@ class Observer:
         self._machine = machine
         self.configure("")
         machine.put(TOP / "tests/lab/observer.py", "/opt/observer.py")
-        machine.run(
+        self.start()
+
+    def start(self) -> None:
+        """Once in each boot."""
+        self._machine.run(
             f"systemd-run -q --unit=observer -p Restart=always python3 /opt/observer.py {OBSERVED}"
         )
+        self._machine.run("until test -S /run/systemd/journal/syslog; do sleep 0.05; done")
 
     def configure(self, journald: str) -> None:
         """Those settings of journald, and the forwarding."""
+        self.write(journald)
+        self._machine.run("systemctl restart systemd-journald")
+
+    def write(self, journald: str) -> None:
+        """The same, for a journald that starts later."""
         text = f"[Journal]\nForwardToSyslog=yes\nMaxLevelSyslog=debug\n{journald}"
         self._machine.write(JOURNALD, text)
-        self._machine.run("systemctl restart systemd-journald")
 
     def counts(self, app: str) -> list[int]:
         """The counts of that App, in the order in which they came."""

@@ -558,7 +558,7 @@ def _not_printed(outbox: Iterable[Print], lines: Iterable[str]) -> list[Print]:
     """By a journal that is whole."""
     known = Known()
     for line in reversed([*lines]):
-        known.add("b", line)
-    known.boots.add("b")
-    reading = Reading(known, {"b": 0.0}, {"b": Bounds(0.0, 9e9)}, True)
-    return unprinted([Span(order, "b", 0.0) for order in outbox], reading, "here").orders
+        known.add("b", 1.0, line)
+    known.boots["b"] = 1.0
+    reading = Reading(known, {"b": 0.0}, {"b": Bounds(0.0, 9e9)})
+    return unprinted([Span(order, "b", 0.0, 0.0) for order in outbox], reading, Known()).orders

@@ -18,23 +18,35 @@ from sendrecv.core.recovery import (
 HERE, BEFORE, LONG_AGO = "h" * 32, "b" * 32, "a" * 32
 
 
-def span(first: int, last: int, *, app: str = "a", boot: str = BEFORE, opened: float = 100) -> Span:
-    return Span(Print(app, "main", first, last), boot, opened)
+def span(
+    first: int,
+    last: int,
+    *,
+    app: str = "a",
+    boot: str = BEFORE,
+    opened: float = 100,
+    way: float | None = 50,
+) -> Span:
+    return Span(Print(app, "main", first, last), boot, opened, way)
 
 
 def read(
     *counts: tuple[str, str, int],
+    at: float = 60,
     bounds: tuple[float, float] | None = (0.0, 500.0),
     since: float = 0.0,
     boot: str = BEFORE,
-    has_older: bool = True,
 ) -> Reading:
     """A reading that has these payloads (boot, App, count)."""
-    known = Known()
-    for of_boot, app, count in counts:
-        known.add(of_boot, line_of(app, "main", count))
     there = {boot: Bounds(*bounds)} if bounds else {}
-    return Reading(known, {boot: since}, there, has_older)
+    return Reading(known(*counts, at=at), {boot: since}, there)
+
+
+def known(*counts: tuple[str, str, int], at: float = 60) -> Known:
+    found = Known()
+    for of_boot, app, count in counts:
+        found.add(of_boot, at, line_of(app, "main", count))
+    return found
 
 
 def again(*orders: tuple[int, int]) -> Finding:
@@ -45,61 +57,62 @@ def unproven(*orders: tuple[int, int]) -> Finding:
     return Finding([], [Print("a", "main", *order) for order in orders])
 
 
+B = (BEFORE, "b", 7)
+"""Another App's payload of that boot."""
 CASES: dict[str, tuple[list[Span], Reading, Finding]] = {
     "all is there": ([span(1, 3)], read((BEFORE, "a", 3)), again()),
     "the end is missing": ([span(1, 5)], read((BEFORE, "a", 2)), again((3, 5))),
+    "the end is missing, and lines took another way since": (
+        [span(1, 5, way=None)],
+        read((BEFORE, "a", 2)),
+        unproven((3, 5)),
+    ),
     "several spans": ([span(1, 5), span(6, 9)], read((BEFORE, "a", 4)), again((5, 5), (6, 9))),
-    "the one before is there": ([span(5, 9)], read((LONG_AGO, "a", 4)), again((5, 9))),
-    "only an earlier one is there, and payloads of the boot": (
+    "several spans, and the second took another way": (
+        [span(1, 5, way=None), span(6, 9, way=103)],
+        read((BEFORE, "a", 4)),
+        unproven((5, 5), (6, 9)),
+    ),
+    "the one before is there, of an earlier boot": (
         [span(5, 9)],
-        read((LONG_AGO, "a", 2), (BEFORE, "b", 7)),
+        read((LONG_AGO, "a", 4), B),
         again((5, 9)),
     ),
-    "only an earlier one is there, and nothing of the boot's payloads": (
+    "the one before is there, and no payload that took the same way": (
         [span(5, 9)],
-        read((LONG_AGO, "a", 2)),
+        read((LONG_AGO, "a", 4)),
         unproven((5, 9)),
     ),
-    "lines go elsewhere": ([span(1, 3)], read(), unproven((1, 3))),
-    "lost with all of the boot's end": ([span(1, 3)], read(bounds=(0.0, 99.0)), again((1, 3))),
-    "lost with all of the boot": ([span(1, 3)], read(bounds=None), again((1, 3))),
-    "a journal that is not kept": (
-        [span(1, 3)],
-        read(bounds=None, has_older=False),
-        unproven((1, 3)),
+    "the one before is there, and only payloads that took another way": (
+        [span(5, 9)],
+        read((BEFORE, "a", 4), at=49),
+        unproven((5, 9)),
     ),
-    "vacuumed": ([span(1, 3)], read((BEFORE, "b", 7), bounds=(101.0, 500.0)), unproven((1, 3))),
+    "only an earlier one is there": ([span(5, 9)], read((LONG_AGO, "a", 2), B), unproven((5, 9))),
+    "lines go elsewhere": ([span(1, 3)], read(), unproven((1, 3))),
+    "lost with all of the boot": ([span(1, 3)], read(bounds=None), unproven((1, 3))),
+    "vacuumed": ([span(1, 3)], read(B, bounds=(101.0, 500.0)), unproven((1, 3))),
     "vacuumed, and another span after it": (
         [span(1, 3), span(4, 6, opened=101)],
-        read((BEFORE, "b", 7), bounds=(102.0, 500.0)),
+        read(B, bounds=(102.0, 500.0)),
         unproven((1, 3), (4, 6)),
     ),
     "vacuumed between two spans": (
         [span(1, 3), span(4, 6, opened=103)],
-        read((BEFORE, "b", 7), bounds=(102.0, 500.0)),
+        read(B, bounds=(102.0, 500.0)),
         Finding([Print("a", "main", 4, 6)], [Print("a", "main", 1, 3)]),
     ),
-    "not read so far back": (
-        [span(1, 3)],
-        read((BEFORE, "b", 7), since=101.0),
-        unproven((1, 3)),
+    "not read so far back": ([span(1, 3)], read(B, since=101.0), unproven((1, 3))),
+    "another App's lines are there": ([span(1, 3)], read(B), again((1, 3))),
+    "format 1, seen": (
+        [span(3, 5, boot="", opened=0, way=None)],
+        read((HERE, "a", 4)),
+        unproven((5, 5)),
     ),
-    "another App's lines are there": ([span(1, 3)], read((BEFORE, "b", 7)), again((1, 3))),
-    "format 1, seen": ([span(3, 5, boot="", opened=0)], read((HERE, "a", 4)), again((5, 5))),
     "format 1, not seen": (
-        [span(3, 5, boot="", opened=0)],
+        [span(3, 5, boot="", opened=0, way=None)],
         read((HERE, "b", 4)),
         unproven((3, 5)),
-    ),
-    "this boot's journal ends only now": (
-        [span(1, 3, boot=HERE)],
-        read(bounds=(0.0, 100.1), boot=HERE),
-        unproven((1, 3)),
-    ),
-    "this boot, and payloads of it": (
-        [span(1, 3, boot=HERE)],
-        read((HERE, "b", 7), bounds=(0.0, 100.1), boot=HERE),
-        again((1, 3)),
     ),
 }
 
@@ -107,7 +120,21 @@ CASES: dict[str, tuple[list[Span], Reading, Finding]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_printed_again(case: str) -> None:
     spans, reading, finding = CASES[case]
-    assert unprinted(spans, reading, HERE) == finding
+    assert unprinted(spans, reading, Known()) == finding
+
+
+def test_what_is_known_of_the_last_lines_counts_too() -> None:
+    """They were read further back than to the span's opening."""
+    assert unprinted([span(1, 3)], read(), known(B)) == again((1, 3))
+    assert unprinted([span(1, 3)], read(), known(B, at=49)) == unproven((1, 3))
+    assert unprinted([span(1, 3)], read(), known((BEFORE, "a", 2))) == again((3, 3))
+    assert unprinted([span(1, 3)], read(bounds=None), known(B)) == unproven((1, 3))
+
+
+def test_a_run_that_was_admitted_and_has_not_counted_tells_no_count() -> None:
+    newest = known(B)
+    newest.add(BEFORE, 60, session_line(Row("a", 7, "7" * 32, "main", None)))
+    assert unprinted([span(0, 3)], read(), newest) == again((0, 3))
 
 
 def test_what_lines_tell() -> None:
@@ -117,8 +144,8 @@ def test_what_lines_tell() -> None:
     lines += [line_of("b", "main", 0), "session {}", session_line(newest) + "x"]
     for order in (lines, lines[::-1]):
         known = Known()
-        apps = [known.add(HERE, line) for line in order]
-        assert known.rows["a"] == newest.replace(last=4) and known.boots == {HERE}
+        apps = [known.add(HERE, 1.0, line) for line in order]
+        assert known.rows["a"] == newest.replace(last=4) and known.boots == {HERE: 1.0}
         assert known.rows["b"] == Row("b", 0, "0" * 32, "main", 0)
         assert set(apps) == {"a", "b", ""}
 
@@ -127,7 +154,7 @@ def told(*lines: str) -> Known:
     """By these lines, the oldest first."""
     known = Known()
     for line in reversed(lines):
-        known.add(HERE, line)
+        known.add(HERE, 1.0, line)
     return known
 
 
@@ -176,6 +203,6 @@ def test_an_old_ledger_is_raised_to_what_is_known(known: Row, better: list[Row])
 
 def test_a_probe_is_found_and_changes_nothing_else() -> None:
     known = Known()
-    assert not known.add(HERE, probe_line(123).rstrip("\n"))
-    known.add(HERE, 'probe {"at": 1.5}')
+    assert not known.add(HERE, 1.0, probe_line(123).rstrip("\n"))
+    known.add(HERE, 1.0, 'probe {"at": 1.5}')
     assert known.probes == {123} and not known.rows and not known.boots

@@ -38,7 +38,7 @@ def orders(*spans: tuple[int, int], app: str = "a", node: str = "main") -> list[
 
 
 def opened(directory: Path, boot: str = BOOT) -> contextlib.closing[Ledger]:
-    return contextlib.closing(Ledger(directory, boot))
+    return contextlib.closing(Ledger(directory, boot, lambda: "the same"))
 
 
 def outbox_of(ledger: Ledger) -> list[Print]:
@@ -136,7 +136,7 @@ def test_spans_of_this_boot_are_extended_and_kept_by_the_next_process(tmp_path: 
     with opened(tmp_path) as ledger:
         assert not ledger.has_older_spans()
         ledger.commit([], orders((4, 4)), 101.0)
-        assert ledger.outbox() == [Span(Print("a", "main", 1, 4), BOOT, 100.0)]
+        assert ledger.outbox() == [Span(Print("a", "main", 1, 4), BOOT, 100.0, 100.0)]
         ledger.commit([], orders((5, 5)), 100.0 + GONE)
         assert outbox_of(ledger) == orders((5, 5))
 
@@ -147,10 +147,10 @@ def test_spans_of_other_boots_stay_until_the_first_group_is_settled(tmp_path: Pa
     for _ in range(2):
         with opened(tmp_path) as ledger:
             assert ledger.has_older_spans()
-            assert ledger.outbox() == [Span(Print("a", "main", 1, 3), OTHER, 9000.0)]
+            assert ledger.outbox() == [Span(Print("a", "main", 1, 3), OTHER, 9000.0, 9000.0)]
     with opened(tmp_path) as ledger:
         ledger.settle([], orders((3, 3)), 5.0)
-        assert ledger.outbox() == [Span(Print("a", "main", 3, 3), BOOT, 5.0)]
+        assert ledger.outbox() == [Span(Print("a", "main", 3, 3), BOOT, 5.0, 5.0)]
         assert not ledger.has_older_spans()
 
 
@@ -203,7 +203,7 @@ def test_a_ledger_of_format_1_is_taken_over(tmp_path: Path) -> None:
             assert ledger.outbox() == [Span(Print("a", "main", 30, 41), "", 0.0)]
     with opened(tmp_path) as ledger:
         ledger.settle([], orders((41, 41)), 5.0)
-        assert ledger.outbox() == [Span(Print("a", "main", 41, 41), BOOT, 5.0)]
+        assert ledger.outbox() == [Span(Print("a", "main", 41, 41), BOOT, 5.0, 5.0)]
 
 
 def test_a_ledger_of_format_2_is_taken_over(tmp_path: Path) -> None:

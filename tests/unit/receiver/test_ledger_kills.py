@@ -52,7 +52,7 @@ def write(chunk):
     point()
 
 def opened():
-    ledger = ledgers.Ledger(directory, boot)
+    ledger = ledgers.Ledger(directory, boot, lambda: "the same")
     ledger._database.set_trace_callback(point)
     return ledger
 
@@ -66,7 +66,7 @@ journal = FileJournal(directory / "journal", boot, why)
 def log(_, text):
     point()
     if text.startswith("forgotten"):
-        os.write(printed, f"{boot} 1.0 {text}\\n".encode())
+        os.write(printed, f"{boot} {time.monotonic()} {text}\\n".encode())
     os.write(said, (text + "\\n").encode())
 
 notifier = SimpleNamespace(log=log, status=lambda _: None)
@@ -93,7 +93,8 @@ PLANTED = {
     ),
     "takes not found for not printed": (
         'journal = FileJournal(directory / "journal"',
-        "from sendrecv.core import recovery\nrecovery._is_lost = lambda *_: True\n"
+        "from sendrecv.core import recovery\n"
+        "recovery._stores = recovery._reaches = lambda *_: True\n"
         "start._assert_stored = lambda *_: None\n"
         'journal = FileJournal(directory / "no"',
     ),

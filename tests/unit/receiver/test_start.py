@@ -37,7 +37,7 @@ def test_a_journal_that_does_not_store_what_is_printed_now_proves_nothing(
 
     It has a new line of somebody else, which proves nothing.
     """
-    ledger = Ledger(tmp_path, BOOT)
+    ledger = Ledger(tmp_path, BOOT, lambda: "the same")
     ledger.commit([Row("a", 1, "0" * 32, "main", 3)], [Print("a", "main", 0, 3)], 10.0)
     ledger.close()
     lines = [f'{BOOT} 10.0 {{"count": {n}, "appID": "a", "nodeID": "main"}}' for n in (0, 1)]
@@ -56,7 +56,7 @@ def test_a_journal_that_does_not_store_what_is_printed_now_proves_nothing(
     printer = Printer(mark, write, lambda: None)
     journal = FileJournal(tmp_path / "journal", BOOT)
     ports = start.Ports(
-        lambda: Ledger(tmp_path, BOOT),
+        lambda: Ledger(tmp_path, BOOT, lambda: "the same"),
         mark,
         journal,
         printer,
@@ -68,4 +68,40 @@ def test_a_journal_that_does_not_store_what_is_printed_now_proves_nothing(
     out = b"".join(chunks).decode("ascii")
     assert [n for n in range(9) if f'"count": {n},' in out] == ([2, 3] if is_stored else [])
     assert any(line.startswith("unproven") for line in said) is not is_stored
+    mark.close()
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_an_app_is_forgotten_only_if_the_journal_says_so_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_stored: bool
+) -> None:
+    row = Row("a", 1, "0" * 32, "main", 3)
+    (tmp_path / "forget-a").touch()
+    ledger = Ledger(tmp_path, BOOT)
+    ledger.commit([row], [], 10.0)
+    ledger.close()
+    notifier, said = silent_notifier(), []
+
+    def log(_severity: int, text: str) -> None:
+        said.append(text)
+        if is_stored:
+            with (tmp_path / "journal").open("a") as file:
+                file.write(f"{BOOT} {NOW} {text}\n")
+
+    monkeypatch.setattr(notifier, "log", log)
+    mark = Mark(tmp_path / "mark", BOOT)
+    ports = start.Ports(
+        lambda: Ledger(tmp_path, BOOT),
+        mark,
+        FileJournal(tmp_path / "journal", BOOT),
+        Printer(mark, lambda _: None, lambda: None),
+        notifier,
+        Clock(),
+        Requests(tmp_path),
+    )
+    ledger = start.open_ledger(ports)
+    assert (ledger.rows(), ledger.incarnations()) == (([], {"a": 1}) if is_stored else ([row], {}))
+    assert (tmp_path / "forget-a").exists() is not is_stored
+    assert any("is not forgotten yet: it does not store" in text for text in said) is not is_stored
+    ledger.close()
     mark.close()
