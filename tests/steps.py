@@ -30,7 +30,7 @@ from typing import IO
 from tests.lab import progress, roots
 from tests.lab.machine import DEB, Machine
 from tests.lab.paths import BUILD, LOGS, TOP
-from tests.lab.workshop import as_builder, build_again, build_deb, workshop
+from tests.lab.workshop import TREE, as_builder, build_again, build_deb, workshop
 
 CHAOS = "tests/system/test_chaos.py"
 HOSTS = "tests/system/test_hosts.py"
@@ -145,6 +145,7 @@ def _coverage(log: IO[str]) -> Outcome:
     """Of unit tests and simulation. The tables are in the log, and on the terminal if all is well:
     if not, the end of the log is shown, and the core's table is the last one."""
     with workshop("trixie") as machine:
+        machine.write(*HOOK)
         status = _logged(machine, MEASURED, log)
         tables = [machine.run(as_builder(table), check=False) for table in COVERAGE_TABLES]
     text = "\n".join(f"{table.stdout}{table.stderr}" for table in tables)
@@ -255,7 +256,16 @@ TYPES = ("mypy --python-version 3.11", "mypy --python-version 3.13")
 # Of the core all lines and branches must be run; no core at all is an error too. Of the rest, the
 # lowest files come first. Both figures count lines and branches together.
 CORE = "sendrecv/core/*"
-MEASURED = "python3 -m coverage run -m pytest tests/unit tests/simulation"
+MEASURED = (
+    "python3 -m coverage run --parallel-mode -m pytest tests/unit tests/simulation; status=$?;"
+    " python3 -m coverage combine --quiet && exit $status"
+)
+# Only these processes: what else is a child may look at which modules it has imported.
+HOOK = (
+    "/usr/lib/python3/dist-packages/measured.pth",
+    'import sys; any("sendrecv.cli import main" in word for word in sys.orig_argv)'
+    f" and __import__('runpy').run_path('{TREE}/tests/lab/children.py', run_name='measured')\n",
+)
 COVERAGE_TABLES = (
     f"python3 -m coverage report --omit='{CORE}' --sort=cover",
     f"python3 -m coverage report --include='{CORE}' --sort=cover --fail-under=100",
