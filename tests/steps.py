@@ -30,7 +30,7 @@ from typing import IO
 from tests.lab import progress, roots
 from tests.lab.machine import DEB, Machine
 from tests.lab.paths import BUILD, LOGS, TOP
-from tests.lab.workshop import as_builder, build_again, build_deb, workshop
+from tests.lab.workshop import TREE, as_builder, build_again, build_deb, workshop
 
 CHAOS = "tests/system/test_chaos.py"
 HOSTS = "tests/system/test_hosts.py"
@@ -47,11 +47,16 @@ HABITS = "tests/system/test_habits.py"
 ADMIN = "tests/admin"
 """With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
-FIRST_PART = ("units", "once", "printed_once", "package", "libraries")
+FIRST_PART = ("units", "once", "printed_once", "package", "libraries", "connecting")
 """Of tests/system: half of its time."""
-AT_ONCE = 4
-"""Twice the two cores that this is for: a booted machine waits for half of the time. With six, the
-faults at random met machines so busy that journald lagged by seconds."""
+BOOTED_AT_ONCE = 5
+"""Steps that test booted machines. Each of them waits for three quarters of its time."""
+COMPUTING = ("unit", "model", "long", "lint", "types", "lintian", "coverage")
+"""Steps that keep a core busy. They run beside those of booted machines, and get what these leave:
+the faults at random met machines so busy that journald lagged by seconds."""
+COMPUTING_AT_ONCE = 2
+"""One for each of the two cores that this is for."""
+_LAST = ["nice", "-n", "19"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def of_pytest(status: int, junit: Path) -> Outcome:
 
 def _logged(machine: Machine, command: str, log: IO[str]) -> int:
     print(f"$ {command}", file=log, flush=True)
-    with machine.popen(as_builder(command), stdout=log, stderr=log) as process:
+    with machine.popen([*_LAST, *as_builder(command)], stdout=log, stderr=log) as process:
         return process.wait()
 
 
@@ -140,6 +145,7 @@ def _coverage(log: IO[str]) -> Outcome:
     """Of unit tests and simulation. The tables are in the log, and on the terminal if all is well:
     if not, the end of the log is shown, and the core's table is the last one."""
     with workshop("trixie") as machine:
+        machine.write(*HOOK)
         status = _logged(machine, MEASURED, log)
         tables = [machine.run(as_builder(table), check=False) for table in COVERAGE_TABLES]
     text = "\n".join(f"{table.stdout}{table.stderr}" for table in tables)
@@ -250,24 +256,33 @@ TYPES = ("mypy --python-version 3.11", "mypy --python-version 3.13")
 # Of the core all lines and branches must be run; no core at all is an error too. Of the rest, the
 # lowest files come first. Both figures count lines and branches together.
 CORE = "sendrecv/core/*"
-MEASURED = "python3 -m coverage run -m pytest tests/unit tests/simulation"
+MEASURED = (
+    "python3 -m coverage run --parallel-mode -m pytest tests/unit tests/simulation; status=$?;"
+    " python3 -m coverage combine --quiet && exit $status"
+)
+# Only these processes: what else is a child may look at which modules it has imported.
+HOOK = (
+    "/usr/lib/python3/dist-packages/measured.pth",
+    'import sys; any("sendrecv.cli import main" in word for word in sys.orig_argv)'
+    f" and __import__('runpy').run_path('{TREE}/tests/lab/children.py', run_name='measured')\n",
+)
 COVERAGE_TABLES = (
     f"python3 -m coverage report --omit='{CORE}' --sort=cover",
     f"python3 -m coverage report --include='{CORE}' --sort=cover --fail-under=100",
 )
-# What the others need first, then the longest.
+# What the others need first, then the longest of each sort.
 STEPS: dict[str, Step] = {
     "deb": _deb,
     "system-bookworm-1": partial(_system, "bookworm", 1),
     "system-trixie-1": partial(_system, "trixie", 1),
     "system-bookworm-2": partial(_system, "bookworm", 2),
     "system-trixie-2": partial(_system, "trixie", 2),
+    "hosts": _hosts,
+    "chaos-bookworm": partial(_chaos, "bookworm"),
+    "chaos-trixie": partial(_chaos, "trixie"),
     "model": partial(_unit, "trixie", "model"),
     "unit-trixie": partial(_unit, "trixie", "unit-trixie"),
     "unit-bookworm": partial(_unit, "bookworm", "unit-bookworm"),
-    "chaos-bookworm": partial(_chaos, "bookworm"),
-    "chaos-trixie": partial(_chaos, "trixie"),
-    "hosts": _hosts,
     "lint": partial(_checked, LINTERS),
     "types": partial(_checked, TYPES),
     "lintian-bookworm": partial(_lintian, "bookworm"),
@@ -314,17 +329,26 @@ def run(name: str, step: Step) -> Outcome:
 
 
 def run_all(names: Sequence[str]) -> dict[str, Outcome]:
-    """Runs these steps, AT_ONCE at a time; those that need the package, after its build."""
+    """Runs these steps, some of both sorts at once; those that need the package, after its build.
+
+    Computing fills the time in which booted machines wait. One after the other, the two sorts would
+    leave a core idle, and then have too few of them.
+    """
     names = sorted(names, key=list(STEPS).index)  # the build first, or the others waited for ever
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with (
+        ThreadPoolExecutor(BOOTED_AT_ONCE) as booted,
+        ThreadPoolExecutor(COMPUTING_AT_ONCE) as computing,
+    ):
         running: dict[str, Future[Outcome | None]] = {}
         for name in names:
+            pool = computing if name.partition("-")[0] in COMPUTING else booted
             running[name] = pool.submit(_run_after, running.get("deb"), name)
         try:
             outcomes = {name: future.result() for name, future in running.items()}
         except KeyboardInterrupt:
             # The terminal has told the steps that run; those that wait must not begin.
-            pool.shutdown(cancel_futures=True)
+            for pool in (booted, computing):
+                pool.shutdown(wait=False, cancel_futures=True)
             raise
     return {name: outcome for name, outcome in outcomes.items() if outcome is not None}
 

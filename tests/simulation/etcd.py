@@ -89,8 +89,11 @@ class Cluster:
         """What can happen now."""
         if self.silent:
             return []
-        there = [request for request in self.requests if self._can_go_on(request)]
-        actions: list[Callable[[], None]] = [partial(self._go_on, request) for request in there]
+        actions: list[Callable[[], None]] = [
+            partial(self._go_on, request)
+            for request in self.requests
+            if not request.stuck and request.process.host.reaches_etcd()
+        ]
         self._watches = [watch for watch in self._watches if not watch.process.dead]
         for watch in self._watches:
             if watch.news and not watch.dead and watch.process.host.reaches_etcd():

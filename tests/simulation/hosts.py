@@ -488,9 +488,8 @@ class HostsWorld(World):
 
     def _starts(self) -> list[Action]:
         idle = [it for it in self.hosts if not (it.off or it.stopped or it.suspended)]
-        starts: list[Action] = [
-            partial(self.start_on, host) for host in idle if not self.processes(host)
-        ]
+        counting = [process.host for process in self.processes()]
+        starts: list[Action] = [partial(self.start_on, it) for it in idle if it not in counting]
         if self.receiver() is None:
             starts.append(self._start_receiver)
         return starts

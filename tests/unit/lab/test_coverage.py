@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,21 @@ def test_what_was_not_run_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[
     statuses(tmp_path, "sendrecv/core/sign.py", "assert sign(-1) == '-'")
     table = capfd.readouterr().out
     assert "sendrecv/rest.py" in table and "4->6" in table
+
+
+def test_what_a_child_runs_is_measured(tmp_path: Path) -> None:
+    """Up to its end, which may be an exception."""
+    for name in ("lab/__init__.py", "__init__.py", "lab/children.py"):
+        (tmp_path / "tests/lab").mkdir(parents=True, exist_ok=True)
+        shutil.copy(TOP / "tests" / name, tmp_path / "tests" / name)
+    (tmp_path / "sendrecv").mkdir()
+    (tmp_path / "sendrecv/cli.py").write_text("def main():\n    1 / 0\n", encoding="utf-8")
+    shutil.copy(TOP / "pyproject.toml", tmp_path)
+    _, hook = steps.HOOK
+    hook = hook.replace(steps.TREE, str(tmp_path))
+    code = f"{hook}from sendrecv.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    combine, table = "coverage combine --quiet", "coverage report --fail-under=100"
+    for command in (combine, table):
+        subprocess.run([sys.executable, "-m", *command.split()], cwd=tmp_path, check=True)

@@ -4,12 +4,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from tests import steps
+from tests.lab.waiting import HANG
 from tests.steps import FAILED, Outcome
 
 PASSES = "def test_passes():\n    pass\n"
@@ -121,6 +123,32 @@ def test_what_needs_the_package_waits_for_it(
     monkeypatch.setattr(steps, "STEPS", planted)
     outcomes = steps.run_all([*planted][::-1])
     assert set(outcomes) == set(planted) and not any(it.failed for it in outcomes.values())
+
+
+def test_both_sorts_of_steps_run_at_once_and_so_many_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as many as may run at once, in two batches, each of which waits for all of its own."""
+    monkeypatch.setattr(steps, "LOGS", tmp_path)
+    sorts = {"hosts": steps.BOOTED_AT_ONCE, "unit": steps.COMPUTING_AT_ONCE}
+    batch = threading.Barrier(sum(sorts.values()))
+    running: dict[str, set[str]] = {sort: set() for sort in sorts}
+
+    def met(sort: str, name: str, _log: IO[str]) -> Outcome:
+        running[sort].add(name)
+        batch.wait(HANG)
+        seen = len(running[sort])
+        batch.wait(HANG)
+        running[sort].remove(name)
+        return Outcome(int(seen == sorts[sort]), int(seen != sorts[sort]))
+
+    planted = {
+        f"{sort}-{number}": partial(met, sort, f"{sort}-{number}")
+        for sort, at_once in sorts.items()
+        for number in range(2 * at_once)
+    }
+    monkeypatch.setattr(steps, "STEPS", planted)
+    assert set(steps.run_all([*planted]).values()) == {Outcome(passed=1)}
 
 
 def test_the_table_has_each_step_with_its_seconds_and_tests() -> None:
