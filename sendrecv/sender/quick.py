@@ -23,7 +23,7 @@ whose length is one byte."""
 _NO_MASK = bytes(4)
 """A mask protects proxies from what a web page sends. There is none on a Unix socket."""
 _PATIENCE = 0.05
-"""Seconds. Another thread may just be sending, but it may also send to a peer that does not read."""
+"""Seconds. Another thread may just be sending, but perhaps to a peer that does not read."""
 _FIRST = 1_000_000
 """The number of the first question. The libraries number theirs from 1."""
 
