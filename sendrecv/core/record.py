@@ -23,9 +23,9 @@ FILE_SIZE = SLOT_OFFSETS[1] + SLOT_SIZE
 FORMAT = 1
 
 
-SLOT = 50 * MILLISECOND
-"""Counts of all Apps of a machine are due on the same slots of its clock: those that are due at the
-same time share wake-ups, and a transaction of the receiver."""
+GRID_STEP = 50 * MILLISECOND
+"""Counts of all Apps of a machine are due at multiples of this on its clock. Those that are due at
+the same time share wake-ups, and a transaction of the receiver."""
 
 
 class Record(Value):
@@ -55,11 +55,11 @@ class Record(Value):
 def next_due(record: Record | None, boot: str, interval: int, now: int) -> int:
     """When the next count is due, in that boot, with that interval, after that record. A new grid
     begins without one, in another boot, which has another clock, and after a longer interval. Its
-    first count is due now, or so shortly before that the grid is on slots.
+    first count is due now, or so shortly before that all of the grid is at multiples of GRID_STEP.
     """
     if record and record.boot == boot and record.due <= now + interval:
         return record.due
-    return now if interval % SLOT else now - now % SLOT
+    return now if interval % GRID_STEP else now - now % GRID_STEP
 
 
 _FIELDS = tuple((name, kind == "int") for name, kind in Record.__annotations__.items())

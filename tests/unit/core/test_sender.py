@@ -99,11 +99,11 @@ def test_the_beat_is_handed_over(due: int, boot: str, first: int) -> None:
         (SECOND, NOW + 49 * MILLISECOND, NOW),
         (SECOND, NOW + 50 * MILLISECOND, NOW + 50 * MILLISECOND),
         (50 * MILLISECOND, NOW + 120 * MILLISECOND, NOW + 100 * MILLISECOND),
-        (20 * MILLISECOND, NOW + 7, NOW + 7),  # would leave the slots at once
+        (20 * MILLISECOND, NOW + 7, NOW + 7),  # no multiple of 50 ms
         (0, NOW + 7, NOW),  # nothing is ever due
     ],
 )
-def test_a_new_grid_is_on_the_slots_of_all_apps(interval: int, now: int, first: int) -> None:
+def test_a_new_grid_is_shared_by_all_apps(interval: int, now: int, first: int) -> None:
     assert next_due(None, BOOT, interval, now) == first
     assert next_due(record(41, 41, first, "c" * 32), BOOT, interval, now) == first
 
