@@ -63,7 +63,8 @@ class Notifier:
     service manager, and the messages go nowhere.
 
     Attribute ping_interval: seconds after which working() should be called again. pings_apart: if
-    it is called sooner than so many seconds after a ping, there is no other one.
+    it is called sooner than so many seconds after a ping, there is no other one. most_apart: after
+    so many seconds a ping must follow another one; 0: after ping_interval from the last call.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class Notifier:
         self._pinged = 0.0
         self.ping_interval = watchdog_interval()
         self.pings_apart = self.ping_interval / 2
+        self.most_apart = 0.0
         self._limits: list[_Limit] = []
 
     def starting(self) -> None:
@@ -120,6 +122,12 @@ class Notifier:
         changed = "" if status == self._status else f"\nSTATUS={status}"
         self._status = status
         self._notifier.notify(f"WATCHDOG=1{changed}")
+
+    def until_ping(self) -> float:
+        """Seconds after which working() must be called, or must have been called."""
+        if not self.most_apart:
+            return self.ping_interval
+        return max(self._pinged + self.most_apart - time.monotonic(), 0)
 
     def log(self, severity: int, text: str) -> None:
         """See log()."""

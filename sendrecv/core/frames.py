@@ -8,19 +8,47 @@ from sendrecv.core.errors import PeerError
 from sendrecv.core.wire import MAX_MESSAGE
 
 
+_TEXT = 0x81
+"""A frame of text that is a whole message."""
+_MASKED = 0x80
+_SHORT = 125
+"""Bytes. The length of a longer payload has a field of its own."""
+
+
+def short_text(frame: bytes) -> bytes | None:
+    """The text of a client's message, if the data is just one short frame that has all of it."""
+    length = len(frame) - 6
+    if length < 0 or length > _SHORT or frame[0] != _TEXT or frame[1] != _MASKED | length:
+        return None
+    mask = (frame[2:6] * (length // 4 + 1))[:length]
+    text = int.from_bytes(frame[6:], "big") ^ int.from_bytes(mask, "big")
+    return text.to_bytes(length, "big")
+
+
+def short_frame(text: bytes) -> bytes:
+    """The frame of a server's message of at most 125 bytes."""
+    if len(text) > _SHORT:
+        raise ValueError(f"{len(text)} bytes are no short frame")
+    return bytes((_TEXT, len(text))) + text
+
+
 class Frames:
     """Follows a client's WebSocket frames (RFC 6455, section 5.2), and keeps none of them.
 
-    messages: how many have begun their last frame.
+    messages: how many have begun their last frame. whole: whether the last data began and ended
+    where a frame does. idle: for whoever reads the messages: whether it has handled all of them.
     """
 
     def __init__(self) -> None:
         self.messages = 0
+        self.whole = True
+        self.idle = False
         self._head = b""
         self._left = 0  # of the payload of the current frame
 
     def feed(self, data: bytes) -> None:
         """Raises PeerError if a frame is too large."""
+        begins = not self._left and not self._head
         data = self._head + data
         at = 0
         while True:
@@ -30,6 +58,7 @@ class Frames:
             size = self._enter(data, at) if not self._left else 0
             if not size:
                 self._head = data[at:]
+                self.whole = begins and not self._left and not self._head
                 return
             at += size
 

@@ -13,7 +13,7 @@ import json
 import zlib
 
 from sendrecv.core.errors import UnknownFormat
-from sendrecv.core.values import Value
+from sendrecv.core.values import MILLISECOND, Value
 from sendrecv.core.wire import MAX_COUNT, MAX_EPOCH, is_ledger, is_name
 
 SLOT_OFFSETS = (0, 4096)
@@ -21,6 +21,11 @@ SLOT_SIZE = 512
 """Bytes of a slot that are written: at most one sector of the oldest disks, so mostly atomic."""
 FILE_SIZE = SLOT_OFFSETS[1] + SLOT_SIZE
 FORMAT = 1
+
+
+GRID_STEP = 50 * MILLISECOND
+"""Counts of all Apps of a machine are due at multiples of this on its clock. Those that are due at
+the same time share wake-ups, and a transaction of the receiver."""
 
 
 class Record(Value):
@@ -46,11 +51,15 @@ class Record(Value):
     fastest: int = -1
     ledger: str = ""
 
-    def next_due(self, boot: str, interval: int, now: int) -> int:
-        """When the next count is due, in that boot, with that interval. A new grid begins in
-        another boot, which has another clock, and after a longer interval.
-        """
-        return self.due if self.boot == boot and self.due <= now + interval else now
+
+def next_due(record: Record | None, boot: str, interval: int, now: int) -> int:
+    """When the next count is due, in that boot, with that interval, after that record. A new grid
+    begins without one, in another boot, which has another clock, and after a longer interval. Its
+    first count is due now, or so shortly before that all of the grid is at multiples of GRID_STEP.
+    """
+    if record and record.boot == boot and record.due <= now + interval:
+        return record.due
+    return now if interval % GRID_STEP else now - now % GRID_STEP
 
 
 _FIELDS = tuple((name, kind == "int") for name, kind in Record.__annotations__.items())

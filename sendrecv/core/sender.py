@@ -78,7 +78,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from sendrecv.core.record import Record
+from sendrecv.core.record import Record, next_due
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.reach import App, belief, known_ledger
 from sendrecv.core.sender_events import (
@@ -145,7 +145,7 @@ class SenderMachine:
         self.acknowledged = record.acknowledged if record else -1
         self.state = State.DOWN
         self.connection = 0  # the newest
-        self._due = record.next_due(app.boot, app.interval, now) if record else now
+        self._due = next_due(record, app.boot, app.interval, now)
         self._flight: int | None = None  # last count of the batch in flight
         self._deadline: int | None = now  # when to retry, or to give up waiting
         self._stop_deadline: int | None = None

@@ -33,7 +33,6 @@ aiohttp has no such limits. So a PeerConnection is between the event loop and ai
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import sys
 from collections import deque
@@ -44,6 +43,8 @@ from functools import partial
 from sendrecv.core.errors import PeerError
 from sendrecv.core.frames import Frames
 from sendrecv.core.wire import MAX_MESSAGE, Claim
+from sendrecv.receiver.access import Access, access_of
+from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.tls import Handshakes
 from sendrecv.systemd import Listener
 
@@ -60,30 +61,6 @@ REQUEST_BYTES = MAX_MESSAGE + UNAUTHENTICATED_BYTES
 """The HTTP request of an authenticated connection, head and body."""
 ACCEPT_AT_ONCE = 16
 """Connections that are accepted in one turn of the event loop."""
-READERS = "receiver-status"
-"""FileDescriptorName= of the socket on which a peer may only look."""
-
-
-class Access(Enum):
-    """What a peer may, by the socket on which it has connected.
-
-    TOKEN: everything, once it has shown the token. GRANTED: everything, because the mode of the
-    Unix socket lets only root and senders connect. LOOK: it may only ask for the list of Apps.
-    """
-
-    TOKEN = 0
-    GRANTED = 1
-    LOOK = 2
-
-
-def access_of(listener: Listener) -> Access:
-    """What whoever connects to this socket may.
-
-    The address family decides, not the name alone: a drop-in may give any unit a TCP port.
-    """
-    if listener.family is not socket.AF_UNIX:
-        return Access.TOKEN
-    return Access.LOOK if listener.name == READERS else Access.GRANTED
 
 
 class Queue(Enum):
@@ -147,9 +124,16 @@ class PeerConnection(asyncio.BufferedProtocol):
         self._frames = Frames()
         self._taken = 0 if counted else sys.maxsize  # so there never are too many unread
 
+    def listens(self) -> None:
+        """All messages that were read are handled."""
+        if self._frames:
+            self._frames.idle = True
+
     def took_message(self) -> None:
         """A message has been read."""
         self._taken += 1
+        if self._frames:
+            self._frames.idle = False
         if self.is_unauthenticated and self._taken > UNAUTHENTICATED_MESSAGES:
             self.abort(self._of_nobody(f"more than {UNAUTHENTICATED_MESSAGES} messages"))
         elif self._held and self._unread() <= BACKLOG // 2:
@@ -242,10 +226,26 @@ class PeerConnection(asyncio.BufferedProtocol):
             self._inner.connection_made(self._transport)
         if self._frames is None:
             self._end = (self._end + data)[-4:]
+        elif self._took_quickly(self._frames, data):
+            return
         self._inner.data_received(data)
         if self._unread() > BACKLOG:
             self._held = self._was_held = True
             self._transport.pause_reading()
+
+    def _took_quickly(self, frames: Frames, data: bytes) -> bool:
+        """See quick.py."""
+        quick = self._admission.quick.get(self.session)
+        if quick is None or not frames.idle or not frames.whole or self._unread() != 1:
+            return False
+        if self._transport.get_write_buffer_size() or not quick.take(data, self._answer):
+            return False
+        self._taken += 1
+        return True
+
+    def _answer(self, frame: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frame)
 
 
 def _is_tls(transport: asyncio.BaseTransport) -> bool:
@@ -259,8 +259,9 @@ def _is_tls(transport: asyncio.BaseTransport) -> bool:
 class Admission:
     """All connections, of all listening sockets.
 
-    authenticated: the claims of the admitted sessions. make_protocol: makes aiohttp's protocol for
-    one connection. complain: is called with a session, and what it did wrong.
+    authenticated: the claims of the admitted sessions. quick: what takes their counts (quick.py).
+    make_protocol: makes aiohttp's protocol for one connection. complain: is called with a session,
+    and what it did wrong.
     """
 
     def __init__(
@@ -272,6 +273,7 @@ class Admission:
         self.make_protocol = make_protocol
         self.complain = complain
         self.authenticated: dict[str, Claim] = {}
+        self.quick: dict[str, QuickCounts] = {}
         self.handshakes = Handshakes(self._complain_of_handshakes)
         self.buffer = memoryview(bytearray(CHUNK))
         self._max_connections = max_connections
@@ -302,9 +304,10 @@ class Admission:
 
     # For the gateway.
 
-    def authenticate(self, session: str, claim: Claim) -> None:
+    def authenticate(self, session: str, claim: Claim, quick: QuickCounts) -> None:
         """The session has shown the token."""
         self.authenticated[session] = claim
+        self.quick[session] = quick
         for peer in [peer for peer in self._pending if peer.session == session]:
             self.release(peer)
 
@@ -316,6 +319,7 @@ class Admission:
     def end(self, session: str) -> None:
         """The session has ended. The next sweep() ends its connections."""
         self.authenticated.pop(session, None)
+        self.quick.pop(session, None)
 
     def sweep(self) -> None:
         """Cut the connections that are not authenticated in time. To be called each second."""

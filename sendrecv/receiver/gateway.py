@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
@@ -42,13 +42,15 @@ from sendrecv.core.wire import (
     parse_resume,
 )
 from sendrecv.receiver import report
-from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Access, Admission
+from sendrecv.receiver.access import Access
+from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
 from sendrecv.receiver.patched_socketio import make_server
-from sendrecv.receiver.secrets import Secrets
+from sendrecv.receiver.quick import QuickCounts
+from sendrecv.receiver.secrets import EVERY_APP, Secrets
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
@@ -58,8 +60,6 @@ FULL = (
 )
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender has one question open at a time."""
-EVERY_APP = Token("", None, "")
-"""As if it had been shown by who has connected to a Unix socket."""
 _session: ContextVar[str] = ContextVar("session", default="")
 """The Engine.IO session whose packet is being handled."""
 
@@ -67,7 +67,7 @@ _session: ContextVar[str] = ContextVar("session", default="")
 class Inbox(Protocol):
     """The receiver's loop, as the gateway sees it."""
 
-    def submit(self, event: ReceiverEvent) -> Awaitable[Reply | None]:
+    def submit(self, event: ReceiverEvent) -> asyncio.Future[Reply | None]:
         """The reply to an event; None if it has none, or could not be made durable."""
 
     def apps(self) -> Mapping[str, AppState]:
@@ -210,7 +210,8 @@ class Gateway:
         session = self._name_session(sid)
         self._senders[sid] = _Sender(claim, session, time.time())
         self._opened.pop(session, None)
-        self._admission.authenticate(session, claim)
+        quick = QuickCounts(sid, claim, self._inbox.submit)
+        self._admission.authenticate(session, claim, quick)
 
     def _authenticate(self, auth: object) -> Claim:
         if isinstance(auth, dict) and _access() is Access.GRANTED:
@@ -277,8 +278,7 @@ class Gateway:
         return sender.claim if sender else None
 
     def _since(self, sid: str) -> float | None:
-        sender = self._senders.get(sid)
-        return sender.since if sender else None
+        return sender.since if (sender := self._senders.get(sid)) else None
 
     def _name_session(self, sid: str) -> str:
         """The name of this session in Admission: Engine.IO's name of it.

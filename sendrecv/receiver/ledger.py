@@ -76,6 +76,7 @@ class Ledger:
         if another process has the lock; sqlite3.Error or OSError if it cannot be opened now.
         """
         self.path = directory / "ledger.db"
+        self._paths = (str(self.path), f"{self.path}-wal")
         self.is_new = False
         self.boot = boot
         self._lock = _locked(directory / "lock")
@@ -270,10 +271,11 @@ class Ledger:
             [(*row.as_dict().values(), self.serial + 1) for row in rows],
         )
 
-    def _write_spans(self, spans: Iterable[_Open], gone: Iterable[int]) -> None:
-        self._database.executemany(
-            "DELETE FROM outbox WHERE span = ?", [(number,) for number in gone]
-        )
+    def _write_spans(self, spans: Iterable[_Open], gone: Sequence[int]) -> None:
+        if gone:
+            self._database.executemany(
+                "DELETE FROM outbox WHERE span = ?", [(number,) for number in gone]
+            )
         self._database.executemany(
             "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
@@ -301,10 +303,10 @@ class Ledger:
         found = self._database.execute("SELECT identity, serial FROM state").fetchone()
         return (str(found[0]), int(found[1])) if found else (os.urandom(16).hex(), 0)
 
-    def _inodes(self) -> tuple[int, ...]:
+    def _inodes(self) -> tuple[int, int]:
         """Of the database and its write-ahead log, without which it is an older one."""
-        paths = (self.path, self.path.with_name("ledger.db-wal"))
-        return tuple(os.stat(path).st_ino for path in paths)
+        database, log = self._paths
+        return os.stat(database).st_ino, os.stat(log).st_ino
 
     def _verify(self) -> None:
         try:

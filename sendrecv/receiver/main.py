@@ -19,7 +19,7 @@ from sendrecv.config import receiver_config
 from sendrecv.core.errors import ERROR
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.receiver import loop, start
-from sendrecv.receiver.admission import READERS
+from sendrecv.receiver.access import READERS
 from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger

@@ -24,7 +24,8 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from sendrecv import patching
 from sendrecv.core.wire import MAX_MESSAGE
-from sendrecv.receiver.admission import Access, PeerConnection
+from sendrecv.receiver.access import Access
+from sendrecv.receiver.admission import PeerConnection
 
 LIBRARY = patching.Library("aiohttp", "3.8.4", "3.11.16")
 FOR_READERS = ("/apps", "/status", "/healthz")
@@ -55,6 +56,7 @@ class WebSocketResponse(web.WebSocketResponse):
     async def receive(self, timeout: float | None = None) -> WSMessage:
         """The next message that engineio can parse."""
         while True:
+            self._peer.listens()
             message = await super().receive(timeout)
             self._peer.took_message()
             if message.type is WSMsgType.PING:

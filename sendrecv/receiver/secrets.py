@@ -12,6 +12,8 @@ from sendrecv.core.tokens import Token, parse
 
 REPORT_INTERVAL = 10.0
 """Seconds between two looks at whether our own token is old."""
+EVERY_APP = Token("", None, "")
+"""As if it had been shown by who has connected to a Unix socket."""
 
 
 class Secrets:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections import deque
 from functools import partial
 from queue import Empty
 
@@ -36,6 +37,7 @@ from sendrecv.core.sender_events import (
 )
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.values import Value
+from sendrecv.core.wire import Status
 from sendrecv.errors import LockBusy
 from sendrecv.backoff import ENOUGH
 
@@ -54,6 +56,13 @@ TELL_AFTER = 10.0
 """Seconds after which the journal is told who counts, although the receiver has no count of it."""
 LOCK_PATIENCE = 10.0
 """Seconds. A predecessor is gone before its successor starts, unless SIGKILL does not end it."""
+
+
+PINGS_APART, PINGS_MOST_APART = 1.2, 2.4
+"""Thirds of the watchdog's limit: 0.52 and 1.04 s. So a sender of a count a second pings once for
+each count, just after it was sent, and wakes up for no other ping. A hang is then found the sooner
+after the last count, the shorter the limit: a ping between two counts would only put that off.
+"""
 
 
 class MonotonicClock:
@@ -111,14 +120,16 @@ class Sender:
         self._app = app
         self._make_machine = make_machine
         self._ports = ports
-        self._store = ports.store
         self._notifier = ports.notifier
+        self._notifier.pings_apart = PINGS_APART * self._notifier.ping_interval
+        self._notifier.most_apart = PINGS_MOST_APART * self._notifier.ping_interval
         self._clock = ports.clock
         self._connection: Link | None = None
         self._streak_ends: int | None = self._clock.now() + int(ENOUGH * SECOND)
         self._stop_asked = self._done = False
         self._before: Record | Taken | None = None
         self._has_told = False  # that it counts
+        self._quiet: deque[SenderEvent] = deque()  # events that nothing waits for
 
     def acquire(self) -> None:
         """Wait for the App's lock, in the kernel, and for space to make its record.
@@ -127,7 +138,7 @@ class Sender:
         """
         self._notifier.status("waiting for the lock")
         record, epoch = self._wait_for_store()
-        for notice in self._store.notices:
+        for notice in self._ports.store.notices:
             self._notifier.log(WARNING, notice)
         self._before = record
         self._machine = self._make_machine(self._app, record, epoch, self._clock.now())
@@ -139,7 +150,7 @@ class Sender:
 
     def _end(self) -> None:
         self._notifier.stopping()
-        self._store.release()
+        self._ports.store.release()
         if self._has_told:
             self._ports.tell(self._app, Departure(self._machine.count))
 
@@ -192,18 +203,40 @@ class Sender:
         """Wait for an event, a deadline, or the time of the next ping."""
         event: SenderEvent
         try:
-            event = self._ports.events.get(timeout=self._timeout())
+            waits = not self._quiet
+            event = (
+                self._ports.events.get(timeout=self._timeout()) if waits else self._quiet.popleft()
+            )
         except Empty:
-            event = TimePassed()
+            event = self._quiet.popleft() if self._quiet else TimePassed()
         self._end_streak(event)
         return event
 
+    def _post(self, event: SenderEvent) -> None:
+        """For any thread: an event of a connection. The loop does not wake up for the answer that
+        leaves nothing to do: it would only wait on, until the next count is due.
+        """
+        if not self._can_wait(event):
+            self._ports.events.put(event)
+            return
+        self._quiet.append(event)
+        # The loop looks at these events after each change of the machine. If it has just done both,
+        # it has to look again.
+        if not self._can_wait(event):
+            self._ports.events.put(TimePassed())
+
+    def _can_wait(self, event: SenderEvent) -> bool:
+        if not isinstance(event, Answered) or event.status is not Status.ACCEPTED:
+            return False
+        is_steady = self._has_told and not self._stop_asked and self._app.interval > 0
+        return is_steady and event.last == self._machine.count
+
     def _timeout(self) -> float:
         deadline = self._machine.deadline()
-        interval = self._notifier.ping_interval
+        ping = self._notifier.until_ping()
         if deadline is None:
-            return interval
-        return min(max(deadline - self._clock.now(), 0) / SECOND, interval)
+            return ping
+        return min(max(deadline - self._clock.now(), 0) / SECOND, ping)
 
     def _end_streak(self, event: SenderEvent) -> None:
         """This process works, if it has lived long enough, or has had an answer."""
@@ -228,7 +261,7 @@ class Sender:
             case Connect(number, claim):
                 self._close_connection()
                 self._look_for_acceptance()
-                self._connection = self._ports.connect(number, claim, self._ports.events.put)
+                self._connection = self._ports.connect(number, claim, self._post)
             case Disconnect():
                 self._close_connection()
             case Resume(_, last) if self._connection:
@@ -236,7 +269,7 @@ class Sender:
             case Emit(_, first, last) if self._connection:
                 self._connection.emit(first, last)
             case VerifyLock():
-                self._store.verify()
+                self._ports.store.verify()
             case Report(severity, text):
                 self._notifier.log(severity, text)
             case Exit():
@@ -244,13 +277,13 @@ class Sender:
 
     def _look_for_acceptance(self) -> None:
         """Only after a doubt: no other connection waits for a look at the disk."""
-        if self._machine.belief.doubt and (accepted := self._store.accepted()):
+        if self._machine.belief.doubt and (accepted := self._ports.store.accepted()):
             self._notifier.log(NOTICE, f"accepted by a person: {accepted.text()}")
             self._handle(accepted)
 
     def _persist(self, record: Record) -> None:
         """Return only when the record is durable: if the disk is full, wait until it is not."""
-        self._insist(partial(self._store.commit, record), SPACE_RETRY)
+        self._insist(partial(self._ports.store.commit, record), SPACE_RETRY)
 
     def _insist(self, write: Callable[[], None], retry: float) -> None:
         """Return only when the record is written. retry: seconds between attempts.
@@ -264,7 +297,7 @@ class Sender:
             if self._stop_asked:
                 self._done = True
                 return
-            self._clock.sleep(min(retry, self._notifier.ping_interval))
+            self._clock.sleep(min(retry, self._notifier.until_ping()))
         if reported:
             self._notifier.log(NOTICE, "record: written again, counting goes on")
 
@@ -282,13 +315,13 @@ class Sender:
         busy = LockBusy(
             f"another process holds the lock of App {self._app.app_id}",
             "perhaps another instance has the same SENDRECV_APP_ID"
-            f" (fuser -v {self._store.path})",
+            f" (fuser -v {self._ports.store.path})",
         )
         reported = False
         while True:
             try:
                 with self._notifier.at_most(LOCK_PATIENCE, busy):
-                    return self._store.acquire()
+                    return self._ports.store.acquire()
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise

@@ -33,6 +33,7 @@ from types import ModuleType
 
 from sendrecv import patching
 from sendrecv.core.wire import MAX_MESSAGE
+from sendrecv.sender.quick import Quick
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def patch_opening(package: Any, core: Any, engineio: Any) -> None:
     """
     otherwise = "a receiver can only be reached by TCP"
     if LIBRARY.fits(lambda: _check_opening(package, core, engineio), otherwise):
-        package.create_connection = _opener(package.create_connection)
+        package.create_connection = _opener(package, core, engineio)
         _patched.append(package)
 
 
@@ -117,11 +118,27 @@ def _check_opening(package: Any, core: Any, engineio: Any) -> None:
     patching.uses(engineio.Client, "_connect_websocket", "create_connection")
 
 
-def _opener(create: Callable[..., Any]) -> Callable[..., Any]:
+def _check_quick(package: Any, core: Any, engineio: Any) -> None:
+    patching.attribute(package, "WebSocketTimeoutException", type)
+    patching.function(core.WebSocket, "recv", "self")
+    patching.uses(core.WebSocket, "send_frame", "lock")
+    patching.uses(engineio.Client, "_read_loop_websocket", "ws", "recv")
+
+
+def _opener(package: Any, core: Any, engineio: Any) -> Callable[..., Any]:
+    create = package.create_connection
+    is_quick = LIBRARY.fits(
+        lambda: _check_quick(package, core, engineio), "each count takes more of the processor"
+    )
+    timed_out = getattr(package, "WebSocketTimeoutException", TimeoutError)
+
     def create_connection(url: str, *arguments: Any, **options: Any) -> Any:
         if (given := taken_back()) is not None:
             options["socket"] = given
-        return create(url, *arguments, **options)
+        opened_now = create(url, *arguments, **options)
+        if is_quick and isinstance(given, QuickSocket) and given.family is socket.AF_UNIX:
+            opened_now.quick = Quick(opened_now, given, timed_out)
+        return opened_now
 
     return create_connection
 
@@ -327,6 +344,16 @@ class QuickSocket(socket.socket):
             self._ahead = super().recv(_AHEAD)
         data, self._ahead = self._ahead[:bufsize], self._ahead[bufsize:]
         return data
+
+    def ahead(self, least: int) -> bytes:
+        """What will be read next: at least so many bytes, which are waited for; less at the end."""
+        while len(self._ahead) < least and (data := super().recv(_AHEAD)):
+            self._ahead += data
+        return self._ahead
+
+    def skip(self, size: int) -> None:
+        """So many bytes of that are read."""
+        self._ahead = self._ahead[size:]
 
 
 def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:

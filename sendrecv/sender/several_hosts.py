@@ -169,9 +169,9 @@ class SenderOfSeveral(Sender):
         prepare: Callable[[], object] = _nothing,
     ) -> None:
         super().__init__(app, ports.replace(store=store), make_machine)
-        # It wakes up several times in an interval. With a ping each time, the watchdog would notice
-        # a hang later than on a single machine.
+        # It waits for etcd between two pings, and wakes up several times in an interval.
         self._notifier.pings_apart = PINGS_APART * self._notifier.ping_interval
+        self._notifier.most_apart = 0.0
         self._watch = watch
         self._prepare = prepare
         self._watches_from: int | None = self._clock.now() + WATCHES_AFTER
@@ -217,6 +217,9 @@ class SenderOfSeveral(Sender):
                 severity = NOTICE if isinstance(lost, HandedOver) else WARNING
                 self._notifier.log(severity, str(lost))
         self._end()
+
+    def _can_wait(self, event: SenderEvent) -> bool:
+        return False  # a lease may end meanwhile, and the machine with it
 
     def _idle(self, status: str, seconds: float) -> bool:
         """Wait for an event or so long; false: stop. To stand by is to be ready."""
@@ -302,10 +305,10 @@ class SenderOfSeveral(Sender):
     def _carry_out_one(self, command: SenderCommand) -> None:
         match command:
             case Persist(record):
-                self._insist(partial(self._store.commit, record), self._lease.again)
+                self._insist(partial(self._ports.store.commit, record), self._lease.again)
                 return
             case VerifyLock():
-                self._insist(self._store.verify, self._lease.again)
+                self._insist(self._ports.store.verify, self._lease.again)
                 return
             case Emit():
                 self._insist(self._lease.hold, self._lease.again)

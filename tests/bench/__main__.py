@@ -6,11 +6,13 @@
     make bench ONLY=sandbox             what the parts of the senders' sandbox take
     make bench KILLS=20                 shorter; the default is 100
     make bench RELEASE=bookworm
+    make bench ONLY=rest                whose CPU a second of 100 pairs is
     make bench ONLY=growth KILLS=10     on a machine full of other things; 20 minutes
     make bench ONLY=hosts               an App on several hosts; KILLS=20 is the default, 40 minutes
     make bench ONLY=hosts RELEASE=mixed    the hosts have both releases
 
-Writes .build/bench-RELEASE.json and .build/bench-RELEASE.svg beside it.
+Writes .build/bench-RELEASE.json and .build/bench-RELEASE.svg beside it, and of growth
+.build/bench-RELEASE-growth.svg.
 """
 
 import argparse
@@ -22,7 +24,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import figures, growth, pairs, peers, plot, probe, rates, takeover
+from tests.bench import figures, growth, pairs, peers, plot, plot_growth
+from tests.bench import probe, rates, rest, takeover
 from tests.bench.hosts import keepalived, living, lost, outages, scene, sizing
 from tests.lab import npm
 from tests.lab.machine import DEB, TOP, Machine
@@ -43,6 +46,7 @@ SECTIONS: dict[str, Section] = {
     "load": rates.load,
     "memory": pairs.memory,
     "pairs": pairs.pairs,
+    "rest": rest.rest,
     "peers": peers.peers,
     **growth.SECTIONS,
 }
@@ -88,7 +92,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=TOP / ".build")
     options = parser.parse_args()
     if not options.only:
-        left_out = {"sandbox", *growth.SECTIONS} | (set() if options.peers else {"peers"})
+        left_out = {"sandbox", "rest", *growth.SECTIONS} | (set() if options.peers else {"peers"})
         options.only = [name for name in SECTIONS if name not in left_out]
     if options.release == "mixed" and not set(options.only) <= set(HOSTS):
         parser.error("only several hosts can be mixed")
@@ -131,6 +135,8 @@ def _write(found: list[figures.Figure], options: argparse.Namespace, load: str) 
     stem.with_suffix(".json").write_text(json.dumps({**about, "figures": rows}, indent=1) + "\n")
     title = f"Debian {options.release}, {about['cores']} cores, {about['day']}"
     stem.with_suffix(".svg").write_text(plot.svg(found, title))
+    if any(figure.section in growth.SECTIONS for figure in found):
+        Path(f"{stem}-growth.svg").write_text(plot_growth.svg(found, title))
 
 
 if __name__ == "__main__":

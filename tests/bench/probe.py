@@ -69,20 +69,20 @@ class Probe:
 
     def host_pids(self, unit: str) -> list[int]:
         """All processes of the unit."""
-        group = self._group(self.machine.show(unit, "ControlGroup"))
+        group = self.group(self.machine.show(unit, "ControlGroup"))
         return [int(pid) for pid in (group / "cgroup.procs").read_text(encoding="ascii").split()]
 
     def pids_of_slice(self) -> list[int]:
         """All processes of senders and receiver."""
-        lists = self._group("sendrecv.slice").glob("*/cgroup.procs")
+        lists = self.group("sendrecv.slice").glob("*/cgroup.procs")
         return [int(pid) for file in lists for pid in file.read_text(encoding="ascii").split()]
 
     def cpu(self) -> float:
         """Seconds of CPU that the whole machine has used, its PID 1 and journald included."""
-        text = (self._group("") / "cpu.stat").read_text(encoding="ascii")
+        text = (self.group("") / "cpu.stat").read_text(encoding="ascii")
         return int(text.split()[1]) / 1e6
 
-    def _group(self, inside: str) -> Path:
+    def group(self, inside: str) -> Path:
         """The machine's cgroup of that name."""
         payload = Path(f"/proc/{self.machine.leader}/cgroup").read_text(encoding="ascii")
         top = next(line[3:] for line in payload.splitlines() if line.startswith("0::"))

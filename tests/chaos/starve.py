@@ -21,9 +21,9 @@ APPS = ("main", "billing", "orders")
 LOOPS_PER_CORE = 4
 WATCHDOG = "Watchdog timeout"
 
-PERIOD, LATE = 0.43, 0.5
+PERIOD, LATE = 1.0, 0.25
 """Seconds between two pings of a sender, and how much later than that the watchdog may bite: it is
-1.3 s, and pings are up to 0.65 s apart."""
+1.3 s, and pings are up to 1.04 s apart."""
 PROBE = f"""
 import json, signal, time
 going = True

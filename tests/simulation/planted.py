@@ -155,7 +155,7 @@ class IgnoresFailedCommit(Sender):
     """Goes on when the record could not be written."""
 
     def _persist(self, record: Record) -> None:
-        self._try_to(partial(self._store.commit, record), reported=False)
+        self._try_to(partial(self._ports.store.commit, record), reported=False)
 
 
 class GoesOnWithoutLock(Sender):
@@ -188,7 +188,7 @@ class DoesNotPing(Sender):
     """Waits for a disk that is full as if nobody watched it."""
 
     def _persist(self, record: Record) -> None:
-        while not self._try_to(partial(self._store.commit, record), reported=True):
+        while not self._try_to(partial(self._ports.store.commit, record), reported=True):
             if self._stop_asked:
                 self._done = True
                 return

@@ -113,7 +113,7 @@ class Thread:
 
 
 class Notifier(systemd.Notifier):
-    """A service manager to which nothing needs to be said. pinged: since somebody cleared it.
+    """A service manager to which nothing needs to be said. It only waits for pings.
 
     `said`: who hears of log lines that begin with that word.
     """
@@ -124,7 +124,8 @@ class Notifier(systemd.Notifier):
     ) -> None:
         self.ping_interval = PING_INTERVAL
         self.pings_apart = PING_INTERVAL / 2
-        self.pinged = False
+        self.most_apart = 0.0
+        self._pinged_at = -SECOND * SECOND
         self.is_ready = False
         self._thread = thread
         self._said = said
@@ -139,7 +140,21 @@ class Notifier(systemd.Notifier):
         self.is_ready = True
 
     def working(self, status: str) -> None:
-        self.pinged = True
+        now = self._thread.after(0)
+        if now >= self._pinged_at + self.pings_apart * SECOND:
+            self._pinged_at = now
+
+    def until_ping(self) -> float:
+        if not self.most_apart:
+            return self.ping_interval
+        due = self._pinged_at + self.most_apart * SECOND
+        return max(due - self._thread.after(0), 0) / SECOND
+
+    def allows(self, seconds: float) -> bool:
+        """Whether the watchdog has been pinged often enough for a wait of so long."""
+        most = self.most_apart or self.pings_apart + self.ping_interval
+        waited = self._thread.after(seconds) - self._pinged_at
+        return waited <= most * SECOND + 1000  # nanoseconds, of rounding
 
     def status(self, text: str) -> None:
         pass

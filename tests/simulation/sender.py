@@ -149,10 +149,9 @@ class SenderProcess:
         return self.events.popleft()
 
     def _wait(self, seconds: float, until: Callable[[], object] | None = None) -> None:
-        """A wait begins with a ping, and is no longer than the time to the next one."""
+        """No wait is longer than the time to the next ping."""
         if self._notifier.is_ready:
-            pinged, self._notifier.pinged = self._notifier.pinged, False
-            held = pinged and seconds <= self._notifier.ping_interval
+            held = self._notifier.allows(seconds)
             require(held, f"{self.app}: waits {seconds} s for the watchdog to end it")
         self.thread.sleep(seconds, until)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendrecv.core.record import Record
+from sendrecv.core.record import Record, next_due
 from sendrecv.core.sender import (
     ANSWER_TIMEOUT,
     RETRY,
@@ -93,12 +93,28 @@ def test_the_beat_is_handed_over(due: int, boot: str, first: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "next_due"), [(0, 1), (1, 1), (SECOND - 1, 1), (SECOND, 2), (5 * SECOND + 1, 6)]
+    ("interval", "now", "first"),
+    [
+        (SECOND, NOW + 7, NOW),
+        (SECOND, NOW + 49 * MILLISECOND, NOW),
+        (SECOND, NOW + 50 * MILLISECOND, NOW + 50 * MILLISECOND),
+        (50 * MILLISECOND, NOW + 120 * MILLISECOND, NOW + 100 * MILLISECOND),
+        (20 * MILLISECOND, NOW + 7, NOW + 7),  # no multiple of 50 ms
+        (0, NOW + 7, NOW),  # nothing is ever due
+    ],
 )
-def test_missed_beats_are_made_up_for_once_and_on_the_grid(late: int, next_due: int) -> None:
+def test_a_new_grid_is_shared_by_all_apps(interval: int, now: int, first: int) -> None:
+    assert next_due(None, BOOT, interval, now) == first
+    assert next_due(record(41, 41, first, "c" * 32), BOOT, interval, now) == first
+
+
+@pytest.mark.parametrize(
+    ("late", "due"), [(0, 1), (1, 1), (SECOND - 1, 1), (SECOND, 2), (5 * SECOND + 1, 6)]
+)
+def test_missed_beats_are_made_up_for_once_and_on_the_grid(late: int, due: int) -> None:
     machine = begun(found=record(41, 41, NOW - late))
     assert machine.count == 42
-    assert machine.record().due == NOW - late + next_due * SECOND
+    assert machine.record().due == NOW - late + due * SECOND
     assert machine.handle(TimePassed(), NOW) == [] and machine.count == 42
 
 

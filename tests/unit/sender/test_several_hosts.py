@@ -34,7 +34,7 @@ class Told:
     ping_interval = 0.4
 
     def __init__(self) -> None:
-        self.pings_apart = 0.0
+        self.pings_apart = self.most_apart = 0.0
         self.events: list[str] = []
         self.log_lines: list[str] = []
 
@@ -49,6 +49,10 @@ class Told:
     def ready(self) -> None:
         """See Notifier."""
         self.events.append("ready")
+
+    def until_ping(self) -> float:
+        """See Notifier."""
+        return self.most_apart or self.ping_interval
 
     def working(self, status: str) -> None:
         """See Notifier."""
@@ -193,6 +197,7 @@ def test_a_stand_by_begins_its_watches_at_once(cluster: Cluster, a: World) -> No
 def test_it_pings_its_watchdog_as_often_as_a_single_machine_does(a: World) -> None:
     a.run(lambda: None)
     assert a.told.pings_apart == pytest.approx(0.9 * a.told.ping_interval)
+    assert a.told.until_ping() == a.told.ping_interval
 
 
 def test_it_stands_by_ready_until_it_is_told_to_stop(cluster: Cluster, a: World) -> None:
