@@ -90,8 +90,10 @@ class Reading:
     scoped: bool = False
     unreached: dict[str, str] = field(default_factory=dict)
     not_read: list[Missing] = field(default_factory=list, metadata=NOT_KEPT)
-    unread: list[tuple[int, str]] = field(default_factory=list)
-    """The last audits that could not read everything: their ends by the wall clock, and why."""
+    begin: int = field(default=0, metadata=NOT_KEPT)
+    """When the reading before this one ended, by the wall clock; 0: there was none."""
+    unread: list[tuple[int, int, str]] = field(default_factory=list)
+    """The last readings that did not read everything: from when to when, and why."""
     missing: list[Missing] = field(default_factory=list)
     first: At | None = None
     last: At | None = None
@@ -190,9 +192,10 @@ class Judge:
         """
         reasons = [one.text for one in self._read.not_read]
         for course in self._courses.of.values():
-            course.tally.audit(reasons)
+            course.tally.audit(reasons, self._read.begin)
         if reasons and self._read.last:
-            self._read.unread = [*self._read.unread, (self._read.last.wall, reasons[0])][-UNREAD:]
+            period = (self._read.begin, self._read.last.wall, reasons[0])
+            self._read.unread = [*self._read.unread, period][-UNREAD:]
         self._read.not_read.clear()
         machine = Writer()
         apps = {}
@@ -207,9 +210,11 @@ class Judge:
     @classmethod
     def resume(cls, state: Any, dots: int = 0) -> Judge:
         """The judge that goes on from there. Raises StateError."""
-        judge = cls(dots, alone=True)
+        judge, trial = cls(dots, alone=True), cls(alone=True)
         try:
-            judge._resume(state["machine"], dict(state["apps"]))
+            for one in (judge, trial):
+                one._resume(state["machine"], dict(state["apps"]))
+            trial.verdict()  # each value is of its type, and they may still not fit together
         except StateError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -222,6 +227,7 @@ class Judge:
         reader = Reader(machine)
         reader.part("timeline", self._timeline)
         reader.part("reading", self._read)
+        self._read.begin = self._read.last.wall if self._read.last else 0
         for app, written in sorted(apps.items()):
             course = self._courses.course(app)
             of_app = Reader(written, reader)
@@ -334,10 +340,10 @@ class Judge:
         for one in self._read.not_read:
             if not one.machine or one.machine in hosts.relevant:
                 for check in BY_ABSENCE:
-                    hosts.tally.book.of[check].doubt_all(one.text)
-        for wall, why in self._read.unread:
+                    hosts.tally.book.of[check].doubt_all(one.text, self._read.begin)
+        for begin, end, why in self._read.unread:
             for check in BY_ABSENCE:
-                hosts.tally.book.of[check].doubt_until(wall, why)
+                hosts.tally.book.of[check].doubt_all(why, begin, end)
 
     def _doubt_the_order(self, hosts: Hosts) -> None:
         book, receivers = hosts.tally.book, hosts.tally.owners.receivers
