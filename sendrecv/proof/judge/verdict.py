@@ -32,6 +32,7 @@ from sendrecv.proof.judge.findings import (
     ONE,
     OWN,
     WHOLE,
+    Exhibit,
     Findings,
 )
 from sendrecv.proof.judge.hosts import Hosts
@@ -121,10 +122,10 @@ class Judge:
             timeline.booted(said)
             return
         timeline.order += 1
+        if self._read.missing:
+            self._pass_what_is_missing(Exhibit("the first entry after it", said.at, said.ref))
         if timeline.boot:
             timeline.boot.last, timeline.boot.last_ref = said.at, said.ref
-        if self._read.missing:
-            self._pass_what_is_missing(said.at)
         if type(said) is Counted:
             self._courses.course(said.app).tally.count(said)
         else:
@@ -156,12 +157,14 @@ class Judge:
         self._read.unreached = {**(unreached or {}), **self._read.unreached}
         self._read.not_read += [one for one in found if one.somewhere]
 
-    def _pass_what_is_missing(self, at: At) -> None:
+    def _pass_what_is_missing(self, first: Exhibit) -> None:
         """What is missing before this moment of its host is a loss from here on."""
-        passed = [one for one in self._read.missing if _is_before(one, at)]
+        passed = [one for one in self._read.missing if _is_before(one, first.at)]
         for one in passed:
             self._read.missing.remove(one)
-            self._timeline.lose(Loss(one.text, machine=one.machine))
+            # Without a time, it may be anywhere.
+            exhibits = (*self._timeline.last_of(first.at.machine), first) if one.until else ()
+            self._timeline.lose(Loss(one.text, exhibits, machine=one.machine))
 
     def _feed_other(self, said: Statement) -> None:
         timeline = self._timeline
