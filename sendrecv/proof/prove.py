@@ -20,7 +20,8 @@ from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
-from sendrecv.proof.show import picture, report
+from sendrecv.proof.show import days, picture, report
+from sendrecv.proof.show.history import history_of
 from sendrecv.proof.statements import Booted, Missing
 
 DOTS = 2000
@@ -249,11 +250,19 @@ class Progress:
 
 def _show(verdict: Verdict, notes: list[str], arguments: argparse.Namespace) -> None:
     if arguments.svg:
-        _write(arguments.svg, picture.draw(verdict))
+        _write(arguments.svg, _drawn(verdict))
     if arguments.json:
         print(json.dumps(report.as_json(verdict, notes), indent=1))
     else:
         print("\n".join(report.text(verdict, notes, whole=arguments.all)))
+
+
+def _drawn(verdict: Verdict) -> str:
+    """Run by run, or day by day if there are many of them."""
+    histories = [history_of(app, verdict.boots) for app in verdict.apps]
+    return (
+        days.draw(verdict.status, histories) if days.is_long(histories) else picture.draw(verdict)
+    )
 
 
 def _write(path: Path, text: str) -> None:
