@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import NamedTuple
 
 from sendrecv.proof.judge.findings import Exhibit
@@ -35,6 +34,17 @@ _WITHOUT_A_PROCESS = frozenset({"resources", "start-limit-hit"})
 # sendrecv(1): another process has held the App's lock for 10 s.
 _LOCK_BUSY = "exited, status 71"
 
+
+NOT_KEPT = {"kept": False}
+"""Metadata of a field that no state has: see state.py."""
+SETTLES = 60_000_000
+"""Microseconds after a run's end, until it counts as settled. PID 1 and the receiver have nothing
+to say of it then: a count is on its way for 15 s at most, see owners.py.
+"""
+MOST_LOSSES = 40
+MOST_BOOTS = 8
+MOST_STOPS = 32
+"""What is remembered of one machine that is judged alone."""
 
 # Of a cursor: which numbering (journald's "seqnum ID"), and the number.
 _NUMBER = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
@@ -95,6 +105,8 @@ class Run:
     how: str = ""
     result: str = ""
     pid: int = 0
+    settled_for: set[str] = field(default_factory=set)
+    """The Apps of which it is among what is settled."""
 
     def said(self, what: str, detail: str, mark: Mark) -> None:
         """PID 1 made a statement about it."""
@@ -142,6 +154,12 @@ class Run:
     def over(self) -> bool:
         """Whether it has ended, so far as was read of its host."""
         return "ended" in self.marks or self.boot.over
+
+    def is_settled(self, now: At) -> bool:
+        """Whether nothing more will be said of it: it has ended, and then some time has passed."""
+        if self.boot.over or self.ended is None:
+            return self.boot.over
+        return now.place == self.ended.at.place and now.mono - self.ended.at.mono > SETTLES
 
     @property
     def machine(self) -> str:
@@ -200,6 +218,10 @@ class Loss(NamedTuple):
     counts: bool = True
     machine: str = ""
     order: int = 0
+    until: int = 0
+    """If it stands for several: the `order` of the last one; `order` is that of the first one."""
+    more: int = 0
+    """How many of those that it stands for are certain, beside itself."""
 
     def is_of(self, *machines: str) -> bool:
         """Whether it may be a loss of one of these hosts."""
@@ -207,22 +229,43 @@ class Loss(NamedTuple):
 
 
 @dataclass(slots=True)
+class Lineage:
+    """The runs of one instance on one host, in the order of PID 1's first entries.
+
+    `owners`: the Apps that counted with the last run of those that are no longer here. `admitted`:
+    the Apps for which any of those was admitted.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)
+    admitted: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Timeline:
-    """Everything that was read, up to here."""
+    """Everything that was read, up to here. `alone`: see verdict.Judge."""
+
+    alone: bool = field(default=False, metadata=NOT_KEPT)
 
     boots: dict[tuple[str, str], Boot] = field(default_factory=dict)
     """By At.place."""
     runs: dict[str, Run] = field(default_factory=dict)
-    by_instance: dict[tuple[str, str], list[Run]] = field(default_factory=dict)
-    """By host (its machine ID) and instance, in the order of PID 1's first entries."""
-    pair_stops: dict[tuple[str, str], list[Mark]] = field(default_factory=dict)
-    """By host and instance."""
+    by_instance: dict[tuple[str, str], Lineage] = field(default_factory=dict)
+    """By host (its machine ID) and instance."""
+    pair_stops: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """By host and instance: as in Mark."""
     losses: list[Loss] = field(default_factory=list)
     order: int = 0
     boot: Boot | None = None
     """The boot of the entry that is looked at."""
     ends: dict[str, int] = field(default_factory=dict)
     """The wall clock up to which each host's journal was read, by machine ID, if it is known."""
+    seen: list[Boot] = field(default_factory=list, metadata=NOT_KEPT)
+    """All boots, for those who look at them."""
+    number_of_boots: int = 0
+    _names: dict[str, str] = field(default_factory=dict)
+    _by_clock_only: set[str] = field(default_factory=set)
+    """The hosts of which only the wall clock tells the order of two boots."""
     _receivers: dict[tuple[str, str], Receiver] = field(default_factory=dict)
     _current: dict[str, Boot] = field(default_factory=dict)
     _on_two_hosts: set[str] = field(default_factory=set)
@@ -230,24 +273,26 @@ class Timeline:
     @property
     def hosts(self) -> dict[str, str]:
         """The names of the hosts, by machine ID, sorted."""
-        names = {boot.machine: boot.host or boot.machine[:8] for boot in self.boots.values()}
-        return dict(sorted(names.items(), key=lambda pair: (pair[1], pair[0])))
+        return dict(sorted(self._names.items(), key=lambda pair: (pair[1], pair[0])))
 
     def receiver(self, at: At) -> Receiver | None:
         """The receiver of that boot, if PID 1 has said there that it starts."""
         return self._receivers.get(at.place)
 
-    def excuse(self, known: int, machine: str) -> Loss | None:
-        """The newest loss after the first `known` ones that may explain missing receiver lines of
+    def excuse(self, since: int, machine: str) -> Loss | None:
+        """The newest loss from then on (as Mark.order) that may explain missing receiver lines of
         that host.
         """
-        losses = reversed(self.losses[known:])
+        losses = (loss for loss in reversed(self.losses) if loss.until >= since)
         return next((loss for loss in losses if loss.counts and loss.is_of(machine)), None)
 
     def lose(self, loss: Loss, at: At | None = None) -> None:
         """Something is missing, at this moment of a host if it is given."""
         machine = at.machine if at else loss.machine
-        self.losses.append(loss._replace(machine=machine, order=self.order))
+        self.order += 1
+        self.losses.append(loss._replace(machine=machine, order=self.order, until=self.order))
+        if self.alone and len(self.losses) > MOST_LOSSES:
+            self.losses[:2] = [_joined(*self.losses[:2])]
 
     def booted(self, said: Booted) -> None:
         """The entries that follow are of this boot."""
@@ -255,6 +300,7 @@ class Timeline:
         if boot is None:
             boot = self._new_boot(said)
         elif boot.over:
+            self._by_clock_only.add(boot.machine)
             # The wall clock was set back, and journald's numbering does not show the order.
             text = "two boots of a machine are mixed: which came first is not known"
             self.lose(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)), said.at)
@@ -266,27 +312,42 @@ class Timeline:
         journald's numbering shows the order, if it continues from boot to boot (since systemd 254
         also after a power cut). The wall clock does not: it may have been wrong for a whole boot.
         """
-        boots = [boot for boot in self.boots.values() if boot.machine == machine]
-        if all(_numbered_on(one.last_ref, other.first_ref) for one, other in pairwise(boots)):
-            return ""
-        return "which boot came first is known by the wall clock only"
+        if machine in self._by_clock_only:
+            return "which boot came first is known by the wall clock only"
+        return ""
 
     def _new_boot(self, said: Booted) -> Boot:
-        at, number = said.at, len(self.boots)
+        at, number = said.at, self.number_of_boots
         boot = Boot(at.boot, at.machine, said.host, number, at, at, said.ref, said.ref)
+        self.number_of_boots += 1
+        self._names[at.machine] = said.host or at.machine[:8]
         before = self._current.get(at.machine)
         if before is not None:
             before.over = True
+            if not _numbered_on(before.last_ref, said.ref):
+                self._by_clock_only.add(at.machine)
             if not before.clean:
                 boot.unclean_before = True
                 text = "the machine went down without a shutdown: its last entries may be lost"
                 next_boot = Exhibit("the next boot's first entry", at, said.ref)
                 self.lose(Loss(text, (next_boot,), certain=False), at)
         self.boots[at.place] = self._current[at.machine] = boot
+        self.seen.append(boot)
+        if self.alone:
+            self._forget_old_boots()
         return boot
 
-    def unit_said(self, said: UnitSaid) -> None:
-        """PID 1 made a statement about a unit."""
+    def _forget_old_boots(self) -> None:
+        """An entry of one of these boots would be taken for one of a new boot, and so make the one
+        that goes on be in the midst of another: that is a doubt as well.
+        """
+        for place in list(self.boots)[:-MOST_BOOTS]:
+            wall = self.boots.pop(place).last.wall
+            self._receivers.pop(place, None)
+            self.ends[place[0]] = max(wall, self.ends.get(place[0], 0))
+
+    def unit_said(self, said: UnitSaid) -> Run | None:
+        """PID 1 made a statement about a unit. Returns the run of a sender, if it is its first."""
         mark = Mark(said.at, said.ref, self.order)
         name, _, kind = said.unit.rpartition(".")
         unit, at_sign, instance = name.partition("@")
@@ -295,7 +356,10 @@ class Timeline:
         elif kind == "target":
             self._target_said(said, mark, instance if at_sign else "")
         elif said.run:
+            known = said.run in self.runs
             self._run_said(said, mark, instance, "main" if unit == "sender" else "failover")
+            return None if known else self.runs[said.run]
+        return None
 
     def _receiver_said(self, said: UnitSaid, mark: Mark) -> None:
         if said.what == "starting":
@@ -305,16 +369,24 @@ class Timeline:
 
     def _target_said(self, said: UnitSaid, mark: Mark, instance: str) -> None:
         if instance and said.what == "stopped":
-            self.pair_stops.setdefault((said.at.machine, instance), []).append(mark)
+            stops = self.pair_stops.setdefault((said.at.machine, instance), [])
+            stops.append(mark.order)
+            if self.alone:
+                del stops[:-MOST_STOPS]
         elif not instance and said.what == "started" and self.boot:
             self.boot.shut_down = True
+
+    def forget(self, run: Run) -> None:
+        """It is settled for all of its Apps, and nothing that may come will refer to it."""
+        del self.runs[run.run]
+        self.by_instance[run.machine, run.instance].runs.remove(run)
 
     def _run_said(self, said: UnitSaid, mark: Mark, instance: str, role: str) -> None:
         run = self.runs.get(said.run)
         if run is None:
             boot = self.boots[said.at.place]
             run = self.runs[said.run] = Run(said.unit, instance, role, said.run, boot, mark)
-            self.by_instance.setdefault((boot.machine, instance), []).append(run)
+            self.by_instance.setdefault((boot.machine, instance), Lineage()).runs.append(run)
         if run.machine == said.at.machine:
             run.said(said.what, said.detail, mark)
         elif run.run not in self._on_two_hosts:
@@ -348,6 +420,22 @@ class Timeline:
             self.lose(Loss(text, (again,), certain=False, counts=killed), said.at)
         boot.journal_started = boot.journal_started or said.started
         boot.journal_stopped = not said.started
+
+
+def _joined(one: Loss, other: Loss) -> Loss:
+    """One loss that stands for both: it excuses whatever one of them does."""
+    more = one.more + other.more + (one.certain and other.certain)
+    first = one if one.certain or not other.certain else other
+    return Loss(
+        first.text,
+        first.exhibits,
+        one.certain or other.certain,
+        one.counts or other.counts,
+        one.machine if one.machine == other.machine else "",
+        one.order,
+        other.until,
+        more,
+    )
 
 
 def _numbered_on(before: str, after: str) -> bool:

@@ -88,9 +88,9 @@ class _Frame:
         return self.of(mark.at)
 
 
-def _shifts(boots: Sequence[Boot]) -> list[int]:
+def _shifts(boots: Sequence[Boot]) -> dict[int, int]:
     """For each boot, from its monotonic clock to the picture's microseconds."""
-    shifts = [boot.offset for boot in boots]
+    shifts = {boot.number: boot.offset for boot in boots}
     if len({boot.machine for boot in boots}) > 1:
         return shifts  # they are side by side, by the wall clocks
     pause = max(1_000_000, sum(boot.last.mono - boot.first.mono for boot in boots) // 25)
@@ -223,9 +223,9 @@ def _open_end(life: Life, frame: _Frame) -> float:
 def _dots(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]:
     spans = app.tally.spans.spans if app.tally.spans else []
     dots = []
-    sessions = app.tally.owners.sessions
+    nodes = app.tally.owners.nodes
     for span in spans:
-        node = sessions[min(span.session, len(sessions) - 1)].node
+        node = nodes[min(span.session, max(nodes))]
         y = rows[node] + 15
         start, end = (frame.in_boot(mono, span.boot) for mono in (span.first, span.last))
         if end - start < 1:

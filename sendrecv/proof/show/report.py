@@ -123,8 +123,8 @@ def _numbers(app: AppVerdict, takeover: Takeover) -> str:
         if life.run is takeover.after
         and (not life.session or life.session.first is takeover.first_count)
     )
-    before = max(place for place, life in places[: after - 1] if life.run is takeover.before)
-    return f"{before} > {after}"
+    before = [place for place, life in places[: after - 1] if life.run is takeover.before]
+    return f"{max(before, default='earlier')} > {after}"
 
 
 def _takeover(takeover: Takeover, name: str, clock: Clock) -> list[str]:
