@@ -87,9 +87,9 @@ class Year:
     def __init__(self, happening: Happening, machine: str = "a" * 32) -> None:
         self.truth = Truth()
         self.host = Host(machine=machine, numbering="5" * 32)
-        self._happening = happening
+        self.happening = happening
         self._random = random.Random(happening.seed)
-        self._begin = self.host.wall
+        self.begin = self.host.wall
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
         """Each with its wall clock, in microseconds."""
@@ -97,13 +97,13 @@ class Year:
         self.host.admit(self.host.start(APP, "main"))
         for second, act in self._schedule():
             yield from self._taken()
-            yield from self._counts(self._begin + second * SECOND)
+            yield from self._counts(self.begin + second * SECOND)
             act()
         yield from self._taken()
-        yield from self._counts(self._begin + int(self._happening.days * DAY * SECOND))
+        yield from self._counts(self.begin + int(self.happening.days * DAY * SECOND))
 
     def _schedule(self) -> list[tuple[int, Callable[[], None]]]:
-        it = self._happening
+        it = self.happening
         acts: list[Callable[[], None]] = [self._take_over] * it.takeovers
         acts += [self._restart_receiver] * it.receivers
         acts += [self._cut] * it.cuts + [self._boot] * (it.boots - it.cuts - 1)

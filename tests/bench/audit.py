@@ -1,0 +1,191 @@
+"""What the audit takes, and what `sendrecv proof` takes with its chain: a command.
+
+    python3 -m tests.bench.audit                        everything: a year of an App, and 100 Apps
+    python3 -m tests.bench.audit --days 30 --only year  a shorter life
+    python3 -m tests.bench.audit --planted skips        with a violation in month 7, to be found
+    python3 -m tests.bench.audit --svg year.svg         and the picture of it
+
+A year of an App (31.5 million counts, 3,000 takeovers, 40 boots, 6 power cuts) goes through an
+audit for each hour, with the code of `sendrecv audit`. What the last verdict says must be what
+happened. The entries are made up as they are read. The last two days, and two hours of 100 Apps,
+are real journal files: systemd-journal-remote writes them, and the commands themselves read them as
+this machine's journal, in a mount namespace. Needs root for that.
+"""
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import IO
+
+from sendrecv.proof.evidence import time_of
+from sendrecv.proof.judge.verdict import VIOLATED, Verdict
+from sendrecv.proof.read.export import entries as exported
+from tests.bench import audited, joined, proof
+from tests.bench.year import PLANTED, Happening, Year
+
+HOUR = 3_600_000_000
+MARKS = {30: "a month", 182: "half a year"}
+REAL, NEWS = 48, 24
+"""The last hours whose journal is real files, and those that are not audited."""
+APPS = 100
+LIMIT, LIMIT_PERCENT = 2.0, 1.0
+"""Seconds of `sendrecv proof`, and of a core that audits of 100 Apps may take."""
+
+
+@dataclass
+class Audits:
+    """The chain as it grows, and what that takes."""
+
+    directory: Path
+    seconds: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    """CPU, in seconds."""
+    violated: int | None = None
+    """The first audit that found a violation."""
+
+    def audit(self, entries: list[bytes]) -> Verdict:
+        """One of them."""
+        began, cpu = time.monotonic(), time.process_time()
+        verdict = audited.audit(self.directory, joined.MACHINE, entries)
+        self.seconds.append(time.monotonic() - began)
+        self.busy.append(time.process_time() - cpu)
+        if self.violated is None and verdict.status == VIOLATED:
+            self.violated = len(self.busy)
+        return verdict
+
+    def report(self, name: str) -> None:
+        """One line."""
+        sizes = {path.name: path.stat().st_size for path in self.directory.iterdir()}
+        state = sum(size for file, size in sizes.items() if file.startswith("state"))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        print(
+            f"{name:<12} {len(self.busy):,} audits, {sum(self.busy):,.0f} s of CPU:"
+            f" median {statistics.median(self.busy) * 1000:.0f} ms,"
+            f" worst {max(self.busy) * 1000:.0f} ms"
+            f" (by the clock {statistics.median(self.seconds) * 1000:.0f} and"
+            f" {max(self.seconds) * 1000:.0f} ms);"
+            f" chain {(sum(sizes.values()) - state) / 1e3:,.0f} kB, state {state / 1e3:.1f} kB,"
+            f" memory {memory} MiB",
+            flush=True,
+        )
+
+
+def hours(year: Year) -> Iterator[list[bytes]]:
+    """The entries of each hour."""
+    for _, pairs in groupby(year.entries(), key=lambda pair: pair[0] // HOUR):
+        yield [entry for _, entry in pairs]
+
+
+def live(happening: Happening, scratch: Path, svg: Path | None) -> bool:
+    """A life, hour by hour; returns whether all was found that happened, and in time."""
+    year = Year(happening, joined.MACHINE)
+    audits = Audits(scratch / "chain")
+    audits.directory.mkdir(parents=True)
+    journal = joined.Journal(scratch / "journal")
+    real = year.begin + int(happening.days * 24 - REAL) * HOUR
+    with journal.writer() as output:
+        for number, entries in enumerate(hours(year), 1):
+            if time_of(entries[0]).wall < real:
+                audits.audit(entries)
+            else:
+                output.writelines(entry[1:] + b"\n" for entry in entries)
+            if number % 24 == 0 and (name := MARKS.get(number // 24)):
+                audits.report(name)
+    audits.report("at the end")
+    return _joined(year, audits, journal, svg)
+
+
+def _joined(year: Year, audits: Audits, journal: joined.Journal, svg: Path | None) -> bool:
+    """The last two days are in a journal: one is audited, and the proof joins the other one."""
+    news = year.begin + int(year.happening.days * 24 - NEWS) * HOUR
+    before, after = journal.split(news)
+    audits.audit(before)
+    wrong = audited.differences(audited.joined(audits.directory, after), year.truth)
+    ran = joined.run(journal, audits.directory, "proof")
+    print(
+        f"sendrecv proof, {len(after):,} entries of {journal.size >> 20} MiB: {ran.seconds:.2f} s"
+        f" (limit {LIMIT:g}), {ran.cpu:.2f} s of CPU, {ran.memory} MiB"
+    )
+    print("\n".join(ran.output.splitlines()[-2:]))
+    if svg:
+        joined.run(journal, audits.directory, "proof", "--svg", str(svg.absolute()))
+    if year.happening.planted:
+        print(f"planted: audit {audits.violated} is the first that found it")
+        return audits.violated is not None and ran.status == 1
+    print("\n".join(wrong) or "all figures are those of what happened")
+    return not wrong and ran.seconds < LIMIT
+
+
+def many(scratch: Path) -> bool:
+    """100 Apps for two hours: after each of them an audit, of which the second one is judged."""
+    scratch.mkdir()
+    journal, chain = joined.Journal(scratch / "journal"), scratch / "chain"
+    chain.mkdir()
+    hour = Hour(scratch / "entries")
+    good = False
+    for number in (1, 2):
+        with journal.writer() as output:
+            hour.write(output, number)
+        ran = joined.run(journal, chain, "audit")
+        percent = ran.cpu / 36
+        print(
+            f"sendrecv audit of an hour of {APPS} Apps: {ran.seconds:.1f} s, {ran.cpu:.1f} s of CPU"
+            f" ({percent:.2f} % of a core, limit {LIMIT_PERCENT:g}), {ran.memory} MiB",
+            flush=True,
+        )
+        good = percent < LIMIT_PERCENT and ran.status == 0
+    return good
+
+
+class Hour:
+    """Two hours of many Apps, in a file: half of it at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("wb") as output:
+            proof.write(output, APPS, 7200, 100)
+        with path.open("rb") as entries:
+            self._begin = time_of(next(exported(entries))).wall
+
+    def write(self, output: IO[bytes], number: int) -> None:
+        """The first one, or the second one."""
+        end = self._begin + HOUR
+        with self._path.open("rb") as entries:
+            for entry in exported(entries):
+                if (time_of(entry).wall < end) == (number == 1):
+                    output.write(entry[1:] + b"\n")
+
+
+def main() -> int:
+    """Returns 0 if all figures are true, and within the limits."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.bench.audit", description=__doc__)
+    parser.add_argument("--days", type=float, default=365)
+    parser.add_argument("--only", choices=("year", "apps"))
+    parser.add_argument("--planted", choices=PLANTED)
+    parser.add_argument("--svg", type=Path, metavar="FILE")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    part = options.days / 365
+    happening = Happening(
+        options.days,
+        round(3000 * part),
+        max(round(40 * part), 8),
+        seed=options.seed,
+        planted=PLANTED.get(options.planted),
+        planted_on=200 * part,
+    )
+    with tempfile.TemporaryDirectory(prefix="sendrecv-bench-") as scratch:
+        good = options.only == "apps" or live(happening, Path(scratch) / "year", options.svg)
+        good &= options.only == "year" or many(Path(scratch) / "apps")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
