@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import OWN, Book
-from sendrecv.proof.judge.owners import Session, exhibit
-from sendrecv.proof.judge.timeline import Lineage, Run
+from sendrecv.proof.judge.owners import exhibit
+from sendrecv.proof.judge.runs import Lineage, Run
+from sendrecv.proof.judge.sessions import Session
 from sendrecv.proof.statements import Claimed
 
 Claims = dict[str, dict[str, Claimed | None]]

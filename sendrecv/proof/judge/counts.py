@@ -16,9 +16,10 @@ from sendrecv.proof.judge.findings import (
     Finding,
     made_doubt,
 )
+from sendrecv.proof.judge.kept import NOT_KEPT
 from sendrecv.proof.judge.owners import Owners, exhibit
 from sendrecv.proof.judge.spans import Spans
-from sendrecv.proof.judge.timeline import NOT_KEPT, Timeline
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import Claimed, Counted, Forgotten, Unproven
 
 REMEMBERED = 16
@@ -84,7 +85,7 @@ class Tally:
     def from_the_start(self) -> bool:
         """Whether the journal begins with the App's first count."""
         if self.first is None:
-            return self.owners.fresh
+            return self.owners.sessions.fresh
         # A receiver without a ledger admits a run with "no count yet", whatever was counted before.
         return self.first.number == 0
 
@@ -107,7 +108,7 @@ class Tally:
         """A person had the App forgotten: counts and epochs begin anew. What is known so far of
         counts that are missing stays.
         """
-        if self.incarnations > 1 and self._now.first is None and self.owners.is_new:
+        if self.incarnations > 1 and self._now.first is None and self.owners.sessions.is_new:
             return  # said once more: the receiver was killed before it was done
         self._doubt_the_rest()
         self._close_holes()
@@ -161,7 +162,7 @@ class Tally:
             if self._now.doubted:
                 self._now.doubted = [one for one in self._now.doubted if one.last > said.number]
         self.last = said
-        self.owners.counted(said, session)
+        self.owners.sessions.counted(said, session)
         self.counts += 1
         self._order = self.timeline.order
         self._now.recent.append(said)

@@ -21,10 +21,13 @@ from sendrecv.proof.judge import claims as of_runs
 from sendrecv.proof.judge.claims import Claims, Runs
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.findings import ONE, OWN, Ends, Exhibit
+from sendrecv.proof.judge.kept import NOT_KEPT
 from sendrecv.proof.judge.lives import Life, Takeovers, lives_of
-from sendrecv.proof.judge.owners import LATE, Session, exhibit
+from sendrecv.proof.judge.owners import LATE, exhibit
 from sendrecv.proof.judge.processes import Processes
-from sendrecv.proof.judge.timeline import NOT_KEPT, Run, Timeline
+from sendrecv.proof.judge.runs import Run
+from sendrecv.proof.judge.sessions import Session
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import Claimed
 
 MOST_WAITING = 24
@@ -110,7 +113,7 @@ class Course:
     def settle(self, its_runs: Runs, claims: Claims, *, whole: bool = False) -> None:
         """Settle what can be settled; `whole`: everything, as nothing more will come."""
         self._name_the_first(its_runs, whole)
-        lives = list(lives_of(self.app, self.tally.owners.sessions, its_runs.own))
+        lives = list(lives_of(self.app, self.tally.owners.sessions.kept, its_runs.own))
         while lives and (whole or len(lives) > MOST_WAITING or self._is_settled(lives)):
             self._settle(lives.pop(0), claims)
         waiting = [run for run in its_runs.of_instances if self._is_unchecked(run)]
@@ -133,16 +136,16 @@ class Course:
         if run and not (boot and run.is_settled(boot.last)):
             return False
         if session:
-            return session is not owners.current and session.number not in owners.recent
+            return not owners.sessions.is_recent(session)
         return any(life.session for life in lives)
 
     def _name_the_first(self, its_runs: Runs, whole: bool) -> None:
         """The first counts may be of a run that was alive when the journal begins."""
         owners = self.tally.owners
-        session = owners.sessions[0] if owners.sessions else None
-        if session is None or session.number or session.run or session.settled:
+        session = owners.sessions.first
+        if session is None or session.run or session.settled:
             return
-        if whole or (session is not owners.current and session.number not in owners.recent):
+        if whole or not owners.sessions.is_recent(session):
             first = next((run for run in its_runs.own if run.machine in owners.receivers), None)
             if first and not first.starting:
                 session.run = first.run
@@ -245,7 +248,7 @@ class Course:
         return None
 
     def _last_wall(self, machine: str) -> int:
-        boots = [boot for boot in self.timeline.boots.values() if boot.machine == machine]
+        boots = [boot for boot in self.timeline.boots.of.values() if boot.machine == machine]
         return max(self.timeline.ends.get(machine, 0), *(boot.last.wall for boot in boots))
 
 

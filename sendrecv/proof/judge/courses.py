@@ -13,8 +13,9 @@ from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.course import MOST_WAITING, Course
 from sendrecv.proof.judge.findings import Book
 from sendrecv.proof.judge.owners import Owners
+from sendrecv.proof.judge.runs import Lineage, Run
 from sendrecv.proof.judge.spans import Spans
-from sendrecv.proof.judge.timeline import Lineage, Run, Timeline
+from sendrecv.proof.judge.timeline import Timeline
 
 
 @dataclass(slots=True)
@@ -40,8 +41,10 @@ class Courses:
         """Of all Apps, by their names."""
         return {app: self.of[app].tally for app in sorted(self.of)}
 
-    def settle_instance(self, run: Run) -> None:
-        """Settle what can be settled of the Apps of the run's instance."""
+    def settle_instance(self, run: Run | None) -> None:
+        """A run begins, if it is one: settle what can be settled of the Apps of its instance."""
+        if run is None or not self.timeline.alone:
+            return
         lineage = self.timeline.by_instance[run.machine, run.instance]
         claims = claims_of(self.tallies)
         apps = {app for _, owners in owners_of(lineage, claims, {run.instance}) for app in owners}
@@ -49,6 +52,8 @@ class Courses:
 
     def settle(self, apps: set[str]) -> None:
         """Settle what can be settled of these Apps."""
+        if not self.timeline.alone:
+            return
         claims = claims_of(self.tallies)
         lineages = {
             place: lineage

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from sendrecv.proof.statements import At
 
-
 ONE = "one process at a time"
 ORDER = "start after the exit"
 ONCE = "each count once"

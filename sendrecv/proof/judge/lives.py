@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sendrecv.proof.judge.findings import Ends, Exhibit
-from sendrecv.proof.judge.owners import Session
+from sendrecv.proof.judge.kept import NOT_KEPT
 from sendrecv.proof.judge.processes import Takeover, kind_of_takeover
-from sendrecv.proof.judge.timeline import NOT_KEPT, Run, Timeline
+from sendrecv.proof.judge.runs import Run
+from sendrecv.proof.judge.sessions import Session
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import Counted
-
 
 IN_PLACE = ("takeover", "restart")
 """The kinds of takeover of an App that goes on on its host, see processes.Takeover."""

@@ -23,37 +23,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
-from sendrecv.proof.judge.timeline import NOT_KEPT, Mark, Run, Timeline
+from sendrecv.proof.judge.kept import NOT_KEPT
+from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.sessions import Session, Sessions
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import At, Claimed, Counted, Forgotten
 
 LATE = 15_000_000
 """Microseconds. The receiver gives up a write after 10 s; its watchdog kills it 1.05 s later."""
 SKEW = 2_000_000
-RECENT = 4
-"""Sessions that are kept however long they are over: the next count may be one of theirs."""
-MOST_NODES = 16
-"""Nodes of one App whose last sessions are kept. A count of another node is of an unknown run."""
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """What one run counted. `claim`: the receiver's line; None if it is not in the journal."""
-
-    number: int
-    node: str
-    run: str = ""
-    claim: Claimed | None = None
-    first: Counted | None = None
-    last: Counted | None = None
-    counts: int = 0
-    latest: Counted | None = None
-    """The last count that is not printed for a receiver that was killed."""
-    printed_late: int = 0
-    """Counts that a later receiver printed for one that was killed."""
-    overtaken: Counted | None = None
-    """The first count of a newer session."""
-    settled: bool = False
-    """Whether it is among what is settled, see course.py."""
 
 
 @dataclass(slots=True)
@@ -63,101 +41,39 @@ class Owners:
     app: str = field(metadata=NOT_KEPT)
     timeline: Timeline = field(metadata=NOT_KEPT)
     book: Book = field(metadata=NOT_KEPT)
-    sessions: list[Session] = field(default_factory=list)
-    """Those that what may come can refer to. If the App is on several hosts: all."""
-    number: int = 0
-    """Of the next session."""
-    nodes: dict[int, str] = field(default_factory=dict, metadata=NOT_KEPT)
-    """Of all sessions that were fed, for those who look at them, by their numbers."""
+    sessions: Sessions = field(default_factory=Sessions)
     instances: set[str] = field(default_factory=set)
     """Those whose runs were admitted for this App."""
     receivers: dict[str, Claimed | Counted] = field(default_factory=dict)
     """The hosts whose receivers admitted its runs or printed its counts, with their first lines."""
     latest: int = 0
     """Microseconds after its run's end of the latest count that was on its way."""
-    current: Session | None = None
-    _began_fresh: bool = False
     _claimed: Claimed | None = None
     _highest: Claimed | None = None
-    _forgotten: int = 0
-    """So many sessions were before the App was forgotten."""
     _roles: dict[str, str] = field(default_factory=dict)
     """Node to role, as learned from claims."""
     _first_claims: dict[str, Claimed] = field(default_factory=dict)
     """Of each run."""
 
     @property
-    def fresh(self) -> bool:
-        """Whether the App had no count yet when its first run was admitted."""
-        if self.sessions and self.sessions[0].number == 0:
-            first = self.sessions[0].claim
-            return first is not None and first.last is None
-        return self._began_fresh
-
-    @property
-    def newest(self) -> list[Session]:
-        """Those since the App was forgotten; all of them, if it never was."""
-        return [session for session in self.sessions if session.number >= self._forgotten]
-
-    @property
-    def is_new(self) -> bool:
-        """Whether no run was admitted since the App was forgotten."""
-        return self.number == self._forgotten
-
-    @property
-    def recent(self) -> set[int]:
-        """The numbers of the sessions that are not settled yet, whatever became of their runs."""
-        return {self.number - place for place in range(1, 1 + RECENT)}
-
-    @property
-    def _referred(self) -> list[Session]:
-        """Those to which what may come can refer, beside those of runs that are still here."""
-        last = {session.node: session for session in self.sessions}
-        kept = [self.current, *list(last.values())[-MOST_NODES:]]
-        recent = self.recent
-        return [
-            session
-            for session in self.sessions
-            if not session.settled or session.number in recent or session in kept
-        ]
-
-    @property
     def needed(self) -> set[str]:
         """The runs to which what may come can refer."""
-        return {session.run for session in self._referred}
+        return {session.run for session in self.sessions.referred}
 
     def forget(self) -> None:
         """The App is forgotten: epochs begin anew."""
-        self.current = self._claimed = self._highest = None
-        self._forgotten = self.number
+        self._claimed = self._highest = None
+        self.sessions.forget()
 
     def drop(self) -> None:
         """Keep only that to which what may come can refer."""
-        referred = self._referred
-        kept = [
-            session
-            for session in self.sessions
-            if session in referred or session.run in self.timeline.runs
-        ]
-        if len(kept) < len(self.sessions):
-            self._began_fresh = self.fresh
-            self.sessions = kept
-            runs = {session.run for session in kept}
-            nodes = {session.node for session in kept}
+        if self.sessions.drop(self.timeline.runs):
+            runs = {session.run for session in self.sessions}
+            nodes = {session.node for session in self.sessions}
             self._first_claims = {
                 run: claim for run, claim in self._first_claims.items() if run in runs
             }
             self._roles = {node: role for node, role in self._roles.items() if node in nodes}
-
-    def counted(self, said: Counted, session: Session) -> None:
-        """It is a count of that session."""
-        session.last = said
-        session.counts += 1
-        if session.first is None:
-            session.first = said
-            for older in self.sessions:
-                if older.number < session.number and older.overtaken is None:
-                    older.overtaken = said
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""
@@ -170,9 +86,10 @@ class Owners:
             text = f"epoch {said.epoch} was admitted after epoch {earlier.epoch}"
             self.book.violation(EPOCHS, text, exhibit(earlier), exhibit(said))
         self._disown(said)
-        if self.current is None or self.current.run != said.run:
-            self.current = self._new_session(said.node, said.run)
-        self.current.claim = self._claimed = said
+        session = self.sessions.current
+        if session is None or session.run != said.run:
+            session = self.sessions.current = self.sessions.add(said.node, said.run)
+        session.claim = self._claimed = said
         if earlier is None or said.epoch > earlier.epoch:
             self._highest = said
         self._judge_node(said)
@@ -187,23 +104,16 @@ class Owners:
 
     def _disown(self, said: Claimed) -> None:
         """Take back counts that this receiver printed before it admitted the run."""
-        session = self.current
+        session = self.sessions.current
         if session is None or session.run != said.run or session.last is None:
             return
         if session.claim is not None:
             return  # the same run, under another epoch
         if session.last.stream != said.stream:
             return  # it was an earlier receiver's, whose line about the run is missing
-        before = next((one for one in self.newest if one.number == session.number - 1), None)
-        if before and before.node == session.node and session is self.sessions[-1]:
-            before.last = session.last
-            before.latest = session.latest or before.latest
-            before.counts += session.counts
-            if before.overtaken is session.first:
-                before.overtaken = None
-            self.current = before
-            self.sessions.pop()
-            self.number -= 1
+        before = self.sessions.before(session)
+        if before and before.node == session.node and session is self.sessions.kept[-1]:
+            self.sessions.take_back(before)
         else:
             session.run = ""
 
@@ -221,17 +131,10 @@ class Owners:
             text = f"{run.unit} was admitted after it had ended"
             self.book.violation(OWN, text, *exhibits, exhibit(said))
 
-    def _new_session(self, node: str, run: str) -> Session:
-        session = Session(self.number, node, run)
-        self.nodes[session.number] = node
-        self.number += 1
-        self.sessions.append(session)
-        return session
-
     def session_of(self, said: Counted, since: int) -> Session:
         """The session of a count. `since`: as in Mark.order, after the last count."""
         self.receivers.setdefault(said.at.machine, said)
-        session = self.current
+        session = self.sessions.current
         if session is None or session.node != said.node:
             return self._other_session(said, session, since)
         if not self._receiver_starts(said):
@@ -255,14 +158,14 @@ class Owners:
             return self._assume(said, unclaimed)
         if session is None:
             return self._assume(said, None)
-        older = next((s for s in reversed(self.newest) if s.node == said.node), None)
+        older = next((s for s in reversed(self.sessions.newest) if s.node == said.node), None)
         if older is not None:
             self._judge_older(said, older)
             return older
         if unclaimed := self._unclaimed(said, alive=False):
             return self._assume(said, unclaimed)
         self._judge_unknown(said, since)
-        return self._new_session(said.node, "")  # an unknown process: the current session goes on
+        return self.sessions.add(said.node, "")  # an unknown process: the current session goes on
 
     def _judge_older(self, said: Counted, older: Session) -> None:
         first = older.overtaken
@@ -284,7 +187,7 @@ class Owners:
         """
         if run:
             return run.boot.over and not run.boot.clean
-        boot = self.timeline.boots.get(said.at.place)
+        boot = self.timeline.boots.of.get(said.at.place)
         return boot is not None and boot.unclean_before
 
     def _judge_unknown(self, said: Counted, since: int) -> None:
@@ -331,8 +234,8 @@ class Owners:
 
     def _assume(self, said: Counted, run: Run | None) -> Session:
         """Begin a session without its session line, which may still come."""
-        self.current = self._new_session(said.node, run.run if run else "")
-        return self.current
+        session = self.sessions.current = self.sessions.add(said.node, run.run if run else "")
+        return session
 
     def _unclaimed(self, said: Counted, *, alive: bool) -> Run | None:
         """The newest run that may have sent this count, and of which there is no session."""
@@ -340,7 +243,8 @@ class Owners:
         if receiver and receiver.started is None:
             return None  # the receiver admits nobody yet, and prints lines that were missing
         role = self._roles.get(said.node, said.node)
-        current = self.timeline.runs.get(self.current.run) if self.current else None
+        session = self.sessions.current
+        current = self.timeline.runs.get(session.run) if session else None
         claimed = {session.run for session in self.sessions}
         if current and current.machine != said.at.machine:
             return None

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.findings import ONE, ORDER, Book, Exhibit, Finding
-from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import Counted
 
 

@@ -19,9 +19,10 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from sendrecv.proof.judge.boots import Boot
 from sendrecv.proof.judge.counts import REMEMBERED
-from sendrecv.proof.judge.owners import Session
-from sendrecv.proof.judge.timeline import Boot, Run
+from sendrecv.proof.judge.runs import Run
+from sendrecv.proof.judge.sessions import Session
 from sendrecv.proof.statements import At
 
 VERSION = 1

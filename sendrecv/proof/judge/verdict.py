@@ -12,14 +12,13 @@ Statements of several hosts may be fed in any order, if those of each host are i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sendrecv.proof.judge.basis import NO_COUNT, Basis, counted
 from sendrecv.proof.judge.claims import Claims, Runs, claims_of, runs_by_app
-from sendrecv.proof.judge.counts import Tally
-from sendrecv.proof.judge.course import Course, Sums, Unknown
+from sendrecv.proof.judge.course import Course, Unknown
 from sendrecv.proof.judge.courses import Courses
 from sendrecv.proof.judge.findings import (
     BY_ABSENCE,
@@ -33,15 +32,25 @@ from sendrecv.proof.judge.findings import (
     ONE,
     OWN,
     WHOLE,
-    Exhibit,
-    Finding,
     Findings,
 )
 from sendrecv.proof.judge.hosts import Hosts
-from sendrecv.proof.judge.lives import Life, Takeovers, with_nodes
-from sendrecv.proof.judge.processes import Takeover
+from sendrecv.proof.judge.kept import NOT_KEPT
+from sendrecv.proof.judge.lives import with_nodes
+from sendrecv.proof.judge.outcome import (
+    EXIT_STATUS,
+    INCONCLUSIVE,
+    NOTHING,
+    PROVEN,
+    VIOLATED,
+    AppVerdict,
+    Check,
+    Verdict,
+    worst,
+)
+from sendrecv.proof.judge.runs import Loss
 from sendrecv.proof.judge.state import VERSION, Reader, StateError, Writer
-from sendrecv.proof.judge.timeline import NOT_KEPT, Boot, Loss, Timeline
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import (
     At,
     Booted,
@@ -58,76 +67,20 @@ from sendrecv.proof.statements import (
     Unproven,
 )
 
-PROVEN, VIOLATED, INCONCLUSIVE = "PROVEN", "VIOLATED", "INCONCLUSIVE"
-NOTHING = "NOTHING"
+__all__ = [
+    "EXIT_STATUS",
+    "INCONCLUSIVE",
+    "NOTHING",
+    "PROVEN",
+    "VIOLATED",
+    "AppVerdict",
+    "Check",
+    "Judge",
+    "Verdict",
+]
+
 UNREAD = 4
-EXIT_STATUS = {PROVEN: 0, VIOLATED: 1, INCONCLUSIVE: 2}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check's outcome. `exhibits`: the first and the last entry that it rests on. `rests_on`:
-    what it takes for granted, as no journal shows it; "" for nothing.
-    """
-
-    name: str
-    status: str
-    text: str
-    exhibits: tuple[Exhibit, ...]
-    findings: tuple[Finding, ...] = ()
-    more: int = 0
-    rests_on: str = ""
-
-
-@dataclass(frozen=True)
-class AppVerdict:
-    """Everything about one App."""
-
-    app: str
-    instances: tuple[str, ...]
-    status: str
-    lives: tuple[Life, ...]
-    takeovers: tuple[Takeover, ...]
-    checks: tuple[Check, ...]
-    tally: Tally
-    hosts: tuple[str, ...]
-    """The IDs of the machines on which its runs were."""
-    missing: tuple[tuple[str, ...], ...]
-    """The nodes of each host of which no entry is here."""
-    several: bool
-    """Whether it is on several hosts."""
-    sums: Sums
-    figures: Takeovers
-
-    @property
-    def number_of_takeovers(self) -> int:
-        """Without the starts after a boot, or after both halves had been stopped."""
-        return self.figures.of_kind("takeover", "host")
-
-    @property
-    def doubts(self) -> Iterator[tuple[str, Finding]]:
-        """Each doubt that is kept, with the name of its check. See Finding.period."""
-        for check in self.checks:
-            for finding in check.findings:
-                if not finding.violation:
-                    yield check.name, finding
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Everything that was asked for."""
-
-    status: str
-    apps: tuple[AppVerdict, ...]
-    unknown: tuple[str, ...]
-    """The names that were asked for and that no App or instance has."""
-    boots: tuple[Boot, ...]
-    hosts: Mapping[str, str]
-    """The name of each host, by its machine ID."""
-    notes: tuple[str, ...]
-    first: At | None
-    last: At | None
-    entries: int
+"""Audits that could not read everything, and are remembered."""
 
 
 @dataclass(slots=True)
@@ -212,12 +165,10 @@ class Judge:
         timeline = self._timeline
         match said:
             case UnitSaid():
-                if (run := timeline.unit_said(said)) and timeline.alone:
-                    self._courses.settle_instance(run)
+                self._courses.settle_instance(timeline.unit_said(said))
             case Claimed():
                 self._courses.course(said.app).tally.claim(said)
-                if timeline.alone:
-                    self._courses.settle({said.app})
+                self._courses.settle({said.app})
             case Unproven():
                 self._courses.course(said.app).tally.unproven(said)
             case Forgotten():
@@ -275,6 +226,9 @@ class Judge:
             course = self._courses.course(app)
             of_app = Reader(written, reader)
             of_app.part("course", course)
+            sessions = course.tally.owners.sessions
+            sessions.nodes = {session.number: session.node for session in sessions}
+        self._timeline.boots.seen = list(self._timeline.boots.of.values())
 
     def verdict(self, names: Collection[str] = ()) -> Verdict:
         """Call once, at the end. `names`: of the Apps or instances asked for; none: all."""
@@ -294,7 +248,7 @@ class Judge:
             worst([*(app.status for app in apps), *(INCONCLUSIVE for _ in unknown)]),
             tuple(apps),
             unknown,
-            tuple(self._timeline.seen),
+            tuple(self._timeline.boots.seen),
             self._timeline.hosts,
             tuple(self._notes(apps)),
             self._read.first,
@@ -393,14 +347,6 @@ class Judge:
         if len(receivers) > 1:
             for check in BY_ORDER:
                 book.of[check].doubt_between_boots("they are of two receivers")
-
-
-def worst(statuses: Sequence[str]) -> str:
-    """The verdict of several; where nothing is proven, INCONCLUSIVE."""
-    for status in (VIOLATED, INCONCLUSIVE, PROVEN):
-        if status in statuses:
-            return status
-    return INCONCLUSIVE
 
 
 def _is_before(missing: Missing, at: At) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from sendrecv.proof.judge.boots import Boot
 from sendrecv.proof.judge.findings import Finding
 from sendrecv.proof.judge.processes import Takeover
-from sendrecv.proof.judge.timeline import Boot
 from sendrecv.proof.judge.verdict import PROVEN, AppVerdict
 
 HOUR = 3_600_000_000

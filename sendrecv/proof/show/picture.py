@@ -12,10 +12,11 @@ from html import escape
 from itertools import pairwise
 
 from sendrecv.proof.judge.basis import ms, number
+from sendrecv.proof.judge.boots import Boot
 from sendrecv.proof.judge.lives import Life
 from sendrecv.proof.judge.processes import Takeover
+from sendrecv.proof.judge.runs import Mark
 from sendrecv.proof.judge.spans import Span
-from sendrecv.proof.judge.timeline import Boot, Mark
 from sendrecv.proof.judge.verdict import AppVerdict, Verdict
 from sendrecv.proof.show import svg
 from sendrecv.proof.show.svg import WIDTH
@@ -223,7 +224,7 @@ def _open_end(life: Life, frame: _Frame) -> float:
 def _dots(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]:
     spans = app.tally.spans.spans if app.tally.spans else []
     dots = []
-    nodes = app.tally.owners.nodes
+    nodes = app.tally.owners.sessions.nodes
     for span in spans:
         node = nodes[min(span.session, max(nodes))]
         y = rows[node] + 15

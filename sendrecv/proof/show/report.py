@@ -9,9 +9,9 @@ from typing import Any
 from sendrecv.proof.judge.basis import ms, number
 from sendrecv.proof.judge.findings import CHECKS, Exhibit, Finding
 from sendrecv.proof.judge.lives import Life
-from sendrecv.proof.judge.owners import Session
 from sendrecv.proof.judge.processes import Takeover
-from sendrecv.proof.judge.timeline import Mark, Run
+from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.sessions import Session
 from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Verdict
 from sendrecv.proof.statements import At, Counted, Forgotten
 
