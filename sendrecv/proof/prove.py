@@ -7,9 +7,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
@@ -20,8 +21,7 @@ from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
-from sendrecv.proof.show import days, picture, report
-from sendrecv.proof.show.history import history_of
+from sendrecv.proof.show import days, past, picture, report
 from sendrecv.proof.statements import Booted, Missing
 
 DOTS = 2000
@@ -257,12 +257,12 @@ def _show(verdict: Verdict, notes: list[str], arguments: argparse.Namespace) -> 
         print("\n".join(report.text(verdict, notes, whole=arguments.all)))
 
 
-def _drawn(verdict: Verdict) -> str:
-    """Run by run, or day by day if there are many of them."""
-    histories = [history_of(app, verdict.boots) for app in verdict.apps]
-    return (
-        days.draw(verdict.status, histories) if days.is_long(histories) else picture.draw(verdict)
-    )
+def _drawn(verdict: Verdict, lines: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Run by run, or day by day if there are many of them. lines: of the chain, if there is one."""
+    histories = [past.whole(app, verdict.boots, lines) for app in verdict.apps]
+    if days.is_long(histories):
+        return days.draw(verdict.status, histories)
+    return picture.draw(verdict)
 
 
 def _write(path: Path, text: str) -> None:

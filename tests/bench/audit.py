@@ -125,7 +125,7 @@ def _joined(year: Year, audits: Audits, journal: joined.Journal, svg: Path | Non
 
 def many(scratch: Path) -> bool:
     """100 Apps for two hours: after each of them an audit, of which the second one is judged."""
-    scratch.mkdir()
+    scratch.mkdir(parents=True)
     journal, chain = joined.Journal(scratch / "journal"), scratch / "chain"
     chain.mkdir()
     hour = Hour(scratch / "entries")
@@ -170,6 +170,7 @@ def main() -> int:
     parser.add_argument("--only", choices=("year", "apps"))
     parser.add_argument("--planted", choices=PLANTED)
     parser.add_argument("--svg", type=Path, metavar="FILE")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="where chain and journal stay")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     part = options.days / 365
@@ -182,8 +183,9 @@ def main() -> int:
         planted_on=200 * part,
     )
     with tempfile.TemporaryDirectory(prefix="sendrecv-bench-") as scratch:
-        good = options.only == "apps" or live(happening, Path(scratch) / "year", options.svg)
-        good &= options.only == "year" or many(Path(scratch) / "apps")
+        place = options.keep or Path(scratch)
+        good = options.only == "apps" or live(happening, place / "year", options.svg)
+        good &= options.only == "year" or many(place / "apps")
     return 0 if good else 1
 
 
