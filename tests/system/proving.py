@@ -65,3 +65,13 @@ def after_restart(app: App) -> None:
     """Waits, once the machine has booted, for main to count again."""
     with app.counts_from("main"):
         app.machine.wait_until(lambda: app.active() == ["main"], "main active after the boot")
+
+
+def plant_line(app: App, line: str) -> None:
+    """Let the receiver's own unit print a line more, as it starts again."""
+    machine = app.machine
+    printing = f"[Service]\nExecStartPost=/bin/echo '<6>{line}'\n"
+    drop_in(machine, "receiver.service", printing.replace('"', '\\"'))
+    with app.counts_from():
+        machine.run("systemctl restart receiver")
+    machine.run("rm -r /etc/systemd/system/receiver.service.d; systemctl daemon-reload")

@@ -1,6 +1,6 @@
 """Lines of a day, merged: one for each App, and one of the machine.
 
-What a person has acknowledged stays as it is. All figures are of a period, and add up.
+What a person has said stays as it is. All figures are of a period, and add up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def merged(lines: Iterable[Line]) -> list[Line]:
     groups: dict[str, list[Line]] = {}
     kept = []
     for line in lines:
-        if "acknowledged" in line:
+        if "verdict" not in line:
             kept.append(line)
         else:
             groups.setdefault(str(line.get("app", "")), []).append(line)
@@ -38,7 +38,7 @@ def _merged(lines: Sequence[Line]) -> Line:
     for line in lines:
         one = {"audits": 1, **line}
         for name in _LATEST:
-            if name in one:
+            if one.get(name) is not None:
                 day[name] = one[name]
         day["audits"] += one["audits"]
     for line in lines[1:]:
@@ -58,8 +58,8 @@ def _add(day: Line, line: Mapping[str, Any]) -> None:
         day["silence"] = max(day.get("silence", 0), line["silence"])
     if line.get("epochs"):
         day["epochs"] = [(day.get("epochs") or line["epochs"])[0], line["epochs"][-1]]
-    if "first" in line:
-        day.setdefault("first", line["first"])
+    if day.get("first") is None and "first" in line:
+        day["first"] = line["first"]
     _add_doubts(day, line)
 
 

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from sendrecv.proof.evidence import text as text_of
+from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.holes import Header
-from sendrecv.proof.read.journal import Source, boots_in_order
+from sendrecv.proof.read.journal import Source, boots_in_order, values_of
 from sendrecv.proof.read.mark import Mark, later, place
 from sendrecv.proof.statements import Missing
 
 
-def mark_of(source: Source, found: Iterable[Header]) -> Mark | None:
+def boots(source: Source) -> frozenset[str]:
+    """The IDs of all boots of which the journal has entries."""
+    return frozenset(values_of("_BOOT_ID", source))
+
+
+def relevant(source: Source, mark: Mark | None, found: Iterable[Header]) -> Held:
+    """The files that may have something after the mark. journalctl opens no others."""
+    at = place(mark.cursor) if mark else None
+    if mark is None or at is None:
+        return source.held
+    known = {**mark.numberings, at.numbering: at.number}
+    old = {Path(one.path) for one in found if one.tail < known.get(one.series, 0)}
+    return source.held.of(path for path in source.held.descriptors if path not in old)
+
+
+def mark_of(source: Source, there: frozenset[str], found: Iterable[Header]) -> Mark | None:
     """How far a reading goes that begins now; None if there is no entry. It may go farther, as
-    journald goes on to write: see moved().
+    journald goes on to write: see moved(). there: all boots that the journal has.
     """
-    boots = boots_in_order(source)
-    if not boots:
+    order = boots_in_order(source)
+    if not order:
         return None
-    newest = f"_BOOT_ID={boots[-1]}"
-    entry = source.journalctl.first("--reverse", "--lines=1", newest)
+    entry = source.journalctl.first("--reverse", "--lines=1", f"_BOOT_ID={order[-1]}")
     cursor = text_of(entry, b"__CURSOR") if entry else ""
     if not place(cursor):
         return None
     numberings: dict[str, int] = {}
     for header in found:
         numberings[header.series] = max(header.tail, numberings.get(header.series, 0))
-    return moved(Mark(cursor, frozenset(boots), numberings), b"")
+    return moved(Mark(cursor, there, numberings), b"")
 
 
 def moved(mark: Mark, last: bytes) -> Mark:

@@ -219,7 +219,7 @@ def boots_in_order(source: Source) -> list[str]:
 
 
 def _boots(source: Source) -> list[Boot]:
-    found = [first_of(name, source) for name in _values_of("_BOOT_ID", source)]
+    found = [first_of(name, source) for name in values_of("_BOOT_ID", source)]
     return [boot for boot in found if boot]
 
 
@@ -248,7 +248,7 @@ def _of_journalctl(source: Source) -> list[Iterator[bytes]]:
     if source.after:
         return [_after(source, senders, source.after)]
     # A single boot needs no order.
-    boots = _boots(source) if len(_values_of("_BOOT_ID", source)) > 1 else []
+    boots = _boots(source) if len(values_of("_BOOT_ID", source)) > 1 else []
     if len(boots) < 2:
         return [_of_boot(source, senders)]
     machines: dict[str, list[str]] = {}
@@ -297,9 +297,9 @@ def seconds(microseconds: int) -> str:
 def _sender_units(source: Source) -> list[str]:
     """The senders' units that ever printed something. Their entries have the PIDs."""
     sender = re.compile(r"sender(?:-failover)?@.+\.service")
-    return [unit for unit in _values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
+    return [unit for unit in values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
 
 
-def _values_of(name: str, source: Source) -> list[str]:
+def values_of(name: str, source: Source) -> list[str]:
     """All values that a field has in the journal."""
     return source.journalctl.text(f"--field={name}").splitlines()
