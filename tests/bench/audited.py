@@ -1,46 +1,47 @@
 """One audit, as `sendrecv audit` makes it, of entries that are given; and the truth compared."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from sendrecv.proof.chain.append import News, append
-from sendrecv.proof.chain.evidence import Hashes
+from sendrecv.proof.audit import audit as real
+from sendrecv.proof.audit.periods import Period
+from sendrecv.proof.audit.reading import Outcome, hashes_of, judge_of, mark_of
+from sendrecv.proof.audit.room import Room
 from sendrecv.proof.chain.store import Chain
 from sendrecv.proof.evidence import statements, text, time_of
 from sendrecv.proof.judge.findings import NO_GAP, Finding
-from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, AppVerdict, Judge, Verdict
+from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, Judge, Verdict
 from sendrecv.proof.read.mark import Mark, place
-from sendrecv.proof.show.history import HOUR, moment
 from tests.bench.year import Truth
 
 
 def audit(directory: Path, machine: str, entries: Sequence[bytes]) -> Verdict:
-    """Reads the chain, and adds to it."""
+    """Reads the chain, and adds to it. It is the time of the last entry."""
     chain = Chain.read(directory, machine) or Chain.begun(directory, machine)
-    judge, memory = _judge(chain), chain.memory()
-    hashes = Hashes(**memory.get("hashes", {}))
+    mark = mark_of(chain)
+    judge, hashes, period = (
+        judge_of(chain),
+        hashes_of(chain),
+        Period(mark.boots if mark else frozenset()),
+    )
     for _, said in statements(entries):
         judge.feed(said)
         hashes.feed(said)
+        period.feed(said)
     state = judge.state()
     verdict = judge.verdict()
-    at, cursor = time_of(entries[-1]).wall, text(entries[-1], b"__CURSOR")
-    number = chain.head.number + 1
-    lines = [_line(app, at, number, hashes) for app in verdict.apps]
-    lines.append({"at": at, "machine": machine, "n": number, "verdict": verdict.status})
-    news = {
-        "hashes": {"machine": hashes.machine, "of_app": hashes.of_app},
-        "mark": _mark(cursor).as_json(),
-    }
-    append(chain, News(lines, at, cursor, state, news))
+    mark = _moved(mark, text(entries[-1], b"__CURSOR"))
+    outcome = Outcome(verdict, state, period, hashes, mark, None, Room())
+    real.appended(chain, outcome, [], time_of(entries[-1]).wall)
     return verdict
 
 
-def _judge(chain: Chain) -> Judge:
-    state = chain.state()
-    return Judge.resume(state) if state else Judge(alone=True)
+def _moved(mark: Mark | None, cursor: str) -> Mark:
+    found = place(cursor)
+    if not found:
+        raise ValueError(f"{cursor!r} is no cursor")
+    boots = mark.boots if mark else frozenset()
+    return Mark(cursor, boots | {found.boot}, {found.numbering: found.number})
 
 
 def joined(directory: Path, entries: Iterable[bytes]) -> Verdict:
@@ -48,24 +49,10 @@ def joined(directory: Path, entries: Iterable[bytes]) -> Verdict:
     chain = Chain.read(directory)
     if chain is None:
         raise ValueError(f"{directory} has no chain")
-    judge = _judge(chain)
+    judge: Judge = judge_of(chain)
     for _, said in statements(entries):
         judge.feed(said)
     return judge.verdict()
-
-
-def _line(app: AppVerdict, at: int, number: int, hashes: Hashes) -> dict[str, Any]:
-    hours = Counter(str(moment(one) // HOUR) for one in app.takeovers)
-    evidence = hashes.of_app[app.app]
-    figures = {"counts": app.tally.counts, "hours": hours, "evidence": evidence}
-    return {"at": at, "app": app.app, "n": number, "verdict": app.status, **figures}
-
-
-def _mark(cursor: str) -> Mark:
-    found = place(cursor)
-    if not found:
-        raise ValueError(f"{cursor!r} is no cursor")
-    return Mark(cursor, frozenset([found.boot]), {found.numbering: found.number})
 
 
 def differences(verdict: Verdict, truth: Truth) -> list[str]:
