@@ -3,14 +3,19 @@ truth: what the year says of itself is what a verdict finds."""
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from sendrecv.proof.chain.lines import Line
+from sendrecv.proof.chain.store import Chain
 from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge import findings as f
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Judge, Verdict
 from sendrecv.proof.read import export
-from tests.bench.year import PLANTED, Happening, Truth, Year
+from tests.bench.audit import Audits, hours
+from tests.bench.audited import differences
+from tests.bench.year import APP, PLANTED, Happening, Truth, Year
 from tests.unit.proof.judging import outcome
 
 
@@ -63,6 +68,47 @@ def test_a_verdict_finds_what_happened(cuts: int) -> None:
 def test_a_violation_in_it_is_found(planted: str, check: str) -> None:
     verdict = judged(day(planted, cuts=0))
     assert verdict.status == VIOLATED and outcome(verdict)[check] == VIOLATED
+
+
+# Hour by hour, with the code of `sendrecv audit`
+
+
+def audited_hourly(year: Year, directory: Path) -> tuple[Audits, Verdict]:
+    audits = Audits(directory)
+    verdicts = [audits.audit(entries) for entries in hours(year)]
+    return audits, verdicts[-1]
+
+
+def test_hourly_audits_find_what_happened(tmp_path: Path) -> None:
+    year = day()
+    audits, verdict = audited_hourly(year, tmp_path)
+    assert differences(verdict, year.truth) == []
+    assert len(audits.busy) == 25 and audits.violated is None
+
+
+def test_what_did_not_happen_is_told(tmp_path: Path) -> None:
+    year = day()
+    _, verdict = audited_hourly(year, tmp_path)
+    year.truth.takeovers += 1
+    year.truth.unproven.pop()
+    told = [line.split(":")[0] for line in differences(verdict, year.truth)]
+    assert told == ["takeovers", "unproven counts"]
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_the_audit_of_its_hour_finds_a_violation(planted: str, tmp_path: Path) -> None:
+    audits, verdict = audited_hourly(day(planted), tmp_path)
+    assert verdict.status == VIOLATED
+    # It is planted at 03:13 of the second day, and the first audit is of 15:13 to 16:00.
+    assert audits.violated == 13
+    (alarm,) = [line["app"] for line in lines_of(tmp_path) if line.get("witnesses")]
+    assert alarm == APP
+
+
+def lines_of(directory: Path) -> list[Line]:
+    chain = Chain.read(directory)
+    assert chain
+    return list(chain.lines())
 
 
 def test_entries_are_as_the_proof_reads_them() -> None:
