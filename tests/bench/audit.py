@@ -62,8 +62,11 @@ class Audits:
 
     def report(self, name: str) -> None:
         """One line."""
-        sizes = {path.name: path.stat().st_size for path in self.directory.iterdir()}
-        state = sum(size for file, size in sizes.items() if file.startswith("state"))
+        chain = {True: 0, False: 0}  # what is of an App, and what is of the machine
+        for path in self.directory.glob("[ad]*"):
+            for line in path.read_bytes().splitlines(keepends=True):
+                chain[b'"app":' in line] += len(line)
+        state = sum(path.stat().st_size for path in self.directory.glob("state-*"))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
         print(
             f"{name:<12} {len(self.busy):,} audits, {sum(self.busy):,.0f} s of CPU:"
@@ -71,8 +74,8 @@ class Audits:
             f" worst {max(self.busy) * 1000:.0f} ms"
             f" (by the clock {statistics.median(self.seconds) * 1000:.0f} and"
             f" {max(self.seconds) * 1000:.0f} ms);"
-            f" chain {(sum(sizes.values()) - state) / 1e3:,.0f} kB, state {state / 1e3:.1f} kB,"
-            f" memory {memory} MiB",
+            f" chain {chain[True] / 1e3:,.0f} kB of the App and {chain[False] / 1e3:,.0f} kB of the"
+            f" machine, state {state / 1e3:.1f} kB, memory {memory} MiB",
             flush=True,
         )
 
