@@ -1,6 +1,7 @@
 """What the audit takes, and what `sendrecv proof` takes with its chain: a command.
 
-    python3 -m tests.bench.audit                        everything: a year of an App, and 100 Apps
+    make bench ONLY=audit                               a year of an App, and 100 Apps
+    python3 -m tests.bench.audit                        the same, alone
     python3 -m tests.bench.audit --days 30 --only year  a shorter life
     python3 -m tests.bench.audit --planted skips        with a violation in month 7, to be found
     python3 -m tests.bench.audit --svg year.svg         and the picture of it
@@ -14,7 +15,6 @@ this machine's journal, in a mount namespace. Needs root for that.
 
 import argparse
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -27,7 +27,8 @@ from typing import IO
 from sendrecv.proof.evidence import time_of
 from sendrecv.proof.judge.verdict import VIOLATED, Verdict
 from sendrecv.proof.read.export import entries as exported
-from tests.bench import audited, joined, proof
+from tests.bench import audited, figures, joined, proof
+from tests.bench.figures import Figure
 from tests.bench.year import PLANTED, Happening, Year
 
 HOUR = 3_600_000_000
@@ -35,8 +36,8 @@ MARKS = {30: "a month", 182: "half a year"}
 REAL, NEWS = 48, 24
 """The last hours whose journal is real files, and those that are not audited."""
 APPS = 100
-LIMIT, LIMIT_PERCENT = 2.0, 1.0
-"""Seconds of `sendrecv proof`, and of a core that audits of 100 Apps may take."""
+LIMIT, LIMIT_PERCENT, LARGEST = 2.0, 1.0, 1000.0
+"""Seconds of `sendrecv proof`; what of a core audits of 100 Apps may take; kB of a year's chain."""
 
 
 @dataclass
@@ -60,24 +61,24 @@ class Audits:
             self.violated = len(self.busy)
         return verdict
 
-    def report(self, name: str) -> None:
-        """One line."""
+    def figures(self, name: str) -> list[Figure]:
+        """What it took until now."""
         chain = {True: 0, False: 0}  # what is of an App, and what is of the machine
         for path in self.directory.glob("[ad]*"):
             for line in path.read_bytes().splitlines(keepends=True):
                 chain[b'"app":' in line] += len(line)
         state = sum(path.stat().st_size for path in self.directory.glob("state-*"))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-        print(
-            f"{name:<12} {len(self.busy):,} audits, {sum(self.busy):,.0f} s of CPU:"
-            f" median {statistics.median(self.busy) * 1000:.0f} ms,"
-            f" worst {max(self.busy) * 1000:.0f} ms"
-            f" (by the clock {statistics.median(self.seconds) * 1000:.0f} and"
-            f" {max(self.seconds) * 1000:.0f} ms);"
-            f" chain {chain[True] / 1e3:,.0f} kB of the App and {chain[False] / 1e3:,.0f} kB of the"
-            f" machine, state {state / 1e3:.1f} kB, memory {memory} MiB",
-            flush=True,
-        )
+        at = f"after {name}"
+        busy = tuple(1000 * one for one in self.busy)
+        return [
+            Figure("audit", f"an audit of an hour, CPU, {at}", "ms", busy),
+            Figure("audit", f"all audits, CPU, {at}", "s", (sum(self.busy),)),
+            Figure("audit", f"the chain, of an App, {at}", "kB", (chain[True] / 1e3,), LARGEST),
+            Figure("audit", f"the chain, of the machine, {at}", "kB", (chain[False] / 1e3,)),
+            Figure("audit", f"the state, {at}", "kB", (state / 1e3,)),
+            Figure("audit", f"memory, {at}", "MiB", (memory,)),
+        ]
 
 
 def hours(year: Year) -> Iterator[list[bytes]]:
@@ -86,8 +87,9 @@ def hours(year: Year) -> Iterator[list[bytes]]:
         yield [entry for _, entry in pairs]
 
 
-def live(happening: Happening, scratch: Path, svg: Path | None) -> bool:
-    """A life, hour by hour; returns whether all was found that happened, and in time."""
+def live(happening: Happening, scratch: Path, svg: Path | None = None) -> list[Figure]:
+    """A life, hour by hour."""
+    found: list[Figure] = []
     year = Year(happening, joined.MACHINE)
     audits = Audits(scratch / "chain")
     audits.directory.mkdir(parents=True)
@@ -100,51 +102,59 @@ def live(happening: Happening, scratch: Path, svg: Path | None) -> bool:
             else:
                 output.writelines(entry[1:] + b"\n" for entry in entries)
             if number % 24 == 0 and (name := MARKS.get(number // 24)):
-                audits.report(name)
-    audits.report("at the end")
-    return _joined(year, audits, journal, svg)
+                found += audits.figures(name)
+    found += audits.figures(f"{happening.days:g} days")
+    return [*found, *_joined(year, audits, journal, svg)]
 
 
-def _joined(year: Year, audits: Audits, journal: joined.Journal, svg: Path | None) -> bool:
+def _joined(
+    year: Year, audits: Audits, journal: joined.Journal, svg: Path | None
+) -> Iterator[Figure]:
     """The last two days are in a journal: one is audited, and the proof joins the other one."""
     news = year.begin + int(year.happening.days * 24 - NEWS) * HOUR
     before, after = journal.split(news)
     audits.audit(before)
     wrong = audited.differences(audited.joined(audits.directory, after), year.truth)
-    ran = joined.run(journal, audits.directory, "proof")
-    print(
-        f"sendrecv proof, {len(after):,} entries of {journal.size >> 20} MiB: {ran.seconds:.2f} s"
-        f" (limit {LIMIT:g}), {ran.cpu:.2f} s of CPU, {ran.memory} MiB"
-    )
-    print("\n".join(ran.output.splitlines()[-2:]))
-    if svg:
-        joined.run(journal, audits.directory, "proof", "--svg", str(svg.absolute()))
+    picture = ["--svg", str(svg.absolute())] if svg else []
+    ran = joined.run(journal, audits.directory, "proof", *picture)
+    print("\n".join([*ran.output.splitlines()[-2:], *wrong]), file=sys.stderr)
+    yield Figure("audit", "sendrecv proof, chain and a day", "s", (ran.seconds,), LIMIT)
+    yield Figure("audit", "the same, CPU", "s", (ran.cpu,))
+    yield Figure("audit", "the same, memory", "MiB", (ran.memory,))
     if year.happening.planted:
-        print(f"planted: audit {audits.violated} is the first that found it")
-        return audits.violated is not None and ran.status == 1
-    print("\n".join(wrong) or "all figures are those of what happened")
-    return not wrong and ran.seconds < LIMIT
+        found = audits.violated or len(audits.busy) + 1
+        last = int(year.happening.planted_on * 24) + 1
+        yield Figure("audit", "the first audit that found the violation", "", (found,), last)
+    else:
+        yield Figure("audit", "figures that are not the truth", "", (len(wrong),), 0)
 
 
-def many(scratch: Path) -> bool:
-    """100 Apps for two hours: after each of them an audit, of which the second one is judged."""
+def many(scratch: Path) -> Iterator[Figure]:
+    """100 Apps for two hours: an audit after each. The second one goes on from the first."""
     scratch.mkdir(parents=True)
     journal, chain = joined.Journal(scratch / "journal"), scratch / "chain"
     chain.mkdir()
     hour = Hour(scratch / "entries")
-    good = False
-    for number in (1, 2):
-        with journal.writer() as output:
-            hour.write(output, number)
-        ran = joined.run(journal, chain, "audit")
-        percent = ran.cpu / 36
-        print(
-            f"sendrecv audit of an hour of {APPS} Apps: {ran.seconds:.1f} s, {ran.cpu:.1f} s of CPU"
-            f" ({percent:.2f} % of a core, limit {LIMIT_PERCENT:g}), {ran.memory} MiB",
-            flush=True,
-        )
-        good = percent < LIMIT_PERCENT and ran.status == 0
-    return good
+    all_ran = [_audit_of(hour, number, journal, chain) for number in (1, 2)]
+    shares, memory = zip(*((ran.cpu / 36, ran.memory) for ran in all_ran), strict=True)
+    name = f"sendrecv audit, an hour of {APPS} Apps"
+    yield Figure("audit", f"{name}, per cent", "of a core", shares, LIMIT_PERCENT, "worst")
+    yield Figure("audit", f"{name}, memory", "MiB", memory)
+
+
+def _audit_of(hour: "Hour", number: int, journal: joined.Journal, chain: Path) -> joined.Ran:
+    with journal.writer() as output:
+        hour.write(output, number)
+    ran = joined.run(journal, chain, "audit")
+    if ran.status:
+        sys.exit(f"sendrecv audit: exit {ran.status}: {ran.errors}{ran.output}")
+    return ran
+
+
+def section() -> list[Figure]:
+    """For `make bench ONLY=audit`."""
+    with tempfile.TemporaryDirectory(prefix="sendrecv-bench-") as scratch:
+        return [*live(Happening(), Path(scratch) / "year"), *many(Path(scratch) / "apps")]
 
 
 class Hour:
@@ -185,11 +195,15 @@ def main() -> int:
         planted=PLANTED.get(options.planted),
         planted_on=200 * part,
     )
+    found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="sendrecv-bench-") as scratch:
         place = options.keep or Path(scratch)
-        good = options.only == "apps" or live(happening, place / "year", options.svg)
-        good &= options.only == "year" or many(place / "apps")
-    return 0 if good else 1
+        if options.only != "apps":
+            found += live(happening, place / "year", options.svg)
+        if options.only != "year":
+            found += many(place / "apps")
+    print(figures.table(found))
+    return int(any(figure.met() is False for figure in found))
 
 
 if __name__ == "__main__":
