@@ -81,4 +81,4 @@ def _by_hour(value: Any) -> tuple[tuple[int, int], ...]:
 
 
 def _number(value: Any) -> int:
-    return value if type(value) is int and 0 <= value < 1 << 57 else 0
+    return value if type(value) is int and 0 <= value < 1 << 52 else 0
