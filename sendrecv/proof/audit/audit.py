@@ -46,7 +46,7 @@ def audit(directory: Path = STATE, journal: Path | None = None) -> Done:
         chain = there or Chain.begun(directory, machine)
         outcome = audited(chain, user_of(directory), journal)
         fault = witness.fault(there, outcome.newest)
-        done = _appended(chain, outcome, [fault] if fault else [])
+        done = appended(chain, outcome, [fault] if fault else [], time.time_ns() // 1000)
     entries.tell_findings(done.lines)
     if fault:
         entries.log(entries.CRIT, entries.CHAIN_ID, fault)
@@ -55,8 +55,8 @@ def audit(directory: Path = STATE, journal: Path | None = None) -> Done:
     return done
 
 
-def _appended(chain: Chain, outcome: Outcome, notes: list[str]) -> Done:
-    at = time.time_ns() // 1000
+def appended(chain: Chain, outcome: Outcome, notes: list[str], at: int) -> Done:
+    """The chain with this audit, on the disk. at: when it is (wall clock, microseconds)."""
     cursor = outcome.mark.cursor if outcome.mark else ""
     lines, memory = _news(chain.memory(), outcome)
     every = {"at": at, "n": chain.head.number + 1}
