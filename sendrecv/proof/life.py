@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from sendrecv.proof.audit.audit import STATE
 from sendrecv.proof.audit.reading import machine_id, mark_of, user_of
 from sendrecv.proof.chain import witness
 from sendrecv.proof.chain.evidence import Hashes
@@ -201,6 +200,3 @@ def _ends(chain: Chain) -> Iterator[tuple[Place, str]]:
         if at and at != last and "app" not in line:
             last = at
             yield at, str(line.get("evidence", ""))
-
-
-DIRECTORY = STATE
