@@ -86,7 +86,8 @@ def mark_of(chain: Chain) -> Mark | None:
         raise ChainError(f"{chain.directory}: the state has no mark") from None
 
 
-def _judge(chain: Chain) -> Judge:
+def judge_of(chain: Chain) -> Judge:
+    """The judge that goes on from there. Raises ChainError."""
     state = chain.state()
     try:
         return Judge(alone=True) if state is None else Judge.resume(state)
@@ -94,7 +95,8 @@ def _judge(chain: Chain) -> Judge:
         raise ChainError(f"{chain.directory}: {error}") from None
 
 
-def _hashes(chain: Chain) -> Hashes:
+def hashes_of(chain: Chain) -> Hashes:
+    """The hashes that go on from there."""
     memory = chain.memory().get("evidence", {})
     return Hashes(memory.get("machine", ""), memory.get("apps", {}))
 
@@ -144,7 +146,7 @@ class _Reading:
         source.missing += self.damages
 
     def _judged(self, source: Source, before: Mark | None, there: Mark | None) -> Outcome:
-        judge, hashes = _judge(self.chain), _hashes(self.chain)
+        judge, hashes = judge_of(self.chain), hashes_of(self.chain)
         begun = time.time_ns() // 1000
         judge.limit(source.missing)
         known = len(source.missing)
