@@ -13,17 +13,17 @@ from pathlib import Path
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
-from sendrecv.proof import conclusive
+from sendrecv.proof import conclusive, life
 from sendrecv.proof.evidence import statements, time_of
 from sendrecv.proof.judge.verdict import EXIT_STATUS, INCONCLUSIVE, VIOLATED, Judge, Verdict
 from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
-from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
+from sendrecv.proof.read.journalctl import sync
+from sendrecv.proof.reading import Reading
 from sendrecv.proof.show import picture, report
 from sendrecv.proof.statements import Booted, Missing
 
-DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
 """Bytes that journalctl may map. It needs 8 MiB of each file, and is no faster with more."""
 READINGS = 5
@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the verdict as JSON")
     add("--svg", type=Path, metavar="FILE", help="draw the timeline")
     add("--all", action="store_true", help="show every run, not only the first and last ones")
+    add(
+        "--full",
+        action="store_true",
+        help="read all of the journal, and compare it with what the audits have read",
+    )
     return parser
 
 
@@ -82,11 +87,22 @@ class Damaged(Exception):
 def main(argv: Sequence[str]) -> int:
     """Run with these arguments; returns the exit status. Raises SendrecvError."""
     arguments = _parser().parse_args(_with_times_attached(argv))
+    if arguments.full and not _is_whole(arguments):
+        raise UsageError(
+            "--full is of all that this machine's journal has",
+            "leave out --since, --until, --boot, --file, --directory and --verify-key",
+        )
     verdict, notes = _judged(arguments)
     if verdict.status == INCONCLUSIVE:
         notes += _conclusive(verdict, arguments)
     _show(verdict, notes, arguments)
     return EXIT_STATUS[verdict.status]
+
+
+def _is_whole(arguments: argparse.Namespace) -> bool:
+    """Whether all of this machine's journal is asked for."""
+    names = ("since", "until", "boot", "directory", "file", "verify_key")
+    return not any(getattr(arguments, name) for name in names)
 
 
 def _conclusive(verdict: Verdict, arguments: argparse.Namespace) -> Iterator[str]:
@@ -127,18 +143,19 @@ def _judged_once(
         held.callback(source.held.close)
         choose_boot(source)
         scope = bundle.Scope(tuple(arguments.names), source.scoped)
-        judge = Judge(DOTS if arguments.svg else 0)
-        notes = _inspect(source, arguments.verify_key)
+        reading = Reading(arguments, source)
+        notes = _inspect(source, arguments.verify_key, reading)
         scope.missing += [*source.missing, *damages]
-        writer = held.enter_context(bundle.Writer(arguments.bundle)) if arguments.bundle else None
-        _feed(judge, source, scope, writer)
-        verdict = judge.verdict(scope.names)
+        if arguments.bundle:
+            reading.writer = held.enter_context(bundle.Writer(arguments.bundle))
+        _feed(reading, source, scope)
+        verdict = reading.verdict(scope.names)
         if verdict.status == VIOLATED and not damages and (found := holes.damaged(source)):
             raise Damaged(found)
-        if writer:
-            digest = writer.finish([f"sendrecv proof: {verdict.status}"])
+        if reading.writer:
+            digest = reading.writer.finish([f"sendrecv proof: {verdict.status}"])
             notes.append(f"{arguments.bundle}: SHA-256 {digest}")
-    return verdict, notes
+    return verdict, [*notes, *reading.notes]
 
 
 def _with_times_attached(argv: Sequence[str]) -> list[str]:
@@ -165,13 +182,18 @@ def _source(arguments: argparse.Namespace) -> Source:
     return source
 
 
-def _inspect(source: Source, key: str | None) -> list[str]:
+def _inspect(source: Source, key: str | None, reading: Reading) -> list[str]:
     """Look for what is missing; returns notes."""
     if not source.has_journal:
         return []
     found = holes.headers(source)
-    source.missing += holes.missing(source, found)
-    holes.reach(source, found)
+    if reading.life is None or reading.all_of_it:
+        source.missing += holes.missing(source, found)
+        holes.reach(source, found)
+    if reading.life:
+        life.look_for_holes(source, reading.life, found)
+        if not reading.all_of_it:
+            life.go_on(source, reading.life, found)
     source.address_space = SPACE + SPACE_PER_FILE * len(found)
     notes = []
     if holes.is_volatile(source, found):
@@ -184,18 +206,18 @@ def _inspect(source: Source, key: str | None) -> list[str]:
     return notes
 
 
-def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writer | None) -> None:
-    judge.limit(scope.missing, scoped=scope.scoped)
+def _feed(reading: Reading, source: Source, scope: bundle.Scope) -> None:
+    reading.limit(scope)
     known = len(source.missing)
     progress = Progress()
     late = bundle.Scope()
     begun = time.time_ns() // 1000
     last = b""
-    for entry, statement in statements(_without_scopes(read(source), scope, judge), late.ends):
-        judge.feed(statement)
+    entries = _without_own(read(source), scope, reading)
+    for entry, statement in statements(entries, late.ends):
+        reading.feed(entry, statement)
         if not isinstance(statement, Booted):
-            if writer:
-                _copy(writer, entry, None if last else scope)
+            reading.copy(entry, None if last else scope)
             last = entry
         progress.step()
     progress.end()
@@ -203,25 +225,18 @@ def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writ
     if last and source.live:
         late.ends[time_of(last).machine] = min(begun, source.until or begun)
     late.merge(bundle.Scope(ends=scope.ends))
-    judge.limit(late.missing, unreached=late.unreached, ends=late.ends)
-    if writer and last:
-        writer.add(late.entry(last))
+    reading.limit(late)
+    if reading.writer and last:
+        reading.writer.add(late.entry(last))
 
 
-def _copy(writer: bundle.Writer, entry: bytes, scope: bundle.Scope | None) -> None:
-    """Into the bundle. `scope`: for its first entry."""
-    if scope:
-        writer.add(scope.entry(entry))
-    writer.add(entry)
-
-
-def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) -> Iterator[bytes]:
+def _without_own(stream: Iterator[bytes], scope: bundle.Scope, reading: Reading) -> Iterator[bytes]:
     """The entries without a bundle's own ones, whose contents limit the verdict."""
     for entry in stream:
         if said := bundle.scope_of(entry):
             scope.merge(said)
-            judge.limit(said.missing, scoped=said.scoped, unreached=said.unreached)
-        else:
+            reading.limit(bundle.Scope((), said.scoped, said.missing, said.unreached))
+        elif not bundle.chain_of(entry):
             yield entry
 
 

@@ -17,6 +17,14 @@ def counting(machine: Machine, name: str = "x") -> App:
     return app
 
 
+def without_audits(app: App) -> App:
+    """What is proven then, the journal shows."""
+    units = "sendrecv-audit.timer sendrecv-audit.path"
+    app.machine.run(f"systemctl disable --now {units}; systemctl stop sendrecv-audit.service")
+    app.machine.run("rm -rf /var/lib/sendrecv-audit/*")
+    return app
+
+
 def proof(machine: Machine, *arguments: str, as_user: str = "root") -> dict[str, Any]:
     """The verdict as JSON, which must go with the exit status."""
     command = ["runuser", "-u", as_user, "--", "sendrecv", "proof", "--json", *arguments]

@@ -16,6 +16,7 @@ from tests.system.proving import (
     drop_in,
     proof,
     unproven,
+    without_audits,
 )
 
 ROTATE = """
@@ -43,7 +44,7 @@ while True:
 
 @pytest.fixture(name="app")
 def counting_app(machine: Machine) -> App:
-    return counting(machine)
+    return without_audits(counting(machine))
 
 
 def now(machine: Machine) -> str:

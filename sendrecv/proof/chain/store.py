@@ -54,7 +54,7 @@ class Chain:
                 missing = str(error.filename)
                 continue
             chain = cls(directory, head, files)
-            chain._check(machine)
+            chain.check(machine)
             return chain
         raise ChainError(f"{missing} is missing: it was removed")
 
@@ -63,7 +63,8 @@ class Chain:
         """One without lines."""
         return cls(directory, Head(machine), {})
 
-    def _check(self, machine: str) -> None:
+    def check(self, machine: str = "") -> None:
+        """Raises ChainError. machine: see read()."""
         head = self.head
         if machine and head.machine != machine:
             raise ChainError(f"{self.directory} has the chain of another machine, {head.machine}")

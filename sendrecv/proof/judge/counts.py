@@ -118,11 +118,13 @@ class Tally:
         del self.forgotten[:-MOST_FORGETS]
         self.owners.forget()
 
-    def audit(self, reasons: Sequence[str]) -> None:
-        """An audit ends. `reasons`: why what it found by absence may be no violation."""
+    def audit(self, reasons: Sequence[str], begin: int) -> None:
+        """An audit ends. `reasons`: why what it found by absence may be no violation. `begin`: when
+        the reading before it ended, by the wall clock.
+        """
         for why in reasons:
             for check in BY_ABSENCE:
-                self.book.of[check].doubt_all(why)
+                self.book.of[check].doubt_all(why, begin)
             for hole in self._now.holes:
                 if hole.finding.violation and not hole.finding.audited:
                     hole.finding = made_doubt(hole.finding, why)

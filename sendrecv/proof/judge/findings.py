@@ -141,23 +141,25 @@ class Findings:
         self.doubts += self.new[0] + self.audited[0]
         self.new, self.audited = (0, self.new[1]), (0, self.audited[1])
 
-    def doubt_all(self, why: str) -> None:
-        """Turn the violations of this reading into doubts: a line that was not read may be why."""
-        self._doubt(why, lambda one: one.violation and not one.audited)
-        self.doubts += sum(self.new)
-        self.new = 0, 0
+    def doubt_all(self, why: str, begin: int = 0, end: int | None = None) -> None:
+        """Turn violations into doubts: they may come from a line that was not read, between these
+        times of the wall clock. An earlier audit's stay.
+        """
 
-    def doubt_until(self, wall: int, why: str) -> None:
-        """The same for those of which an entry is from no later than that."""
+        def is_of_then(one: Finding) -> bool:
+            if not one.violation or one.audited:
+                return False
+            first, last = one.period or (None, None)
+            after = begin == 0 or (last is not None and last.wall >= begin)
+            return after and (end is None or (first is not None and first.wall <= end))
 
-        def is_old(one: Finding) -> bool:
-            of_this = one.violation and not one.audited
-            return of_this and one.period is not None and one.period[0].wall <= wall
-
-        for one in filter(is_old, self.kept):
+        for one in filter(is_of_then, self.kept):
             self.count(one.weight, -1)
-            self.count(0, 1)
-        self._doubt(why, is_old)
+            self.doubts += 1
+        self._doubt(why, is_of_then)
+        if not any(one.violation and not one.audited for one in self.kept):
+            self.doubts += sum(self.new)  # those that are not kept
+            self.new = 0, 0
 
     def _doubt(self, why: str, which: Callable[[Finding], bool]) -> None:
         self.kept = [made_doubt(one, why) if which(one) else one for one in self.kept]

@@ -9,6 +9,7 @@ from sendrecv.proof.judge.boots import Boot
 from sendrecv.proof.judge.counts import Tally
 from sendrecv.proof.judge.course import Sums
 from sendrecv.proof.judge.findings import Exhibit, Finding
+from sendrecv.proof.judge.gaps import Gap, gaps_of
 from sendrecv.proof.judge.lives import Life, Takeovers
 from sendrecv.proof.judge.processes import Takeover
 from sendrecv.proof.statements import At
@@ -57,6 +58,14 @@ class AppVerdict:
     def number_of_takeovers(self) -> int:
         """Without the starts after a boot, or after both halves had been stopped."""
         return self.figures.of_kind("takeover", "host")
+
+    @property
+    def but_for(self) -> Sequence[Gap]:
+        """The times for which something is unproven, if everything else is PROVEN; else none."""
+        whole = self.tally.from_the_start and not self.missing
+        if self.status != INCONCLUSIVE or not whole or any(check.more for check in self.checks):
+            return ()
+        return gaps_of(finding for check in self.checks for finding in check.findings)
 
     @property
     def doubts(self) -> Iterator[tuple[str, Finding]]:

@@ -18,7 +18,7 @@ _WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-
 _WITHOUT_A_PROCESS = frozenset({"resources", "start-limit-hit"})
 # sendrecv(1): another process has held the App's lock for 10 s.
 _LOCK_BUSY = "exited, status 71"
-SETTLES = 60_000_000
+SETTLES = 20_000_000
 """Microseconds after a run's end, until it counts as settled. PID 1 and the receiver have nothing
 to say of it then: a count is on its way for 15 s at most, see owners.py.
 """

@@ -89,6 +89,11 @@ class Timeline:
             self.lose(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)), said.at)
         self.boot = boot
 
+    def last_of(self, machine: str) -> list[Exhibit]:
+        """The last entry of that host so far."""
+        boots = [boot for boot in self.boots.of.values() if boot.machine == machine]
+        return [Exhibit("the last entry before it", one.last, one.last_ref) for one in boots[-1:]]
+
     def order_in_doubt(self, machine: str) -> str:
         """Why it is not certain in which order the boots of that host came; "" if it is.
 

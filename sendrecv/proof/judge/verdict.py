@@ -32,6 +32,7 @@ from sendrecv.proof.judge.findings import (
     ONE,
     OWN,
     WHOLE,
+    Exhibit,
     Findings,
 )
 from sendrecv.proof.judge.hosts import Hosts
@@ -90,8 +91,10 @@ class Reading:
     scoped: bool = False
     unreached: dict[str, str] = field(default_factory=dict)
     not_read: list[Missing] = field(default_factory=list, metadata=NOT_KEPT)
-    unread: list[tuple[int, str]] = field(default_factory=list)
-    """The last audits that could not read everything: their ends by the wall clock, and why."""
+    begin: int = field(default=0, metadata=NOT_KEPT)
+    """When the reading before this one ended, by the wall clock; 0: there was none."""
+    unread: list[tuple[int, int, str]] = field(default_factory=list)
+    """The last readings that did not read everything: from when to when, and why."""
     missing: list[Missing] = field(default_factory=list)
     first: At | None = None
     last: At | None = None
@@ -119,10 +122,10 @@ class Judge:
             timeline.booted(said)
             return
         timeline.order += 1
+        if self._read.missing:
+            self._pass_what_is_missing(Exhibit("the first entry after it", said.at, said.ref))
         if timeline.boot:
             timeline.boot.last, timeline.boot.last_ref = said.at, said.ref
-        if self._read.missing:
-            self._pass_what_is_missing(said.at)
         if type(said) is Counted:
             self._courses.course(said.app).tally.count(said)
         else:
@@ -154,12 +157,14 @@ class Judge:
         self._read.unreached = {**(unreached or {}), **self._read.unreached}
         self._read.not_read += [one for one in found if one.somewhere]
 
-    def _pass_what_is_missing(self, at: At) -> None:
+    def _pass_what_is_missing(self, first: Exhibit) -> None:
         """What is missing before this moment of its host is a loss from here on."""
-        passed = [one for one in self._read.missing if _is_before(one, at)]
+        passed = [one for one in self._read.missing if _is_before(one, first.at)]
         for one in passed:
             self._read.missing.remove(one)
-            self._timeline.lose(Loss(one.text, machine=one.machine))
+            # Without a time, it may be anywhere.
+            exhibits = (*self._timeline.last_of(first.at.machine), first) if one.until else ()
+            self._timeline.lose(Loss(one.text, exhibits, machine=one.machine))
 
     def _feed_other(self, said: Statement) -> None:
         timeline = self._timeline
@@ -190,9 +195,10 @@ class Judge:
         """
         reasons = [one.text for one in self._read.not_read]
         for course in self._courses.of.values():
-            course.tally.audit(reasons)
+            course.tally.audit(reasons, self._read.begin)
         if reasons and self._read.last:
-            self._read.unread = [*self._read.unread, (self._read.last.wall, reasons[0])][-UNREAD:]
+            period = (self._read.begin, self._read.last.wall, reasons[0])
+            self._read.unread = [*self._read.unread, period][-UNREAD:]
         self._read.not_read.clear()
         machine = Writer()
         apps = {}
@@ -207,9 +213,11 @@ class Judge:
     @classmethod
     def resume(cls, state: Any, dots: int = 0) -> Judge:
         """The judge that goes on from there. Raises StateError."""
-        judge = cls(dots, alone=True)
+        judge, trial = cls(dots, alone=True), cls(alone=True)
         try:
-            judge._resume(state["machine"], dict(state["apps"]))
+            for one in (judge, trial):
+                one._resume(state["machine"], dict(state["apps"]))
+            trial.verdict()  # each value is of its type, and they may still not fit together
         except StateError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -222,6 +230,7 @@ class Judge:
         reader = Reader(machine)
         reader.part("timeline", self._timeline)
         reader.part("reading", self._read)
+        self._read.begin = self._read.last.wall if self._read.last else 0
         for app, written in sorted(apps.items()):
             course = self._courses.course(app)
             of_app = Reader(written, reader)
@@ -334,10 +343,10 @@ class Judge:
         for one in self._read.not_read:
             if not one.machine or one.machine in hosts.relevant:
                 for check in BY_ABSENCE:
-                    hosts.tally.book.of[check].doubt_all(one.text)
-        for wall, why in self._read.unread:
+                    hosts.tally.book.of[check].doubt_all(one.text, self._read.begin)
+        for begin, end, why in self._read.unread:
             for check in BY_ABSENCE:
-                hosts.tally.book.of[check].doubt_until(wall, why)
+                hosts.tally.book.of[check].doubt_all(why, begin, end)
 
     def _doubt_the_order(self, hosts: Hosts) -> None:
         book, receivers = hosts.tally.book, hosts.tally.owners.receivers
