@@ -2,8 +2,8 @@
 
     python3 -m tests.chaos.audits --suite trixie --minutes 20 --seed 1
 
-A journal of 8 MB that rotates all the time, ten Apps at 20 counts a second, an audit each minute and
-whenever journald rotates; and kills, hangs, stops, hand-backs, reboots and power cuts at random.
+A journal of 8 MB that rotates all the time, ten Apps at 20 counts a second, an audit each minute
+and whenever journald rotates; and kills, hangs, stops, hand-backs, reboots and power cuts at random.
 At the end each App must be PROVEN from count 0 on, or the doubts must be named and true, by an
 observer outside the journal (tests/lab/observer.py).
 """
@@ -186,7 +186,7 @@ def run(machine: Machine, seconds: float, dice: random.Random) -> Outcome:
 def judged(
     app: str, lines: Sequence[Mapping[str, Any]], observed: outside.Observed, outcome: Outcome
 ) -> Iterator[str]:
-    """What is wrong with the chain's word on that App, by the observer. Notes figures and doubts."""
+    """What is wrong with the chain's word on that App, by the observer. Notes its figures."""
     seen = [line.count for line in observed.lines.get(app, ())]
     if not lines or not seen:
         yield f"{app}: the chain has {len(lines)} lines, and the observer {len(seen)} counts"
