@@ -3,7 +3,7 @@
     python3 -m tests.chaos.audits --suite trixie --minutes 20 --seed 1
 
 A journal of 8 MB that rotates all the time, ten Apps at 20 counts a second, an audit each minute
-and whenever journald rotates; and kills, hangs, stops, hand-backs, reboots and power cuts at random.
+and whenever journald rotates; and at random kills, hangs, stops, hand-backs, reboots, power cuts.
 At the end each App must be PROVEN from count 0 on, or the doubts must be named and true, by an
 observer outside the journal (tests/lab/observer.py).
 """
