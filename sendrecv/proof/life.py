@@ -133,7 +133,7 @@ def go_on(source: Source, life: Life, found: list[Header]) -> None:
 @dataclass
 class Comparison:
     """Fed with all that the journal has. An audit's period is compared if the journal has an entry
-    from before it: then it has lost none since.
+    from before it: then it has lost none since. Of the first one it is only known if it is whole.
     """
 
     chain: Chain
@@ -142,7 +142,7 @@ class Comparison:
     """From when to when, by the wall clock."""
     _ends: list[tuple[Place, str]] = field(default_factory=list)
     _passed: int = 0
-    _hashes: Hashes | None = None
+    _hashes: Hashes | None = field(default_factory=Hashes)
     _any: bool = False
 
     def __post_init__(self) -> None:
@@ -170,7 +170,7 @@ class Comparison:
         if self._hashes:
             if self._hashes.machine == expected:
                 self.same += 1
-            else:
+            elif self._passed:
                 begin = self._ends[self._passed - 1][0]
                 self.differ.append((begin.wall, end.wall))
         self._hashes = Hashes(expected) if self._any else None

@@ -7,9 +7,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
@@ -21,7 +22,7 @@ from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
 from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.reading import Reading
-from sendrecv.proof.show import picture, report
+from sendrecv.proof.show import days, past, picture, report
 from sendrecv.proof.statements import Booted, Missing
 
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
@@ -92,9 +93,11 @@ def main(argv: Sequence[str]) -> int:
             "--full is of all that this machine's journal has",
             "leave out --since, --until, --boot, --file, --directory and --verify-key",
         )
-    verdict, notes = _judged(arguments)
+    verdict, notes, lines = _judged(arguments)
     if verdict.status == INCONCLUSIVE:
         notes += _conclusive(verdict, arguments)
+    if arguments.svg:
+        _write(arguments.svg, _drawn(verdict, lines))
     _show(verdict, notes, arguments)
     return EXIT_STATUS[verdict.status]
 
@@ -110,21 +113,29 @@ def _conclusive(verdict: Verdict, arguments: argparse.Namespace) -> Iterator[str
 
     def proves(app: str, since: int) -> Verdict:
         more = {"names": [app], "since": f"@{since / 1e6:.6f}", "bundle": None, "svg": None}
-        return _judged(argparse.Namespace(**{**vars(arguments), **more}))[0]
+        return _judged(argparse.Namespace(**{**vars(arguments), **more})).verdict
 
     given = conclusive.options(arguments.directory, arguments.file)
     return conclusive.notes(verdict, proves, given)
 
 
-def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
+class Judged(NamedTuple):
+    """lines: of the chain of audits, if there is one and a picture is drawn."""
+
+    verdict: Verdict
+    notes: list[str]
+    lines: Sequence[Mapping[str, Any]] = ()
+
+
+def _judged(arguments: argparse.Namespace) -> Judged:
     """The verdict and notes of the first reading during which no file of the journal vanished."""
     source = _source(arguments)
     notes = [sync()] if source.live and os.geteuid() == 0 else []
     damages: list[Missing] = []
     for _ in range(READINGS):
         try:
-            verdict, more = _judged_once(arguments, _source(arguments), damages)
-            return verdict, [note for note in [*notes, *more] if note]
+            found = _judged_once(arguments, _source(arguments), damages)
+            return found._replace(notes=[note for note in [*notes, *found.notes] if note])
         except Vanished:
             continue
         except Damaged as found:
@@ -132,12 +143,10 @@ def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
     judge = Judge()
     text = f"files of the journal were removed while it was read, {READINGS} times"
     judge.limit([Missing(text, somewhere=True)])
-    return judge.verdict(arguments.names), notes
+    return Judged(judge.verdict(arguments.names), notes)
 
 
-def _judged_once(
-    arguments: argparse.Namespace, source: Source, damages: list[Missing]
-) -> tuple[Verdict, list[str]]:
+def _judged_once(arguments: argparse.Namespace, source: Source, damages: list[Missing]) -> Judged:
     with ExitStack() as held:
         source.hold()
         held.callback(source.held.close)
@@ -155,7 +164,8 @@ def _judged_once(
         if reading.writer:
             digest = reading.writer.finish([f"sendrecv proof: {verdict.status}"])
             notes.append(f"{arguments.bundle}: SHA-256 {digest}")
-    return verdict, [*notes, *reading.notes]
+        lines = tuple(reading.life.chain.lines()) if reading.life and arguments.svg else ()
+    return Judged(verdict, [*notes, *reading.notes], lines)
 
 
 def _with_times_attached(argv: Sequence[str]) -> list[str]:
@@ -263,12 +273,18 @@ class Progress:
 
 
 def _show(verdict: Verdict, notes: list[str], arguments: argparse.Namespace) -> None:
-    if arguments.svg:
-        _write(arguments.svg, picture.draw(verdict))
     if arguments.json:
         print(json.dumps(report.as_json(verdict, notes), indent=1))
     else:
         print("\n".join(report.text(verdict, notes, whole=arguments.all)))
+
+
+def _drawn(verdict: Verdict, lines: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Run by run, or day by day if there are many of them. lines: of the chain, if there is one."""
+    histories = [past.whole(app, verdict.boots, lines) for app in verdict.apps]
+    if days.is_long(histories):
+        return days.draw(verdict.status, histories)
+    return picture.draw(verdict)
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@
     make bench ONLY=growth KILLS=10     on a machine full of other things; 20 minutes
     make bench ONLY=hosts               an App on several hosts; KILLS=20 is the default, 40 minutes
     make bench ONLY=hosts RELEASE=mixed    the hosts have both releases
+    make bench ONLY=audit               a year of an App through hourly audits; 10 minutes
 
 Writes .build/bench-RELEASE.json and .build/bench-RELEASE.svg beside it.
 """
@@ -22,7 +23,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import figures, growth, pairs, peers, plot, probe, rates, takeover
+from tests.bench import audit, figures, growth, pairs, peers, plot, probe, rates, takeover
 from tests.bench.hosts import keepalived, living, lost, outages, scene, sizing
 from tests.lab import npm
 from tests.lab.machine import DEB, TOP, Machine
@@ -56,6 +57,8 @@ HOSTS: dict[str, OfHosts] = {
     "hosts.sizing": sizing.sizing,
     "hosts.keepalived": keepalived.keepalived,
 }
+ALONE: dict[str, Callable[[], list[figures.Figure]]] = {"audit": audit.section}
+"""In no machine."""
 GROUPS: dict[str, Mapping[str, object]] = {"hosts": HOSTS, "growth": growth.SECTIONS}
 """Names that stand for several sections."""
 
@@ -96,7 +99,7 @@ def _options() -> argparse.Namespace:
 
 
 def _names(text: str) -> list[str]:
-    known = {**SECTIONS, **HOSTS}
+    known = {**SECTIONS, **HOSTS, **ALONE}
     names = text.split(",") if text else []
     for name in names:
         if name not in known and name not in GROUPS:
@@ -107,6 +110,8 @@ def _names(text: str) -> list[str]:
 def _run(name: str, options: argparse.Namespace) -> list[figures.Figure]:
     """One section, in a machine of its own: what one leaves behind is nothing to the next."""
     print(f"{time.strftime('%H:%M:%S')} {name} ...", file=sys.stderr)
+    if name in ALONE:
+        return ALONE[name]()
     if name in HOSTS:
         release = options.release
         releases = scene.MIXED if release == "mixed" else dict.fromkeys(scene.MIXED, release)
