@@ -37,7 +37,7 @@ class Done:
 
 def audit(directory: Path = STATE, journal: Path | None = None) -> Done:
     """Audit what is new. journal: a directory, in place of this machine's journal. Raises
-    AuditImpossible, ChainError, OSError; then the chain is as it was, and the next audit reads what
+    SendrecvError, ChainError, OSError; then the chain is as it was, and the next audit reads what
     this one should have read.
     """
     with locked(directory):
