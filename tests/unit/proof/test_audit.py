@@ -19,6 +19,7 @@ from sendrecv.proof.read.export import entries as parsed
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.mark import Mark, later, place
 from sendrecv.proof.statements import Missing
+from tests.unit.only import only
 from tests.unit.proof.journals import Fields, World, export
 
 SERIES, OTHER, BOOT = "5" * 32, "6" * 32, "b" * 32
@@ -129,7 +130,7 @@ def test_findings_are_told_before_the_chain_has_them(
     world.print("x", "main", 1)
     (line,) = audits(tmp_path, world.entries)
     entries.tell_findings({"x": line})
-    ((priority, text, fields),) = told
+    priority, text, fields = only(told)
     assert (priority, text) == (2, "App x: VIOLATED: each count once: count 1 was printed twice")
     assert len(fields["SENDRECV_CURSORS"].split()) == 2
 
