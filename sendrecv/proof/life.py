@@ -34,6 +34,8 @@ class Life:
     mark: Mark
     judge: Judge
     _booted: Booted | None = None
+    _new: bool = False
+    """Whether an entry of this boot was new: then all that follow are."""
 
     @classmethod
     def of(cls, chain: Chain, dots: int = 0) -> Life | None:
@@ -49,8 +51,9 @@ class Life:
     def feed(self, entry: bytes, said: Statement) -> None:
         """An entry of the journal, in its order. The judge is given only what is new."""
         if type(said) is Booted:
-            self._booted = said
-        elif is_new(self.mark, text_of(entry, b"__CURSOR")):
+            self._booted, self._new = said, False
+        elif self._new or is_new(self.mark, text_of(entry, b"__CURSOR")):
+            self._new = True
             if self._booted:
                 self.judge.feed(self._booted)
                 self._booted = None
