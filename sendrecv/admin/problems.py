@@ -45,8 +45,9 @@ def _of_audits(facts: Facts) -> Iterator[Problem]:
     if not facts.audits or not facts.apps or facts.units.error:
         return
     instances = {app.app_id: app.instance for app in facts.apps}
-    for app_id, *rest in audits.problems(facts.audits, facts.units.others, facts.when):
-        yield Problem(instances.get(app_id, ""), *rest)
+    for found in audits.problems(facts.audits, facts.units.others, facts.when):
+        app_id, code, text, commands, is_error = found
+        yield Problem(instances.get(app_id, ""), code, text, commands, is_error)
 
 
 def _of_receiver(facts: Facts) -> Iterator[Problem]:

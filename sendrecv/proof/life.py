@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from sendrecv.proof.audit.audit import STATE
 from sendrecv.proof.audit.reading import machine_id, mark_of, user_of
 from sendrecv.proof.chain import witness
 from sendrecv.proof.chain.evidence import Hashes
@@ -136,7 +135,7 @@ def go_on(source: Source, life: Life, found: list[Header]) -> None:
 @dataclass
 class Comparison:
     """Fed with all that the journal has. An audit's period is compared if the journal has an entry
-    from before it: then it has lost none since.
+    from before it: then it has lost none since. Of the first one it is only known if it is whole.
     """
 
     chain: Chain
@@ -145,7 +144,7 @@ class Comparison:
     """From when to when, by the wall clock."""
     _ends: list[tuple[Place, str]] = field(default_factory=list)
     _passed: int = 0
-    _hashes: Hashes | None = None
+    _hashes: Hashes | None = field(default_factory=Hashes)
     _any: bool = False
 
     def __post_init__(self) -> None:
@@ -173,7 +172,7 @@ class Comparison:
         if self._hashes:
             if self._hashes.machine == expected:
                 self.same += 1
-            else:
+            elif self._passed:
                 begin = self._ends[self._passed - 1][0]
                 self.differ.append((begin.wall, end.wall))
         self._hashes = Hashes(expected) if self._any else None
@@ -204,6 +203,3 @@ def _ends(chain: Chain) -> Iterator[tuple[Place, str]]:
         if at and at != last and "app" not in line:
             last = at
             yield at, str(line.get("evidence", ""))
-
-
-DIRECTORY = STATE

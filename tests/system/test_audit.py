@@ -96,8 +96,9 @@ def test_audits_follow_each_other(app: App, chain: GetChain) -> None:
 def test_what_is_rotated_away_after_an_audit_is_not_needed(app: App, chain: GetChain) -> None:
     machine = app.machine
     for node in ("failover", "main", "failover"):
+        machine.run("journalctl --rotate")
         audit(machine)
-        machine.run("journalctl --rotate --vacuum-files=1")
+        machine.run("journalctl --vacuum-files=1")
         with app.counts_from(node):
             machine.kill(app.unit("main" if node == "failover" else "failover"), "KILL")
     audit(machine)
@@ -112,12 +113,10 @@ def test_what_is_rotated_away_before_it_was_audited_is_a_doubt(app: App, chain: 
     machine.run("systemctl stop sendrecv-audit.path")
     app.count(20)
     machine.run("journalctl --rotate --vacuum-files=1")
-    with app.counts_from("failover"):
-        machine.kill(app.main, "KILL")
-    audit(machine)
-    with app.counts_from("main"):
-        machine.kill(app.failover, "KILL")
-    audit(machine)
+    for node in ("failover", "main"):
+        with app.counts_from(node):
+            app.systemctl("start", app.unit(node))
+        audit(machine)
     found = lines_of(chain())
     assert [line["verdict"] for line in found] == ["PROVEN", "INCONCLUSIVE", "PROVEN"], found
     assert any("missing" in doubt["text"] for doubt in found[1]["doubts"]), found[1]
@@ -134,9 +133,9 @@ def test_a_violation_is_an_alarm_until_it_is_acknowledged(app: App, chain: GetCh
     assert entry.startswith("App x: VIOLATED: each count once: "), entry
     said = machine.run(f"journalctl -o json -p crit MESSAGE_ID={VIOLATION_ID}").stdout
     cursors = json.loads(said.splitlines()[0])["SENDRECV_CURSORS"].split()
-    for cursor in cursors:
-        shown = machine.run(f"journalctl -o cat --cursor='{cursor}' | head -n 1").stdout
-        assert '"count": 1, "appID": "x"' in shown
+    show = [f"journalctl -o cat --cursor='{cursor}' | head -n 1" for cursor in cursors]
+    shown = [machine.run(command).stdout for command in show]
+    assert '"count": 1, "appID": "x"' in shown[-1], shown  # the first one may be that of a span
     with app.counts_from("failover"):
         machine.kill(app.main, "KILL")
     audit(machine, fails=True)
@@ -204,7 +203,7 @@ def test_a_journal_that_rotates_is_audited_in_time(machine: Machine, chain: GetC
     """Without a word of the timer."""
     machine.write(JOURNALD, "[Journal]\nSystemMaxUse=8M\n")
     machine.run("systemctl restart systemd-journald; systemctl stop sendrecv-audit.timer")
-    app = App(machine, "x", "SENDRECV_INTERVAL=0.001")
+    app = App(machine, "x", "SENDRECV_INTERVAL=0.01")
     app.start()
     machine.wait_until(lambda: lines_of(chain(), "x")[3:], "four audits")
     app.stop()

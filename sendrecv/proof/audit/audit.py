@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Done:
 
 def audit(directory: Path = STATE, journal: Path | None = None) -> Done:
     """Audit what is new. journal: a directory, in place of this machine's journal. Raises
-    AuditImpossible, ChainError, OSError; then the chain is as it was, and the next audit reads what
+    SendrecvError, ChainError, OSError; then the chain is as it was, and the next audit reads what
     this one should have read.
     """
     with locked(directory):
@@ -46,8 +46,8 @@ def audit(directory: Path = STATE, journal: Path | None = None) -> Done:
         chain = there or Chain.begun(directory, machine)
         outcome = audited(chain, user_of(directory), journal)
         fault = witness.fault(there, outcome.newest)
-        done = appended(chain, outcome, [fault] if fault else [], time.time_ns() // 1000)
-    entries.tell_findings(done.lines)
+        at = time.time_ns() // 1000
+        done = appended(chain, outcome, [fault] if fault else [], at, entries.tell_findings)
     if fault:
         entries.log(entries.CRIT, entries.CHAIN_ID, fault)
     _tell_room(chain, done.chain)
@@ -55,15 +55,25 @@ def audit(directory: Path = STATE, journal: Path | None = None) -> Done:
     return done
 
 
-def appended(chain: Chain, outcome: Outcome, notes: list[str], at: int) -> Done:
-    """The chain with this audit, on the disk. at: when it is (wall clock, microseconds)."""
+def appended(
+    chain: Chain,
+    outcome: Outcome,
+    notes: list[str],
+    at: int,
+    tell: Callable[[Mapping[str, Line]], None] = lambda _lines: None,
+) -> Done:
+    """The chain with this audit, on the disk. at: when it is (wall clock, microseconds). tell: it
+    is called with the line of each App first.
+    """
     cursor = outcome.mark.cursor if outcome.mark else ""
-    lines, memory = _news(chain.memory(), outcome)
+    before = chain.memory()
+    lines, memory = _news(before, outcome)
+    new = [note for note in outcome.verdict.notes if note not in before.get("notes", ())]
     every = {"at": at, "n": chain.head.number + 1}
     of_machine = {
         **every,
         "machine": chain.head.machine,
-        **periods.machine_line(lines, outcome.period, [*outcome.verdict.notes, *notes]),
+        **periods.machine_line(lines, outcome.period, [*new, *notes]),
         "until": cursor,
         "evidence": outcome.hashes.machine,
     }
@@ -76,6 +86,8 @@ def appended(chain: Chain, outcome: Outcome, notes: list[str], at: int) -> Done:
         _alarm(memory),
         tuple([*chain.head.notes, *notes][-NOTES:]),
     )
+    # Before the chain has it: after a power cut in between, the next audit finds and says it again.
+    tell(lines)
     return Done(append(chain, news), lines)
 
 
@@ -93,6 +105,7 @@ def _news(before: Memory, outcome: Outcome) -> tuple[dict[str, Line], Memory]:
         "acknowledged": before.get("acknowledged", {}),
         "evidence": {"machine": outcome.hashes.machine, "apps": digests},
         "mark": outcome.mark.as_json() if outcome.mark else None,
+        "notes": list(outcome.verdict.notes),
         "room": small(outcome.room),
     }
 

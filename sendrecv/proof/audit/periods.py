@@ -143,14 +143,14 @@ def _of_takeovers(takeovers: Sequence[Takeover], number: int) -> dict[str, Any]:
     return {"silence": max((one for one in silences if one is not None), default=0), "hours": hours}
 
 
-def machine_line(lines: Mapping[str, Line], period: Period, doubts: Sequence[str]) -> Line:
-    """The last line of an audit. doubts: what concerns no single App."""
+def machine_line(lines: Mapping[str, Line], period: Period, notes: Sequence[str]) -> Line:
+    """The last line of an audit. notes: what is new, and concerns no single App."""
     verdicts = [line["verdict"] for line in lines.values()]
     line: Line = {
         "from": period.begin,
         "verdict": worst(verdicts) if verdicts else PROVEN,
         "entries": period.entries,
         "boots": period.boots,
-        "notes": [text[:LONG] for text in doubts][:SHOWN],
+        "notes": [text[:LONG] for text in notes][:SHOWN],
     }
-    return {name: value for name, value in line.items() if value or name != "notes"}
+    return {name: value for name, value in line.items() if value or name not in ("boots", "notes")}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sendrecv.errors import OUTPUT_FAILED, SendrecvError
+from sendrecv.errors import CredentialError, StoreUnusable
 from sendrecv.proof.audit.periods import Period
 from sendrecv.proof.audit.room import LIMIT_ID, Room
 from sendrecv.proof.chain import witness
@@ -31,12 +31,6 @@ READINGS = 5
 """See prove.py."""
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
 """Bytes that journalctl may map, as in prove.py."""
-
-
-class AuditImpossible(SendrecvError):
-    """The journal cannot be read now. The next audit reads what this one has not."""
-
-    exit_status = OUTPUT_FAILED
 
 
 @dataclass
@@ -64,7 +58,8 @@ class _Damaged(Exception):
 
 def audited(chain: Chain, user: int, journal: Path | None = None) -> Outcome:
     """Read and judge what is new. user: who logs the witnesses of the chain. journal: a directory,
-    in place of this machine's journal. Raises AuditImpossible, and ChainError.
+    in place of this machine's journal. Raises SendrecvError if the journal
+    cannot be read now, and ChainError.
     """
     damages: list[Missing] = []
     for _ in range(READINGS):
@@ -74,7 +69,7 @@ def audited(chain: Chain, user: int, journal: Path | None = None) -> Outcome:
             continue
         except _Damaged as error:
             damages = error.missing
-    raise AuditImpossible(f"files of the journal were removed while it was read, {READINGS} times")
+    raise StoreUnusable(f"files of the journal were removed while it was read, {READINGS} times")
 
 
 def mark_of(chain: Chain) -> Mark | None:
@@ -119,7 +114,7 @@ class _Reading:
         with closing(source.held) as everything:
             if everything.unreadable:
                 name = everything.unreadable[0]
-                raise AuditImpossible(f"{name}: permission denied", "see sendrecv-audit.service(8)")
+                raise CredentialError(f"{name}: permission denied", "see sendrecv-audit.service(8)")
             self.found = holes.headers(source)
             entry = source.journalctl.first("--reverse", "--lines=1", f"MESSAGE_ID={LIMIT_ID}")
             room = Room.of(everything, self.found, field_of(entry or b"\n", b"LIMIT"))

@@ -9,7 +9,8 @@ add a run to an App; it never takes a run away:
   there is none, of the run after; else of that instance on other hosts; else to the App with the
   instance's name.
 - The processes of an instance are checked for each App for which one of its runs was admitted. Not
-  checked are processes that only waited for the lock: the lock kept them from counting.
+  checked are processes that only waited for the lock: the lock kept them from counting. Nor those
+  that were settled before (course.py), without a run of theirs that was admitted for the App.
 """
 
 from __future__ import annotations
