@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from sendrecv.proof.audit.audit import STATE
 from sendrecv.proof.audit.reading import machine_id, mark_of, user_of
 from sendrecv.proof.chain import witness
 from sendrecv.proof.chain.evidence import Hashes
@@ -35,6 +34,8 @@ class Life:
     mark: Mark
     judge: Judge
     _booted: Booted | None = None
+    _new: bool = False
+    """Whether an entry of this boot was new: then all that follow are."""
 
     @classmethod
     def of(cls, chain: Chain, dots: int = 0) -> Life | None:
@@ -50,8 +51,9 @@ class Life:
     def feed(self, entry: bytes, said: Statement) -> None:
         """An entry of the journal, in its order. The judge is given only what is new."""
         if type(said) is Booted:
-            self._booted = said
-        elif is_new(self.mark, text_of(entry, b"__CURSOR")):
+            self._booted, self._new = said, False
+        elif self._new or is_new(self.mark, text_of(entry, b"__CURSOR")):
+            self._new = True
             if self._booted:
                 self.judge.feed(self._booted)
                 self._booted = None
@@ -201,6 +203,3 @@ def _ends(chain: Chain) -> Iterator[tuple[Place, str]]:
         if at and at != last and "app" not in line:
             last = at
             yield at, str(line.get("evidence", ""))
-
-
-DIRECTORY = STATE

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import islice
 
 from sendrecv.proof import life
+from sendrecv.proof.audit.audit import STATE
 from sendrecv.proof.chain.pack import packed, unpacked
 from sendrecv.proof.chain.store import ChainError
 from sendrecv.proof.judge.outcome import worst
@@ -46,7 +47,7 @@ class Reading:
         if not whole or source.directory:
             return None
         if source.live:
-            found, wrong = life.of_this_machine(source, life.DIRECTORY, dots)
+            found, wrong = life.of_this_machine(source, STATE, dots)
         else:
             found, wrong = _of_bundle(source, dots)
         self.notes += [wrong] if wrong else []

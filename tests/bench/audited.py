@@ -58,7 +58,7 @@ def joined(directory: Path, entries: Iterable[bytes]) -> Verdict:
 def differences(verdict: Verdict, truth: Truth) -> list[str]:
     """Where the verdict does not say what happened."""
     app = verdict.apps[0]
-    gaps = [one for check in app.checks if check.name == NO_GAP for one in check.findings]
+    gaps = [one for check, one in app.doubts if check == NO_GAP]
     pairs = {
         "counts": (app.tally.counts, truth.counts),
         "takeovers": (app.number_of_takeovers, truth.takeovers),

@@ -9,8 +9,6 @@ from tests.system.app import App
 from tests.system.proving import counting, plant_line
 from tests.system.test_audit import STATE, audit
 
-FORGET = "journalctl --rotate --vacuum-files=1"
-
 
 @pytest.fixture(name="app")
 def counting_app(machine: Machine) -> App:
@@ -28,8 +26,9 @@ def audited_and_forgotten(app: App) -> None:
     machine = app.machine
     with app.counts_from("failover"):
         machine.kill(app.main, "KILL")
+    machine.run("journalctl --rotate")
     audit(machine)
-    machine.run(FORGET)
+    machine.run("journalctl --vacuum-files=1")
     with app.counts_from("main"):
         machine.kill(app.failover, "KILL")
 

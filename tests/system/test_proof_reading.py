@@ -147,6 +147,7 @@ def test_a_damaged_file_whose_entries_journalctl_leaves_out_is_no_violation(
     machine: Machine,
 ) -> None:
     app = App(machine, "x", "SENDRECV_INTERVAL=0.02")
+    without_audits(app)
     app.start()
     machine.wait_entry(lambda entry: '"count": 300, ' in entry["MESSAGE"], "-u", "receiver")
     machine.run("journalctl --rotate")

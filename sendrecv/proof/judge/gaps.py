@@ -57,4 +57,5 @@ def gaps_of(findings: Iterable[Finding]) -> Sequence[Gap]:
 
 
 def _cause(text: str) -> str:
-    return next((cause for words, cause in _CAUSES if words in text), text[:_LONG])
+    known = next((cause for words, cause in _CAUSES if words in text), "")
+    return known or (text.partition(" not in the journal: ")[2] or text)[:_LONG]

@@ -104,17 +104,13 @@ def draw(status: str, histories: Sequence[History]) -> str:
 def _heading(status: str, histories: Sequence[History]) -> Iterator[str]:
     yield f'<text class="title {status.lower()}" x="14" y="26">{status}</text>'
     counts = sum(one.counts for one in histories)
-    takeovers = sum(_number(one) for one in histories)
+    takeovers = sum(one.takeovers for one in histories)
     ends = [wall for one in histories for wall in _ends(one)]
     text = f"{number(counts, 'count')}, {number(takeovers, 'takeover')}"
     if ends:
         text += f", {local(min(ends)):%-d %B %Y} to {local(max(ends)):%-d %B %Y}, local time"
     yield f'<text x="170" y="26">{text}</text>'
     yield from svg.legend(LEGEND, 14, 54)
-
-
-def _number(history: History) -> int:
-    return sum(number for stretch in history.stretches for _, number in stretch.takeovers)
 
 
 class Block:

@@ -48,6 +48,7 @@ class History(NamedTuple):
     app: str
     status: str
     counts: int
+    takeovers: int
     stretches: tuple[Stretch, ...]
     remarks: tuple[Remark, ...]
 
@@ -56,7 +57,8 @@ def history_of(app: AppVerdict, boots: Iterable[Boot]) -> History:
     """What a verdict has."""
     stretches = [*_counted(app), *map(_taken_over, _marked(app)), *map(_booted, boots)]
     remarks = tuple(_remark(finding) for check in app.checks for finding in check.findings)
-    return History(app.app, app.status, app.tally.counts, tuple(stretches), remarks)
+    figures = app.tally.counts, app.number_of_takeovers
+    return History(app.app, app.status, *figures, tuple(stretches), remarks)
 
 
 def _counted(app: AppVerdict) -> Iterator[Stretch]:

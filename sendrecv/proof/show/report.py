@@ -108,7 +108,9 @@ def but_for(gaps: Sequence[Gap]) -> str:
 def _gap(gap: Gap) -> str:
     first, last = (datetime.fromtimestamp(wall / 1e6) for wall in (gap.first, gap.last))
     of_day, of_last = (f"{at.day} {at:%B %Y}" for at in (first, last))
-    if of_day != of_last:
+    if gap.first // 1_000_000 == gap.last // 1_000_000:
+        text = f"{first:%H:%M:%S} on {of_day}"
+    elif of_day != of_last:
         text = f"{first:%H:%M:%S} on {of_day} to {last:%H:%M:%S} on {of_last}"
     else:
         text = f"{first:%H:%M:%S} to {last:%H:%M:%S} on {of_day}"

@@ -35,7 +35,9 @@ def picture(*histories: History, status: str = PROVEN) -> ElementTree.Element:
 
 
 def history(*stretches: Stretch, remarks: tuple[Remark, ...] = (), app: str = "x") -> History:
-    return History(app, PROVEN, sum(one.counts for one in stretches), stretches, remarks)
+    counts = sum(one.counts for one in stretches)
+    takeovers = sum(number for one in stretches for _, number in one.takeovers)
+    return History(app, PROVEN, counts, takeovers, stretches, remarks)
 
 
 def each_day(number: int) -> list[Stretch]:

@@ -119,6 +119,10 @@ ODD: list[Act] = [
 ]
 ANYTHING: list[Act] = [*HARMLESS, *DOUBTFUL, *ODD, *(act for act, _ in PLANTED)]
 anything = st.lists(st.tuples(st.sampled_from(ANYTHING), st.sampled_from(APPS)), max_size=30)
+in_order: list[Act] = [act for act in ANYTHING if act is not has_a_clock_that_goes_back]
+anything_in_order = st.lists(
+    st.tuples(st.sampled_from(in_order), st.sampled_from(APPS)), max_size=9
+)
 cuts = st.lists(st.integers(0, 1000), max_size=8)
 
 
@@ -345,6 +349,37 @@ def test_what_was_lost_between_two_audits_is_a_doubt_with_its_period() -> None:
     gap = next(finding for check, finding in verdict.apps[0].doubts if check == f.NO_GAP)
     assert gap.counts == 2 and gap.period
     assert gap.period[0].wall <= missing.until <= gap.period[1].wall
+
+
+@given(anything_in_order, st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 9)), max_size=5))
+def test_what_was_lost_between_audits_makes_the_doubts_of_one_reading(
+    history: list[tuple[Act, str]], lost: list[tuple[int, int]]
+) -> None:
+    """Before an audit came, the journal had removed some entries."""
+    world = World().up(*APPS)
+    live(history, world)
+    at_once, in_pieces = Judge(alone=True), Judge(alone=True)
+    kept: list[Fields] = []
+    holes = []
+    begin = 0
+    for place, number in sorted((place % len(world.entries), number) for place, number in lost):
+        end = min(place + number, len(world.entries) - 1)
+        if place < begin:
+            continue
+        kept += world.entries[begin:place]
+        feed(in_pieces, world.entries[begin:place])
+        in_pieces = resumed(in_pieces)
+        if end > place:
+            until = int(world.entries[end]["__REALTIME_TIMESTAMP"])
+            holes.append(Missing(f"{number} entries are gone", until, machine="a" * 32))
+            in_pieces.limit(holes[-1:])
+        begin = end
+    at_once.limit(holes)
+    feed(at_once, [*kept, *world.entries[begin:]])
+    feed(in_pieces, world.entries[begin:])
+    verdict = in_pieces.verdict()
+    assert figures(verdict) == figures(at_once.verdict())
+    assert not holes or verdict.status != PROVEN
 
 
 NOT_READ = [Missing("journalctl was killed", somewhere=True)]
