@@ -8,9 +8,10 @@ HOST_PACKAGES := debian-archive-keyring git mmdebstrap python3 python3-pytest sy
 SOURCES := $(shell find sendrecv systemd monitoring debian cockpit pyproject.toml setup.cfg LICENSE -type f ! -name '*.pyc')
 SUITE ?= $(RELEASE)
 FAULTS ?= 200
+MINUTES ?= 20
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help host deb demo bench test lint types unit long coverage system hosts habits admin lintian chaos endure starve faults shell clean
+.PHONY: help host deb demo bench test lint types unit long coverage system hosts habits admin lintian chaos endure starve audit faults shell clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -64,6 +65,9 @@ chaos: host sendrecv.deb ## random faults on real systemd: FAULTS=200 SEED=1 SUI
 
 endure: host sendrecv.deb ## broken tokens and full disks, ten minutes each, SUITE=trixie or bookworm
 	@$(PYTHON) -m tests.chaos.endure --suite $(SUITE)
+
+audit: host sendrecv.deb ## audits of a journal that forgets all the time, with faults: MINUTES=20 SEED=1 RELEASE=bookworm
+	@$(PYTHON) -m tests.chaos.audits --suite $(RELEASE) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 starve: host sendrecv.deb ## five minutes of four busy loops a core, SUITE=trixie or bookworm
 	@$(PYTHON) -m tests.chaos.starve --suite $(SUITE)

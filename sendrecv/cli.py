@@ -21,7 +21,7 @@ _KEPT = frozenset(
     " NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID INVOCATION_ID JOURNAL_STREAM BOOT_ID"
     " LISTEN_FDS LISTEN_FDNAMES LISTEN_PID"
     " STATE_DIRECTORY RUNTIME_DIRECTORY CREDENTIALS_DIRECTORY"
-    " MONITOR_INVOCATION_ID MONITOR_SERVICE_RESULT MONITOR_EXIT_STATUS".split()
+    " MONITOR_INVOCATION_ID MONITOR_SERVICE_RESULT MONITOR_EXIT_STATUS TRIGGER_UNIT".split()
 )
 _KEPT_PREFIXES = ("LC_", "SENDRECV_")
 
@@ -35,6 +35,7 @@ To see what is:
   history [INSTANCE...]           the takeovers: who counted, who counts, since when and why
   metrics                         the same as numbers, for Prometheus
   proof [INSTANCE...]             prove from the journal that nothing ran or was counted twice
+  audit                           prove what is new, and keep that: sendrecv-audit.timer
 
 To change something, as root:
   move INSTANCE [HALF|HOST]       let the other half count, or that host
@@ -176,6 +177,12 @@ def _resume(arguments: Sequence[str]) -> int:
     return pause.resume(arguments)
 
 
+def _audit(arguments: Sequence[str]) -> int:
+    from sendrecv.proof.audit import command
+
+    return command.main(arguments)
+
+
 def _proof(arguments: Sequence[str]) -> int:
     from sendrecv.proof import prove
 
@@ -194,6 +201,7 @@ _PRINTED = {
     "pause": _pause,
     "resume": _resume,
     "proof": _proof,
+    "audit": _audit,
 }
 """The commands that print, and have a --help of their own."""
 

@@ -26,7 +26,11 @@ EXIT_STATUSES = (
         "Done. For proof: PROVEN. For status: each App that is shown and should run does. For"
         " check: nothing is wrong.",
     ),
-    VIOLATED := ExitStatus(1, "proof: VIOLATED; check: there are warnings, and no errors."),
+    VIOLATED := ExitStatus(
+        1,
+        "proof: VIOLATED; audit: VIOLATED, and nobody has acknowledged it; check: there are"
+        " warnings, and no errors.",
+    ),
     INCONCLUSIVE := ExitStatus(
         2,
         "proof: INCONCLUSIVE: some evidence is missing, or there is nothing to show; check: there"

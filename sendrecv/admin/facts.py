@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sendrecv import systemd
-from sendrecv.admin import files, receiver, takeovers, units
+from sendrecv.admin import audits, files, receiver, takeovers, units
+from sendrecv.admin.audits import Audits
 from sendrecv.admin.paused import Pause, paused
 from sendrecv.admin.receiver import Receiver, Row
 from sendrecv.admin.takeovers import Takeover
@@ -72,7 +73,7 @@ class App(Value):
 class Facts(Value):
     """All that is known. when: of the wall clock. host: the name of this one. sees_records: whether
     this user may see the records; sees_journal: and the journal. has_token: whether there is a
-    token file.
+    token file. audits: None if there is nothing to read of them.
     """
 
     when: float
@@ -83,6 +84,7 @@ class Facts(Value):
     sees_records: bool
     has_token: bool
     sees_journal: bool = True
+    audits: Audits | None = None
 
 
 class Sources(Value):
@@ -141,6 +143,7 @@ def gather(url: str = STATUS_URL, ca: str = "", last: Last = last_takeovers) -> 
         sees_records=sources.sees_records,
         has_token=os.path.exists("/etc/sendrecv/token"),
         sees_journal=sees_journal,
+        audits=audits.read(),
     )
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from sendrecv import systemd
-from sendrecv.admin import facts, files, paused, receiver, takeovers, units
+from sendrecv.admin import audits, facts, files, paused, receiver, takeovers, units
 from sendrecv.admin.facts import COUNTING, App, Facts, Sources
 from sendrecv.admin.takeovers import Takeover
 from sendrecv.admin.units import Half
@@ -81,6 +81,7 @@ class Live:
             sees_records=False,
             has_token=self._settled.has_token,
             sees_journal=self.sees_journal,
+            audits=audits.read(),
         )
 
     def _sources(self, asked: receiver.Receiver, known: units.Units) -> Sources:

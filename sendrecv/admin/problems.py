@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sendrecv.admin import names
+from sendrecv.admin import audits, names
 from sendrecv.admin.facts import SHOULD_RUN, STANDING_BY, STARTING, STOPPED, UNDELIVERED, App, Facts
 from sendrecv.admin.screen import plain
 from sendrecv.admin.units import ACTIVE, Half
@@ -37,7 +37,17 @@ def problems(facts: Facts) -> list[Problem]:
     found += _of_token(facts)
     for app in facts.apps:
         found += [*_of_app(app, facts, explains), *_of_halves(app), *_of_pause(app, facts.when)]
-    return [*found, *_of_names(facts)]
+    return [*found, *_of_audits(facts), *_of_names(facts)]
+
+
+def _of_audits(facts: Facts) -> Iterator[Problem]:
+    """Nothing if there is no App: then there is nothing to audit."""
+    if not facts.audits or not facts.apps or facts.units.error:
+        return
+    instances = {app.app_id: app.instance for app in facts.apps}
+    for found in audits.problems(facts.audits, facts.units.others, facts.when):
+        app_id, code, text, commands, is_error = found
+        yield Problem(instances.get(app_id, ""), code, text, commands, is_error)
 
 
 def _of_receiver(facts: Facts) -> Iterator[Problem]:

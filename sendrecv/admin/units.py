@@ -11,7 +11,8 @@ from sendrecv.core.values import Value
 HALVES = {"sender": "main", "sender-failover": "failover"}
 ACTIVE = frozenset({"active", "reloading"})
 _OF_APPS = ("sender@*.service", "sender-failover@*.service", "sendrecv@*.target")
-_PATTERNS = (*_OF_APPS, "receiver.service", "receiver.socket", "receiver-tcp.socket")
+_OF_RECEIVER = ("receiver.service", "receiver.socket", "receiver-tcp.socket")
+_PATTERNS = (*_OF_APPS, *_OF_RECEIVER, "sendrecv-audit.timer", "sendrecv-audit.service")
 
 
 class Half(Value):
@@ -36,9 +37,9 @@ class Half(Value):
 
 class Units(Value):
     """halves: those in memory or masked, by instance and role. meant: the instances whose target is
-    active. others: ActiveState= of the receiver's units that are in memory. began: when
-    receiver.service became active, None if it is not. masked: the names of all units that are.
-    error: why systemd cannot be asked, "" if it can.
+    active. others: ActiveState= of the receiver's units, and of the audit's, that are in memory.
+    began: when receiver.service became active, None if it is not. masked: the names of all units
+    that are. error: why systemd cannot be asked, "" if it can.
     """
 
     halves: Mapping[tuple[str, str], Half]

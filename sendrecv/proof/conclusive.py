@@ -46,6 +46,8 @@ def options(directory: Path | None, files: Sequence[Path]) -> list[str]:
 
 
 def _lacks_beginning(app: AppVerdict) -> bool:
+    if app.but_for:
+        return False
     return any(check.name == WHOLE and check.status == INCONCLUSIVE for check in app.checks)
 
 

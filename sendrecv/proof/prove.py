@@ -7,23 +7,24 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from sendrecv.commandline import Parser
 from sendrecv.errors import UsageError
-from sendrecv.proof import conclusive
+from sendrecv.proof import conclusive, life
 from sendrecv.proof.evidence import statements, time_of
 from sendrecv.proof.judge.verdict import EXIT_STATUS, INCONCLUSIVE, VIOLATED, Judge, Verdict
 from sendrecv.proof.read import bundle, holes
 from sendrecv.proof.read.files import Vanished
-from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
-from sendrecv.proof.show import picture, report
+from sendrecv.proof.read.journalctl import sync
+from sendrecv.proof.reading import Reading
+from sendrecv.proof.show import drawing, report
 from sendrecv.proof.statements import Booted, Missing
 
-DOTS = 2000
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
 """Bytes that journalctl may map. It needs 8 MiB of each file, and is no faster with more."""
 READINGS = 5
@@ -68,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the verdict as JSON")
     add("--svg", type=Path, metavar="FILE", help="draw the timeline")
     add("--all", action="store_true", help="show every run, not only the first and last ones")
+    add(
+        "--full",
+        action="store_true",
+        help="read all of the journal, and compare it with what the audits have read",
+    )
     return parser
 
 
@@ -82,11 +88,24 @@ class Damaged(Exception):
 def main(argv: Sequence[str]) -> int:
     """Run with these arguments; returns the exit status. Raises SendrecvError."""
     arguments = _parser().parse_args(_with_times_attached(argv))
-    verdict, notes = _judged(arguments)
+    if arguments.full and not _is_whole(arguments):
+        raise UsageError(
+            "--full is of all that this machine's journal has",
+            "leave out --since, --until, --boot, --file, --directory and --verify-key",
+        )
+    verdict, notes, lines = _judged(arguments)
     if verdict.status == INCONCLUSIVE:
         notes += _conclusive(verdict, arguments)
+    if arguments.svg:
+        _write(arguments.svg, drawing.draw(verdict, lines))
     _show(verdict, notes, arguments)
     return EXIT_STATUS[verdict.status]
+
+
+def _is_whole(arguments: argparse.Namespace) -> bool:
+    """Whether all of this machine's journal is asked for."""
+    names = ("since", "until", "boot", "directory", "file", "verify_key")
+    return not any(getattr(arguments, name) for name in names)
 
 
 def _conclusive(verdict: Verdict, arguments: argparse.Namespace) -> Iterator[str]:
@@ -94,21 +113,29 @@ def _conclusive(verdict: Verdict, arguments: argparse.Namespace) -> Iterator[str
 
     def proves(app: str, since: int) -> Verdict:
         more = {"names": [app], "since": f"@{since / 1e6:.6f}", "bundle": None, "svg": None}
-        return _judged(argparse.Namespace(**{**vars(arguments), **more}))[0]
+        return _judged(argparse.Namespace(**{**vars(arguments), **more})).verdict
 
     given = conclusive.options(arguments.directory, arguments.file)
     return conclusive.notes(verdict, proves, given)
 
 
-def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
+class Judged(NamedTuple):
+    """lines: of the chain of audits, if there is one and a picture is drawn."""
+
+    verdict: Verdict
+    notes: list[str]
+    lines: Sequence[Mapping[str, Any]] = ()
+
+
+def _judged(arguments: argparse.Namespace) -> Judged:
     """The verdict and notes of the first reading during which no file of the journal vanished."""
     source = _source(arguments)
     notes = [sync()] if source.live and os.geteuid() == 0 else []
     damages: list[Missing] = []
     for _ in range(READINGS):
         try:
-            verdict, more = _judged_once(arguments, _source(arguments), damages)
-            return verdict, [note for note in [*notes, *more] if note]
+            found = _judged_once(arguments, _source(arguments), damages)
+            return found._replace(notes=[note for note in [*notes, *found.notes] if note])
         except Vanished:
             continue
         except Damaged as found:
@@ -116,29 +143,29 @@ def _judged(arguments: argparse.Namespace) -> tuple[Verdict, list[str]]:
     judge = Judge()
     text = f"files of the journal were removed while it was read, {READINGS} times"
     judge.limit([Missing(text, somewhere=True)])
-    return judge.verdict(arguments.names), notes
+    return Judged(judge.verdict(arguments.names), notes)
 
 
-def _judged_once(
-    arguments: argparse.Namespace, source: Source, damages: list[Missing]
-) -> tuple[Verdict, list[str]]:
+def _judged_once(arguments: argparse.Namespace, source: Source, damages: list[Missing]) -> Judged:
     with ExitStack() as held:
         source.hold()
         held.callback(source.held.close)
         choose_boot(source)
         scope = bundle.Scope(tuple(arguments.names), source.scoped)
-        judge = Judge(DOTS if arguments.svg else 0)
-        notes = _inspect(source, arguments.verify_key)
+        reading = Reading(arguments, source)
+        notes = _inspect(source, arguments.verify_key, reading)
         scope.missing += [*source.missing, *damages]
-        writer = held.enter_context(bundle.Writer(arguments.bundle)) if arguments.bundle else None
-        _feed(judge, source, scope, writer)
-        verdict = judge.verdict(scope.names)
+        if arguments.bundle:
+            reading.writer = held.enter_context(bundle.Writer(arguments.bundle))
+        _feed(reading, source, scope)
+        verdict = reading.verdict(scope.names)
         if verdict.status == VIOLATED and not damages and (found := holes.damaged(source)):
             raise Damaged(found)
-        if writer:
-            digest = writer.finish([f"sendrecv proof: {verdict.status}"])
+        if reading.writer:
+            digest = reading.writer.finish([f"sendrecv proof: {verdict.status}"])
             notes.append(f"{arguments.bundle}: SHA-256 {digest}")
-    return verdict, notes
+        lines = tuple(reading.life.chain.lines()) if reading.life and arguments.svg else ()
+    return Judged(verdict, [*notes, *reading.notes], lines)
 
 
 def _with_times_attached(argv: Sequence[str]) -> list[str]:
@@ -165,13 +192,18 @@ def _source(arguments: argparse.Namespace) -> Source:
     return source
 
 
-def _inspect(source: Source, key: str | None) -> list[str]:
+def _inspect(source: Source, key: str | None, reading: Reading) -> list[str]:
     """Look for what is missing; returns notes."""
     if not source.has_journal:
         return []
     found = holes.headers(source)
-    source.missing += holes.missing(source, found)
-    holes.reach(source, found)
+    if reading.life is None or reading.all_of_it:
+        source.missing += holes.missing(source, found)
+        holes.reach(source, found)
+    if reading.life:
+        life.look_for_holes(source, reading.life, found)
+        if not reading.all_of_it:
+            life.go_on(source, reading.life, found)
     source.address_space = SPACE + SPACE_PER_FILE * len(found)
     notes = []
     if holes.is_volatile(source, found):
@@ -184,18 +216,18 @@ def _inspect(source: Source, key: str | None) -> list[str]:
     return notes
 
 
-def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writer | None) -> None:
-    judge.limit(scope.missing, scoped=scope.scoped)
+def _feed(reading: Reading, source: Source, scope: bundle.Scope) -> None:
+    reading.limit(scope)
     known = len(source.missing)
     progress = Progress()
     late = bundle.Scope()
     begun = time.time_ns() // 1000
     last = b""
-    for entry, statement in statements(_without_scopes(read(source), scope, judge), late.ends):
-        judge.feed(statement)
+    entries = _without_own(read(source), scope, reading)
+    for entry, statement in statements(entries, late.ends):
+        reading.feed(entry, statement)
         if not isinstance(statement, Booted):
-            if writer:
-                _copy(writer, entry, None if last else scope)
+            reading.copy(entry, None if last else scope)
             last = entry
         progress.step()
     progress.end()
@@ -203,25 +235,18 @@ def _feed(judge: Judge, source: Source, scope: bundle.Scope, writer: bundle.Writ
     if last and source.live:
         late.ends[time_of(last).machine] = min(begun, source.until or begun)
     late.merge(bundle.Scope(ends=scope.ends))
-    judge.limit(late.missing, unreached=late.unreached, ends=late.ends)
-    if writer and last:
-        writer.add(late.entry(last))
+    reading.limit(late)
+    if reading.writer and last:
+        reading.writer.add(late.entry(last))
 
 
-def _copy(writer: bundle.Writer, entry: bytes, scope: bundle.Scope | None) -> None:
-    """Into the bundle. `scope`: for its first entry."""
-    if scope:
-        writer.add(scope.entry(entry))
-    writer.add(entry)
-
-
-def _without_scopes(stream: Iterator[bytes], scope: bundle.Scope, judge: Judge) -> Iterator[bytes]:
+def _without_own(stream: Iterator[bytes], scope: bundle.Scope, reading: Reading) -> Iterator[bytes]:
     """The entries without a bundle's own ones, whose contents limit the verdict."""
     for entry in stream:
         if said := bundle.scope_of(entry):
             scope.merge(said)
-            judge.limit(said.missing, scoped=said.scoped, unreached=said.unreached)
-        else:
+            reading.limit(bundle.Scope((), said.scoped, said.missing, said.unreached))
+        elif not bundle.chain_of(entry):
             yield entry
 
 
@@ -248,8 +273,6 @@ class Progress:
 
 
 def _show(verdict: Verdict, notes: list[str], arguments: argparse.Namespace) -> None:
-    if arguments.svg:
-        _write(arguments.svg, picture.draw(verdict))
     if arguments.json:
         print(json.dumps(report.as_json(verdict, notes), indent=1))
     else:

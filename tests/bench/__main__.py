@@ -10,6 +10,7 @@
     make bench ONLY=growth KILLS=10     on a machine full of other things; 20 minutes
     make bench ONLY=hosts               an App on several hosts; KILLS=20 is the default, 40 minutes
     make bench ONLY=hosts RELEASE=mixed    the hosts have both releases
+    make bench ONLY=audit               a year of an App through hourly audits; 10 minutes
 
 Writes .build/bench-RELEASE.json and .build/bench-RELEASE.svg beside it, and of growth
 .build/bench-RELEASE-growth.svg.
@@ -24,7 +25,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import figures, growth, pairs, peers, plot, plot_growth
+from tests.bench import audit, figures, growth, pairs, peers, plot, plot_growth
 from tests.bench import probe, rates, rest, takeover
 from tests.bench.hosts import keepalived, living, lost, outages, scene, sizing
 from tests.lab import npm
@@ -60,6 +61,8 @@ HOSTS: dict[str, OfHosts] = {
     "hosts.sizing": sizing.sizing,
     "hosts.keepalived": keepalived.keepalived,
 }
+ALONE: dict[str, Callable[[], list[figures.Figure]]] = {"audit": audit.section}
+"""In no machine."""
 GROUPS: dict[str, Mapping[str, object]] = {"hosts": HOSTS, "growth": growth.SECTIONS}
 """Names that stand for several sections."""
 
@@ -100,7 +103,7 @@ def _options() -> argparse.Namespace:
 
 
 def _names(text: str) -> list[str]:
-    known = {**SECTIONS, **HOSTS}
+    known = {**SECTIONS, **HOSTS, **ALONE}
     names = text.split(",") if text else []
     for name in names:
         if name not in known and name not in GROUPS:
@@ -111,6 +114,8 @@ def _names(text: str) -> list[str]:
 def _run(name: str, options: argparse.Namespace) -> list[figures.Figure]:
     """One section, in a machine of its own: what one leaves behind is nothing to the next."""
     print(f"{time.strftime('%H:%M:%S')} {name} ...", file=sys.stderr)
+    if name in ALONE:
+        return ALONE[name]()
     if name in HOSTS:
         release = options.release
         releases = scene.MIXED if release == "mixed" else dict.fromkeys(scene.MIXED, release)

@@ -33,7 +33,7 @@ _HOSTNAME=vm
 _RUNTIME_SCOPE=system
 SYSLOG_FACILITY=3
 """
-_RECEIVER = f"""{_HOST}SYSLOG_IDENTIFIER=receiver
+RECEIVER = f"""{_HOST}SYSLOG_IDENTIFIER=receiver
 _UID=998
 _GID=998
 _CAP_EFFECTIVE=0
@@ -48,7 +48,7 @@ _TRANSPORT=stdout
 _STREAM_ID=03292517bcd84fcdbc96e887eb89b2b7
 _PID=84
 """
-_PID1 = f"""{_HOST}SYSLOG_IDENTIFIER=systemd
+PID1 = f"""{_HOST}SYSLOG_IDENTIFIER=systemd
 _UID=0
 _GID=0
 _CAP_EFFECTIVE=1ffffffffff
@@ -87,10 +87,10 @@ class App:
     def _said(self, message_id: str, text: str, **fields: str) -> str:
         about = {"PRIORITY": "6", "UNIT": self.unit, "INVOCATION_ID": self.run}
         about |= {"MESSAGE_ID": message_id, "MESSAGE": f"{text} {self.unit}", **fields}
-        return _PID1 + "".join(f"{name}={value}\n" for name, value in about.items())
+        return PID1 + "".join(f"{name}={value}\n" for name, value in about.items())
 
     def _printed(self, text: str, priority: int) -> str:
-        return f"{_RECEIVER}PRIORITY={priority}\nMESSAGE={text}\n"
+        return f"{RECEIVER}PRIORITY={priority}\nMESSAGE={text}\n"
 
     def ends(self) -> Iterator[tuple[int, str]]:
         """Entries, each with its time in microseconds from now."""

@@ -23,7 +23,7 @@ KINDS = {
     "HALF|HOST": "half_or_host",
     "FILE": "file",
     "DIR": "directory",
-    **dict.fromkeys(("ID", "KEY", "N", "TEXT", "TIME", "URL"), "any"),
+    **dict.fromkeys(("ID", "KEY", "N", "REASON", "TEXT", "TIME", "URL"), "any"),
 }
 """How an argument is completed, by the name that the usage gives it. "any": not at all."""
 SHELLS = ("sendrecv", "_sendrecv")

@@ -17,6 +17,14 @@ def counting(machine: Machine, name: str = "x") -> App:
     return app
 
 
+def without_audits(app: App) -> App:
+    """What is proven then, the journal shows."""
+    units = "sendrecv-audit.timer sendrecv-audit.path"
+    app.machine.run(f"systemctl disable --now {units}; systemctl stop sendrecv-audit.service")
+    app.machine.run("rm -rf /var/lib/sendrecv-audit/*")
+    return app
+
+
 def proof(machine: Machine, *arguments: str, as_user: str = "root") -> dict[str, Any]:
     """The verdict as JSON, which must go with the exit status."""
     command = ["runuser", "-u", as_user, "--", "sendrecv", "proof", "--json", *arguments]
@@ -65,3 +73,13 @@ def after_restart(app: App) -> None:
     """Waits, once the machine has booted, for main to count again."""
     with app.counts_from("main"):
         app.machine.wait_until(lambda: app.active() == ["main"], "main active after the boot")
+
+
+def plant_line(app: App, line: str) -> None:
+    """Let the receiver's own unit print a line more, as it starts again."""
+    machine = app.machine
+    printing = f"[Service]\nExecStartPost=/bin/echo '<6>{line}'\n"
+    drop_in(machine, "receiver.service", printing.replace('"', '\\"'))
+    with app.counts_from():
+        machine.run("systemctl restart receiver")
+    machine.run("rm -r /etc/systemd/system/receiver.service.d; systemctl daemon-reload")

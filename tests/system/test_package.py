@@ -9,7 +9,7 @@ from tests.system.app import App
 
 KINDS = "service|socket|target|timer|path|slice"
 # What the package makes beside its files.
-MADE = "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-receiver"
+MADE = "/etc/sendrecv /var/lib/sendrecv /var/lib/sendrecv-audit /var/lib/sendrecv-receiver"
 
 
 @pytest.fixture
@@ -59,16 +59,18 @@ def test_install(bare_machine: Machine) -> None:
         "/run/sendrecv-socket/status.sock root:adm 660\n"
     )
     units = bare_machine.run("systemctl list-units -aq --plain 'send*' receiver.service").stdout
-    assert "active" not in units.replace("inactive", "")
+    active = [line.split()[0] for line in units.splitlines() if " active " in line]
+    assert active == ["sendrecv-audit.path", "sendrecv-audit.timer"]
     assert bare_machine.run("systemctl is-system-running").stdout == "running\n"
     assert bare_machine.run(f"stat -c '%n %U:%G %a' {MADE} /etc/sendrecv/token").stdout == (
         "/etc/sendrecv root:root 755\n"
         "/var/lib/sendrecv sendrecv:sendrecv 700\n"
+        "/var/lib/sendrecv-audit sendrecv-audit:sendrecv-audit 755\n"
         "/var/lib/sendrecv-receiver sendrecv-receiver:sendrecv-receiver 700\n"
         "/etc/sendrecv/token root:root 600\n"
     )
     assert re.fullmatch(r"[0-9a-f]{64}\n", bare_machine.run("cat /etc/sendrecv/token").stdout)
-    for user in ("sendrecv", "sendrecv-receiver", "sendrecv-metrics"):
+    for user in ("sendrecv", "sendrecv-audit", "sendrecv-receiver", "sendrecv-metrics"):
         _, password, *_, home, shell = _account(bare_machine, user)
         assert password.startswith("!") and shell.endswith("nologin"), (home, shell)
 
@@ -204,12 +206,14 @@ def test_purge_leaves_nothing(machine: Machine, main_app: App, failover_app: App
     assert machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout == ""
     left = machine.run(
         "find / -xdev '(' -name '*sendrecv*' -o -name 'sender*@*' -o -name 'receiver.s*'"
-        " -o -user sendrecv -o -user sendrecv-receiver -o -user sendrecv-metrics ')'"
+        " -o -user sendrecv -o -user sendrecv-audit -o -user sendrecv-receiver"
+        " -o -user sendrecv-metrics ')'"
         " -not -path '/proc/*' -not -path '/sys/*' -not -path '/root/*' -not -path '/tmp/*'"
     ).stdout
     assert left == ""
     assert machine.run("systemctl is-system-running").stdout == "running\n"
-    for user in ("sendrecv", "sendrecv-receiver", "sendrecv-metrics"):  # they stay, see postrm
+    # They stay, see postrm.
+    for user in ("sendrecv", "sendrecv-audit", "sendrecv-receiver", "sendrecv-metrics"):
         assert _account(machine, user)[1].startswith("!")
     machine.install_deb()
     with App(machine, "one").counts_from("main"):

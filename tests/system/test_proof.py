@@ -13,15 +13,17 @@ from tests.system.proving import (
     counting,
     drop_in,
     findings,
+    plant_line,
     proof,
     proof_here,
     unproven,
+    without_audits,
 )
 
 
 @pytest.fixture(name="app")
 def counting_app(machine: Machine) -> App:
-    return counting(machine)
+    return without_audits(counting(machine))
 
 
 # What really happens
@@ -167,16 +169,6 @@ def test_two_senders_at_once(app: App) -> None:
     assert unproven(verdict) == dict.fromkeys(checks, "VIOLATED"), findings(verdict)
     output = machine.run("sendrecv proof", check=False).stdout
     assert f"! {app.failover} (run " in output and "was started before" in output
-
-
-def plant_line(app: App, line: str) -> None:
-    """Let the receiver's own unit print a line more, as it starts again."""
-    machine = app.machine
-    printing = f"[Service]\nExecStartPost=/bin/echo '<6>{line}'\n"
-    drop_in(machine, "receiver.service", printing.replace('"', '\\"'))
-    with app.counts_from():
-        machine.run("systemctl restart receiver")
-    machine.run("rm -r /etc/systemd/system/receiver.service.d; systemctl daemon-reload")
 
 
 @pytest.mark.parametrize(

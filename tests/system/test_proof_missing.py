@@ -14,12 +14,13 @@ from tests.system.proving import (
     proof,
     proof_here,
     unproven,
+    without_audits,
 )
 
 
 @pytest.fixture(name="app")
 def counting_app(machine: Machine) -> App:
-    return counting(machine)
+    return without_audits(counting(machine))
 
 
 def test_a_removed_entry(app: App, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.system.proving import (
     drop_in,
     proof,
     unproven,
+    without_audits,
 )
 
 ROTATE = """
@@ -43,7 +44,7 @@ while True:
 
 @pytest.fixture(name="app")
 def counting_app(machine: Machine) -> App:
-    return counting(machine)
+    return without_audits(counting(machine))
 
 
 def now(machine: Machine) -> str:
@@ -146,6 +147,7 @@ def test_a_damaged_file_whose_entries_journalctl_leaves_out_is_no_violation(
     machine: Machine,
 ) -> None:
     app = App(machine, "x", "SENDRECV_INTERVAL=0.02")
+    without_audits(app)
     app.start()
     machine.wait_entry(lambda entry: '"count": 300, ' in entry["MESSAGE"], "-u", "receiver")
     machine.run("journalctl --rotate")

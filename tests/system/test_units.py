@@ -27,6 +27,7 @@ UNITS = (
     " sendrecv-tls.service sendrecv-tls.timer"
     " sendrecv-metrics.timer sendrecv-metrics.service"
     " sendrecv-metrics.socket sendrecv-metrics-http.service"
+    " sendrecv-audit.timer sendrecv-audit.path sendrecv-audit.service"
 )
 MakeApp = Callable[..., App]
 
@@ -521,6 +522,7 @@ def test_verify_is_silent(shared: Machine) -> None:
         ("receiver", 16),
         ("sender@x", 24),
         ("sender-failover@x", 24),
+        ("sendrecv-audit", 5),
         ("sendrecv-metrics", 3),
         ("sendrecv-metrics-http", 3),
     ],

@@ -141,7 +141,7 @@ def _after(fault: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "fault",
     [
-        "import sendrecv.proof.prove as p; p.Judge = None",
+        "import sendrecv.proof.prove as p; p.Reading = None",
         "import sys; sys.modules['sendrecv.proof.judge.verdict'] = None",
         "import sendrecv.proof.prove as p; del p.EXIT_STATUS",
     ],
@@ -160,7 +160,7 @@ def test_an_error_of_another_file_is_not_the_outputs(tmp_path: Path) -> None:
     fault = (
         "import errno, sendrecv.proof.prove as p\n"
         "def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "p.Judge = full"
+        "p.Reading = full"
     )
     journal = tmp_path / "journal"
     journal.touch()

@@ -11,7 +11,7 @@ from tests.lab.paths import TOP
 
 PAGES = documents.pages()
 MAN = TOP / "debian/man"
-FOREIGN = {"--check", "--kill-whom", "--now", "--signal", "--unbuffered"}
+FOREIGN = {"--check", "--cursor", "--kill-whom", "--now", "--signal", "--unbuffered"}
 """Options of other programs that manual pages name."""
 CODE = "\n".join(file.read_text(encoding="utf-8") for file in (TOP / "sendrecv").rglob("*.py"))
 SETTINGS = {*re.findall(r"SENDRECV_\w+", (TOP / "sendrecv/config.py").read_text(encoding="utf-8"))}

@@ -38,6 +38,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "proof.evidence": ("proof.statements",),
     "proof.read": ("proof.read", "proof.evidence", "proof.statements", "errors"),
     "proof.judge": ("proof.judge", "proof.statements"),
+    "proof.chain": ("proof.chain", "proof.evidence", "proof.statements"),
     "proof.show": ("proof.show", "proof.judge", "proof.statements"),
     "admin": ("admin", "core", "errors", "commandline", "systemd", "config", "settings_file"),
     # With the senders' own client: what it is told is what they are told.

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sendrecv.proof.judge import findings
 from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.course import Course
 from sendrecv.proof.judge.findings import Exhibit
 from sendrecv.proof.judge.hosts import LEASE, RATES, Hosts
-from sendrecv.proof.judge.processes import Takeover
-from sendrecv.proof.judge.timeline import Run
+from sendrecv.proof.judge.lives import Takeovers
 from sendrecv.proof.statements import Counted
 
 NO_COUNT = "no count of it is in the journal"
-IN_PLACE = ("takeover", "restart")
-"""The kinds of takeover of an App that goes on, see processes.Takeover."""
 Shown = tuple[str, list[Exhibit]]
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What was read of one App."""
+    """What was read of one App, in figures."""
 
-    runs: Sequence[Run]
-    takeovers: Sequence[Takeover]
-    tally: Tally
+    course: Course
     hosts: Hosts
 
+    @property
+    def takeovers(self) -> Takeovers:
+        """From run to run."""
+        return self.course.moving if self.hosts.several else self.course.alone
+
+    @property
+    def tally(self) -> Tally:
+        """Its counts."""
+        return self.course.tally
+
     def of(self, check: str) -> Shown:
-        """What a check rests on: in words, and the entries."""
+        """What a check rests on: in words, and the first and the last entry."""
         match check:
             case findings.ONE:
                 return self._processes()
@@ -49,82 +54,68 @@ class Basis:
         """What a check takes for granted, as no journal shows it; "" for nothing."""
         if check == findings.ONE and self.hosts.several:
             return LEASE
-        if check == findings.ORDER and self._of_kind("host"):
+        if check == findings.ORDER and self.takeovers.of_kind("host"):
             return LEASE
         return RATES if check == findings.OWN and self.hosts.elsewhere else ""
 
     def nothing(self, check: str) -> str:
         """Why there is nothing that a check could compare; "" if there is something."""
-        sessions = self.tally.owners.sessions
-        if check == findings.ORDER and not self.takeovers:
+        sums = self.course.sums
+        if check == findings.ORDER and not self.takeovers.kinds:
             return "no run was started after another"
-        if check == findings.NEWER and sum(1 for one in sessions if one.counts) < 2:
+        if check == findings.NEWER and sums.counted < 2:
             return "no more than one run counted"
-        if check == findings.EPOCHS and sum(1 for one in sessions if one.claim) < 2:
+        if check == findings.EPOCHS and sums.claims < 2:
             return "no more than one session"
         return ""
 
     def _processes(self) -> Shown:
-        text = f"{number(len(self.runs), 'run')} of its senders"
+        sums = self.course.sums
+        text = f"{number(sums.runs, 'run')} of its senders"
         if self.hosts.several and self.hosts.machines:
             text += f" on {number(len(self.hosts.machines), 'host')}, on each one at a time"
-        exhibits = [Exhibit(f"{run.unit}: first", run.first.at, run.first.ref) for run in self.runs]
-        return text, exhibits
+        ends = [sums.first_run, sums.last_run] if sums.runs > 1 else [sums.first_run]
+        return text, [place[2] for place in ends if place]
 
     def _takeovers(self) -> Shown:
-        waits = [
-            one.started.at.mono - one.exited.at.mono
-            for one in self.takeovers
-            if one.started and one.exited and one.kind in IN_PLACE
-        ]
-        text = number(self._of_kind("takeover"), "takeover")
-        if restarts := self._of_kind("restart"):
+        takeovers = self.takeovers
+        text = number(takeovers.of_kind("takeover"), "takeover")
+        if restarts := takeovers.of_kind("restart"):
             text += f", {number(restarts, 'restart')} of the same half"
-        if waits:
-            text += f", the next start {ms(min(waits))} to {ms(max(waits))} after the exit"
-        if moves := self._of_kind("host"):
+        if takeovers.waits:
+            least, most = map(ms, takeovers.waits)
+            text += f", the next start {least} to {most} after the exit"
+        if moves := takeovers.of_kind("host"):
             text += f"; {moves} from host to host"
-        if others := self._of_kind("start", "boot"):
+        if others := takeovers.of_kind("start", "boot"):
             text += f"; {number(others, 'start')} after a boot, or after both had been stopped"
-        return text, [mark for takeover in self.takeovers for mark in _ends(takeover)]
-
-    def _of_kind(self, *kinds: str) -> int:
-        return sum(1 for takeover in self.takeovers if takeover.kind in kinds)
+        return text, takeovers.ends.both
 
     def _counts(self) -> Shown:
         tally = self.tally
         if not tally.first or not tally.last:
             return NO_COUNT, []
         text = f"{number(tally.counts, 'count')}, {tally.first.number} to {tally.last.number}"
-        if tally.forgotten:
-            text += f", in {len(tally.forgotten) + 1} incarnations: the App was forgotten"
+        if tally.incarnations > 1:
+            text += f", in {tally.incarnations} incarnations: the App was forgotten"
         return text, [counted("first", tally.first), counted("last", tally.last)]
 
     def _owners(self) -> Shown:
-        text = f"{number(sum(1 for s in self.tally.owners.sessions if s.counts), 'run')} counted"
-        if late := sum(session.printed_late for session in self.tally.owners.sessions):
-            text += f"; {late} printed by the next receiver"
+        sums = self.course.sums
+        text = f"{number(sums.counted, 'run')} counted"
+        if sums.printed_late:
+            text += f"; {sums.printed_late} printed by the next receiver"
         if self.tally.owners.latest:
             text += f"; one {ms(self.tally.owners.latest)} after its exit"
         return text, self._counts()[1]
 
     def _epochs(self) -> Shown:
-        claims = [session.claim for session in self.tally.owners.sessions if session.claim]
-        if not claims:
+        sums = self.course.sums
+        if sums.epochs is None:
             return "no session line", []
-        text = f"{number(len(claims), 'session')}, epoch {claims[0].epoch} to {claims[-1].epoch}"
-        return text, [Exhibit(f"epoch {claim.epoch}", claim.at, claim.ref) for claim in claims]
-
-
-def _ends(takeover: Takeover) -> Iterator[Exhibit]:
-    """The exit of one process and the start of the next; between hosts, the first count there."""
-    exited, start, first = takeover.exited, takeover.started, takeover.first_count
-    if exited:
-        yield Exhibit(f"{takeover.before.unit} exited", exited.at, exited.ref)
-    if start:
-        yield Exhibit(f"{takeover.after.unit} starts", start.at, start.ref)
-    elif first:
-        yield counted("the first there", first)
+        first, last = sums.epochs
+        text = f"{number(sums.claims, 'session')}, epoch {first} to {last}"
+        return text, sums.sessions.both
 
 
 def number(count: int, what: str) -> str:

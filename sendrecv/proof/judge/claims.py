@@ -9,18 +9,20 @@ add a run to an App; it never takes a run away:
   there is none, of the run after; else of that instance on other hosts; else to the App with the
   instance's name.
 - The processes of an instance are checked for each App for which one of its runs was admitted. Not
-  checked are processes that only waited for the lock: the lock kept them from counting.
+  checked are processes that only waited for the lock: the lock kept them from counting. Nor those
+  that were settled before (course.py), without a run of theirs that was admitted for the App.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.counts import Tally
-from sendrecv.proof.judge.findings import OWN
+from sendrecv.proof.judge.findings import OWN, Book
 from sendrecv.proof.judge.owners import exhibit
-from sendrecv.proof.judge.timeline import Run
+from sendrecv.proof.judge.runs import Lineage, Run
+from sendrecv.proof.judge.sessions import Session
 from sendrecv.proof.statements import Claimed
 
 Claims = dict[str, dict[str, Claimed | None]]
@@ -52,36 +54,47 @@ def claims_of(tallies: Mapping[str, Tally]) -> Claims:
 
 
 def runs_by_app(
-    claims: Claims, by_instance: Mapping[tuple[str, str], list[Run]], apps: Iterable[str]
+    claims: Claims, by_instance: Mapping[tuple[str, str], Lineage], apps: Iterable[str]
 ) -> dict[str, Runs]:
     """The runs of each App, also of `apps` without any."""
     found = {app: Runs() for app in apps}
     anywhere: dict[str, set[str]] = {}
-    for (_, instance), runs in by_instance.items():
-        for run in runs:
-            anywhere.setdefault(instance, set()).update(claims.get(run.run, ()))
-    for (_, instance), runs in by_instance.items():
-        admitted = [claims[run.run] for run in runs if run.run in claims]
+    for (_, instance), lineage in by_instance.items():
+        anywhere.setdefault(instance, set()).update(_admitted(lineage, claims))
+    for (_, instance), lineage in by_instance.items():
         others = anywhere[instance] or {instance}
-        owners = set(admitted[0]) if admitted else others
-        for run in runs:
-            owners = set(claims.get(run.run, owners))
+        for run, owners in owners_of(lineage, claims, others):
             for app in owners:
                 found.setdefault(app, Runs()).own.append(run)
-        ran = [run for run in runs if run.run in claims or not run.only_waited]
-        for app in set().union(*admitted) or others:
-            found[app].of_instances += ran
+        ran = [run for run in lineage.runs if run.run in claims or not run.only_waited]
+        for app in _admitted(lineage, claims) or others:
+            found.setdefault(app, Runs()).of_instances.extend(ran)
     for its_runs in found.values():
         its_runs.sort()
     return found
 
 
-def judge_claims(app: str, tally: Tally, claims: Claims) -> None:
-    """Find the runs of an App that another App claims too: one of the two lines is false."""
-    for session in tally.owners.sessions:
-        others = claims.get(session.run, {}).items()
-        lines = [(other, line) for other, line in others if line and other != app]
-        if session.claim and lines:
-            other, line = lines[0]
-            text = f"run {session.run[:8]} was admitted for {app} and for {other}"
-            tally.book.violation(OWN, text, exhibit(session.claim), exhibit(line))
+def _admitted(lineage: Lineage, claims: Claims) -> set[str]:
+    """The Apps for which one of its runs was admitted."""
+    return set(lineage.admitted).union(*(claims.get(run.run, ()) for run in lineage.runs))
+
+
+def owners_of(
+    lineage: Lineage, claims: Claims, others: Iterable[str]
+) -> Iterator[tuple[Run, set[str]]]:
+    """The Apps of each of its runs. `others`: if none of them was admitted."""
+    admitted = [claims[run.run] for run in lineage.runs if run.run in claims]
+    owners = set(lineage.owners or (admitted[0] if admitted else others))
+    for run in lineage.runs:
+        owners = set(claims.get(run.run, owners))
+        yield run, owners
+
+
+def judge_claim(app: str, session: Session, claims: Claims, book: Book) -> None:
+    """Find out whether another App claims the session's run too: one of the two lines is false."""
+    others = claims.get(session.run, {}).items()
+    lines = [(other, line) for other, line in others if line and other != app]
+    if session.claim and lines:
+        other, line = lines[0]
+        text = f"run {session.run[:8]} was admitted for {app} and for {other}"
+        book.violation(OWN, text, exhibit(session.claim), exhibit(line))

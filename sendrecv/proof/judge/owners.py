@@ -20,10 +20,13 @@ hosts.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
-from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+from sendrecv.proof.judge.kept import NOT_KEPT
+from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.sessions import Session, Sessions
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import At, Claimed, Counted, Forgotten
 
 LATE = 15_000_000
@@ -31,66 +34,46 @@ LATE = 15_000_000
 SKEW = 2_000_000
 
 
-@dataclass(slots=True, eq=False)
-class Session:
-    """What one run counted. `claim`: the receiver's line; None if it is not in the journal."""
-
-    number: int
-    node: str
-    run: str = ""
-    claim: Claimed | None = None
-    first: Counted | None = None
-    last: Counted | None = None
-    counts: int = 0
-    latest: Counted | None = None
-    """The last count that is not printed for a receiver that was killed."""
-    printed_late: int = 0
-    """Counts that a later receiver printed for one that was killed."""
-
-
+@dataclass(slots=True)
 class Owners:
     """Fed with the receiver's lines of one App, in their order."""
 
-    def __init__(self, app: str, timeline: Timeline, book: Book) -> None:
-        self.sessions: list[Session] = []
-        self.instances: set[str] = set()
-        """Those whose runs were admitted for this App."""
-        self.receivers: dict[str, Claimed | Counted] = {}
-        """The hosts whose receivers admitted its runs or printed its counts, with their first
-        lines.
-        """
-        self.latest = 0
-        """Microseconds after its run's end of the latest count that was on its way."""
-        self._app = app
-        self._timeline = timeline
-        self._book = book
-        self._current: Session | None = None
-        self._claimed: Claimed | None = None
-        self._highest: Claimed | None = None
-        self._forgotten = 0  # so many sessions were before
-        self._roles: dict[str, str] = {}  # node to role, as learned from claims
-        self._first_claims: dict[str, Claimed] = {}  # of each run
+    app: str = field(metadata=NOT_KEPT)
+    timeline: Timeline = field(metadata=NOT_KEPT)
+    book: Book = field(metadata=NOT_KEPT)
+    sessions: Sessions = field(default_factory=Sessions)
+    instances: set[str] = field(default_factory=set)
+    """Those whose runs were admitted for this App."""
+    receivers: dict[str, Claimed | Counted] = field(default_factory=dict)
+    """The hosts whose receivers admitted its runs or printed its counts, with their first lines."""
+    latest: int = 0
+    """Microseconds after its run's end of the latest count that was on its way."""
+    _claimed: Claimed | None = None
+    _highest: Claimed | None = None
+    _roles: dict[str, str] = field(default_factory=dict)
+    """Node to role, as learned from claims."""
+    _first_claims: dict[str, Claimed] = field(default_factory=dict)
+    """Of each run."""
 
     @property
-    def fresh(self) -> bool:
-        """Whether the App had no count yet when its first run was admitted."""
-        first = self.sessions[0].claim if self.sessions else None
-        return first is not None and first.last is None
-
-    @property
-    def newest(self) -> list[Session]:
-        """Those since the App was forgotten; all of them, if it never was."""
-        return self.sessions[self._forgotten :]
-
-    @property
-    def is_new(self) -> bool:
-        """Whether no run was admitted since the App was forgotten."""
-        return not self.newest
+    def needed(self) -> set[str]:
+        """The runs to which what may come can refer."""
+        return {session.run for session in self.sessions.referred}
 
     def forget(self) -> None:
         """The App is forgotten: epochs begin anew."""
-        self._current = self._claimed = self._highest = None
-        self._forgotten = len(self.sessions)
+        self._claimed = self._highest = None
+        self.sessions.forget()
+
+    def drop(self) -> None:
+        """Keep only that to which what may come can refer."""
+        if self.sessions.drop(self.timeline.runs):
+            runs = {session.run for session in self.sessions}
+            nodes = {session.node for session in self.sessions}
+            self._first_claims = {
+                run: claim for run, claim in self._first_claims.items() if run in runs
+            }
+            self._roles = {node: role for node, role in self._roles.items() if node in nodes}
 
     def claim(self, said: Claimed) -> None:
         """The receiver admitted a run."""
@@ -101,11 +84,12 @@ class Owners:
         earlier = self._highest
         if earlier and said.epoch <= earlier.epoch:
             text = f"epoch {said.epoch} was admitted after epoch {earlier.epoch}"
-            self._book.violation(EPOCHS, text, exhibit(earlier), exhibit(said))
+            self.book.violation(EPOCHS, text, exhibit(earlier), exhibit(said))
         self._disown(said)
-        if self._current is None or self._current.run != said.run:
-            self._current = self._new_session(said.node, said.run)
-        self._current.claim = self._claimed = said
+        session = self.sessions.current
+        if session is None or session.run != said.run:
+            session = self.sessions.current = self.sessions.add(said.node, said.run)
+        session.claim = self._claimed = said
         if earlier is None or said.epoch > earlier.epoch:
             self._highest = said
         self._judge_node(said)
@@ -116,30 +100,25 @@ class Owners:
         first = self._first_claims.setdefault(said.run, said)
         if first.node != said.node:
             text = f"run {said.run[:8]} was admitted as {first.node} and as {said.node}"
-            self._book.violation(OWN, text, exhibit(first), exhibit(said))
+            self.book.violation(OWN, text, exhibit(first), exhibit(said))
 
     def _disown(self, said: Claimed) -> None:
         """Take back counts that this receiver printed before it admitted the run."""
-        session = self._current
+        session = self.sessions.current
         if session is None or session.run != said.run or session.last is None:
             return
         if session.claim is not None:
             return  # the same run, under another epoch
         if session.last.stream != said.stream:
             return  # it was an earlier receiver's, whose line about the run is missing
-        is_first = session.number == self._forgotten
-        before = None if is_first else self.sessions[session.number - 1]
-        if before and before.node == session.node and session is self.sessions[-1]:
-            before.last = session.last
-            before.latest = session.latest or before.latest
-            before.counts += session.counts
-            self._current = before
-            self.sessions.pop()
+        before = self.sessions.before(session)
+        if before and before.node == session.node and session is self.sessions.kept[-1]:
+            self.sessions.take_back(before)
         else:
             session.run = ""
 
     def _admitted(self, said: Claimed) -> None:
-        run = self._timeline.runs.get(said.run)
+        run = self.timeline.runs.get(said.run)
         if run is None:
             return
         if run.machine != said.at.machine:
@@ -150,19 +129,14 @@ class Owners:
         if run.boot.over or (end and elapsed(end.at, said.at) > LATE):
             exhibits = [_ended(run, end)] if end else []
             text = f"{run.unit} was admitted after it had ended"
-            self._book.violation(OWN, text, *exhibits, exhibit(said))
+            self.book.violation(OWN, text, *exhibits, exhibit(said))
 
-    def _new_session(self, node: str, run: str) -> Session:
-        session = Session(len(self.sessions), node, run)
-        self.sessions.append(session)
-        return session
-
-    def session_of(self, said: Counted, losses: int) -> Session:
-        """The session of a count. `losses`: how many of the timeline were before the last count."""
+    def session_of(self, said: Counted, since: int) -> Session:
+        """The session of a count. `since`: as in Mark.order, after the last count."""
         self.receivers.setdefault(said.at.machine, said)
-        session = self._current
+        session = self.sessions.current
         if session is None or session.node != said.node:
-            return self._other_session(said, session, losses)
+            return self._other_session(said, session, since)
         if not self._receiver_starts(said):
             session.latest = said
         run = self._run_here(session.run, said)
@@ -175,36 +149,35 @@ class Owners:
 
     def _run_here(self, name: str, said: Counted) -> Run | None:
         """A run on the host of the receiver that printed this count."""
-        run = self._timeline.runs.get(name)
+        run = self.timeline.runs.get(name)
         return run if run and run.machine == said.at.machine else None
 
-    def _other_session(self, said: Counted, session: Session | None, losses: int) -> Session:
+    def _other_session(self, said: Counted, session: Session | None, since: int) -> Session:
         """There is no session, or it is of another node."""
         if unclaimed := self._unclaimed(said, alive=True):
             return self._assume(said, unclaimed)
         if session is None:
             return self._assume(said, None)
-        older = next((s for s in reversed(self.newest) if s.node == said.node), None)
+        older = next((s for s in reversed(self.sessions.newest) if s.node == said.node), None)
         if older is not None:
             self._judge_older(said, older)
             return older
         if unclaimed := self._unclaimed(said, alive=False):
             return self._assume(said, unclaimed)
-        self._judge_unknown(said, losses)
-        return self._new_session(said.node, "")  # an unknown process: the current session goes on
+        self._judge_unknown(said, since)
+        return self.sessions.add(said.node, "")  # an unknown process: the current session goes on
 
     def _judge_older(self, said: Counted, older: Session) -> None:
-        newer = self.sessions[older.number + 1 :]
-        first = next((session.first for session in newer if session.first), None)
+        first = older.overtaken
         run = self._run_here(older.run, said)
         if first is not None:
             text = f"count {said.number} from {said.node} came after a newer run's first count"
             if self._receiver_starts(said) and self._lines_were_lost(said, run):
                 # Printed again; a still newer run's session may have been lost with its count.
                 text += ", or the session of its run was lost as the machine went down"
-                self._book.doubt(NEWER, text, exhibit(first), exhibit(said))
+                self.book.doubt(NEWER, text, exhibit(first), exhibit(said))
             else:
-                self._book.violation(NEWER, text, exhibit(first), exhibit(said))
+                self.book.violation(NEWER, text, exhibit(first), exhibit(said))
         if run and run.over:
             self._judge_late(said, older, run)
 
@@ -214,18 +187,18 @@ class Owners:
         """
         if run:
             return run.boot.over and not run.boot.clean
-        boot = self._timeline.boots.get(said.at.place)
+        boot = self.timeline.boots.of.get(said.at.place)
         return boot is not None and boot.unclean_before
 
-    def _judge_unknown(self, said: Counted, losses: int) -> None:
+    def _judge_unknown(self, said: Counted, since: int) -> None:
         """No run of its node is known; what was lost, or is printed again, may be why."""
-        known = 0 if self._receiver_starts(said) else losses
-        excuse = self._timeline.excuse(known, said.at.machine)
+        since = 0 if self._receiver_starts(said) else since
+        excuse = self.timeline.excuse(since, said.at.machine)
         text = f"count {said.number} is from {said.node}, of which no run is known"
         if excuse:
-            self._book.doubt(OWN, f"{text}: {excuse.text}", exhibit(said), *excuse.exhibits)
+            self.book.doubt(OWN, f"{text}: {excuse.text}", exhibit(said), *excuse.exhibits)
         else:
-            self._book.violation(OWN, text, exhibit(said))
+            self.book.violation(OWN, text, exhibit(said))
 
     def _judge_late(self, said: Counted, session: Session, run: Run) -> None:
         """The count's run has ended, at least with its boot."""
@@ -240,13 +213,13 @@ class Owners:
             exhibits = [_ended(run, end)] if end else []
             text = f"count {said.number} from {said.node} was printed after its run had ended"
             # If the receiver's start is not in the journal, it may just have started.
-            known = self._timeline.receiver(said.at) is not None
-            find = self._book.violation if known else self._book.doubt
+            known = self.timeline.receiver(said.at) is not None
+            find = self.book.violation if known else self.book.doubt
             find(OWN, text, *exhibits, exhibit(said))
 
     def _receiver_starts(self, said: Counted) -> bool:
         """Whether the receiver may still be printing what an earlier one could not."""
-        receiver = self._timeline.receiver(said.at)
+        receiver = self.timeline.receiver(said.at)
         if receiver is None:
             return False
         return receiver.started is None or elapsed(receiver.started.at, said.at) <= SKEW
@@ -257,47 +230,49 @@ class Owners:
             " receiver; entries of PID 1 may be lost too"
         )
         last = Exhibit("the last entry before", run.boot.last, run.boot.last_ref)
-        self._book.doubt(WHOLE, text, last, exhibit(said))
+        self.book.doubt(WHOLE, text, last, exhibit(said))
 
     def _assume(self, said: Counted, run: Run | None) -> Session:
         """Begin a session without its session line, which may still come."""
-        self._current = self._new_session(said.node, run.run if run else "")
-        return self._current
+        session = self.sessions.current = self.sessions.add(said.node, run.run if run else "")
+        return session
 
     def _unclaimed(self, said: Counted, *, alive: bool) -> Run | None:
         """The newest run that may have sent this count, and of which there is no session."""
-        receiver = self._timeline.receiver(said.at)
+        receiver = self.timeline.receiver(said.at)
         if receiver and receiver.started is None:
             return None  # the receiver admits nobody yet, and prints lines that were missing
         role = self._roles.get(said.node, said.node)
-        current = self._timeline.runs.get(self._current.run) if self._current else None
-        claimed = {session.run for session in self.sessions[-8:]}
+        session = self.sessions.current
+        current = self.timeline.runs.get(session.run) if session else None
+        claimed = {session.run for session in self.sessions}
         if current and current.machine != said.at.machine:
             return None
-        for instance in self.instances or {self._app}:
-            runs = self._timeline.by_instance.get((said.at.machine, instance), [])
-            for run in reversed(runs):
+        for instance in self.instances or {self.app}:
+            lineage = self.timeline.by_instance.get((said.at.machine, instance))
+            for run in reversed(lineage.runs if lineage else []):
                 if run.boot.over or (current and run.first.order <= current.first.order):
                     break
                 if run.role == role and run.run not in claimed and _may_send(run, said, alive):
                     return run
         return None
 
-    def end(self, *, from_the_start: bool) -> None:
-        """Nothing more will come. `from_the_start`: the journal begins with the first count."""
-        for session in self.sessions:
-            run = self._timeline.runs.get(session.run)
-            # The first session may be older than the journal, if its run is.
-            older = session.number == 0 and not (from_the_start or (run and run.starting))
-            if session.claim is None and not older:
-                self._no_claim(session, run)
+    def judge_claim(self, session: Session, *, from_the_start: bool) -> None:
+        """Its session line will not come any more. `from_the_start`: the journal begins with the
+        first count.
+        """
+        run = self.timeline.runs.get(session.run)
+        # The first session may be older than the journal, if its run is.
+        older = session.number == 0 and not (from_the_start or (run and run.starting))
+        if session.claim is None and not older:
+            self._no_claim(session, run)
 
     def _no_claim(self, session: Session, run: Run | None) -> None:
         whose = f"{run.unit}, run {run.run[:8]}" if run else f"a run of {session.node}"
         first = [exhibit(session.first)] if session.first else []
-        self._book.doubt(EPOCHS, f"{whose} counted, but its session line is missing", *first)
+        self.book.doubt(EPOCHS, f"{whose} counted, but its session line is missing", *first)
         if run is None:
-            self._book.doubt(OWN, f"{whose} counted, but which is not known", *first)
+            self.book.doubt(OWN, f"{whose} counted, but which is not known", *first)
 
 
 def elapsed(earlier: At, later: At) -> int:

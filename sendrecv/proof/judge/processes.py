@@ -5,12 +5,12 @@ Processes of two hosts are not compared: no PID 1 sees both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, pairwise
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.findings import ONE, ORDER, Book, Exhibit, Finding
-from sendrecv.proof.judge.timeline import Mark, Run, Timeline
+from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import Counted
 
 
@@ -67,34 +67,39 @@ def kind_of_takeover(timeline: Timeline, before: Run, after: Run) -> str:
     if before.boot is not after.boot:
         return "boot"
     stops = timeline.pair_stops.get((after.machine, after.instance), [])
-    stopped = any(before.first.order < stop.order < after.first.order for stop in stops)
+    stopped = any(before.first.order < stop < after.first.order for stop in stops)
     if stopped:
         return "start"
     return "restart" if before.unit == after.unit else "takeover"
 
 
-def check_processes(runs: Sequence[Run], book: Book) -> None:
-    """Find what is wrong with the runs of one App, host by host in the order of PID 1."""
-    if not runs:
-        book.doubt(ONE, "no start or exit of its senders is in the journal")
-    for _, of_host in groupby(runs, lambda run: run.machine):
-        _check_host(list(of_host), book)
+@dataclass(slots=True)
+class Processes:
+    """The runs of one App on one host, one by one in the order of PID 1. What is wrong with them is
+    found when nothing more can be said of them.
+    """
 
+    last: Run | None = None
+    _running: list[Run] = field(default_factory=list)
+    """Those that had not ended when the last one was started, and itself."""
 
-def _check_host(runs: Sequence[Run], book: Book) -> None:
-    running: list[Run] = []
-    for number, run in enumerate(runs):
-        if _start_missing(run, first=number == 0):
+    def is_new(self, run: Run) -> bool:
+        """Whether it comes after all that were added."""
+        return self.last is None or run.first.order > self.last.first.order
+
+    def add(self, run: Run, book: Book) -> None:
+        """The next one."""
+        if _start_missing(run, first=self.last is None):
             text = f"the start of {_name(run)} is not in the journal"
             book.doubt(ONE, text, _exhibit("PID 1's first entry of it", run.first))
-        running = [before for before in running if not _gone(before, run)]
+        running = [before for before in self._running if not _gone(before, run)]
         for before in running:
             book.of[ONE].add(_overlap(before, run))
         # A run that never ends is reported once.
-        running = [before for before in running if before.end] + [run]
-    for before, run in pairwise(runs):
-        if not _gone(before, run):
-            book.of[ORDER].add(_early(before, run))
+        self._running = [before for before in running if before.end] + [run]
+        if self.last and not _gone(self.last, run):
+            book.of[ORDER].add(_early(self.last, run))
+        self.last = run
 
 
 def _gone(before: Run, run: Run) -> bool:

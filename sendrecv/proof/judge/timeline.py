@@ -11,14 +11,13 @@ read nor their time stamps are compared.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import NamedTuple
 
+from sendrecv.proof.judge.boots import Boot, Boots
 from sendrecv.proof.judge.findings import Exhibit
+from sendrecv.proof.judge.kept import NOT_KEPT
+from sendrecv.proof.judge.runs import Lineage, Loss, Mark, Receiver, Run
 from sendrecv.proof.statements import (
-    LEFT_BEHIND,
     RECEIVER,
     At,
     Booted,
@@ -28,195 +27,23 @@ from sendrecv.proof.statements import (
     UnitSaid,
 )
 
-# With these results, PID 1 also logs how a process exited.
-_WITH_AN_EXIT = frozenset({"signal", "core-dump", "exit-code", "watchdog", "oom-kill"})
-# With these results, there never was a process.
-_WITHOUT_A_PROCESS = frozenset({"resources", "start-limit-hit"})
-# sendrecv(1): another process has held the App's lock for 10 s.
-_LOCK_BUSY = "exited, status 71"
-
-
-# Of a cursor: which numbering (journald's "seqnum ID"), and the number.
-_NUMBER = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);")
-
-
-class Mark(NamedTuple):
-    """An entry, and its place among all that were read. Compare places of one host only."""
-
-    at: At
-    ref: str
-    order: int
-
-
-@dataclass(slots=True, eq=False)
-class Boot:
-    """One boot of one host. `machine`: the ID of the host; `host`: its name."""
-
-    boot: str
-    machine: str
-    host: str
-    number: int
-    first: At
-    last: At
-    first_ref: str
-    last_ref: str
-    shut_down: bool = False
-    """Whether PID 1 reached a target of shutting down."""
-    journal_stopped: bool = False
-    journal_started: bool = False
-    over: bool = False
-    """Whether a later boot of the same host was seen."""
-    unclean_before: bool = False
-    """Whether the boot before, if there was one, ended without a shutdown."""
-
-    @property
-    def clean(self) -> bool:
-        """Whether the journal was written to the end: if not, the last entries may be lost."""
-        return self.shut_down or self.journal_stopped
-
-    @property
-    def offset(self) -> int:
-        """Microseconds to add to its monotonic clock, for a time for people."""
-        return self.first.wall - self.first.mono
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One invocation of a sender's unit. `first`: PID 1's first entry of it."""
-
-    unit: str
-    instance: str
-    role: str
-    run: str
-    boot: Boot
-    first: Mark
-    marks: dict[str, Mark] = field(default_factory=dict)
-    """PID 1's first entry of each kind, by UnitSaid.what."""
-    how: str = ""
-    result: str = ""
-    pid: int = 0
-
-    def said(self, what: str, detail: str, mark: Mark) -> None:
-        """PID 1 made a statement about it."""
-        if what in self.marks:
-            return  # a later start that fails is logged with the invocation of the run before
-        self.marks[what] = mark
-        if what == "exited":
-            self.how = detail
-        elif what == "ended":
-            self.result = detail
-
-    @property
-    def starting(self) -> Mark | None:
-        return self.marks.get("starting")
-
-    @property
-    def started(self) -> Mark | None:
-        return self.marks.get("started")
-
-    @property
-    def exited(self) -> Mark | None:
-        return self.marks.get("exited")
-
-    @property
-    def ended(self) -> Mark | None:
-        return self.marks.get("ended")
-
-    @property
-    def left_behind(self) -> Mark | None:
-        return self.marks.get(LEFT_BEHIND)
-
-    @property
-    def end(self) -> Mark | None:
-        """PID 1's word that no process of the run is left. None: that is not proven."""
-        if self.left_behind or (self.result in _WITH_AN_EXIT and not self.exited):
-            return None
-        return self.ended
-
-    @property
-    def exit(self) -> Mark | None:
-        """When the main process was reaped. Of a clean exit PID 1 logs only the end of the run."""
-        return self.exited or self.ended
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended, so far as was read of its host."""
-        return "ended" in self.marks or self.boot.over
-
-    @property
-    def machine(self) -> str:
-        """The ID of its host."""
-        return self.boot.machine
-
-    @property
-    def never_ran(self) -> bool:
-        return self.result in _WITHOUT_A_PROCESS
-
-    @property
-    def only_waited(self) -> bool:
-        """Whether it waited for the App's lock until it gave up, or was stopped.
-
-        The process chooses its exit status itself. So it is believed only of a process that was
-        never ready, and was never admitted by the receiver, which the caller has to check.
-        """
-        gave_up = self.how == _LOCK_BUSY or (self.asked_to_stop and self.end is not None)
-        return gave_up and not self.started
-
-    @property
-    def asked_to_stop(self) -> bool:
-        """Whether PID 1 had a job to stop it. During a start, only the end of that job shows."""
-        return "stopping" in self.marks or "stopped" in self.marks
-
-    @property
-    def why(self) -> str:
-        """How it ended, for people."""
-        if self.left_behind:
-            return "given up by PID 1, with a process left behind"
-        if self.ended is None:
-            return "the boot ended" if self.boot.over else "running"
-        result = f"{self.result} ({self.how})" if self.how else self.result
-        if not self.asked_to_stop:
-            return "only waited for the App's lock" if self.only_waited else result
-        return "stopped" if self.result == "success" else f"stopped: {result}"
-
-
-@dataclass(slots=True)
-class Receiver:
-    """The receiver's unit of one boot of a host, as it is now."""
-
-    started: Mark | None = None
-
-
-class Loss(NamedTuple):
-    """Entries are missing here, or may be (not `certain`); `counts`: also lines of the receiver.
-
-    `machine`: the ID of the host that they are missing on, "" if that is not known. `order`: as in
-    Mark.
-    """
-
-    text: str
-    exhibits: tuple[Exhibit, ...] = ()
-    certain: bool = True
-    counts: bool = True
-    machine: str = ""
-    order: int = 0
-
-    def is_of(self, *machines: str) -> bool:
-        """Whether it may be a loss of one of these hosts."""
-        return not self.machine or self.machine in machines
+MOST_LOSSES = 40
+MOST_STOPS = 32
+"""What is remembered of one machine that is judged alone."""
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Everything that was read, up to here."""
+    """Everything that was read, up to here. `alone`: see verdict.Judge."""
 
-    boots: dict[tuple[str, str], Boot] = field(default_factory=dict)
-    """By At.place."""
+    alone: bool = field(default=False, metadata=NOT_KEPT)
+
+    boots: Boots = field(default_factory=Boots)
     runs: dict[str, Run] = field(default_factory=dict)
-    by_instance: dict[tuple[str, str], list[Run]] = field(default_factory=dict)
-    """By host (its machine ID) and instance, in the order of PID 1's first entries."""
-    pair_stops: dict[tuple[str, str], list[Mark]] = field(default_factory=dict)
-    """By host and instance."""
+    by_instance: dict[tuple[str, str], Lineage] = field(default_factory=dict)
+    """By host (its machine ID) and instance."""
+    pair_stops: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """By host and instance: as in Mark."""
     losses: list[Loss] = field(default_factory=list)
     order: int = 0
     boot: Boot | None = None
@@ -224,41 +51,48 @@ class Timeline:
     ends: dict[str, int] = field(default_factory=dict)
     """The wall clock up to which each host's journal was read, by machine ID, if it is known."""
     _receivers: dict[tuple[str, str], Receiver] = field(default_factory=dict)
-    _current: dict[str, Boot] = field(default_factory=dict)
     _on_two_hosts: set[str] = field(default_factory=set)
 
     @property
     def hosts(self) -> dict[str, str]:
         """The names of the hosts, by machine ID, sorted."""
-        names = {boot.machine: boot.host or boot.machine[:8] for boot in self.boots.values()}
-        return dict(sorted(names.items(), key=lambda pair: (pair[1], pair[0])))
+        return dict(sorted(self.boots.names.items(), key=lambda pair: (pair[1], pair[0])))
 
     def receiver(self, at: At) -> Receiver | None:
         """The receiver of that boot, if PID 1 has said there that it starts."""
         return self._receivers.get(at.place)
 
-    def excuse(self, known: int, machine: str) -> Loss | None:
-        """The newest loss after the first `known` ones that may explain missing receiver lines of
+    def excuse(self, since: int, machine: str) -> Loss | None:
+        """The newest loss from then on (as Mark.order) that may explain missing receiver lines of
         that host.
         """
-        losses = reversed(self.losses[known:])
+        losses = (loss for loss in reversed(self.losses) if loss.until >= since)
         return next((loss for loss in losses if loss.counts and loss.is_of(machine)), None)
 
     def lose(self, loss: Loss, at: At | None = None) -> None:
         """Something is missing, at this moment of a host if it is given."""
         machine = at.machine if at else loss.machine
-        self.losses.append(loss._replace(machine=machine, order=self.order))
+        self.order += 1
+        self.losses.append(loss._replace(machine=machine, order=self.order, until=self.order))
+        if self.alone and len(self.losses) > MOST_LOSSES:
+            self.losses[:2] = [self.losses[0].joined(self.losses[1])]
 
     def booted(self, said: Booted) -> None:
         """The entries that follow are of this boot."""
-        boot = self.boots.get(said.at.place)
+        boot = self.boots.of.get(said.at.place)
         if boot is None:
             boot = self._new_boot(said)
         elif boot.over:
+            self.boots.by_clock_only.add(boot.machine)
             # The wall clock was set back, and journald's numbering does not show the order.
             text = "two boots of a machine are mixed: which came first is not known"
             self.lose(Loss(text, (Exhibit("an earlier boot", said.at, said.ref),)), said.at)
         self.boot = boot
+
+    def last_of(self, machine: str) -> list[Exhibit]:
+        """The last entry of that host so far."""
+        boots = [boot for boot in self.boots.of.values() if boot.machine == machine]
+        return [Exhibit("the last entry before it", one.last, one.last_ref) for one in boots[-1:]]
 
     def order_in_doubt(self, machine: str) -> str:
         """Why it is not certain in which order the boots of that host came; "" if it is.
@@ -266,27 +100,24 @@ class Timeline:
         journald's numbering shows the order, if it continues from boot to boot (since systemd 254
         also after a power cut). The wall clock does not: it may have been wrong for a whole boot.
         """
-        boots = [boot for boot in self.boots.values() if boot.machine == machine]
-        if all(_numbered_on(one.last_ref, other.first_ref) for one, other in pairwise(boots)):
-            return ""
-        return "which boot came first is known by the wall clock only"
+        if machine in self.boots.by_clock_only:
+            return "which boot came first is known by the wall clock only"
+        return ""
 
     def _new_boot(self, said: Booted) -> Boot:
-        at, number = said.at, len(self.boots)
-        boot = Boot(at.boot, at.machine, said.host, number, at, at, said.ref, said.ref)
-        before = self._current.get(at.machine)
-        if before is not None:
-            before.over = True
-            if not before.clean:
-                boot.unclean_before = True
-                text = "the machine went down without a shutdown: its last entries may be lost"
-                next_boot = Exhibit("the next boot's first entry", at, said.ref)
-                self.lose(Loss(text, (next_boot,), certain=False), at)
-        self.boots[at.place] = self._current[at.machine] = boot
+        boot = self.boots.begin(said)
+        if boot.unclean_before:
+            text = "the machine went down without a shutdown: its last entries may be lost"
+            next_boot = Exhibit("the next boot's first entry", said.at, said.ref)
+            self.lose(Loss(text, (next_boot,), certain=False), said.at)
+        if self.alone:
+            for old in self.boots.forget():
+                self._receivers.pop(old.first.place, None)
+                self.ends[old.machine] = max(old.last.wall, self.ends.get(old.machine, 0))
         return boot
 
-    def unit_said(self, said: UnitSaid) -> None:
-        """PID 1 made a statement about a unit."""
+    def unit_said(self, said: UnitSaid) -> Run | None:
+        """PID 1 made a statement about a unit. Returns the run of a sender, if it is its first."""
         mark = Mark(said.at, said.ref, self.order)
         name, _, kind = said.unit.rpartition(".")
         unit, at_sign, instance = name.partition("@")
@@ -295,7 +126,10 @@ class Timeline:
         elif kind == "target":
             self._target_said(said, mark, instance if at_sign else "")
         elif said.run:
+            known = said.run in self.runs
             self._run_said(said, mark, instance, "main" if unit == "sender" else "failover")
+            return None if known else self.runs[said.run]
+        return None
 
     def _receiver_said(self, said: UnitSaid, mark: Mark) -> None:
         if said.what == "starting":
@@ -305,16 +139,24 @@ class Timeline:
 
     def _target_said(self, said: UnitSaid, mark: Mark, instance: str) -> None:
         if instance and said.what == "stopped":
-            self.pair_stops.setdefault((said.at.machine, instance), []).append(mark)
+            stops = self.pair_stops.setdefault((said.at.machine, instance), [])
+            stops.append(mark.order)
+            if self.alone:
+                del stops[:-MOST_STOPS]
         elif not instance and said.what == "started" and self.boot:
             self.boot.shut_down = True
+
+    def forget(self, run: Run) -> None:
+        """It is settled for all of its Apps, and nothing that may come will refer to it."""
+        del self.runs[run.run]
+        self.by_instance[run.machine, run.instance].runs.remove(run)
 
     def _run_said(self, said: UnitSaid, mark: Mark, instance: str, role: str) -> None:
         run = self.runs.get(said.run)
         if run is None:
-            boot = self.boots[said.at.place]
+            boot = self.boots.of[said.at.place]
             run = self.runs[said.run] = Run(said.unit, instance, role, said.run, boot, mark)
-            self.by_instance.setdefault((boot.machine, instance), []).append(run)
+            self.by_instance.setdefault((boot.machine, instance), Lineage()).runs.append(run)
         if run.machine == said.at.machine:
             run.said(said.what, said.detail, mark)
         elif run.run not in self._on_two_hosts:
@@ -348,11 +190,3 @@ class Timeline:
             self.lose(Loss(text, (again,), certain=False, counts=killed), said.at)
         boot.journal_started = boot.journal_started or said.started
         boot.journal_stopped = not said.started
-
-
-def _numbered_on(before: str, after: str) -> bool:
-    """Whether the two cursors are of one numbering, and in this order."""
-    one, other = _NUMBER.match(before), _NUMBER.match(after)
-    if not one or not other or one[1] != other[1]:
-        return False
-    return int(one[2], 16) < int(other[2], 16)

@@ -48,8 +48,6 @@ class Scope:
 
     def entry(self, like: bytes) -> bytes:
         """As an entry of the same time and boot as `like`."""
-        names = (b"__REALTIME_TIMESTAMP", b"__MONOTONIC_TIMESTAMP", b"_BOOT_ID", b"_MACHINE_ID")
-        fields = [name + b"=" + field_of(like, name) for name in names]
         said = json.dumps(
             {
                 "names": self.names,
@@ -60,7 +58,27 @@ class Scope:
             }
         )
         text = b"MESSAGE=What this bundle of sendrecv proof is about"
-        return b"\n".join([b"", *fields, text, b"SENDRECV_PROOF=" + said.encode(), b""])
+        return _own_entry(like, text, b"SENDRECV_PROOF=" + said.encode())
+
+
+def _own_entry(like: bytes, *fields: bytes) -> bytes:
+    """Of the same time and boot as another one."""
+    names = (b"__REALTIME_TIMESTAMP", b"__MONOTONIC_TIMESTAMP", b"_BOOT_ID", b"_MACHINE_ID")
+    times = [name + b"=" + field_of(like, name) for name in names]
+    return b"\n".join([b"", *times, *fields, b""])
+
+
+def chain_entry(like: bytes, chain: str) -> bytes:
+    """An entry of our own that has a chain of audits."""
+    text = b"MESSAGE=The chain of audits of the machine"
+    return _own_entry(like, text, b"SENDRECV_CHAIN=" + chain.encode())
+
+
+def chain_of(entry: bytes) -> str:
+    """The chain of audits that a bundle's own entry has; "" for any other entry."""
+    if b"\nSENDRECV_CHAIN=" not in entry or b"\n_TRANSPORT=" in entry:
+        return ""
+    return field_of(entry, b"SENDRECV_CHAIN").decode("utf-8", "replace")
 
 
 def scope_of(entry: bytes) -> Scope | None:

@@ -19,6 +19,7 @@ from sendrecv.proof.evidence import time_of
 from sendrecv.proof.read import exports, files
 from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl
+from sendrecv.proof.read.mark import Mark, place
 from sendrecv.proof.read.period import Period
 from sendrecv.proof.statements import Missing
 
@@ -47,6 +48,8 @@ class Source:
     since: int | None = None
     until: int | None = None
     boot: str | None = None
+    after: Mark | None = None
+    """Only what came after that."""
     missing: list[Missing] = field(default_factory=list)
     held: Held = field(default_factory=Held)
     address_space: int = 0
@@ -210,8 +213,13 @@ def in_order(boots: list[Boot]) -> list[Boot]:
     return sorted(boots, key=lambda boot: (begins[boot.numbering], boot.numbering, boot.number))
 
 
+def boots_in_order(source: Source) -> list[str]:
+    """The IDs of the boots in the journal."""
+    return [boot.boot for boot in in_order(_boots(source))]
+
+
 def _boots(source: Source) -> list[Boot]:
-    found = [first_of(name, source) for name in _values_of("_BOOT_ID", source)]
+    found = [first_of(name, source) for name in values_of("_BOOT_ID", source)]
     return [boot for boot in found if boot]
 
 
@@ -237,8 +245,10 @@ def _of_journalctl(source: Source) -> list[Iterator[bytes]]:
     senders = _sender_units(source)
     if source.boot is not None:
         return [_of_boot(source, senders, source.boot)]
+    if source.after:
+        return [_after(source, senders, source.after)]
     # A single boot needs no order.
-    boots = _boots(source) if len(_values_of("_BOOT_ID", source)) > 1 else []
+    boots = _boots(source) if len(values_of("_BOOT_ID", source)) > 1 else []
     if len(boots) < 2:
         return [_of_boot(source, senders)]
     machines: dict[str, list[str]] = {}
@@ -252,9 +262,23 @@ def _of_boots(source: Source, senders: list[str], boots: list[str]) -> Iterator[
         yield from _of_boot(source, senders, boot)
 
 
-def _of_boot(source: Source, senders: list[str], boot: str = "") -> Iterator[bytes]:
+def _after(source: Source, senders: list[str], mark: Mark) -> Iterator[bytes]:
+    """The rest of the boot of the mark, and then all boots that are new."""
+    at = place(mark.cursor)
+    boots = boots_in_order(source)
+    if at and at.boot in boots:
+        # Not --after-cursor: with matches, systemd 252 leaves out the entry after the cursor's too,
+        # if that one does not match.
+        rest = _of_boot(source, senders, at.boot, (f"--cursor={mark.cursor}",))
+        yield from (entry for entry in rest if field_of(entry, b"__CURSOR") != mark.cursor.encode())
+    yield from _of_boots(source, senders, [boot for boot in boots if boot not in mark.boots])
+
+
+def _of_boot(
+    source: Source, senders: list[str], boot: str = "", more: tuple[str, ...] = ()
+) -> Iterator[bytes]:
     """The entries that may be evidence, of one boot if there is more than one."""
-    options = []
+    options = [*more]
     if source.since is not None:
         options.append(f"--since={seconds(source.since)}")
     if source.until is not None:
@@ -273,9 +297,9 @@ def seconds(microseconds: int) -> str:
 def _sender_units(source: Source) -> list[str]:
     """The senders' units that ever printed something. Their entries have the PIDs."""
     sender = re.compile(r"sender(?:-failover)?@.+\.service")
-    return [unit for unit in _values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
+    return [unit for unit in values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
 
 
-def _values_of(name: str, source: Source) -> list[str]:
+def values_of(name: str, source: Source) -> list[str]:
     """All values that a field has in the journal."""
     return source.journalctl.text(f"--field={name}").splitlines()

@@ -12,14 +12,16 @@ from html import escape
 from itertools import pairwise
 
 from sendrecv.proof.judge.basis import ms, number
+from sendrecv.proof.judge.boots import Boot
 from sendrecv.proof.judge.lives import Life
 from sendrecv.proof.judge.processes import Takeover
+from sendrecv.proof.judge.runs import Mark
 from sendrecv.proof.judge.spans import Span
-from sendrecv.proof.judge.timeline import Boot, Mark
-from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict, Verdict
+from sendrecv.proof.judge.verdict import AppVerdict, Verdict
+from sendrecv.proof.show import svg
+from sendrecv.proof.show.svg import WIDTH
 from sendrecv.proof.statements import At, Counted
 
-WIDTH = 1200
 LEFT, RIGHT = 150, 30
 LANE = 30
 LABELS = 22
@@ -29,24 +31,15 @@ TOP = 74
 BOTTOM = 40
 MANY = 40
 """If an App has more takeovers than this, each is marked with a thinner line."""
+LEGEND = (
+    ('<rect class="main" x="{x}" y="40" width="22" height="12" rx="2"/>', "a run of main"),
+    ('<rect class="failover" x="{x}" y="40" width="22" height="12" rx="2"/>', "of failover"),
+    ('<circle class="count" cx="{m}" cy="46" r="2.5"/>', "a count"),
+    ('<rect class="count" x="{x}" y="45" width="22" height="2"/>', "many counts"),
+    ('<path class="takeover" d="M{m} 39v14"/>', "a takeover, and its gap: exit to next count"),
+)
 STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
 """Seconds between two ticks of the axis. Longer steps are whole days."""
-COLOURS = {PROVEN: "#1a7f37", VIOLATED: "#cf222e", INCONCLUSIVE: "#9a6700"}
-STYLE = """
-text { font: 12px sans-serif; fill: #24292f }
-.title { font-size: 17px; font-weight: bold }
-.app { font-weight: bold }
-.small { font-size: 11px; fill: #57606a }
-.gap { font-size: 11px; text-anchor: middle }
-.tick { stroke: #eaeef2 }
-.lane { fill: #f6f8fa }
-.main { fill: #8cb8f0 }
-.failover { fill: #f5b873 }
-.count { fill: #1b1f24 }
-.boot { stroke: #57606a; stroke-dasharray: 3 3 }
-.takeover { stroke: #8250df; stroke-width: 1.5 }
-.wrong { fill: none; stroke: #cf222e; stroke-width: 2 }
-"""
 
 
 def draw(verdict: Verdict) -> str:
@@ -58,21 +51,8 @@ def draw(verdict: Verdict) -> str:
         lanes = _lanes(app)
         blocks += _block(app, lanes, frame, top)
         top += LABELS + LANE * len(lanes) + BLOCK
-    height = top + BOTTOM
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"'
-            f' viewBox="0 0 {WIDTH} {height}">',
-            f"<style>{STYLE}</style>",
-            f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-            *_heading(verdict),
-            *_axis(frame, top),
-            *_boots(verdict.boots, frame, top),
-            *blocks,
-            "</svg>",
-            "",
-        ]
-    )
+    shapes = [*_heading(verdict), *_axis(frame, top), *_boots(verdict.boots, frame, top), *blocks]
+    return svg.document(top + BOTTOM, shapes)
 
 
 class _Frame:
@@ -109,9 +89,9 @@ class _Frame:
         return self.of(mark.at)
 
 
-def _shifts(boots: Sequence[Boot]) -> list[int]:
+def _shifts(boots: Sequence[Boot]) -> dict[int, int]:
     """For each boot, from its monotonic clock to the picture's microseconds."""
-    shifts = [boot.offset for boot in boots]
+    shifts = {boot.number: boot.offset for boot in boots}
     if len({boot.machine for boot in boots}) > 1:
         return shifts  # they are side by side, by the wall clocks
     pause = max(1_000_000, sum(boot.last.mono - boot.first.mono for boot in boots) // 25)
@@ -135,8 +115,8 @@ def _moments(apps: Iterable[AppVerdict]) -> Iterator[At]:
 
 
 def _heading(verdict: Verdict) -> Iterator[str]:
-    colour = COLOURS[verdict.status]
-    yield f'<text class="title" x="{LEFT}" y="28" style="fill:{colour}">{verdict.status}</text>'
+    status = verdict.status
+    yield f'<text class="title {status.lower()}" x="{LEFT}" y="28">{status}</text>'
     counts = sum(app.tally.counts for app in verdict.apps)
     takeovers = sum(app.number_of_takeovers for app in verdict.apps)
     summary = f"{number(counts, 'count')}, {number(takeovers, 'takeover')}"
@@ -146,21 +126,7 @@ def _heading(verdict: Verdict) -> Iterator[str]:
         middle, worst = ms(gaps[len(gaps) // 2]), ms(gaps[-1])
         summary += f"; from exit to the next count: median {middle}, worst {worst}"
     yield f'<text x="{LEFT + 160}" y="28">{summary}</text>'
-    yield from _legend()
-
-
-def _legend() -> Iterator[str]:
-    x = LEFT
-    for shape, text in (
-        ('<rect class="main" x="{x}" y="40" width="22" height="12" rx="2"/>', "a run of main"),
-        ('<rect class="failover" x="{x}" y="40" width="22" height="12" rx="2"/>', "of failover"),
-        ('<circle class="count" cx="{m}" cy="46" r="2.5"/>', "a count"),
-        ('<rect class="count" x="{x}" y="45" width="22" height="2"/>', "many counts"),
-        ('<path class="takeover" d="M{m} 39v14"/>', "a takeover, and its gap: exit to next count"),
-    ):
-        yield shape.format(x=x, m=x + 11)
-        yield f'<text class="small" x="{x + 28}" y="50">{text}</text>'
-        x += 50 + 7 * len(text)
+    yield from svg.legend(LEGEND, LEFT, 50)
 
 
 def _axis(frame: _Frame, bottom: int) -> Iterator[str]:
@@ -219,8 +185,8 @@ def _block(app: AppVerdict, lanes: Sequence[str], frame: _Frame, top: int) -> It
         yield f'<rect class="lane" x="{LEFT}" y="{y + 3}" width="{width}" height="24"/>'
         yield f'<text x="{LEFT - 10}" y="{y + 19}" text-anchor="end">{escape(node)}</text>'
     yield f'<text class="app" x="14" y="{top + 15}">{escape(app.app)}</text>'
-    colour = COLOURS[app.status]
-    yield f'<text x="14" y="{top + 31}" style="fill:{colour};font-size:11px">{app.status}</text>'
+    status = app.status
+    yield f'<text class="{status.lower()}" x="14" y="{top + 31}">{status}</text>'
     rows = {node: first + place * LANE for place, node in enumerate(lanes)}
     for life in app.lives:
         yield from _bar(life, rows[life.node], frame)
@@ -258,9 +224,9 @@ def _open_end(life: Life, frame: _Frame) -> float:
 def _dots(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]:
     spans = app.tally.spans.spans if app.tally.spans else []
     dots = []
-    sessions = app.tally.owners.sessions
+    nodes = app.tally.owners.sessions.nodes
     for span in spans:
-        node = sessions[min(span.session, len(sessions) - 1)].node
+        node = nodes[min(span.session, max(nodes))]
         y = rows[node] + 15
         start, end = (frame.in_boot(mono, span.boot) for mono in (span.first, span.last))
         if end - start < 1:
@@ -272,8 +238,8 @@ def _dots(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]
     size = 5 if _apart(spans, frame) > 8 else 3 if _apart(spans, frame) > 4 else 2
     if dots:
         yield (
-            f'<path d="{"".join(dots)}" stroke="#1b1f24" stroke-width="{size}"'
-            ' stroke-linecap="round" fill="none"/>'
+            f'<path class="dots" d="{"".join(dots)}" stroke-width="{size}"'
+            ' stroke-linecap="round"/>'
         )
 
 
@@ -296,7 +262,7 @@ def _takeovers(app: AppVerdict, frame: _Frame, top: int, height: int) -> Iterato
     # The longest gaps are written first. A gap for which there is no room is not written.
     for takeover in sorted(marked, key=lambda one: one.gap or 0, reverse=True):
         x = frame.at(_moment(takeover))
-        if takeover.gap is not None and all(abs(x - other) > 52 for other in taken):
+        if takeover.gap is not None and all(abs(x - other) > 58 for other in taken):
             taken.append(x)
             yield f'<text class="gap" x="{x:.1f}" y="{top + LABELS - 7}">{ms(takeover.gap)}</text>'
 

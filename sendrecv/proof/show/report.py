@@ -8,14 +8,16 @@ from typing import Any
 
 from sendrecv.proof.judge.basis import ms, number
 from sendrecv.proof.judge.findings import CHECKS, Exhibit, Finding
+from sendrecv.proof.judge.gaps import Gap
 from sendrecv.proof.judge.lives import Life
-from sendrecv.proof.judge.owners import Session
 from sendrecv.proof.judge.processes import Takeover
-from sendrecv.proof.judge.timeline import Mark, Run
+from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.sessions import Session
 from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Verdict
 from sendrecv.proof.statements import At, Counted, Forgotten
 
 NAME = max(map(len, CHECKS))
+GAPS = 4
 HEAD, TAIL = 4, 16
 """So many lines of a long timeline are shown; with --all, all of them."""
 
@@ -91,6 +93,33 @@ def _app(app: AppVerdict, hosts: Mapping[str, str], clock: Clock, whole: bool) -
         yield f"  forgotten      {clock.of(said)}  its counts begin again  [{_short(said.ref)}]"
     for check in app.checks:
         yield from _check(check, clock)
+    if app.but_for:
+        yield f"  App {app.app} is PROVEN but for {but_for(app.but_for)}"
+
+
+def but_for(gaps: Sequence[Gap]) -> str:
+    """For a sentence."""
+    shown = [_gap(gap) for gap in gaps[:GAPS]]
+    if len(gaps) > GAPS:
+        shown.append(f"{len(gaps) - GAPS} more times (--json has them)")
+    return "; ".join(shown)
+
+
+def _gap(gap: Gap) -> str:
+    first, last = (datetime.fromtimestamp(wall / 1e6) for wall in (gap.first, gap.last))
+    of_day, of_last = (f"{at.day} {at:%B %Y}" for at in (first, last))
+    if gap.first // 1_000_000 == gap.last // 1_000_000:
+        text = f"{first:%H:%M:%S} on {of_day}"
+    elif of_day != of_last:
+        text = f"{first:%H:%M:%S} on {of_day} to {last:%H:%M:%S} on {of_last}"
+    else:
+        text = f"{first:%H:%M:%S} to {last:%H:%M:%S} on {of_day}"
+    text += f" ({gap.why})"
+    if gap.counts:
+        text += (
+            f", where {number(gap.counts, 'count')} {'is' if gap.counts == 1 else 'are'} unproven"
+        )
+    return text
 
 
 def _life(place: int, life: Life, clock: Clock) -> list[str]:
@@ -123,8 +152,8 @@ def _numbers(app: AppVerdict, takeover: Takeover) -> str:
         if life.run is takeover.after
         and (not life.session or life.session.first is takeover.first_count)
     )
-    before = max(place for place, life in places[: after - 1] if life.run is takeover.before)
-    return f"{before} > {after}"
+    before = [place for place, life in places[: after - 1] if life.run is takeover.before]
+    return f"{max(before, default='earlier')} > {after}"
 
 
 def _takeover(takeover: Takeover, name: str, clock: Clock) -> list[str]:
@@ -217,6 +246,16 @@ def _app_json(app: AppVerdict) -> dict[str, Any]:
             for said in tally.forgotten
         ],
         "runs": [_life_json(life) for life in app.lives],
+        "figures": {
+            "runs": app.sums.runs,
+            "takeovers": dict(app.figures.kinds),
+            "silence": app.figures.silence,
+            "epochs": list(app.sums.epochs or ()),
+        },
+        "but_for": [
+            {"from": gap.first, "to": gap.last, "why": gap.why, "counts": gap.counts}
+            for gap in app.but_for
+        ],
         "takeovers": [_takeover_json(takeover) for takeover in app.takeovers],
         "checks": [_check_json(check) for check in app.checks],
     }

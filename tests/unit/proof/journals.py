@@ -68,10 +68,19 @@ class World:
     def boot_id(self) -> str:
         return hashlib.md5(f"{self.machine}{self.boots}".encode()).hexdigest()
 
+    @property
+    def wall(self) -> int:
+        return 1_790_000_000_000_000 + self.now + self.boots * 3_600_000_000 + self.clock
+
+    @property
+    def number(self) -> int:
+        """Of the next entry."""
+        return len(self.entries) + 1
+
     def write(self, fields: Fields) -> Fields:
         self.now += self.step
-        wall = 1_790_000_000_000_000 + self.now + self.boots * 3_600_000_000 + self.clock
-        place = f"s={self.numbering};i={len(self.entries) + 1:x}"
+        wall = self.wall
+        place = f"s={self.numbering};i={self.number:x}"
         entry = {
             "__CURSOR": f"{place};b={self.boot_id};m={self.now:x};t={wall:x};x=1",
             "__REALTIME_TIMESTAMP": str(wall),

@@ -1,0 +1,31 @@
+"""A chain as one text: so a bundle carries it along."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sendrecv.proof.chain.head import decode
+from sendrecv.proof.chain.store import Chain, ChainError
+
+
+def packed(chain: Chain) -> str:
+    """For unpacked()."""
+    files = {name: data.decode("utf-8", "replace") for name, data in chain.files.items()}
+    return json.dumps({"head": chain.head.encode().decode(), "files": files})
+
+
+def unpacked(text: str, path: Path) -> Chain:
+    """The chain that a file has. Raises ChainError if it is none, or was altered."""
+    try:
+        values = json.loads(text)
+        head = decode(str(values["head"]).encode())
+        files = {str(name): str(data).encode() for name, data in dict(values["files"]).items()}
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ChainError(f"{path}: it has no chain of audits: {error}") from None
+    sizes = head.files()
+    if not sizes.keys() <= files.keys():
+        raise ChainError(f"{path}: the chain of audits is not whole")
+    chain = Chain(path, head, {name: files[name] for name in sizes})
+    chain.check()
+    return chain
