@@ -100,7 +100,10 @@ def _of_bundle(source: Source, dots: int) -> tuple[Life | None, str]:
     first = islice(exports.read(path, Period(), []), 3)
     found = next(filter(None, map(bundle.chain_of, first)), "")
     try:
-        return (Life.of(unpacked(found, path), dots) if found else None), ""
+        life_of = Life.of(unpacked(found, path), dots) if found else None
+        if life_of:
+            life_of.by_clock = True  # a bundle says only when something is missing
+        return life_of, ""
     except ChainError as error:
         return None, f"the chain of audits is not used: {error}"
 
