@@ -33,8 +33,6 @@ class Life:
     chain: Chain
     mark: Mark
     judge: Judge
-    by_clock: bool = False
-    """Whether only the wall clock tells what is missing of the time that was audited."""
     known: frozenset[Missing] = frozenset()
     """What is missing of that time."""
     _booted: Booted | None = None
@@ -65,13 +63,7 @@ class Life:
 
     def limit(self, missing: Iterable[Missing], ends: Mapping[str, int]) -> None:
         """Say what is missing. What is missing of the time that was audited, the audits knew."""
-        self.judge.limit([one for one in missing if not self._is_known(one)], ends=ends)
-
-    def _is_known(self, missing: Missing) -> bool:
-        end = place(self.mark.cursor)
-        if self.by_clock and end:
-            return 0 < missing.until <= end.wall
-        return missing in self.known
+        self.judge.limit([one for one in missing if one not in self.known], ends=ends)
 
     @property
     def note(self) -> str:
