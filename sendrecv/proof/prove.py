@@ -22,7 +22,7 @@ from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.journal import Source, choose_boot, read, timestamp
 from sendrecv.proof.read.journalctl import sync
 from sendrecv.proof.reading import Reading
-from sendrecv.proof.show import days, past, picture, report
+from sendrecv.proof.show import drawing, report
 from sendrecv.proof.statements import Booted, Missing
 
 SPACE, SPACE_PER_FILE = 128 << 20, 10 << 20
@@ -97,7 +97,7 @@ def main(argv: Sequence[str]) -> int:
     if verdict.status == INCONCLUSIVE:
         notes += _conclusive(verdict, arguments)
     if arguments.svg:
-        _write(arguments.svg, _drawn(verdict, lines))
+        _write(arguments.svg, drawing.draw(verdict, lines))
     _show(verdict, notes, arguments)
     return EXIT_STATUS[verdict.status]
 
@@ -279,14 +279,6 @@ def _show(verdict: Verdict, notes: list[str], arguments: argparse.Namespace) -> 
         print(json.dumps(report.as_json(verdict, notes), indent=1))
     else:
         print("\n".join(report.text(verdict, notes, whole=arguments.all)))
-
-
-def _drawn(verdict: Verdict, lines: Sequence[Mapping[str, Any]] = ()) -> str:
-    """Run by run, or day by day if there are many of them. lines: of the chain, if there is one."""
-    histories = [past.whole(app, verdict.boots, lines) for app in verdict.apps]
-    if days.is_long(histories):
-        return days.draw(verdict.status, histories)
-    return picture.draw(verdict)
 
 
 def _write(path: Path, text: str) -> None:

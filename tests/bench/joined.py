@@ -42,7 +42,7 @@ exec "$@"
 """
 # Its time and memory go to standard error, as the last line.
 _MEASURED = """
-import json, resource, sys
+import json, re, resource, sys
 from sendrecv import cli
 sys.argv = ["sendrecv", *sys.argv[1:]]
 try:
@@ -52,7 +52,9 @@ except SystemExit as end:
 sys.stdout.flush()
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 cpu = sum(one.ru_utime + one.ru_stime for one in used)
-print(json.dumps([cpu, sum(one.ru_maxrss for one in used) >> 10]), file=sys.stderr)
+# Not ru_maxrss: that begins with the memory of whoever started this.
+own = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+print(json.dumps([cpu, (own + used[1].ru_maxrss) >> 10]), file=sys.stderr)
 sys.exit(status)
 """
 

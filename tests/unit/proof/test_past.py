@@ -9,6 +9,7 @@ from hypothesis import given
 
 from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Judge, Verdict
+from sendrecv.proof.show.drawing import draw
 from sendrecv.proof.show.history import HOUR, History, Remark, moment
 from sendrecv.proof.show.past import Line, whole
 from tests.unit.proof.journals import Fields, World, export
@@ -76,6 +77,14 @@ def test_each_takeover_is_there_once(number: int, cuts: set[int]) -> None:
     assert takeovers(joined) == takeovers(whole(once.apps[0], once.boots, []))
     assert takeovers(joined).total() == 20 + number
     assert joined.counts == once.apps[0].tally.counts
+
+
+@pytest.mark.parametrize("cut", [0, 30])
+def test_what_the_chain_alone_knows_is_drawn_by_days(cut: int) -> None:
+    """However short the life is: the verdict has no run of it any more."""
+    entries = life(5).entries
+    verdict, lines = audited([entries[:cut], entries[cut:]] if cut else [entries])
+    assert ("takeovers, by the hour" in draw(verdict, lines)) is bool(cut)
 
 
 BEGIN = 1_790_000_000_000_000
