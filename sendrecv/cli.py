@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _KEPT = frozenset(
     "PATH LANG LANGUAGE TERM COLUMNS LINES NO_COLOR TZ"
+    # From pkexec: who asks for something that is done as root.
+    " PKEXEC_UID"
     # From systemd; systemd.py reads them.
     " NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID INVOCATION_ID JOURNAL_STREAM BOOT_ID"
     " LISTEN_FDS LISTEN_FDNAMES LISTEN_PID"

@@ -34,6 +34,7 @@ RECEIVER_SETTINGS = (
     "SENDRECV_MAX_CONNECTIONS",
     "SENDRECV_TLS_CERTIFICATE",
     "SENDRECV_TLS_KEY",
+    "SENDRECV_TOKEN_OVERLAP",
 )
 MAX_CONNECTIONS = 16_000
 """Below the LimitNOFILE= of receiver.service."""
@@ -105,12 +106,14 @@ class SenderConfig(Value):
 
 class ReceiverConfig(Value):
     """Settings of the receiver. max_connections: above it, connections are cut (admission.py).
-    certificate, key: files, "" for none; sendrecv-tls.service reads them.
+    certificate, key: files, "" for none; sendrecv-tls.service reads them. token_overlap: for how
+    many seconds a token that was changed is valid together with the new one.
     """
 
     max_connections: int
     certificate: str = ""
     key: str = ""
+    token_overlap: float = 3600.0
 
 
 def sender_config(
@@ -161,6 +164,7 @@ def receiver_config(
         reader.integer("SENDRECV_MAX_CONNECTIONS", 4096, 1, MAX_CONNECTIONS),
         reader.path("SENDRECV_TLS_CERTIFICATE"),
         reader.path("SENDRECV_TLS_KEY"),
+        reader.number("SENDRECV_TOKEN_OVERLAP", 3600.0, 0.0, 604800.0),
     )
     reader.finish(RECEIVER_SETTINGS)
     return config

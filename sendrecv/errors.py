@@ -60,6 +60,8 @@ EXIT_STATUSES = (
         "Another process has held the App's lock for 10 s. Perhaps two instances have the same"
         " appID.",
     ),
+    # EX_OSFILE
+    MISSING_PACKAGE := ExitStatus(72, "metrics, watch: a package that is needed is not installed."),
     STORE_UNUSABLE := ExitStatus(  # EX_CANTCREAT
         73, "The state directory, or a file in it, cannot be used."
     ),
@@ -112,6 +114,12 @@ class ReceiverUnavailable(SendrecvError):
     """The receiver does not answer a command that needs its answer."""
 
     exit_status = UNAVAILABLE
+
+
+class MissingPackage(SendrecvError):
+    """A package is not installed that sendrecv only recommends, and that this command needs."""
+
+    exit_status = MISSING_PACKAGE
 
 
 class StoreUnusable(SendrecvError):

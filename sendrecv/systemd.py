@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FIRST_LISTEN_FD = 3
-_MIN_TOKEN, _MAX_TOKEN, _MAX_TOKEN_FILE = 20, 4096, 65_536  # see core/tokens.py
+_MIN_TOKEN, _MAX_TOKEN, MAX_TOKEN_FILE = 20, 4096, 65_536  # see core/tokens.py
 JOURNAL = "/run/systemd/journal/socket"
 START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
@@ -263,10 +263,18 @@ def token() -> str:
     path = credential_path("token") or (0 if handed_over else f"{directory}/token")
     try:
         with open(path, "rb", closefd=path != 0) as file:
-            data = file.read(_MAX_TOKEN_FILE + 1).strip()
+            data = file.read(MAX_TOKEN_FILE + 1)
     except OSError as error:
         raise CredentialError(f"{path or 'token'}: {error.strerror}", TOKEN_HINT) from None
-    most = _MAX_TOKEN_FILE if b"\n" in data else _MAX_TOKEN
+    return token_text(data)
+
+
+def token_text(data: bytes) -> str:
+    """The text of a token file, of which `data` is all, or one byte more than is allowed. Raises
+    CredentialError as token() does.
+    """
+    data = data.strip()
+    most = MAX_TOKEN_FILE if b"\n" in data else _MAX_TOKEN
     text = data.decode() if data.isascii() else "\0"
     if not data or len(data) > most or not text.translate({9: None, 10: None}).isprintable():
         problem = "/etc/sendrecv/token: missing, empty, or not printable lines"

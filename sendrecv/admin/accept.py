@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sendrecv.admin import acts
 from sendrecv.commandline import Parser
 from sendrecv.core.errors import quoted
 from sendrecv.core.wire import MAX_COUNT, MAX_EPOCH, NAME_RULE, is_name
@@ -32,6 +33,9 @@ def main(argv: Sequence[str]) -> int:
     except FileNotFoundError:
         raise UsageError(f"no App is called {options.app}", f"there is no {record}") from None
     except OSError as error:
+        if isinstance(error, PermissionError):
+            typed = ["sendrecv", "accept", options.app, f"--{what}", str(number)]
+            acts.assert_root(" ".join(typed))
         raise StoreUnusable(f"{error.filename}: {error.strerror}", "run this as root") from None
     print(f"The next connection of App {options.app} adopts the receiver's last {what}, if that is")
     print(f"at most {number}. See journalctl -t sendrecv")

@@ -6,6 +6,7 @@ import argparse
 import os
 import pwd
 import subprocess
+import sys
 from collections.abc import Mapping
 
 from sendrecv import systemd
@@ -15,6 +16,8 @@ from sendrecv.core.wire import NAME_RULE, is_name
 from sendrecv.errors import StoreUnusable, UsageError
 
 MAX_REASON = 200
+PROGRAM, PKEXEC = "/usr/bin/sendrecv", "/usr/bin/pkexec"
+LOGIN = "/proc/self/loginuid"
 _UNSET = 2**32 - 1
 
 
@@ -35,21 +38,28 @@ def instance_of(options: argparse.Namespace) -> str:
 
 
 def assert_root(command: str) -> None:
-    """Raises UsageError for anybody else. command: what was typed, without the reason."""
-    if os.geteuid():
-        raise UsageError(
-            "only root may do that", f"type: sudo {command}, or, with polkit: pkexec {command}"
-        )
+    """At a terminal, and with polkit, anybody else has to authenticate, and what was typed is run
+    again, as root. Otherwise raises UsageError. command: what was typed, without the reason.
+    """
+    if not os.geteuid():
+        return
+    if sys.argv[0] == PROGRAM and os.isatty(0) and os.access(PKEXEC, os.X_OK):
+        os.execv(PKEXEC, [PKEXEC, PROGRAM, *sys.argv[1:]])
+    raise UsageError(
+        "only root may do that", f"type: sudo {command}, or, with polkit: pkexec {command}"
+    )
 
 
 def person() -> str:
     """Who types this: the one who has logged in, whatever sudo or pkexec has made of that one."""
     try:
-        with open("/proc/self/loginuid", encoding="ascii") as file:
+        with open(LOGIN, encoding="ascii") as file:
             number = int(file.read(16))
     except (OSError, ValueError):
         number = _UNSET
-    number = os.getuid() if number == _UNSET else number
+    if number == _UNSET:  # of who has not logged in, pkexec tells
+        by = os.environ.get("PKEXEC_UID", "")
+        number = int(by) if by.isdigit() and not os.getuid() else os.getuid()
     try:
         name = pwd.getpwuid(number).pw_name
     except KeyError:

@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sendrecv.admin import ask
+from sendrecv.admin import acts, ask
 from sendrecv.commandline import Parser
 from sendrecv.core import record as slots
 from sendrecv.core.errors import UnknownFormat, quoted
@@ -40,8 +40,7 @@ def main(argv: Sequence[str]) -> int:
     app_id = options.app
     if not is_name(app_id):
         raise UsageError(f"{quoted(app_id)} is not an appID", NAME_RULE)
-    if os.geteuid():
-        raise UsageError("only root can forget an App")
+    acts.assert_root(f"sendrecv forget {app_id}")
     with _locked_record(app_id) as record:
         known = ask.apps()
         _assert_stopped(app_id, record, known)

@@ -114,6 +114,8 @@ def _ask(instance: str, host: str, reason: str, unit: str) -> None:
             file.write(f"{host}\n{reason}\n")
         os.replace(new, path)
     except OSError as error:
+        if isinstance(error, PermissionError):
+            acts.assert_root(f"sendrecv move {instance} {host}")
         raise StoreUnusable(f"{error.filename}: {error.strerror}", "run this as root") from None
     _systemctl("kill", "--kill-whom=main", "--signal=USR1", unit)
 

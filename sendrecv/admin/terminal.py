@@ -15,7 +15,7 @@ import tty
 from collections.abc import Sequence
 from typing import Any
 
-from sendrecv.errors import UsageError
+from sendrecv.errors import MissingPackage, UsageError
 
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KEYS = {
@@ -41,8 +41,8 @@ def _key_in(typed: bytes) -> str:
 
 
 class Terminal:
-    """A context: the whole screen is ours in it. Raises UsageError if this is no terminal, or there
-    is no library to draw with.
+    """A context: the whole screen is ours in it. Raises UsageError if this is no terminal, and
+    MissingPackage if there is no library to draw with.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Terminal:
             from rich.live import Live
             from rich.text import Text
         except ImportError:
-            raise UsageError(
+            raise MissingPackage(
                 "watch needs the package python3-rich", "apt install python3-rich"
             ) from None
         self._text = Text

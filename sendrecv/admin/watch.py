@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sendrecv.admin import names
 from sendrecv.admin.facts import App, Facts
-from sendrecv.admin.live import Live
+from sendrecv.admin.follow import Follower
 from sendrecv.admin.problems import problems
 from sendrecv.admin.screen import DIM, RED, YELLOW, Column, Screen, duration, moment, plain
 from sendrecv.admin.status import columns_of, few, of_receiver
+from sendrecv.admin.takeovers import Takeover
 from sendrecv.admin.terminal import Terminal
 from sendrecv.commandline import Parser
 from sendrecv.core.values import Value
@@ -33,31 +34,55 @@ def main(argv: Sequence[str]) -> int:
     options = _parse(argv)
     asked = [names.instance_of(name) for name in options.instance]
     terminal = Terminal()  # raises if there is none
-    live = Live(STRIP)
-    facts = live.read()
+    follower, strips = Follower(), Strips()
+    facts = follower.read()
+    strips.add(facts.apps)
     known = {name for app in facts.apps for name in (app.instance, app.app_id)}
     if unknown := [name for name in asked if name not in known]:
         print(f"sendrecv: {names.unknown(unknown[0], known)}", file=sys.stderr)
         return UNKNOWN
     with terminal:
-        _watch(terminal, live, facts, {*asked})
+        _watch(terminal, follower, strips, facts, {*asked})
     terminal.end_as_told()
     return DONE
 
 
-def _watch(terminal: Terminal, live: Live, facts: Facts, asked: set[str]) -> None:
+class Strips:
+    """Attribute of_apps: of each instance, what its last seconds were like, the newest last: how
+    many counts came in each, -1 where that is not known.
+    """
+
+    def __init__(self) -> None:
+        self.of_apps: Mapping[str, Sequence[int]] = {}
+        self._counts: dict[str, int | None] = {}
+
+    def add(self, apps: Sequence[App]) -> None:
+        """One more second."""
+        new = {}
+        for app in apps:
+            before, now = self._counts.get(app.instance), app.count
+            came = -1 if before is None or now is None else max(now - before, 0)
+            new[app.instance] = [*self.of_apps.get(app.instance, ()), came][-STRIP:]
+        self.of_apps = new
+        self._counts = {app.instance: app.count for app in apps}
+
+
+def _watch(
+    terminal: Terminal, follower: Follower, strips: Strips, facts: Facts, asked: set[str]
+) -> None:
     first, due = 0, time.monotonic() + EACH
     while True:
         apps = [app for app in facts.apps if not asked or {app.instance, app.app_id} & asked]
         first = max(min(first, len(apps) - 1), 0)
-        view = View(facts, tuple(apps), live, first)
+        view = View(facts, tuple(apps), strips.of_apps, follower.events, first)
         terminal.show(lines_of(view, *terminal.size()))
         key = terminal.wait(max(due - time.monotonic(), 0))
         if key in {"q", "end"}:
             return
         first += {"down": 1, "up": -1, "page down": 10, "page up": -10}.get(key, 0)
         if time.monotonic() >= due:
-            facts, due = live.read(), time.monotonic() + EACH
+            facts, due = follower.read(), time.monotonic() + EACH
+            strips.add(facts.apps)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -75,11 +100,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class View(Value):
-    """What is to be drawn. apps: those that were asked for. first: the first row that is shown."""
+    """What is to be drawn. apps: those that were asked for. strips: see Strips. events: takeovers
+    and starts, the newest last. first: the first row that is shown.
+    """
 
     facts: Facts
     apps: tuple[App, ...]
-    live: Live
+    strips: Mapping[str, Sequence[int]]
+    events: Sequence[Takeover]
     first: int
 
 
@@ -112,8 +140,7 @@ def _columns(view: View, rows: Sequence[App]) -> list[Column]:
     columns = [it for it in columns_of(rows, view.facts.when) if it.header != "BOOT"]
     marks = _marks()
     cells = (
-        "".join(marks[min(came, 1)] for came in view.live.strips.get(app.instance, ()))
-        for app in rows
+        "".join(marks[min(came, 1)] for came in view.strips.get(app.instance, ())) for app in rows
     )
     strip = Column(f"LAST {STRIP} S", tuple(cell.rjust(STRIP) for cell in cells), 4)
     return [*columns, strip]
@@ -143,7 +170,7 @@ def _of_problems(screen: Screen, view: View) -> Iterator[str]:
 def _of_events(screen: Screen, view: View) -> Iterator[str]:
     """The newest first. An empty line before them."""
     shown = {app.instance for app in view.apps}
-    newest = [event for event in reversed(view.live.events) if event.instance in shown][:EVENTS]
+    newest = [event for event in reversed(view.events) if event.instance in shown][:EVENTS]
     for number, event in enumerate(newest):
         if not number:
             yield ""

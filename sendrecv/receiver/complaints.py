@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sendrecv import systemd
 from sendrecv.core.errors import WARNING, PeerError, quoted
@@ -28,17 +28,17 @@ class Complaints:
     """
 
     def __init__(self, *tokens: str) -> None:
-        self._pieces = [
-            token[i : i + _REVEALING]
-            for token in tokens
-            for i in range(len(token) - _REVEALING + 1)
-        ]
+        self.hide(tokens)
         self._budgets = {name: _Budget() for name in (SENDERS, OTHERS)}
+
+    def hide(self, tokens: Iterable[str]) -> None:
+        """Show nothing of these tokens."""
+        self._hidden = {piece for token in tokens for piece in _pieces(token)}
 
     def __call__(self, text: str, claim: Claim | None = None) -> None:
         """Write "APP/NODE: TEXT, ignoring", or count it as suppressed. `claim`: the sender's."""
         whom = SENDERS if claim else OTHERS
-        if any(piece in text for piece in self._pieces):
+        if any(piece in self._hidden for piece in _pieces(text)):
             text = "a complaint that would have shown the token"
         line = f"{claim.app_id}/{claim.node_id}: {text}" if claim else text
         may_write, unsaid = self._budgets[whom].spend(time.monotonic(), line)
@@ -46,6 +46,10 @@ class Complaints:
             systemd.log(WARNING, f"{unsaid} more complaints about {whom}, suppressed")
         if may_write:
             systemd.log(WARNING, f"{line}, ignoring")
+
+
+def _pieces(text: str) -> Iterable[str]:
+    return (text[i : i + _REVEALING] for i in range(len(text) - _REVEALING + 1))
 
 
 class _Budget:

@@ -31,7 +31,7 @@ from sendrecv.core.receiver_events import (
     Reply,
     ResumeAsked,
 )
-from sendrecv.core.tokens import Token
+from sendrecv.core.keyring import Key
 from sendrecv.core.wire import (
     MAX_MESSAGE,
     Claim,
@@ -41,16 +41,17 @@ from sendrecv.core.wire import (
     parse_payloads,
     parse_resume,
 )
-from sendrecv.receiver import report
 from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
+from sendrecv.receiver.answers import Answers, access
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
 from sendrecv.receiver.patched_socketio import make_server
 from sendrecv.receiver.quick import QuickCounts
-from sendrecv.receiver.secrets import EVERY_APP, Secrets
+from sendrecv.receiver.report import Own
+from sendrecv.receiver.secrets import Secrets
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
@@ -81,11 +82,14 @@ class Inbox(Protocol):
 
 
 class _Sender(NamedTuple):
-    """An admitted connection. session: what Admission calls it. since: wall clock, for people."""
+    """An admitted connection. session: what Admission calls it. since: wall clock, for people. key:
+    what it has shown, None where nothing is needed.
+    """
 
     claim: Claim
     session: str
     since: float
+    key: Key | None
 
 
 class Gateway:
@@ -94,14 +98,14 @@ class Gateway:
     Of a Socket.IO session, `sid` is the name; of the Engine.IO session below it, `eio_sid`.
     """
 
-    def __init__(self, inbox: Inbox, tokens: str) -> None:
+    def __init__(self, inbox: Inbox, secrets: Secrets) -> None:
         self._inbox = inbox
-        self._secrets = Secrets(tokens)
-        self._complain = Complaints(*(token.secret for token in self._secrets.tokens))
+        self._secrets = secrets
+        self._complain = Complaints(*secrets.texts)
         self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
-        self._own = report.Own(time.time())
+        self.own = Own(time.time())
         self._secured: Secured
         self._admission: Admission
         self._server = self._make_server()
@@ -112,9 +116,7 @@ class Gateway:
         """Begin to accept connections; where other hosts can, by TLS only."""
         complain_of_what_is_logged(self._complain)
         app = web.Application(client_max_size=MAX_MESSAGE + 1)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/apps", self._answer_apps)
-        app.router.add_get("/status", self._answer_status)
+        Answers(self._inbox, self, self._secrets, self._complain).add_to(app)
         self._server.attach(app)
         runner = await make_http(app, lambda name: self._sessions.get(name) is not None)
         assert runner.server
@@ -122,11 +124,11 @@ class Gateway:
         self._secured = Secured(listeners, identity)
         for listener in self._secured.others:
             await self._admission.open(listener)
-        await self._secure()
+        await self.secure()
         self._spawn(self._sweep())
         imports.collect_in_small_steps()
 
-    async def _secure(self) -> None:
+    async def secure(self) -> None:
         """Take over a new certificate. With the first one, begin to serve those who need it."""
         for listener, context in self._secured.refresh():
             await self._admission.open(listener, context)
@@ -138,6 +140,27 @@ class Gateway:
     def connections(self) -> int:
         """How many senders are connected."""
         return len(self._senders)
+
+    def since(self, sid: str | None) -> float | None:
+        """When that sender has connected, by the wall clock; None if it is not connected."""
+        sender = self._senders.get(sid) if sid else None
+        return sender.since if sender else None
+
+    def shut_out(self) -> int:
+        """The tokens have changed: end the connections of who is shut out. How many they are."""
+        self._complain.hide(self._secrets.texts)
+        gone = [sid for sid, one in self._senders.items() if not self._may_stay(one)]
+        for sid in gone:
+            self.cut_off(sid)
+        return len(gone)
+
+    def _may_stay(self, sender: _Sender) -> bool:
+        return sender.key is None or self._secrets.keeps(sender.key, sender.claim.app_id)
+
+    def apps_with(self, digest: str) -> list[str]:
+        """The Apps whose senders have shown the token with that digest."""
+        senders = self._senders.values()
+        return sorted(one.claim.app_id for one in senders if one.key and one.key.digest == digest)
 
     # Socket.IO.
 
@@ -197,7 +220,7 @@ class Gateway:
 
     async def _on_connect(self, sid: str, _environ: dict[str, Any], auth: object = None) -> None:
         try:
-            claim = self._authenticate(auth)
+            claim, key = self._authenticate(auth)
         except PeerError as error:
             self._complain(str(error))
             raise self._refused(Refuse(Refusal.INVALID)) from None
@@ -208,29 +231,31 @@ class Gateway:
                 self._complain(FULL, claim)
             raise self._refused(refusal, claim)
         session = self._name_session(sid)
-        self._senders[sid] = _Sender(claim, session, time.time())
+        self._senders[sid] = _Sender(claim, session, time.time(), key)
         self._opened.pop(session, None)
         quick = QuickCounts(sid, claim, self._inbox.submit)
         self._admission.authenticate(session, claim, quick)
+        if not self._may_stay(self._senders[sid]):  # shut out meanwhile
+            self.cut_off(sid)
 
-    def _authenticate(self, auth: object) -> Claim:
-        if isinstance(auth, dict) and _access() is Access.GRANTED:
-            return parse_auth(auth)
+    def _authenticate(self, auth: object) -> tuple[Claim, Key | None]:
+        if isinstance(auth, dict) and access() is Access.GRANTED:
+            return parse_auth(auth), None
         given = auth.get("token") if isinstance(auth, dict) else None
-        token = self._secrets.find(given)
-        if not isinstance(auth, dict) or token is None:
+        key = self._secrets.find(given)
+        if not isinstance(auth, dict) or key is None:
             self._complain("connection without the right token refused")
             self._secrets.refused()
             raise self._refused(Refuse(Refusal.TOKEN))
         claim = parse_auth(auth)
-        if not token.is_for(claim.app_id):  # whether there is such an App is not said
-            self._complain(f"the token {token.name} is not for App {claim.app_id}, refused")
+        if not key.is_for(claim.app_id):  # whether there is such an App is not said
+            self._complain(f"the token {key.name} is not for App {claim.app_id}, refused")
             raise self._refused(Refuse(Refusal.TOKEN), claim)
-        return claim
+        return claim, key
 
     def _refused(self, refusal: Refuse, claim: Claim | None = None) -> Exception:
         """The library's exception for it. The refusal is counted."""
-        self._own.refused(refusal.reason, claim, time.time())
+        self.own.refused(refusal.reason, claim, time.time())
         epoch = {} if refusal.epoch is None else {"epoch": refusal.epoch}
         data: dict[str, object] = {"reason": refusal.reason.value, **epoch}
         error: Exception = socketio.exceptions.ConnectionRefusedError("refused", data)
@@ -277,9 +302,6 @@ class Gateway:
         sender = self._senders.get(sid)
         return sender.claim if sender else None
 
-    def _since(self, sid: str) -> float | None:
-        return sender.since if (sender := self._senders.get(sid)) else None
-
     def _name_session(self, sid: str) -> str:
         """The name of this session in Admission: Engine.IO's name of it.
 
@@ -298,7 +320,7 @@ class Gateway:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            await self._secure()
+            await self.secure()
             await self.sweep()
 
     async def sweep(self) -> None:
@@ -340,54 +362,6 @@ class Gateway:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._tasks.discard)
-
-    # HTTP.
-
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def _answer_apps(self, request: web.Request) -> web.Response:
-        token = self._token_of(request)
-        return web.json_response(self._apps(token)) if token else _unauthorized()
-
-    async def _answer_status(self, request: web.Request) -> web.Response:
-        token = self._token_of(request)
-        if token is None:
-            return _unauthorized()
-        now = asyncio.get_running_loop().time()
-        own = self._own.report(self._inbox.paces(), self.connections(), now)
-        # The numbers of connections and refusals are those of other Apps, too.
-        known = {"receiver": own if token.apps is None else None, "apps": self._apps(token)}
-        return web.json_response({"schema": report.SCHEMA, **known})
-
-    def _token_of(self, request: web.Request) -> Token | None:
-        """What whoever asks has shown; None if it may see nothing."""
-        if _access() is not Access.TOKEN:
-            return EVERY_APP
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        token = self._secrets.find(given) if scheme == "Bearer" else None
-        if token is None:
-            self._complain(f"GET {request.path} without the right token refused")
-        return token
-
-    def _apps(self, token: Token) -> dict[str, dict[str, object]]:
-        """Of each App that the token is for."""
-        now, paces = asyncio.get_running_loop().time(), self._inbox.paces()
-        return {
-            app_id: report.of_app(state, paces.of(app_id), self._since(state.connection), now)
-            for app_id, state in sorted(self._inbox.apps().items())
-            if token.is_for(app_id)
-        }
-
-
-def _access() -> Access:
-    """Of the connection whose request or message is being handled."""
-    peer = current_connection()
-    return peer.access if peer else Access.TOKEN
-
-
-def _unauthorized() -> web.Response:
-    return web.Response(status=401, text="the token is needed\n")
 
 
 def _answer(status: Status, last: int | None) -> dict[str, object]:

@@ -107,6 +107,10 @@ class Receiver:
         self._stopping = True
         self._arrived.set()
 
+    def reloaded(self) -> None:
+        """What systemd asked for is done."""
+        self._notifier.ready()
+
     def submit(self, event: ReceiverEvent) -> asyncio.Future[Reply | None]:
         """See gateway.Inbox."""
         pending = Pending(event, asyncio.get_running_loop().create_future())

@@ -24,14 +24,17 @@ from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark
-from sendrecv.receiver.tls import Identity
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
+from sendrecv.receiver.renewal import HANDED_OVER, Renewal
 from sendrecv.receiver.requests import Requests
+from sendrecv.receiver.secrets import FILE, Secrets
+from sendrecv.receiver.tls import Identity
 from sendrecv.receiver.way import way
 
 
 def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     """Run until told to stop. Raises SendrecvError for whatever ends it before."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     imports.end()
     config = receiver_config(os.environ, _where)
     listeners = systemd.listening_sockets("receiver", "receiver-tcp", READERS)
@@ -49,7 +52,8 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:
-        serving = serve(receiver, listeners, _token(), config.max_connections, Identity())
+        secrets = Secrets(_token(), config.token_overlap, runtime / FILE)
+        serving = serve(receiver, listeners, secrets, config.max_connections, Identity())
         events.run_until_complete(serving)
     finally:
         logging.disable()  # nor a word about the tasks that are left: all that matters is durable
@@ -59,15 +63,19 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
 async def serve(
     receiver: loop.Receiver,
     listeners: Sequence[systemd.Listener],
-    tokens: str,
+    secrets: Secrets,
     max_connections: int,
     identity: Identity,
 ) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT. SIGHUP: see renewal.py."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.stop)
-    gateway = Gateway(receiver, tokens)
+    gateway = Gateway(receiver, secrets)
     await gateway.serve(listeners, max_connections, identity)
+    handed_over = Path(HANDED_OVER, systemd.invocation())
+    renewal = Renewal(secrets, gateway, handed_over, receiver.reloaded)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renewal.begin)
+    renewal.watch()
     asyncio.get_running_loop().call_soon(_tell_of_settings)
     await receiver.run(gateway)
 
@@ -88,7 +96,7 @@ def _where(key: str) -> str:
 
 
 def _token() -> str:
-    """The token file; if there is none, "": nobody is admitted, until a new one restarts this."""
+    """The token file; if there is none, "": nobody is admitted, until one is handed over."""
     try:
         return systemd.token()
     except CredentialError as error:

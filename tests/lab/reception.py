@@ -20,8 +20,9 @@ from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Ports, Receiver
 from sendrecv.receiver.main import serve
 from sendrecv.receiver.mark import Mark
-from sendrecv.receiver.tls import Identity
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
+from sendrecv.receiver.secrets import Secrets
+from sendrecv.receiver.tls import Identity
 from sendrecv.systemd import Listener, Notifier
 from tests.peers.peer import Peer
 
@@ -81,10 +82,12 @@ class Reception:
             nobody = JournalReader(str(self._directory / "nobody"))
             ports = Ports(ledger, silent_notifier(), writer, printer, Backoff(""), nobody)
             self.receiver = Receiver(ports)
+            with self._output():
+                secrets = Secrets(self._tokens)
             work = serve(
                 self.receiver,
                 self._listeners,
-                self._tokens,
+                secrets,
                 self._max_connections,
                 self._identity,
             )

@@ -1,5 +1,6 @@
 """Several tokens in one file: each client has its Apps, and one is shut out without the others."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,12 +56,18 @@ def app(host: Machine) -> Iterator[App]:
         yield one
 
 
+def reload(host: Machine) -> None:
+    """By hand, besides the one that the path unit asks for."""
+    host.run("systemctl reload receiver")
+
+
 def test_several_tokens(host: Machine, app: App) -> None:
     lines = [f"here * {HERE}", f"berlin b {BERLIN}", f"paris p {PARIS}"]
     said = Said(host)
+    receiver, pid = host.pid("receiver"), host.pid(app.main)
     with app.counts_from("main"):
         write(host, *lines)
-        said.wait("restarting what has an old token: receiver.service")
+        said.wait("tokens: added here, berlin, paris; changed the only one (the old one is valid ")
     assert_sound(app)
     assert play(host, "b", BERLIN) is True and play(host, "p", PARIS) is True
     assert play(host, "b", PARIS) == {"reason": "token"}
@@ -70,14 +77,77 @@ def test_several_tokens(host: Machine, app: App) -> None:
     # Berlin, which is connected, is shut out. Nobody else is.
     host.run([*PLACE.split(), STAYS.format(app="b", token=BERLIN)])
     said.wait("this client was admitted")
-    pid = host.pid(app.main)
     write(host, lines[0], lines[2])
     said.wait("this client was cut off")
+    said.wait("tokens: removed berlin (shut out); connections ended: 1")
     assert play(host, "b", BERLIN) == {"reason": "token"}
     assert play(host, "p", PARIS) is True
     assert_sound(app)
-    assert host.pid(app.main) == pid
+    assert (host.pid("receiver"), host.pid(app.main)) == (receiver, pid)
     assert not any(HERE[:16] in str(entry.get("MESSAGE")) for entry in said.entries())
+
+
+def test_old_and_new_are_valid_together(host: Machine, app: App) -> None:
+    """Also once the receiver was killed."""
+    with app.counts_from():
+        write(host, f"here * {HERE}", f"berlin b {BERLIN}")
+        reload(host)
+    said = Said(host)
+    receiver = host.pid("receiver")
+    host.run([*PLACE.split(), STAYS.format(app="b", token=BERLIN)])
+    said.wait("this client was admitted")
+    with app.counts_from():
+        write(host, f"here * {HERE}", f"berlin b {PARIS}")
+        reload(host)
+    assert "tokens: changed berlin (the old one is valid until " in said.wait("tokens: changed")
+    assert host.run("systemctl is-active client").stdout == "active\n"
+    assert host.pid("receiver") == receiver
+    for _ in range(2):
+        assert play(host, "b", BERLIN) is True and play(host, "b", PARIS) is True
+        with app.counts_from():
+            host.kill("receiver", "KILL")
+    write(host, f"here * {HERE}")
+    reload(host)
+    said.wait("tokens: removed berlin (shut out)")
+    assert play(host, "b", BERLIN) == play(host, "b", PARIS) == {"reason": "token"}
+    assert_sound(app)
+    assert_secret(host, said)
+
+
+def test_a_mistake_in_the_file_shuts_nobody_out(host: Machine, app: App) -> None:
+    """Nor does a signal alone. Also if the receiver is killed then."""
+    with app.counts_from():
+        write(host, f"here * {HERE}", f"berlin b {BERLIN}")
+        reload(host)
+    said = Said(host)
+    receiver = host.pid("receiver")
+    write(host, f"here * {HERE}", "berlin b short")
+    assert host.run("systemctl reload receiver", check=False).returncode == 1
+    assert "line 2: the token has fewer than 20" in said.wait("; the tokens stay as they were")
+    shown = host.run("journalctl -u receiver -p err -o cat").stdout
+    assert "line 2: the token has fewer than 20" in shown and "not reloaded, and nothing" in shown
+    host.run("systemctl kill --kill-who=main -s HUP receiver")
+    said.wait("tokens: as before")
+    assert host.pid("receiver") == receiver
+    assert play(host, "b", BERLIN) is True
+    with app.counts_from():
+        host.kill("receiver", "KILL")
+    assert play(host, "b", BERLIN) is True
+    write(host, f"here * {HERE}", f"berlin b {BERLIN}")
+    reload(host)
+    assert play(host, "b", BERLIN) is True
+    assert_sound(app)
+    assert_secret(host, said)
+
+
+def assert_secret(host: Machine, said: Said) -> None:
+    """Nobody else can read a token, or find one in the journal."""
+    everything = str([entry.get("MESSAGE") for entry in said.lines("")])  # not systemd-run's
+    kept = host.run("cat /run/sendrecv-receiver/tokens").stdout
+    assert hashlib.sha256(HERE.encode()).hexdigest() in kept
+    assert not any(token[:16] in everything + kept for token in (HERE, BERLIN, PARIS))
+    places = "/run/sendrecv-reload /run/sendrecv-receiver"
+    assert not host.run(f"find {places} -type f -perm /o=rwx").stdout
 
 
 def test_a_token_for_one_app_starts_no_other(host: Machine, app: App) -> None:
@@ -85,7 +155,7 @@ def test_a_token_for_one_app_starts_no_other(host: Machine, app: App) -> None:
     said = Said(host)
     with app.counts_from():
         write(host, f"one {app.name} {BERLIN}", f"client x {PARIS}")
-        said.wait("restarting what has an old token")
+        said.wait("tokens: ")
     with app_on(host, BY_TCP, start=False) as other:
         other.systemctl("start", other.main)
         said.wait(f"/etc/sendrecv/token: no line is for App {other.name}")

@@ -94,6 +94,13 @@ def test_a_wrong_value_of_a_sender(key: str, value: str, allowed: str) -> None:
     assert value[:50].strip() in text.replace("\\n", "\n") and text.isprintable()
 
 
+@pytest.mark.parametrize("value", ["", "-1", "604801", "nan", "1h"])
+def test_token_overlap_out_of_bounds(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"SENDRECV_TOKEN_OVERLAP=.* from 0 to 604800"):
+        receiver_config({"SENDRECV_TOKEN_OVERLAP": value})
+    assert receiver_config({"SENDRECV_TOKEN_OVERLAP": "0"}).token_overlap == 0
+
+
 @pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "many", str(MAX_CONNECTIONS + 1)])
 def test_a_wrong_value_of_the_receiver(value: str) -> None:
     expected = (

@@ -9,21 +9,21 @@ from collections.abc import Callable, Mapping
 from sendrecv.admin import facts
 from sendrecv.admin.metrics import tally
 from sendrecv.admin.metrics.measured import Read, measured
-from sendrecv.errors import SendrecvError, UsageError
+from sendrecv.errors import MissingPackage, SendrecvError
 
 DIRECTORIES = ("/var/lib/sendrecv", "/var/lib/sendrecv-receiver", "/var/log/journal")
 """A full disk keeps an App from counting, the receiver from printing, journald from storing."""
 
 
 def text(complain: Callable[[str], None] = lambda _line: None) -> str:
-    """The metrics, now. complain: is told, a line each, what could not be read. Raises UsageError
-    if a package is missing.
+    """The metrics, now. complain: is told, a line each, what could not be read. Raises
+    MissingPackage.
     """
     try:
         from sendrecv.admin.metrics import exposition  # a package that is only recommended
     except ImportError:
-        raise UsageError(
-            "Debian's package python3-prometheus-client is not installed",
+        raise MissingPackage(
+            "metrics needs the package python3-prometheus-client",
             "apt install python3-prometheus-client",
         ) from None
     return exposition.text(measured(read(complain)))

@@ -1,7 +1,7 @@
 """What a view that stays open reads again, and what of it is news."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,12 +9,13 @@ import pytest
 from sendrecv.admin import facts as reading
 from sendrecv.admin import follow, status
 from sendrecv.admin.facts import COUNTING, STANDING_BY, UNDELIVERED, App, Facts
-from sendrecv.admin.follow import CALM, PATIENCE, News, Recent
+from sendrecv.admin.follow import CALM, NEWER, PATIENCE, Follower, News, Recent
 from sendrecv.admin.takeovers import Takeover
-from sendrecv.admin.units import half_of
+from sendrecv.admin.units import Half, Units, half_of
 from sendrecv.errors import CredentialError, UsageError
 from tests.unit.admin.journals import EVENT
-from tests.unit.admin.test_facts import sources
+from tests.unit.admin.test_facts import MAIN as RUNS
+from tests.unit.admin.test_facts import ROW, sources
 
 MAIN = half_of("one", "main").replace(state="active")
 ONE = App("one", "app", COUNTING, True, False, (MAIN, half_of("one", "failover")), "main")
@@ -25,14 +26,16 @@ class Journal:
 
     def __init__(self, *events: Takeover) -> None:
         self.events, self.asked, self.now = list(events), 0, 100.0
+        self.newest = 0
         self.error: CredentialError | None = None
         self.recent = Recent(self._read, lambda: self.now)
 
-    def _read(self) -> Sequence[Takeover]:
+    def _read(self, newest: int) -> Sequence[Takeover]:
         self.asked += 1
+        self.newest = newest
         if self.error:
             raise self.error
-        return self.events
+        return self.events[-newest:]
 
 
 def test_the_journal_is_read_until_it_tells_of_the_epoch() -> None:
@@ -70,6 +73,17 @@ def test_nothing_is_waited_for_of_who_does_not_count_here(app: App) -> None:
     for _ in range(3):
         journal.recent([app])
     assert journal.asked == 1
+
+
+def test_only_the_newest_are_read_again_and_none_is_forgotten() -> None:
+    """Nor told twice."""
+    journal = Journal(*(replace(EVENT, epoch=n, when=float(n)) for n in range(2 * NEWER)))
+    journal.recent([ONE.replace(epoch=2 * NEWER - 1)])
+    assert (journal.newest, len(journal.recent.found)) == (reading.NEWEST, 2 * NEWER)
+    journal.events.append(replace(EVENT, epoch=2 * NEWER, when=2.0 * NEWER))
+    assert journal.recent([ONE.replace(epoch=2 * NEWER)])["one"].epoch == 2 * NEWER
+    assert journal.newest == NEWER
+    assert [event.epoch for event in journal.recent.found] == list(range(2 * NEWER + 1))
 
 
 def test_what_never_comes_is_not_waited_for_for_ever() -> None:
@@ -156,7 +170,7 @@ def test_looks_are_paused_as_long_as_they_are_dear(monkeypatch: pytest.MonkeyPat
     used, slept = [0.0], list[float]()
     cost = iter([0.001, 0.2])
 
-    def gather(_url: str, _ca: str, _last: Callable[[Sequence[App]], object]) -> Facts:
+    def gather(_url: str, _ca: str, _last: object, _reuse: object) -> Facts:
         used[0] += next(cost)
         return facts()
 
@@ -171,3 +185,36 @@ def test_looks_are_paused_as_long_as_they_are_dear(monkeypatch: pytest.MonkeyPat
     with pytest.raises(RuntimeError):
         next(looks)
     assert slept[1] == pytest.approx(0.2 / follow.SHARE - 0.2)
+
+
+@pytest.mark.parametrize("change", [{"run": "9" * 32}, {"since": None}])
+def test_a_half_is_asked_again_when_its_run_is_not_connected(
+    change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Half] = []
+    given = sources(RUNS, row=ROW)
+    rows = dict(given.receiver.rows)
+
+    def units(_masked: object, reuse: object) -> Units:
+        assert callable(reuse)
+        bare = half_of("x", "main").replace(state="active")
+        known = reuse(bare)
+        if known is None:
+            asked.append(bare)
+            known = RUNS
+        return Units({("x", "main"): known}, meant=frozenset({"x"}), others=given.units.others)
+
+    monkeypatch.setattr(reading.units, "read", units)
+    monkeypatch.setattr(
+        reading.receiver, "read", lambda *_: given.receiver.replace(rows=dict(rows))
+    )
+    monkeypatch.setattr(reading.takeovers, "events", lambda **_: [])
+    monkeypatch.setattr(reading, "GRACE", 1e12)
+    follower = Follower()
+    for _ in range(2 * follow.SELDOM):
+        assert follower.read().apps[0].half == "main"
+    assert 1 <= len(asked) <= 4, "once, and then seldom"
+    asked.clear()
+    rows["x"] = rows["x"].replace(**change)
+    follower.read()
+    assert asked

@@ -191,7 +191,10 @@ def test_names_of_no_app(scene: Scene) -> None:
 
 def test_only_root_may(scene: Scene) -> None:
     scene.does.setattr(os, "geteuid", lambda: 1000)
-    assert scene.refuses(UsageError, "one", "--yes") == "only root can forget an App"
+    assert scene.refuses(UsageError, "one", "--yes") == (
+        "only root may do that: type: sudo sendrecv forget one, or, with polkit: pkexec sendrecv"
+        " forget one"
+    )
 
 
 def test_files_that_are_links_are_not_followed(scene: Scene, tmp_path: Path) -> None:

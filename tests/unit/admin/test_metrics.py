@@ -20,7 +20,7 @@ from sendrecv.admin.receiver import Receiver, parse
 from sendrecv.admin.units import Units
 from sendrecv.core import takeover
 from sendrecv.core.wire import Refusal
-from sendrecv.errors import UsageError
+from sendrecv.errors import MissingPackage, UsageError
 from tests.lab.paths import TOP
 from tests.unit.admin.journals import EVENT
 from tests.unit.admin.test_facts import FAILED, MAIN, NOW, ROW, sources
@@ -277,5 +277,5 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(metrics, "exposition")
     monkeypatch.delitem(sys.modules, "sendrecv.admin.metrics.exposition")
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(UsageError, match="apt install python3-prometheus-client"):
+    with pytest.raises(MissingPackage, match="apt install python3-prometheus-client"):
         reading.text()

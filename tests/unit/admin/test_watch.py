@@ -14,15 +14,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from sendrecv.admin import live as reading
 from sendrecv.admin import watch
 from sendrecv.admin.facts import App, Facts
-from sendrecv.admin.live import Live
 from sendrecv.admin.receiver import Receiver
-from sendrecv.admin.units import Half, Units, half_of
+from sendrecv.admin.units import half_of
 from tests.lab.waiting import HANG
 from tests.unit.admin.journals import EVENT
-from tests.unit.admin.test_facts import MAIN, ROW, sources
 from tests.unit.admin.test_schema import FACTS
 
 WATCH = [sys.executable, "-c", "from sendrecv.cli import main; main()", "watch"]
@@ -117,14 +114,14 @@ def test_it_follows_the_size(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "term", "words"),
+    ("before", "term", "status", "words"),
     [
-        ("", "xterm", "watch needs a terminal: elsewhere, use sendrecv status"),
-        ("tty", "dumb", "watch needs a terminal: elsewhere, use sendrecv status"),
-        (f"tty{NO_RICH}", "xterm", "python3-rich: apt install python3-rich"),
+        ("", "xterm", 64, "watch needs a terminal: elsewhere, use sendrecv status"),
+        ("tty", "dumb", 64, "watch needs a terminal: elsewhere, use sendrecv status"),
+        (f"tty{NO_RICH}", "xterm", 72, "python3-rich: apt install python3-rich"),
     ],
 )
-def test_where_it_cannot_be_shown(before: str, term: str, words: str) -> None:
+def test_where_it_cannot_be_shown(before: str, term: str, status: int, words: str) -> None:
     ours, theirs = os.openpty()
     is_terminal = before.startswith("tty")
     command = [*WATCH[:2], before.removeprefix("tty") + WATCH[2], "watch"]
@@ -141,18 +138,16 @@ def test_where_it_cannot_be_shown(before: str, term: str, words: str) -> None:
     )
     os.close(ours)
     os.close(theirs)
-    assert (done.returncode, done.stderr.count("\n")) == (64, 1) and words in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1) and words in done.stderr
 
 
 # What is drawn.
 
 
-class Still(Live):
-    """What was read already."""
-
-    def __init__(self) -> None:  # pylint: disable=super-init-not-called
-        self.strips = {"app7": [-1, 0, 1, 3]}
-        self.events = [EVENT.__class__(**{**vars(EVENT), "instance": "app7"})]
+def view(found: Facts, first: int) -> watch.View:
+    """Of all Apps, of which one is known for some seconds."""
+    events = [EVENT.__class__(**{**vars(EVENT), "instance": "app7"})]
+    return watch.View(found, found.apps, {"app7": [-1, 0, 1, 3]}, events, first)
 
 
 def facts(number: int) -> Facts:
@@ -171,7 +166,7 @@ def test_it_fits_whatever_the_size_is(
     monkeypatch.setenv("NO_COLOR", "1")
     found = facts(number)
     for first in (0, number // 2, max(number - 1, 0)):
-        lines = watch.lines_of(watch.View(found, found.apps, Still(), first), *size)
+        lines = watch.lines_of(view(found, first), *size)
         assert len(lines) <= size[1] and "\x1b" not in "".join(lines)
         if size == (80, 24):
             assert max(map(len, lines)) <= 80 and lines[-1].startswith("q quits")
@@ -181,40 +176,20 @@ def test_it_fits_whatever_the_size_is(
 def test_the_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     found = facts(8)
-    lines = watch.lines_of(watch.View(found, found.apps, Still(), 0), 100, 30)
+    lines = watch.lines_of(view(found, 0), 100, 30)
     (row,) = (line for line in lines if line.startswith("app7 "))
     assert row.endswith((" \u00b7\u2022\u2022", " .||"))
     assert any("app7 by " in line for line in lines)
 
 
-def test_a_half_is_asked_again_when_its_run_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Half] = []
-    given = sources(MAIN, row=ROW)
-    rows = dict(given.receiver.rows)
-
-    def units(_masked: object, reuse: object) -> Units:
-        assert callable(reuse)
-        bare = half_of("x", "main").replace(state="active")
-        known = reuse(bare)
-        if known is None:
-            asked.append(bare)
-            known = MAIN
-        return Units({("x", "main"): known}, meant=frozenset({"x"}), others=given.units.others)
-
-    monkeypatch.setattr(reading.units, "read", units)
-    monkeypatch.setattr(
-        reading.receiver, "read", lambda *_: given.receiver.replace(rows=dict(rows))
-    )
-    monkeypatch.setattr(reading.takeovers, "events", lambda **_: [])
-    monkeypatch.setattr(reading.facts, "GRACE", 1e12)
-    live = Live()
-    for _ in range(2 * reading.SELDOM):
-        assert live.read().apps[0].half == "main"
-    assert 1 <= len(asked) <= 4, "once, and then seldom"
-    asked.clear()
-    rows["x"] = rows["x"].replace(run="9" * 32)
-    live.read()
-    assert asked
-    rows["x"] = rows["x"].replace(count=99)
-    live.read()
-    assert live.strips["x"][-2:] == [0, 99 - int(str(ROW["count"]))]
+def test_what_came_in_each_second() -> None:
+    strips = watch.Strips()
+    one = facts(1).apps[0]
+    for count in (None, 5, 5, 8, 2):
+        strips.add([one.replace(count=count)])
+    assert strips.of_apps == {"app0": [-1, -1, 0, 3, 0]}
+    for count in range(2 * watch.STRIP):
+        strips.add([one.replace(count=count)])
+    assert len(strips.of_apps["app0"]) == watch.STRIP
+    strips.add([])
+    assert not strips.of_apps
