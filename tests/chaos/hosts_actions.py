@@ -37,13 +37,16 @@ done; [ "$sent" ]"""
 _GROUPS = "/sys/fs/cgroup/sendrecv.slice"
 # No packet any more on connections that senders of this host have to etcd, its own member's too,
 # or on one of them. What they open later works. Nobody is told.
-_DEADEN = """ports=$(ss -Htnp state established "dport = :{port}" | grep sendrecv | shuf | head -{most} |
-    sed -E 's/^[^:]*:([0-9]+) .*/\\1/' | paste -sd,)
+_DEADEN = """ports=$(ss -Htnp state established "dport = :{port}" | grep sendrecv | shuf |
+    head -{most} | sed -E 's/^[^:]*:([0-9]+) .*/\\1/' | paste -sd,)
 [ "$ports" ] && nft -f - <<END
 table inet dead
 delete table inet dead
 table inet dead {{
-    chain input {{ type filter hook input priority 0; tcp sport {port} tcp dport {{ $ports }} drop; }}
+    chain input {{
+        type filter hook input priority 0
+        tcp sport {port} tcp dport {{ $ports }} drop
+    }}
 }}
 END"""
 

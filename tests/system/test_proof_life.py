@@ -22,7 +22,7 @@ def proof(machine: Machine, *options: str) -> tuple[int, str]:
 
 
 def audited_and_forgotten(app: App) -> None:
-    """A takeover, an audit, and then the journal has nothing of it any more; a takeover after it."""
+    """A takeover, an audit; then the journal has nothing of it any more; a takeover after it."""
     machine = app.machine
     with app.counts_from("failover"):
         machine.kill(app.main, "KILL")
