@@ -63,8 +63,8 @@ def history_of(app: AppVerdict, boots: Iterable[Boot]) -> History:
 
 def _counted(app: AppVerdict) -> Iterator[Stretch]:
     """When it counted, day by day. How many counts are of which day is known of one day only."""
-    for session in app.tally.owners.sessions:
-        if session.first and session.last:
+    for session in (life.session for life in app.lives):
+        if session and session.first and session.last:
             parts = list(days(session.first.at.wall, session.last.at.wall))
             for first, last in parts:
                 yield Stretch(first, last, counts=session.counts if len(parts) == 1 else 0)

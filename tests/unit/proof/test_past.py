@@ -10,7 +10,7 @@ from hypothesis import given
 from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Judge, Verdict
 from sendrecv.proof.show.drawing import draw
-from sendrecv.proof.show.history import HOUR, History, Remark, moment
+from sendrecv.proof.show.history import HOUR, History, Remark, local, moment
 from sendrecv.proof.show.past import Line, whole
 from tests.unit.proof.journals import Fields, World, export
 
@@ -85,6 +85,18 @@ def test_what_the_chain_alone_knows_is_drawn_by_days(cut: int) -> None:
     entries = life(5).entries
     verdict, lines = audited([entries[:cut], entries[cut:]] if cut else [entries])
     assert ("takeovers, by the hour" in draw(verdict, lines)) is bool(cut)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_all_of_the_time_that_was_counted_is_drawn(alone: bool) -> None:
+    """Also that of runs which the judge has settled."""
+    entries = life(60).entries
+    verdict = fed(Judge(alone=alone), entries).verdict()
+    history = whole(verdict.apps[0], verdict.boots, [])
+    assert sum(stretch.counts for stretch in history.stretches) == history.counts == 3 + 60 * 2
+    counted = [entry for entry in entries if entry["MESSAGE"].startswith('{"count"')]
+    walls = {local(int(entry["__REALTIME_TIMESTAMP"])).date() for entry in counted}
+    assert walls == {local(one.first).date() for one in history.stretches if one.counts}
 
 
 BEGIN = 1_790_000_000_000_000
