@@ -7,10 +7,10 @@ test at all has failed. At the end there is a table of the seconds and tests of 
 the name and the first line of each failure.
 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
-What the steps cost, in seconds of CPU on two cores of 2026: lint and types together 160, model 400
-(with the simulation), unit-trixie and unit-bookworm 150 each, the two parts of each system 350,
-each chaos 60, hosts 120. The last three also wait, for as long again and more. On a machine that
-has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
+What the steps cost, in seconds of CPU on two cores of 2026: lint 80, types 40, model 170 (with the
+simulation), unit-trixie and unit-bookworm 110 each, each lintian 40, the two parts of each system
+200 and 290, each chaos 60, hosts 150. The last three take three to four times as long, for they
+wait. On a machine that has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
 """
 
 import argparse
