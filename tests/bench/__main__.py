@@ -141,7 +141,7 @@ def _write(found: list[figures.Figure], options: argparse.Namespace, load: str) 
     title = f"Debian {options.release}, {about['cores']} cores, {about['day']}"
     stem.with_suffix(".svg").write_text(plot.svg(found, title))
     if any(figure.section in growth.SECTIONS for figure in found):
-        Path(f"{stem}-growth.svg").write_text(plot_growth.svg(found, title))
+        Path(f"{stem}-growth.svg").write_text(plot_growth.svg(found, title), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -53,20 +53,23 @@ def _chart(what: str, lines: Lines, top: int) -> list[str]:
         *(_text(LEFT + (size - sizes[0]) * scale - 8, bottom + 20, f"{size:,}") for size in sizes),
     ]
     for index, (name, points) in enumerate(lines.items()):
-        colour, most = COLOURS[index % len(COLOURS)], max(value for _, value in points) or 1.0
+        most = max(value for _, value in points) or 1.0
         places = [
-            f"{LEFT + (size - sizes[0]) * scale:.1f},{bottom - value / most * (HEIGHT - 80):.1f}"
-            for size, value in points
+            f"{LEFT + (at - sizes[0]) * scale:.1f},{bottom - value / most * (HEIGHT - 80):.1f}"
+            for at, value in points
         ]
-        style = f'fill="none" stroke="{colour}" stroke-width="2"'
-        parts.append(f'<polyline {style} points="{" ".join(places)}"/>')
-        values = " to ".join(number(value) for _, value in (points[0], points[-1]))
+        parts.append(_line(COLOURS[index % len(COLOURS)], places))
+        label = f"{name}: {number(points[0][1])} to {number(points[-1][1])}"
         parts.append(
-            f'<text x="{right + 15}" y="{top + 16 * index + 14}" style="fill:{colour}">'
-            f"{escape(f'{name}: {values}')}</text>"
+            _text(right + 15, top + 16 * index + 14, label, f"fill:{COLOURS[index % len(COLOURS)]}")
         )
     return parts
 
 
-def _text(x: float, y: float, text: str) -> str:
-    return f'<text x="{x:.1f}" y="{y}">{escape(text)}</text>'
+def _line(colour: str, places: Sequence[str]) -> str:
+    style = f'fill="none" stroke="{colour}" stroke-width="2"'
+    return f'<polyline {style} points="{" ".join(places)}"/>'
+
+
+def _text(x: float, y: float, text: str, style: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y}" style="{style}">{escape(text)}</text>'

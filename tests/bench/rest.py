@@ -19,7 +19,7 @@ def rest(probe: Probe, kills: int) -> list[Figure]:
     after, took = _parts(probe), now() - begun
     lines = probe.lines(cursor)
     counts = sum(line.count >= 0 for line in lines)
-    used = {name: after[name] - before[name] for name in before}
+    used = {name: after[name] - seconds for name, seconds in before.items()}
     found = [
         Figure("rest", f"{PAIRS} pairs: {name}", "% of a core", (100 * seconds / took,))
         for name, seconds in used.items()

@@ -1,6 +1,6 @@
 """The plot of growth has a line for each thing that was measured, over the sizes."""
 
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from tests.bench.figures import Figure
 from tests.bench.plot_growth import svg
