@@ -175,6 +175,38 @@ def test_killed_between_a_line_and_its_mark(machine: Machine, level: str) -> Non
     assert bool(observer.unproven("one")) is (level == "warning")
 
 
+HELD_BEFORE_A_LINE = """
+import time
+def _held(self, lines, intend=Mark.intend):
+    intend(self, lines)
+    if os.path.exists("/run/sendrecv-receiver/hold"):
+        os.rename("/run/sendrecv-receiver/hold", "/run/sendrecv-receiver/held")
+        while os.path.exists("/run/sendrecv-receiver/held"):
+            time.sleep(0.01)
+        open("/run/sendrecv-receiver/die", "w").close()
+Mark.intend = _held
+while os.path.exists("/run/sendrecv-receiver/wait"):
+    time.sleep(0.01)
+"""
+
+
+def test_killed_between_a_line_and_its_mark_while_it_was_not_stored(machine: Machine) -> None:
+    """Lines are stored before and after it, and a probe, too."""
+    machine.write("/root/dies", DIES_IN_DOUBT + HELD_BEFORE_A_LINE)
+    machine.run("cat /root/dies >> /usr/lib/python3/dist-packages/sendrecv/receiver/mark.py")
+    with observed(machine, "one") as observer:
+        observer.wait_for_more("one")
+        dies = machine.pid("receiver")
+        machine.run("cd /run/sendrecv-receiver; touch wait hold; until test -e held; do :; done")
+        observer.configure("MaxLevelStore=warning\n")
+        machine.run("rm /run/sendrecv-receiver/held")
+        machine.wait_until(lambda: machine.pid("receiver") not in {0, dies}, "another receiver")
+        observer.configure("")
+        machine.run("rm /run/sendrecv-receiver/wait")
+        observer.wait_for_more("one", 20)
+    assert len(observer.unproven("one")) == 1
+
+
 def _assert_once_elsewhere(machine: Machine, where: str) -> None:
     show = {
         "a file": "cat /root/lines",
