@@ -137,7 +137,7 @@ def _of_takeovers(takeovers: Sequence[Takeover], number: int) -> dict[str, Any]:
     news = takeovers[-number:] if number else ()
     silences = [one.silence for one in news if one.kind in (*IN_PLACE, "host")]
     hours: dict[str, int] = {}
-    for one in [one for one in news if one.kind in ("takeover", "host")]:
+    for one in [one for one in news if one.kind in {"takeover", "host"}]:
         hour = str(one.after.first.at.wall // HOUR)
         hours[hour] = hours.get(hour, 0) + 1
     return {"silence": max((one for one in silences if one is not None), default=0), "hours": hours}
