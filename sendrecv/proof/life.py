@@ -33,6 +33,8 @@ class Life:
     chain: Chain
     mark: Mark
     judge: Judge
+    known: frozenset[Missing] = frozenset()
+    """What is missing of that time."""
     _booted: Booted | None = None
     _new: bool = False
     """Whether an entry of this boot was new: then all that follow are."""
@@ -61,9 +63,7 @@ class Life:
 
     def limit(self, missing: Iterable[Missing], ends: Mapping[str, int]) -> None:
         """Say what is missing. What is missing of the time that was audited, the audits knew."""
-        end = place(self.mark.cursor)
-        wall = end.wall if end else 0
-        self.judge.limit([one for one in missing if not 0 < one.until <= wall], ends=ends)
+        self.judge.limit([one for one in missing if one not in self.known], ends=ends)
 
     @property
     def note(self) -> str:
@@ -116,10 +116,15 @@ def _unusable(why: str) -> str:
     return f"the chain of audits is not used: {why}. The journal alone is judged"
 
 
-def look_for_holes(source: Source, life: Life, found: list[Header]) -> None:
-    """Add what is missing between what was audited and what is new."""
+def look_for_holes(
+    source: Source, life: Life, found: list[Header], of_all: Iterable[Missing]
+) -> None:
+    """Add what is missing between what was audited and what is new. of_all: what is missing of all
+    that is read.
+    """
     between = list(holes.missing(source, after.news(life.mark, found)))
     between += after.lost(life.mark, found)
+    life.known = frozenset(of_all).difference(between)
     source.missing += [one for one in between if one not in source.missing]
 
 

@@ -197,11 +197,13 @@ def _inspect(source: Source, key: str | None, reading: Reading) -> list[str]:
     if not source.has_journal:
         return []
     found = holes.headers(source)
+    of_all: list[Missing] = []
     if reading.life is None or reading.all_of_it:
-        source.missing += holes.missing(source, found)
+        of_all += holes.missing(source, found)
         holes.reach(source, found)
+    source.missing += of_all
     if reading.life:
-        life.look_for_holes(source, reading.life, found)
+        life.look_for_holes(source, reading.life, found, of_all)
         if not reading.all_of_it:
             life.go_on(source, reading.life, found)
     source.address_space = SPACE + SPACE_PER_FILE * len(found)

@@ -75,7 +75,7 @@ class Reading:
         if self.writer and scope:
             self.writer.add(scope.entry(entry))
             if self.life:
-                self.writer.add(bundle.chain_entry(entry, packed(self.life.chain)))
+                self.writer.add(bundle.chain_entry(entry, packed(self.life.chain, self.life.known)))
         if self.writer:
             self.writer.add(entry)
 
@@ -100,7 +100,13 @@ def _of_bundle(source: Source, dots: int) -> tuple[Life | None, str]:
     first = islice(exports.read(path, Period(), []), 3)
     found = next(filter(None, map(bundle.chain_of, first)), "")
     try:
-        return (Life.of(unpacked(found, path), dots) if found else None), ""
+        if not found:
+            return None, ""
+        chain, known = unpacked(found, path)
+        of_chain = Life.of(chain, dots)
+        if of_chain:
+            of_chain.known = known
+        return of_chain, ""
     except ChainError as error:
         return None, f"the chain of audits is not used: {error}"
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from sendrecv.proof.chain.head import decode
 from sendrecv.proof.chain.store import Chain, ChainError
+from sendrecv.proof.statements import Missing
 
 
-def packed(chain: Chain) -> str:
-    """For unpacked()."""
+def packed(chain: Chain, known: Iterable[Missing] = ()) -> str:
+    """For unpacked(). known: what is missing of the journal of the audits' time."""
     files = {name: data.decode("utf-8", "replace") for name, data in chain.files.items()}
-    return json.dumps({"head": chain.head.encode().decode(), "files": files})
+    head = chain.head.encode().decode()
+    return json.dumps({"head": head, "files": files, "known": list(known)})
 
 
-def unpacked(text: str, path: Path) -> Chain:
-    """The chain that a file has. Raises ChainError if it is none, or was altered."""
+def unpacked(text: str, path: Path) -> tuple[Chain, frozenset[Missing]]:
+    """The chain that a file has, and what is missing of the journal of the audits' time. Raises
+    ChainError if it is none, or was altered.
+    """
     try:
         values = json.loads(text)
+        known = frozenset(Missing(*one) for one in values["known"])
         head = decode(str(values["head"]).encode())
         files = {str(name): str(data).encode() for name, data in dict(values["files"]).items()}
     except (ValueError, LookupError, TypeError, RecursionError) as error:
@@ -28,4 +34,4 @@ def unpacked(text: str, path: Path) -> Chain:
         raise ChainError(f"{path}: the chain of audits is not whole")
     chain = Chain(path, head, {name: files[name] for name in sizes})
     chain.check()
-    return chain
+    return chain, known

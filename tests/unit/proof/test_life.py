@@ -16,14 +16,14 @@ from sendrecv.proof.chain.pack import packed, unpacked
 from sendrecv.proof.chain.store import Chain, ChainError
 from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge import findings as f
-from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Judge
+from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Judge, Verdict
 from sendrecv.proof.life import Comparison, Life, is_new
 from sendrecv.proof.prove import main
 from sendrecv.proof.read import bundle
 from sendrecv.proof.read.export import entries
 from sendrecv.proof.read.mark import Mark, place
 from sendrecv.proof.show import report
-from sendrecv.proof.statements import Statement
+from sendrecv.proof.statements import Missing, Statement
 from tests.unit.proof.journals import Fields, World, export, without
 from tests.unit.proof.judging import judge, outcome
 from tests.unit.proof.test_verdict_random import is_killed, loses_counts_with_the_power
@@ -158,6 +158,23 @@ def test_several_bundles_are_judged_without_their_chains(
 def test_full_is_of_all_of_the_journal(option: str) -> None:
     with pytest.raises(UsageError, match="--full is of all"):
         main(["--full", option])
+
+
+def test_what_is_missing_after_the_mark_counts_whatever_the_clock_says(audited: Audited) -> None:
+    assert audited.chain
+    old = Missing("a hole that the audits knew", 5, machine="a" * 32)
+    new = Missing("a hole after the clock was set back", 7, machine="a" * 32)
+    life = Life.of(audited.chain)
+    assert life
+    life.known = frozenset([old])
+    life.limit([old, new], {})
+    for entry, said in read(audited.news):
+        life.feed(entry, said)
+    assert [text for _, text in found_of(life.judge.verdict())] == [new.text]
+
+
+def found_of(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(name, one.text) for app in verdict.apps for name, one in app.doubts]
 
 
 # Whether the journal is what was audited
