@@ -47,7 +47,9 @@ PACKAGES = {
     # One of several, for tests/lab/cluster.py. (keepalived: a peer of tests/bench.)
     "host": f"{_MACHINE} etcd-server etcd-client nftables keepalived",
     # With what else of Debian has to do with the package, for tests/system/test_habits.py.
-    "habits": f"{_MACHINE} apt-utils autopkgtest bash-completion needrestart piuparts zsh",
+    "habits": (
+        f"{_MACHINE} apt-utils autopkgtest bash-completion needrestart piuparts pkexec polkitd zsh"
+    ),
     # For unit tests, Debian's checks of the .deb, and the clock of tests/chaos.
     "build": (
         f"gcc libc6-dev lintian systemd {RUNTIME} python3-pytest python3-hypothesis"

@@ -1,4 +1,5 @@
-"""What other programs of Debian make of the package: shells, needrestart, piuparts, autopkgtest.
+"""What other programs of Debian make of the package: shells, needrestart, polkit, piuparts,
+autopkgtest.
 
 `make habits` runs it: it needs programs that no other test does. One machine is for all of it.
 """
@@ -131,6 +132,44 @@ def _assert_a_restart_ends_the_old_libraries(machine: Machine, app: App) -> None
     with app.counts_from("main"):
         app.systemctl("restart", app.target)
     assert machine.run(command, check=False).stdout == ""
+    app.assert_sound()
+
+
+# polkit
+
+
+def _rule() -> str:
+    """As sendrecv-move(1) shows it."""
+    page = (TOP / "debian/man/sendrecv-move.1").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"^polkit\.addRule.*?^\}\);$", page, re.M | re.S)
+    return rule + "\n"
+
+
+def test_polkit_lets_a_group_move_an_app_and_no_more(machine: Machine, app: App) -> None:
+    """The user has no terminal, at which polkit could ask for a password: so only a rule helps."""
+    machine.run("groupadd operators; useradd -G operators anna; useradd ben")
+    move = f"pkexec sendrecv move {app.name} --reason 'her turn'"
+    refused = {126, 127}
+
+    def as_user(user: str, command: str) -> int:
+        whole = ["runuser", "-u", user, "--", "sh", "-c", command]
+        return machine.run(whole, check=False).returncode
+
+    assert as_user("anna", move) in refused
+    machine.write("/etc/polkit-1/rules.d/50-sendrecv.rules", _rule())
+    machine.wait_until(lambda: as_user("anna", move) not in refused, "the rule holds")
+    assert app.nodes()[-1] == "failover"
+    assert as_user("ben", move) in refused
+    for command in ("pause", "forget", "accept"):
+        assert as_user("anna", f"pkexec sendrecv {command} {app.name}") in refused
+    assert as_user("anna", "pkexec sh -c id") in refused
+    # Without polkit's word nothing runs as root: the command says what to type.
+    said = machine.run(f"runuser -u ben -- sendrecv move {app.name}", check=False)
+    assert said.returncode == 64 and "pkexec sendrecv move" in said.stderr
+    history = machine.run(f"sendrecv history {app.name}").stdout
+    assert "by anna: her turn" in history
+    with app.counts_from("main"):
+        machine.run(f"sendrecv move {app.name} main")
     app.assert_sound()
 
 
