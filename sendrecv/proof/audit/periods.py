@@ -9,6 +9,7 @@ from typing import Any
 
 from sendrecv.proof.chain.lines import Line
 from sendrecv.proof.chain.merge import worst
+from sendrecv.proof.judge.basis import NO_COUNT, NO_SESSION
 from sendrecv.proof.judge.findings import Finding
 from sendrecv.proof.judge.lives import IN_PLACE
 from sendrecv.proof.judge.processes import Takeover
@@ -20,6 +21,8 @@ SHOWN = 20
 """Findings of an App that one line has; the others are counted."""
 LONG = 300
 """Characters of a finding's text."""
+NOT_YET = (NO_COUNT, NO_SESSION)
+"""Doubts of an App that has only been started: the next count ends them."""
 Memory = dict[str, Any]
 
 
@@ -61,13 +64,14 @@ def line_of(app: AppVerdict, period: Period, before: Memory) -> tuple[Line, Memo
     last one remembered. A line without anything new has no verdict.
     """
     findings = app.tally.book.of.values()
+    not_yet = sum(one.text in NOT_YET for check in app.checks for one in check.findings)
     kinds, epochs = dict(app.figures.kinds), app.sums.epochs
     now: Memory = {
         "runs": app.sums.runs,
         "kinds": kinds,
         "epoch": epochs[1] if epochs else None,
         "violations": sum(one.violations for one in findings),
-        "doubts": sum(one.doubts for one in findings),
+        "doubts": sum(one.doubts for one in findings) - not_yet,
         "keys": sorted({_key(check, one) for check, one in _found(app)}),
     }
     taken = {kind: n - before.get("kinds", {}).get(kind, 0) for kind, n in kinds.items()}
@@ -104,7 +108,8 @@ def is_news(line: Line) -> bool:
 def _found(app: AppVerdict) -> Iterator[tuple[str, Finding]]:
     for check in app.checks:
         for finding in check.findings:
-            yield check.name, finding
+            if finding.text not in NOT_YET:
+                yield check.name, finding
 
 
 def _key(check: str, finding: Finding) -> str:

@@ -13,6 +13,7 @@ from sendrecv.proof.judge.lives import Takeovers
 from sendrecv.proof.statements import Counted
 
 NO_COUNT = "no count of it is in the journal"
+NO_SESSION = "no session line of the receiver is in the journal"
 Shown = tuple[str, list[Exhibit]]
 
 

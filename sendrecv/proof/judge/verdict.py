@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sendrecv.proof.judge.basis import NO_COUNT, Basis, counted
+from sendrecv.proof.judge.basis import NO_COUNT, NO_SESSION, Basis, counted
 from sendrecv.proof.judge.claims import Claims, Runs, claims_of, runs_by_app
 from sendrecv.proof.judge.course import Course, Unknown
 from sendrecv.proof.judge.courses import Courses
@@ -373,7 +373,7 @@ def _doubt_without_evidence(course: Course) -> None:
         for check in (ONCE, IN_ORDER, NO_GAP, OWN, NEWER):
             tally.book.doubt(check, NO_COUNT)
     if not course.sums.claims:
-        tally.book.doubt(EPOCHS, "no session line of the receiver is in the journal")
+        tally.book.doubt(EPOCHS, NO_SESSION)
 
 
 def _checks(basis: Basis) -> tuple[Check, ...]:
