@@ -233,12 +233,19 @@ class Campaign:
         return known
 
     def _prove(self, arena: Arena) -> None:
-        """What the package's own proof says of the same journal: it must not contradict."""
+        """What the package's own proof says of the same journal: it must not contradict.
+
+        Audits may have seen what faults took later: then a violation that no receiver could know of
+        is one all the same, and the proof says so.
+        """
         done = arena.machine.run("sendrecv proof", check=False, timeout=120)
         said = {0: "PROVEN", 1: "VIOLATED", 2: "INCONCLUSIVE"}
         result = self._result
         result.proof = said.get(done.returncode, f"exit {done.returncode}: {done.stderr}")
-        if (result.proof == "VIOLATED") != bool(sum(result.violations.values())):
+        is_violated, violations = result.proof == "VIOLATED", sum(result.violations.values())
+        if is_violated and not violations and not result.seen.unknowable:
+            result.problems.append(f"the proof says VIOLATED:\n{done.stdout}")
+        if violations and not is_violated:
             result.problems.append(f"the proof says {result.proof}:\n{done.stdout}")
 
     def _progress(self) -> str:

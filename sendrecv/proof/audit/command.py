@@ -23,6 +23,9 @@ USER, GROUP = "sendrecv-audit", "systemd-journal"
 UNIT = "sendrecv-audit.service"
 PROGRAM = "/usr/bin/sendrecv"
 BY_ROTATION = "sendrecv-audit.path"
+AGAIN = 5
+"""Audits that one start makes at most, beside the first. While the service runs, systemd does not
+see that journald rotates: systemd.path(5)."""
 
 DESCRIPTION = """\
 Proves from the journal what has come since the last audit, of all Apps, and adds a line for each
@@ -100,7 +103,12 @@ def _done(options: argparse.Namespace) -> int:
         return _begin_anew(options.anew)
     if os.environ.get("TRIGGER_UNIT") == BY_ROTATION and not _is_time():
         return DONE
-    return _say(audit())
+    status = _say(audit())
+    for _ in range(AGAIN):
+        if not _is_time():
+            break
+        status = _say(audit())
+    return status
 
 
 def _is_time() -> bool:

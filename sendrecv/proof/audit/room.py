@@ -87,4 +87,4 @@ def rotated(directories: Iterable[Path], mark: Mark | None) -> bool:
                     audited += size
                 else:
                     news += size
-    return news * 4 >= news + audited
+    return 0 < news and news * 4 >= news + audited
