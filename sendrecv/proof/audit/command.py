@@ -6,6 +6,7 @@ import argparse
 import os
 import pwd
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sendrecv.errors import DONE, VIOLATED, StoreUnusable, UsageError
 from sendrecv.proof.audit import entries
 from sendrecv.proof.audit.audit import STATE, Done, acknowledge, audit, begin_anew
 from sendrecv.proof.audit.reading import mark_of
-from sendrecv.proof.audit.room import rotated
+from sendrecv.proof.audit.room import PERIOD, rotated
 from sendrecv.proof.chain.store import Chain, ChainError
 from sendrecv.proof.read.files import LIVE
 from sendrecv.proof.read.journalctl import sync
@@ -23,6 +24,8 @@ USER, GROUP = "sendrecv-audit", "systemd-journal"
 UNIT = "sendrecv-audit.service"
 PROGRAM = "/usr/bin/sendrecv"
 BY_ROTATION = "sendrecv-audit.path"
+DUE = 0.9 * PERIOD
+"""Seconds after the last audit."""
 AGAIN = 5
 """Audits that one start makes at most, beside the first. While the service runs, systemd does not
 see that journald rotates: systemd.path(5)."""
@@ -112,9 +115,13 @@ def _done(options: argparse.Namespace) -> int:
 
 
 def _is_time() -> bool:
-    """Whether a rotation of the journal is reason enough for an audit."""
+    """Whether a rotation of the journal is reason enough for an audit. One that is due is made in
+    any case: the timer starts nothing while this one runs.
+    """
     try:
         chain = Chain.read(STATE)
+        if chain and time.time() > chain.head.at / 1e6 + DUE:
+            return True
         mark = mark_of(chain) if chain else None
     except ChainError:
         return True  # which will say what is wrong

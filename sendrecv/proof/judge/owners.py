@@ -144,6 +144,8 @@ class Owners:
             return session
         if unclaimed := self._unclaimed(said, alive=True):
             return self._assume(said, unclaimed)
+        if self._is_of_one_lost(said, session, run, since):
+            return self._assume(said, None)
         self._judge_late(said, session, run)
         return session
 
@@ -159,13 +161,23 @@ class Owners:
         if session is None:
             return self._assume(said, None)
         older = next((s for s in reversed(self.sessions.newest) if s.node == said.node), None)
-        if older is not None:
+        run = self._run_here(older.run, said) if older else None
+        if older is not None and not self._is_of_one_lost(said, older, run, since):
             self._judge_older(said, older)
             return older
         if unclaimed := self._unclaimed(said, alive=False):
             return self._assume(said, unclaimed)
         self._judge_unknown(said, since)
         return self.sessions.add(said.node, "")  # an unknown process: the current session goes on
+
+    def _is_of_one_lost(self, said: Counted, session: Session, run: Run | None, since: int) -> bool:
+        """Whether it cannot be of this session, and lines are missing since the last count: then it
+        may be of a run whose start and session line are among them.
+        """
+        late = run is not None and run.over and not self._is_on_its_way(said, run)
+        if self._receiver_starts(said) or not (late or session.overtaken):
+            return False
+        return self.timeline.excuse(since, said.at.machine) is not None
 
     def _judge_older(self, said: Counted, older: Session) -> None:
         first = older.overtaken
@@ -203,7 +215,7 @@ class Owners:
     def _judge_late(self, said: Counted, session: Session, run: Run) -> None:
         """The count's run has ended, at least with its boot."""
         end = run.ended
-        if end and not run.boot.over and elapsed(end.at, said.at) <= LATE:
+        if end and self._is_on_its_way(said, run):
             self.latest = max(self.latest, elapsed(end.at, said.at))
         elif self._receiver_starts(said):
             session.printed_late += 1
@@ -216,6 +228,11 @@ class Owners:
             known = self.timeline.receiver(said.at) is not None
             find = self.book.violation if known else self.book.doubt
             find(OWN, text, *exhibits, exhibit(said))
+
+    @staticmethod
+    def _is_on_its_way(said: Counted, run: Run) -> bool:
+        end = run.ended
+        return end is not None and not run.boot.over and elapsed(end.at, said.at) <= LATE
 
     def _receiver_starts(self, said: Counted) -> bool:
         """Whether the receiver may still be printing what an earlier one could not."""

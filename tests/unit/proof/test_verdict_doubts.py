@@ -423,3 +423,23 @@ def test_a_count_of_two_boots_came_twice_whichever_was_first() -> None:
     first, second = two_boots(5 * HOURS, "6" * 32, again=1)
     for entries in ([*first, *second], [*second, *first]):
         assert outcome(judge(entries))[f.ONCE] == VIOLATED
+
+
+def test_no_hole_in_a_sound_journal_makes_a_violation() -> None:
+            said = outcome(judge(whole[:first] + whole[after:], missing=hole))
+    world = World().up("x")
+    for role in ("failover", "main", "failover"):
+        world.count("x", "failover" if role == "main" else "main", times=2)
+        world.wait(20)
+        world.take_over("x", role=role)
+        world.count("x", role, times=2)
+    world.wait(20)
+    world.count("x", "failover", times=3)
+    assert outcome(judge(world)) == {}
+    whole = list(world.entries)
+    for first in range(1, len(whole) - 1):
+        for after in range(first + 1, len(whole)):
+            until = int(whole[after]["__REALTIME_TIMESTAMP"])
+            hole = (Missing(f"entries {first} to {after - 1} are missing", until),)
+            said = outcome(judge([*whole[:first], *whole[after:]], missing=hole))
+            assert VIOLATED not in said.values(), (first, after, said)
