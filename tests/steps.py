@@ -49,14 +49,14 @@ ADMIN = "tests/admin"
 RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries", "connecting")
 """Of tests/system: half of its time."""
-BOOTED_AT_ONCE = 5
+BOOTED_AT_ONCE = 4
 """Steps that test booted machines. Each of them waits for three quarters of its time."""
 COMPUTING = ("unit", "model", "long", "lint", "types", "lintian", "coverage")
 """Steps that keep a core busy. They run beside those of booted machines, and get what these leave:
 the faults at random met machines so busy that journald lagged by seconds."""
 COMPUTING_AT_ONCE = 2
 """One for each of the two cores that this is for."""
-_LAST = ["nice", "-n", "19"]
+_LAST = ["nice", "-n", "5"]
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,6 @@ class Ledger:
         if another process has the lock; sqlite3.Error or OSError if it cannot be opened now.
         """
         self.path = directory / "ledger.db"
-        self._paths = (str(self.path), f"{self.path}-wal")
         self.is_new = False
         self.boot = boot
         self._lock = _locked(directory / "lock")
@@ -305,8 +304,8 @@ class Ledger:
 
     def _inodes(self) -> tuple[int, int]:
         """Of the database and its write-ahead log, without which it is an older one."""
-        database, log = self._paths
-        return os.stat(database).st_ino, os.stat(log).st_ino
+        path = str(self.path)
+        return os.stat(path).st_ino, os.stat(f"{path}-wal").st_ino
 
     def _verify(self) -> None:
         try:

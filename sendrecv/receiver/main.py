@@ -47,8 +47,9 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     ledger = start.open_ledger(
         start.Ports(open_ledger, mark, journal, printer, notifier, time, Requests(runtime))
     )
-    writer = ThreadPoolExecutor(1, "writer")
-    receiver = loop.Receiver(loop.Ports(ledger, notifier, writer, printer, backoff, journal))
+    receiver = loop.Receiver(
+        loop.Ports(ledger, notifier, ThreadPoolExecutor(1, "writer"), printer, backoff, journal)
+    )
     # Not asyncio.run(): it waits for all tasks to be cancelled, and engineio's swallow that.
     events = asyncio.new_event_loop()
     try:

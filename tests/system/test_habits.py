@@ -142,7 +142,7 @@ def _rule() -> str:
     """As sendrecv-move(1) shows it."""
     page = (TOP / "debian/man/sendrecv-move.1").read_text(encoding="utf-8")
     (rule,) = re.findall(r"^polkit\.addRule.*?^\}\);$", page, re.M | re.S)
-    return rule + "\n"
+    return f"{rule}\n"
 
 
 def test_polkit_lets_a_group_move_an_app_and_no_more(machine: Machine, app: App) -> None:

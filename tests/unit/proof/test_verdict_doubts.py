@@ -426,7 +426,7 @@ def test_a_count_of_two_boots_came_twice_whichever_was_first() -> None:
 
 
 def test_no_hole_in_a_sound_journal_makes_a_violation() -> None:
-            said = outcome(judge(whole[:first] + whole[after:], missing=hole))
+    """Whatever is missing in the middle: the life of a run, or the session line of the next one."""
     world = World().up("x")
     for role in ("failover", "main", "failover"):
         world.count("x", "failover" if role == "main" else "main", times=2)
