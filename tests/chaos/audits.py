@@ -98,6 +98,8 @@ class Arena:
             machine.write(f"/etc/sendrecv/{app}.env", f"SENDRECV_INTERVAL={INTERVAL}\n")
         units = " ".join(f"sender@{app}" for app in APPS)
         machine.run(f"systemctl daemon-reload && systemctl -q enable observer {units}")
+        # There is one file, as large as the limit, which the first rotation would remove.
+        machine.run("systemctl restart systemd-journald; journalctl --rotate --vacuum-size=1")
         machine.reboot()
 
     def inject(self) -> str:
