@@ -114,6 +114,23 @@ def test_old_and_new_are_valid_together(host: Machine, app: App) -> None:
     assert_secret(host, said)
 
 
+def test_a_change_while_the_one_before_is_handed_over(host: Machine, app: App) -> None:
+    """A path unit sees nothing while its service runs; and whoever reloads then is answered by the
+    reload that is under way.
+    """
+    slow = "/run/systemd/system/receiver.service.d/slow.conf"
+    host.write(slow, "[Service]\nExecReload=/bin/sleep 3\n")
+    host.run("systemctl daemon-reload")
+    said = Said(host)
+    write(host, f"here * {HERE}", f"rome r {BERLIN}")
+    said.wait("added rome")
+    assert host.show("sendrecv-token.service", "ActiveState") == "activating"
+    write(host, f"here * {HERE}")
+    said.wait("tokens: removed rome (shut out)")
+    host.run(f"rm {slow}; systemctl daemon-reload")
+    assert_sound(app)
+
+
 def test_a_mistake_in_the_file_shuts_nobody_out(host: Machine, app: App) -> None:
     """Nor does a signal alone. Also if the receiver is killed then."""
     with app.counts_from():
