@@ -50,7 +50,7 @@ RESULTS = BUILD / "junit"
 FIRST_PART = ("units", "once", "printed_once", "package", "libraries", "connecting")
 """Of tests/system: half of its time."""
 BOOTED_AT_ONCE = 4
-"""Steps that test booted machines. Each of them waits for three quarters of its time."""
+"""Steps that test booted machines. They mostly wait."""
 COMPUTING = ("unit", "model", "long", "lint", "types", "lintian", "coverage")
 """Steps that keep a core busy. They run beside those of booted machines, and get what these leave:
 the faults at random met machines so busy that journald lagged by seconds."""

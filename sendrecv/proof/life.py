@@ -71,7 +71,8 @@ class Life:
         head = self.chain.head
         since = next((line["from"] for line in self.chain.lines() if line.get("from")), head.at)
         return (
-            f"{_day(since)} to {_day(head.at)}: by the chain of {head.number:,} audits in"
+            f"{_day(since)} to {_day(head.at)}: by the chain of {head.number:,}"
+            f" audit{'' if head.number == 1 else 's'} in"
             f" {self.chain.directory}. That is worth as much as root of that machine is trusted,"
             " who could forge it"
         )

@@ -131,7 +131,8 @@ def _is_time() -> bool:
 
 def _say(done: Done) -> int:
     head = done.chain.head
-    print(f"audit {head.number}: {len(done.lines)} Apps have news")
+    apps = len(done.lines)
+    print(f"audit {head.number}: {apps} App{' has' if apps == 1 else 's have'} news")
     for app, line in done.lines.items():
         print(f"  {app}: {line['verdict']}, {line['counts']} counts")
         for found in (*line.get("witnesses", ()), *line.get("doubts", ())):
