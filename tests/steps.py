@@ -4,7 +4,7 @@
 
 Each step has a log in .build/log/; what fails is shown with the end of its log. A step that ran no
 test at all has failed. At the end there is a table of the seconds and tests of each step, and then
-the name and the first line of each failure.
+the name and the message of each failure, shortened.
 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
 What the steps cost, in seconds of CPU on two cores of 2026: lint 80, types 40, model 170 (with the
@@ -57,6 +57,8 @@ the faults at random met machines so busy that journald lagged by seconds."""
 COMPUTING_AT_ONCE = 2
 """One for each of the two cores that this is for."""
 _LAST = ["nice", "-n", "5"]
+SHOWN = 800
+"""Characters of a failure's message in the summary, which may be all that is left of a run."""
 
 
 @dataclass(frozen=True)
@@ -386,13 +388,20 @@ def table(outcomes: Mapping[str, Outcome], seconds: float) -> str:
 
 
 def failures(outcomes: Mapping[str, Outcome]) -> str:
-    """A line for each failure: its step, its test, and how its message begins."""
+    """A line for each failure: its step, its test, how its message begins, and how it ends."""
     return "\n".join(
-        f"FAILED {step}: {(failure.splitlines() or ['?'])[0][:200]}"
+        f"FAILED {step}: {shortened(' '.join(failure.split()) or '?')}"
         for step, outcome in outcomes.items()
         if outcome.failed
         for failure in outcome.failures or ("see its log",)
     )
+
+
+def shortened(text: str, most: int = SHOWN) -> str:
+    """The end is kept too: there, what waited in vain shows the last lines of the journal."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} [...] {text[-most // 2 :]}"
 
 
 def main() -> int:

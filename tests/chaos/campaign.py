@@ -244,7 +244,7 @@ class Campaign:
         result.proof = said.get(done.returncode, f"exit {done.returncode}: {done.stderr}")
         is_violated, violations = result.proof == "VIOLATED", sum(result.violations.values())
         if is_violated and not violations and not result.seen.unknowable:
-            result.problems.append(f"the proof says VIOLATED:\n{done.stdout}")
+            result.problems.append(f"the proof says {_findings(done.stdout)}\n{done.stdout}")
         if violations and not is_violated:
             result.problems.append(f"the proof says {result.proof}:\n{done.stdout}")
 
@@ -277,6 +277,12 @@ class Campaign:
         strikes = [asdict(strike) for strike in self._strikes]
         (keep / f"{stem}.faults.json").write_text(json.dumps(strikes), encoding="utf-8")
         (keep / f"{stem}.problems").write_text("\n".join(self._result.problems), encoding="utf-8")
+
+
+def _findings(proof: str) -> str:
+    """In one line, what is VIOLATED: the rest may be long."""
+    lines = (line.strip() for line in proof.splitlines())
+    return "; ".join(line for line in lines if line.startswith(("VIOLATED", "!")))
 
 
 def _told(fault: checker.Fault) -> str:

@@ -46,14 +46,18 @@ def test_pytest_outcomes(tmp_path: Path, source: str, expected: Outcome) -> None
     assert outcome(tmp_path, source) == expected
 
 
-def test_failures_are_named_with_the_first_line_of_their_message(tmp_path: Path) -> None:
+def test_failures_are_named_with_their_message(tmp_path: Path) -> None:
     outcomes = {
         "unit": outcome(tmp_path, PASSES + FAILS + ERRS),
         "lint": steps.of_command(4, "flake8 ."),
         "lost": FAILED,
+        "long": Outcome(failed=1, failures=(f"a::b: begin\n{'x ' * 5000}\nend",)),
         "types": Outcome(passed=1),
     }
-    assert steps.failures(outcomes).splitlines() == [
+    *lines, long = steps.failures(outcomes).splitlines()
+    assert long.startswith("FAILED long: a::b: begin x x") and long.endswith(" x x end")
+    assert len(long) < steps.SHOWN + 30
+    assert lines == [
         "FAILED unit: test_planted::test_fails: assert False",
         "FAILED unit: test_planted::test_errs: failed on setup with"
         ' "ZeroDivisionError: division by zero"',
