@@ -51,7 +51,9 @@ class Renewal:
         self._spawn(self._renew())
 
     def watch(self) -> None:
-        """From now on, say when an old token ends."""
+        """From now on, say when an old token ends; and once, which file this receiver has: systemd
+        takes a reload during the start for a part of the start, and drops it.
+        """
         self._spawn(self._watch())
 
     def _spawn(self, work: Awaitable[None]) -> None:
@@ -81,6 +83,8 @@ class Renewal:
             raise CredentialError(f"{self._path}: {error.strerror}") from None
 
     async def _watch(self) -> None:
+        await asyncio.sleep(LOOK)
+        self._secrets.tell()
         while True:
             await asyncio.sleep(LOOK)
             for key in self._secrets.ended():

@@ -90,7 +90,11 @@ class Secrets:
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + REPORT_INTERVAL
-            self._report()
+            self.tell()
+
+    def tell(self) -> None:
+        """Have it found out whether ours is old."""
+        self._report()
 
     def said(self, change: Change) -> str:
         """One line about it, for the journal."""
