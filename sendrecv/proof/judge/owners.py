@@ -79,7 +79,10 @@ class Owners:
         """The receiver admitted a run."""
         self.receivers.setdefault(said.at.machine, said)
         before = self._claimed
+        session = self.sessions.current
         if before and (before.run, before.epoch) == (said.run, said.epoch):
+            if session and session.run == said.run:
+                session.since = self.timeline.order + 1
             return  # the same run again, after the receiver was restarted
         earlier = self._highest
         if earlier and said.epoch <= earlier.epoch:
@@ -90,6 +93,7 @@ class Owners:
         if session is None or session.run != said.run:
             session = self.sessions.current = self.sessions.add(said.node, said.run)
         session.claim = self._claimed = said
+        session.since = self.timeline.order + 1
         if earlier is None or said.epoch > earlier.epoch:
             self._highest = said
         self._judge_node(said)
@@ -141,10 +145,11 @@ class Owners:
             session.latest = said
         run = self._run_here(session.run, said)
         if run is None or not run.over:
+            session.since = self.timeline.order + 1
             return session
         if unclaimed := self._unclaimed(said, alive=True):
             return self._assume(said, unclaimed)
-        if self._is_of_one_lost(said, session, run, since):
+        if self._is_of_one_lost(said, session, run, session.since):
             return self._assume(said, None)
         self._judge_late(said, session, run)
         return session
@@ -162,22 +167,26 @@ class Owners:
             return self._assume(said, None)
         older = next((s for s in reversed(self.sessions.newest) if s.node == said.node), None)
         run = self._run_here(older.run, said) if older else None
-        if older is not None and not self._is_of_one_lost(said, older, run, since):
-            self._judge_older(said, older)
-            return older
+        if older is not None:
+            since = max(older.since, session.since)
+            if not self._is_of_one_lost(said, older, run, since):
+                self._judge_older(said, older)
+                return older
         if unclaimed := self._unclaimed(said, alive=False):
             return self._assume(said, unclaimed)
         self._judge_unknown(said, since)
         return self.sessions.add(said.node, "")  # an unknown process: the current session goes on
 
     def _is_of_one_lost(self, said: Counted, session: Session, run: Run | None, since: int) -> bool:
-        """Whether it cannot be of this session, and lines are missing since the last count: then it
-        may be of a run whose start and session line are among them.
+        """Whether it need not be of this session, and lines are missing since then: it may be of a
+        run whose start and session line are among them. What a starting receiver prints again need
+        not be, if lines are certainly missing.
         """
         late = run is not None and run.over and not self._is_on_its_way(said, run)
-        if self._receiver_starts(said) or not (late or session.overtaken):
+        if not (late or session.overtaken):
             return False
-        return self.timeline.excuse(since, said.at.machine) is not None
+        only_certain = self._receiver_starts(said)
+        return self.timeline.excuse(since, said.at.machine, certain=only_certain) is not None
 
     def _judge_older(self, said: Counted, older: Session) -> None:
         first = older.overtaken

@@ -32,6 +32,8 @@ class Session:
     """The last count that is not printed for a receiver that was killed."""
     printed_late: int = 0
     """Counts that a later receiver printed for one that was killed."""
+    since: int = 0
+    """As in Mark.order: after the last line that can only be of this session."""
     overtaken: Counted | None = None
     """The first count of a newer session."""
     settled: bool = False
@@ -109,6 +111,7 @@ class Sessions:
         self.number -= 1
         before.last = session.last
         before.latest = session.latest or before.latest
+        before.since = max(before.since, session.since)
         before.counts += session.counts
         if before.overtaken is session.first:
             before.overtaken = None

@@ -62,12 +62,13 @@ class Timeline:
         """The receiver of that boot, if PID 1 has said there that it starts."""
         return self._receivers.get(at.place)
 
-    def excuse(self, since: int, machine: str) -> Loss | None:
+    def excuse(self, since: int, machine: str, *, certain: bool = False) -> Loss | None:
         """The newest loss from then on (as Mark.order) that may explain missing receiver lines of
-        that host.
+        that host. certain: only one that is certain.
         """
         losses = (loss for loss in reversed(self.losses) if loss.until >= since)
-        return next((loss for loss in losses if loss.counts and loss.is_of(machine)), None)
+        some = (loss for loss in losses if loss.counts and loss.is_of(machine))
+        return next((loss for loss in some if loss.certain or not certain), None)
 
     def lose(self, loss: Loss, at: At | None = None) -> None:
         """Something is missing, at this moment of a host if it is given."""
