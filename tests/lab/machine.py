@@ -345,7 +345,10 @@ class Machine:
 
     def _excerpt(self) -> str:
         """What a person would look at first when a test failed here."""
-        look = "systemctl --failed --no-legend; journalctl -q -b --no-pager -n 40 -o short-precise"
+        look = (  # without payloads, of which there are too many
+            "systemctl --failed --no-legend; journalctl -q -b --no-pager -n 5000 -o short-precise"
+            """ | grep -vF '{"count":' | tail -n 40"""
+        )
         output = self.run(look, check=False).stdout if self.running else "the machine is off\n"
         return f"\n--- {self.name} ---\n{output}"
 
