@@ -1,7 +1,8 @@
-"""The contract with the service manager: notifications, credentials, the inherited socket.
+"""The contract with the service manager: notifications, credentials, the journal.
 
-sd_notify(3), sd_listen_fds(3), systemd.exec(5) (credentials, $INVOCATION_ID), systemd-journald(8)
-(severity prefixes). Nothing else in this package reads a variable that systemd sets.
+sd_notify(3), systemd.exec(5) (credentials, $INVOCATION_ID), systemd-journald(8)
+(severity prefixes). Nothing else in this package reads a variable that systemd
+sets, but descriptors.py.
 """
 
 from __future__ import annotations
@@ -17,45 +18,17 @@ import time
 import sdnotify
 
 from sendrecv.core.errors import WARNING
-from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable, UsageError
+from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
-    from typing import Any
 
-_FIRST_LISTEN_FD = 3
 _MIN_TOKEN, _MAX_TOKEN, MAX_TOKEN_FILE = 20, 4096, 65_536  # see core/tokens.py
 JOURNAL = "/run/systemd/journal/socket"
 START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
-
-
-class Listener(socket.socket):
-    """A listening socket that systemd has made. name: its FileDescriptorName=. accepted: each is
-    called with each connection, before anything is read from it.
-    """
-
-    def __init__(self, name: str, descriptor: int) -> None:
-        super().__init__(fileno=descriptor)
-        self.name = name
-        self.accepted: list[Callable[[socket.socket], None]] = []
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """See socket.accept()."""
-        connection, address = socket.socket.accept(self)
-        for tell in self.accepted:
-            tell(connection)
-        return connection, address
-
-    def listen(self, backlog: int = 0) -> None:
-        """Does nothing. systemd listens already, with the unit's Backlog=.
-
-        The kernel tells the client of a Unix socket who called listen() last (SO_PEERCRED in
-        unix(7)). That must stay PID 1, or senders do not believe in the receiver. asyncio calls
-        this for each socket that it serves.
-        """
 
 
 class Notifier:
@@ -321,39 +294,6 @@ _UNIT_HINT = "start the unit; a sender's unit needs the drop-in /usr/lib/sendrec
 TOKEN_HINT = (
     "make one with: (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \\n' > /etc/sendrecv/token)"
 )
-
-
-def listening_sockets(*wanted: str) -> list[Listener]:
-    """The inherited stream sockets with one of these names (FileDescriptorName=). Clears systemd's
-    variables.
-
-    One for each ListenStream=, whatever its family. Raises UsageError if this process was handed
-    none.
-    """
-    count = os.environ.pop("LISTEN_FDS", "")
-    names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
-    pid = os.environ.pop("LISTEN_PID", "")
-    if pid != str(os.getpid()) or not count.isdigit():
-        raise UsageError("no listening socket was handed over", "start receiver.socket")
-    listeners = []
-    for offset in range(int(count)):
-        # systemd-socket-activate(1) calls every socket "unknown".
-        name = "".join(names[offset : offset + 1])
-        if name in (*wanted, "unknown"):
-            listeners += _listener(name, _FIRST_LISTEN_FD + offset)
-    if not listeners:
-        raise UsageError(f"no socket called {wanted[0]} was handed over", "see receiver.socket")
-    return listeners
-
-
-def _listener(name: str, descriptor: int) -> list[Listener]:
-    """None, if nothing can connect there: a ListenDatagram=, a ListenFIFO= ..."""
-    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-        return []
-    listener = Listener(name, descriptor)
-    listener.setblocking(False)
-    accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    return [listener] if accepts and listener.type == socket.SOCK_STREAM else []
 
 
 def log(severity: int, text: str) -> None:

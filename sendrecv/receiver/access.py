@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from enum import Enum
 
-from sendrecv.systemd import Listener
+from sendrecv.descriptors import Listener
 
 READERS = "receiver-status"
 """FileDescriptorName= of the socket on which a peer may only look."""

@@ -43,10 +43,10 @@ from functools import partial
 from sendrecv.core.errors import PeerError
 from sendrecv.core.frames import Frames
 from sendrecv.core.wire import MAX_MESSAGE, Claim
+from sendrecv.descriptors import Listener
 from sendrecv.receiver.access import Access, access_of
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.tls import Handshakes
-from sendrecv.systemd import Listener
 
 AUTHENTICATION_TIMEOUT = 5.0
 UNAUTHENTICATED_BYTES = 16_384

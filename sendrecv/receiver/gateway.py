@@ -17,8 +17,9 @@ from typing import Any, NamedTuple, Protocol
 import socketio
 from aiohttp import web
 
-from sendrecv import imports, systemd
+from sendrecv import descriptors, imports
 from sendrecv.core.errors import PeerError, quoted
+from sendrecv.core.keyring import Key
 from sendrecv.core.receiver import AppState
 from sendrecv.core.receiver_events import (
     AdmissionAsked,
@@ -31,7 +32,6 @@ from sendrecv.core.receiver_events import (
     Reply,
     ResumeAsked,
 )
-from sendrecv.core.keyring import Key
 from sendrecv.core.wire import (
     MAX_MESSAGE,
     Claim,
@@ -111,7 +111,7 @@ class Gateway:
         self._server = self._make_server()
 
     async def serve(
-        self, listeners: Iterable[systemd.Listener], max_connections: int, identity: Identity
+        self, listeners: Iterable[descriptors.Listener], max_connections: int, identity: Identity
     ) -> None:
         """Begin to accept connections; where other hosts can, by TLS only."""
         complain_of_what_is_logged(self._complain)

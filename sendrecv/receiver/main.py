@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from sendrecv import imports, systemd
+from sendrecv import descriptors, imports, systemd
 from sendrecv.backoff import Backoff
 from sendrecv.config import receiver_config
 from sendrecv.core.errors import ERROR
@@ -24,12 +24,22 @@ from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark
-from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
+from sendrecv.receiver.printing import (
+    STREAM,
+    Printer,
+    take_over,
+    wait_for_stdout,
+    wait_until_read,
+    write_to_stdout,
+)
 from sendrecv.receiver.renewal import HANDED_OVER, Renewal
 from sendrecv.receiver.requests import Requests
 from sendrecv.receiver.secrets import FILE, Secrets
 from sendrecv.receiver.tls import Identity
 from sendrecv.receiver.way import way
+
+LAST = 1.0
+"""Seconds, after an orderly end, for journald to read what was printed."""
 
 
 def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
@@ -37,7 +47,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     imports.end()
     config = receiver_config(os.environ, _where)
-    listeners = systemd.listening_sockets("receiver", "receiver-tcp", READERS)
+    listeners = _handed_over()
     boot = systemd.boot_id()
     runtime = Path(systemd.runtime_directory())
     mark = Mark(runtime / "mark", boot)
@@ -56,14 +66,23 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
         secrets = Secrets(_token(), config.token_overlap, runtime / FILE)
         serving = serve(receiver, listeners, secrets, config.max_connections, Identity())
         events.run_until_complete(serving)
+        wait_until_read(1, LAST)  # the next receiver may be one that systemd keeps nothing for
     finally:
         logging.disable()  # nor a word about the tasks that are left: all that matters is durable
     os._exit(DONE)
 
 
+def _handed_over() -> list[descriptors.Listener]:
+    """Raises UsageError if there is no socket."""
+    before = descriptors.stored(STREAM)
+    listeners = descriptors.listening_sockets("receiver", "receiver-tcp", READERS)
+    take_over(before)
+    return listeners
+
+
 async def serve(
     receiver: loop.Receiver,
-    listeners: Sequence[systemd.Listener],
+    listeners: Sequence[descriptors.Listener],
     secrets: Secrets,
     max_connections: int,
     identity: Identity,

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from sendrecv import systemd
+from sendrecv import descriptors, systemd
+from sendrecv.core.errors import INFO
 from sendrecv.core.lines import lines_of, probe_line
 from sendrecv.core.receiver_events import Print
-from sendrecv.core.errors import INFO
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver.mark import Mark
 
 WHOLE = 16_384
 """Bytes that a stream socket takes in one piece or not at all (one buffer of the kernel's, up to 32
 KiB): a receiver that is killed while it writes leaves no half of a line in the journal."""
+
+
+STREAM = "stdout"
+"""The name under which systemd keeps a receiver's standard output for the next one."""
+LOOK = 0.02
+"""Seconds between two looks at it, at most."""
 
 
 class Printer:
@@ -102,3 +112,36 @@ def write_to_stdout(chunk: bytes) -> None:
     left = memoryview(chunk)
     while left:
         left = left[os.write(1, left) :]
+
+
+def take_over(before: Iterable[int]) -> None:
+    """Begin to print, after the receivers before this one, whose standard output `before` is.
+
+    Each receiver has a stream of its own to journald, which takes turns with all streams. When much
+    is logged, what a killed receiver has printed may wait there for seconds, and lines of the next
+    one would come before it. So that one waits until journald has read it.
+    """
+    for descriptor in before:
+        wait_until_read(descriptor)
+        os.close(descriptor)
+    if _prefix():
+        descriptors.store(STREAM, 1)
+
+
+def wait_until_read(descriptor: int, at_most: float = float("inf")) -> None:
+    """Until journald has read all that was written there, or is gone; or for so many seconds."""
+    deadline, pause = time.monotonic() + at_most, 0.0005
+    while _unread(descriptor) and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(2 * pause, LOOK)
+
+
+def _unread(descriptor: int) -> int:
+    """Bytes that nobody has read yet, with what the kernel needs for them (unix(7), SIOCOUTQ); 0 if
+    it is no socket.
+    """
+    try:
+        queued = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(queued, sys.byteorder)

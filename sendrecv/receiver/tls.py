@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 
-from sendrecv import systemd
+from sendrecv import descriptors, systemd
 from sendrecv.core.errors import ERROR, NOTICE
 
 IDENTITY = "/run/sendrecv-tls/identity.pem"
@@ -69,15 +69,15 @@ class Identity:
 class Secured:
     """The listening sockets that need TLS. others: those that need none."""
 
-    def __init__(self, listeners: Iterable[systemd.Listener], identity: Identity) -> None:
-        self.others: list[systemd.Listener] = []
-        self._waiting: list[systemd.Listener] = []
+    def __init__(self, listeners: Iterable[descriptors.Listener], identity: Identity) -> None:
+        self.others: list[descriptors.Listener] = []
+        self._waiting: list[descriptors.Listener] = []
         for listener in listeners:
             (self._waiting if needs_tls(listener) else self.others).append(listener)
         self._is_needed = bool(self._waiting)
         self._identity = identity
 
-    def refresh(self) -> list[tuple[systemd.Listener, ssl.SSLContext]]:
+    def refresh(self) -> list[tuple[descriptors.Listener, ssl.SSLContext]]:
         """Take over a new certificate. Returns those that can be served now, and how."""
         if not self._is_needed:
             return []

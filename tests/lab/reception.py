@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from sendrecv.backoff import Backoff
+from sendrecv.descriptors import Listener
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Ports, Receiver
@@ -23,7 +24,7 @@ from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer, wait_for_stdout, write_to_stdout
 from sendrecv.receiver.secrets import Secrets
 from sendrecv.receiver.tls import Identity
-from sendrecv.systemd import Listener, Notifier
+from sendrecv.systemd import Notifier
 from tests.peers.peer import Peer
 
 TOKEN = "0123456789abcdef" * 4

@@ -96,3 +96,23 @@ def test_this_boot_is_read_though_the_wall_clock_of_the_one_before_was_later(
     assert last["count"] < this["count"], "the order of boots is right: this shows nothing"
     found = check(machine.journal("_SYSTEMD_UNIT=receiver.service", fields=FIELDS), first=None)
     assert not found.of(Kind.DUPLICATE) and len(found.lines["one"]) > 150, found
+
+
+def test_lines_of_two_receivers_are_in_order(machine: Machine) -> None:
+    """journald takes turns with the streams that it reads. What a killed receiver has printed takes
+    several, if there is much of it.
+    """
+    names = ("one", "two", "three", "four")
+    apps = [App(machine, name, "SENDRECV_INTERVAL=0.05") for name in names]
+    for app in apps:
+        app.start()
+    for _ in range(3):
+        pause = "systemctl kill --signal=STOP systemd-journald; sleep 2"
+        machine.run(f"{pause}; {KILL}; sleep 2; systemctl kill --signal=CONT systemd-journald")
+        for app in apps:
+            with app.counts_from("main"):
+                pass
+    for app in apps:
+        app.assert_sound()
+    said = "systemctl show --value --property=NFileDescriptorStore receiver"
+    assert machine.run(said).stdout == "1\n"

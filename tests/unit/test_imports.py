@@ -28,10 +28,11 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "settings_file": ("config", "core"),
     "backoff": ("systemd",),
     "systemd": ("core", "errors"),
+    "descriptors": ("errors",),
     "sender": ("sender", "core", "errors", "imports", "patching", "systemd", "config", "backoff")
     + ("settings_file",),
     "receiver": ("receiver", "core", "errors", "imports", "patching", "systemd", "config")
-    + ("backoff", "settings_file"),
+    + ("backoff", "descriptors", "settings_file"),
     # The proof shares no code with those whom it judges: only how a command line is parsed.
     "proof": ("proof", "errors", "commandline"),
     "proof.statements": (),
@@ -43,7 +44,8 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "admin": ("admin", "core", "errors", "commandline", "systemd", "config", "settings_file"),
     # With the senders' own client: what it is told is what they are told.
     "admin.checks.etcd": ("admin", "core", "errors", "config", "sender"),
-    "admin.metrics": ("admin", "core", "errors", "commandline", "systemd", "config", "__version__"),
+    "admin.metrics": ("admin", "core", "errors", "commandline", "systemd", "config", "__version__")
+    + ("descriptors",),
     "cli": ("core", "errors", "imports", "patching", "systemd", "commandline", "sender")
     + ("receiver", "proof", "admin", "backoff", "__version__"),
 }

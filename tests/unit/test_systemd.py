@@ -12,28 +12,67 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv import systemd
+from sendrecv import descriptors, systemd
 from sendrecv.errors import CredentialError, LockBusy, StoreUnusable
 
 # Puts the descriptors it is given at 3, 4, ..., as systemd does, and asks for one by its name.
 # Says where that one listens, whether it blocks, and what is left of the variables.
 INHERIT = """
 import os, sys
-from sendrecv import systemd
+from sendrecv import descriptors
 from sendrecv.errors import UsageError
 
-pid, names, wanted, *descriptors = sys.argv[1:]
-for target, descriptor in enumerate(descriptors, 3):
+pid, names, wanted, *given = sys.argv[1:]
+for target, descriptor in enumerate(given, 3):
     os.dup2(int(descriptor), target)
-os.environ.update(LISTEN_PID=pid or str(os.getpid()), LISTEN_FDS=str(len(descriptors)))
+os.environ.update(LISTEN_PID=pid or str(os.getpid()), LISTEN_FDS=str(len(given)))
 os.environ["LISTEN_FDNAMES"] = names
 try:
-    for listener in systemd.listening_sockets(*wanted.split()):
+    for listener in descriptors.listening_sockets(*wanted.split()):
         print(listener.getsockname()[1], listener.getblocking(), end=" ")
 except UsageError as error:
     print(error, end=" ")
 print([name for name in os.environ if name.startswith("LISTEN_")])
 """
+
+
+# What a process hands to the next one.
+
+
+def test_the_next_process_has_what_was_stored(manager: socket.socket) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        descriptors.store("stdout", one.fileno())
+        assert manager.recv(100) == b"FDSTOREREMOVE=1\nFDNAME=stdout"
+        text, (stored, *more), _, _ = socket.recv_fds(manager, 100, 4)
+        assert text == b"FDSTORE=1\nFDNAME=stdout" and not more
+        assert os.path.sameopenfile(stored, one.fileno())
+        os.close(stored)
+
+
+def test_nothing_is_stored_where_nobody_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    descriptors.store("stdout", 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "found"),
+    [
+        ("receiver:stdout", "2", [4]),
+        ("receiver:stdout:stdout", "3", [4, 5]),
+        ("receiver:stdout", "1", []),
+        ("receiver", "1", []),
+        ("stdout", "many", []),
+    ],
+)
+def test_what_is_stored_has_a_name(
+    names: str, count: str, found: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid, expected in ((os.getpid(), found), (1, [])):
+        monkeypatch.setenv("LISTEN_PID", str(pid))
+        monkeypatch.setenv("LISTEN_FDS", count)
+        monkeypatch.setenv("LISTEN_FDNAMES", names)
+        assert descriptors.stored("stdout") == expected
 
 
 # Notifications.
@@ -227,14 +266,14 @@ def test_a_token_as_standard_input(tmp_path: Path) -> None:
 
 def inherit(names: str, wanted: str, listeners: list[socket.socket], pid: str = "") -> str:
     """What a child says that inherits these sockets under these names."""
-    descriptors = [os.dup(listener.fileno()) for listener in listeners]
+    copies = [os.dup(listener.fileno()) for listener in listeners]
     # Above 3, 4, ..., which the child puts them at.
-    high = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in descriptors]
+    high = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in copies]
     try:
         command = [sys.executable, "-c", INHERIT, pid, names, wanted, *map(str, high)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, pass_fds=high)
     finally:
-        for number in (*descriptors, *high):
+        for number in (*copies, *high):
             os.close(number)
     return done.stdout.strip()
 

@@ -24,7 +24,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from sendrecv import systemd
+from sendrecv import descriptors, systemd
 from sendrecv.core.errors import ERROR
 from sendrecv.errors import FAULT, UsageError
 
@@ -52,14 +52,14 @@ def serve(make: Callable[[], str]) -> None:
     process was handed no socket.
     """
     try:
-        listeners = systemd.listening_sockets(SOCKET)
+        listeners = descriptors.listening_sockets(SOCKET)
     except UsageError:
         hint = "systemctl start sendrecv-metrics.socket"
         raise UsageError("no listening socket was handed over", hint) from None
     asyncio.run(_serve(listeners, make))
 
 
-async def _serve(listeners: Sequence[systemd.Listener], make: Callable[[], str]) -> None:
+async def _serve(listeners: Sequence[descriptors.Listener], make: Callable[[], str]) -> None:
     scrapes = Scrapes(make)
     for listener in listeners:
         await asyncio.start_server(scrapes.serve, sock=listener, limit=HEAD)

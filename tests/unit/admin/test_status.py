@@ -17,12 +17,12 @@ from sendrecv.admin.screen import Screen
 from sendrecv.admin.takeovers import Takeover
 from sendrecv.admin.units import half_of
 from sendrecv.core.errors import quoted
+from sendrecv.descriptors import Listener
 from sendrecv.errors import CredentialError, UsageError
-from sendrecv.systemd import Listener
 from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
-from tests.unit.admin.journals import EVENT
 from tests.peers.peer import Peer, auth, payload
+from tests.unit.admin.journals import EVENT
 
 NONE = "no-such-instance"
 UNKNOWN = f"sendrecv: no App is called {NONE}, as far as this user may see"

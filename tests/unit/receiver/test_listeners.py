@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from sendrecv.systemd import Listener
+from sendrecv.descriptors import Listener
 from tests.lab.reception import TOKEN, Reception
 from tests.peers.peer import Address, Peer, auth, payload
 

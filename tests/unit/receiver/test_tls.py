@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from sendrecv.core.wire import Claim
+from sendrecv.descriptors import Listener
 from sendrecv.receiver import gateway
 from sendrecv.receiver.admission import Admission
 from sendrecv.receiver.tls import needs_tls
-from sendrecv.systemd import Listener
 from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
 

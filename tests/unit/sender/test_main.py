@@ -16,8 +16,8 @@ import pytest
 
 from sendrecv.core import record as slots
 from sendrecv.core.record import Record
+from sendrecv.descriptors import Listener
 from sendrecv.sender.store_file import StateFile
-from sendrecv.systemd import Listener
 from tests.lab.reception import TOKEN, Reception
 from tests.lab.supervisor import Supervisor
 from tests.lab.waiting import HANG, wait_until

@@ -15,9 +15,9 @@ import pytest
 
 from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
 from sendrecv.core.wire import Claim, Status
+from sendrecv.descriptors import Listener
 from sendrecv.sender import own_socket, patched_websocket
 from sendrecv.sender.connection import Connection, cause_of
-from sendrecv.systemd import Listener
 from tests.lab.reception import Reception
 from tests.lab.waiting import HANG, wait_until
 from tests.peers.websocket import admit, receive

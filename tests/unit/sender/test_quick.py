@@ -12,11 +12,11 @@ import pytest
 
 from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
 from sendrecv.core.wire import Claim, Status
+from sendrecv.descriptors import Listener
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.sender import own_socket
 from sendrecv.sender.connection import Connection
 from sendrecv.sender.quick import Quick
-from sendrecv.systemd import Listener
 from tests.lab.reception import TOKEN, Reception
 from tests.lab.waiting import HANG, wait_until
 from tests.peers.peer import CLOSE, PING
