@@ -34,6 +34,13 @@ def pages() -> list[Path]:
     return sorted([*found, *hints, TOP / "systemd/sendrecv.catalog"])
 
 
+def catalog() -> dict[str, str]:
+    """What the journal's catalog explains, by MESSAGE_ID."""
+    text = (TOP / "systemd/sendrecv.catalog").read_text(encoding="utf-8")
+    parts = re.split(r"^-- ([0-9a-f]{32})$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
 # Taking commands out
 
 

@@ -1,17 +1,20 @@
 """An audit without files: what is new of each App, how far the journal was read, and its room."""
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sendrecv.core import takeover
 from sendrecv.proof.audit import entries
 from sendrecv.proof.audit.audit import appended
 from sendrecv.proof.audit.periods import Period
 from sendrecv.proof.audit.reading import Outcome, hashes_of, judge_of
 from sendrecv.proof.audit.room import PERIOD, Room, rotated, small
+from sendrecv.proof.chain import witness
 from sendrecv.proof.chain.store import Chain
 from sendrecv.proof.evidence import statements
 from sendrecv.proof.read.after import lost, moved, news
@@ -19,6 +22,7 @@ from sendrecv.proof.read.export import entries as parsed
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.mark import Mark, later, place
 from sendrecv.proof.statements import Missing
+from tests.judges.documents import catalog
 from tests.unit.only import only
 from tests.unit.proof.journals import Fields, World, export
 
@@ -220,3 +224,24 @@ def test_a_journal_that_is_too_small(room: Room, is_small: bool) -> None:
     text = small(room)
     assert bool(text) == is_small
     assert not text or "set SystemMaxUse=" in text
+
+
+def test_the_catalog_explains_what_an_audit_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By fields that the entry has. With the senders' entries, that is all of the catalog."""
+    told: dict[str, set[str]] = {}
+
+    def log(_priority: int, message_id: str, _text: str, **fields: str) -> None:
+        told[message_id] = {name for name, value in fields.items() if value}
+
+    monkeypatch.setattr(entries, "log", log)
+    found = {"check": "each count once", "text": "count 1 came twice"}
+    cursors = {"cursors": ["s=1", "s=2"]}
+    entries.tell_findings({"x": {"witnesses": [found | cursors], "doubts": [found]}})
+    explained = catalog()
+    for message_id in (entries.VIOLATION_ID, entries.DOUBT_ID):
+        named = set(re.findall(r"@([A-Z_]+)@", explained[message_id]))
+        assert named and named <= told[message_id]
+    alone = {entries.ACKNOWLEDGED_ID, entries.SMALL_ID, entries.CHAIN_ID, witness.MESSAGE_ID}
+    assert not any("@" in explained[message_id] for message_id in alone)
+    senders = {takeover.TAKEOVER, takeover.BEGUN, takeover.ENDED, takeover.PAUSED, takeover.RESUMED}
+    assert explained.keys() == {*told, *alone, *senders}
