@@ -39,7 +39,7 @@ def test_an_app_is_proven_from_its_first_count_on(app: App) -> None:
     status, text = proof(machine)
     assert status == 0, text
     assert " counts, 0 to " in text and "2 takeovers, the next start" in text, text
-    assert f"audits in {STATE}. That is worth as much as root" in text
+    assert f" in {STATE}. That is worth as much as root" in text, text
     told = json.loads(proof(machine, "--json")[1])["apps"][0]
     assert told["counts"]["number"] == told["counts"]["highest"] + 1
     assert told["figures"]["takeovers"] == {"takeover": 2} and not told["but_for"]
