@@ -98,7 +98,7 @@ def test_a_late_request_makes_room_for_a_new_one() -> None:
         assert one.get("app", 3600) == FOUND
         late.answer = good
         assert one.get("app", HANG) == FOUND
-        assert late.connections == late.ended + 1
+        wait_until(lambda: late.connections == late.ended + 1, "there is one connection")
 
 
 @pytest.mark.usefixtures("hedging")
