@@ -47,7 +47,10 @@ HABITS = "tests/system/test_habits.py"
 ADMIN = "tests/admin"
 """With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
-FIRST_PART = ("units", "once", "printed_once", "package", "libraries", "connecting")
+FIRST_PART = (
+    *("units", "once", "printed_once", "package", "libraries", "connecting"),
+    "proof_reading",
+)
 """Of tests/system: half of its time."""
 BOOTED_AT_ONCE = 4
 """Steps that test booted machines. They mostly wait."""
