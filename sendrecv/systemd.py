@@ -102,6 +102,12 @@ class Notifier:
             return self.ping_interval
         return max(self._pinged + self.most_apart - time.monotonic(), 0)
 
+    def watchdog(self, seconds: float) -> None:
+        """Have the watchdog of this process, if it has one, bite after so long without a ping."""
+        if os.environ.get("WATCHDOG_USEC", "").isdigit():
+            self._notifier.notify(f"WATCHDOG_USEC={int(seconds * 1e6)}")
+            self.ping_interval = min(seconds / 3, 1.0)
+
     def log(self, severity: int, text: str) -> None:
         """See log()."""
         log(severity, text)

@@ -5,8 +5,8 @@ revision grows with each write. Whoever writes compares the revision, so two can
 
 Rules
     1. A holder writes the key anew with each count, and after an eighth of the lease. So a process
-       that hangs is killed by its watchdog (1.3 s), and the other half of the host is there, before
-       two seconds are over in which the key does not change.
+       that hangs is killed by its watchdog (1.05 s), and the other half of the host is there,
+       before two seconds are over in which the key does not change.
     2. It sends a count only until 0.7 of the lease after the *sending* of its last write that is
        known to have been carried out. What is in the key, and nothing else, is sent. Each write has
        a serial number of its own: a write that is found later is known by it, and counts from when

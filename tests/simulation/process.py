@@ -139,6 +139,9 @@ class Notifier(systemd.Notifier):
         self._thread.pause()
         self.is_ready = True
 
+    def watchdog(self, seconds: float) -> None:
+        pass
+
     def working(self, status: str) -> None:
         now = self._thread.after(0)
         if now >= self._pinged_at + self.pings_apart * SECOND:

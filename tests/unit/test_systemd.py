@@ -36,6 +36,23 @@ print([name for name in os.environ if name.startswith("LISTEN_")])
 """
 
 
+def test_a_process_can_have_another_watchdog(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "1300000")
+    with notifying() as notifier:
+        notifier.watchdog(1.05)
+        assert manager.recv(100) == b"WATCHDOG_USEC=1050000"
+        assert notifier.ping_interval == pytest.approx(0.35)
+    monkeypatch.delenv("WATCHDOG_USEC")
+    with notifying() as notifier:
+        notifier.watchdog(1.05)  # there is none, and none is made
+        assert notifier.ping_interval == 1.0
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+
+
 # What a process hands to the next one.
 
 

@@ -20,7 +20,7 @@ from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Status
 from sendrecv.sender import stopping
 from sendrecv.sender.loop import Arrival, Departure, Ports
-from sendrecv.sender.several_hosts import WATCHES_AFTER, Leaving, SenderOfSeveral
+from sendrecv.sender.several_hosts import WATCHDOG, WATCHES_AFTER, Leaving, SenderOfSeveral
 from sendrecv.sender.store_etcd import RELEASED
 from sendrecv.systemd import Notifier
 from tests.unit.sender.hosts_of_etcd import LEASE, Cluster, Host
@@ -40,6 +40,10 @@ class Told:
 
     def status(self, text: str) -> None:
         """See Notifier."""
+
+    def watchdog(self, seconds: float) -> None:
+        """See Notifier."""
+        self.ping_interval = seconds / 3
 
     @contextmanager
     def at_most(self, _seconds: float, _error: Exception) -> Iterator[None]:
@@ -194,8 +198,9 @@ def test_a_stand_by_begins_its_watches_at_once(cluster: Cluster, a: World) -> No
     other.local.release()
 
 
-def test_it_pings_its_watchdog_as_often_as_a_single_machine_does(a: World) -> None:
+def test_it_pings_its_watchdog_between_two_counts(a: World) -> None:
     a.run(lambda: None)
+    assert a.told.ping_interval == WATCHDOG / 3
     assert a.told.pings_apart == pytest.approx(0.9 * a.told.ping_interval)
     assert a.told.until_ping() == a.told.ping_interval
 
