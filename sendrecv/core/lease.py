@@ -5,8 +5,8 @@ revision grows with each write. Whoever writes compares the revision, so two can
 
 Rules
     1. A holder writes the key anew with each count, and after an eighth of the lease. So a process
-       that hangs is killed by its watchdog (1.05 s), and the other half of the host is there,
-       before two seconds are over in which the key does not change.
+       that hangs is killed by its watchdog (0.425 of the lease, 0.85 s at least), and the other
+       half of the host is there, before a lease of two seconds or more is over.
     2. It sends a count only until 0.7 of the lease after the *sending* of its last write that is
        known to have been carried out. What is in the key, and nothing else, is sent. Each write has
        a serial number of its own: a write that is found later is known by it, and counts from when
@@ -137,9 +137,7 @@ def _holding_of(values: dict[str, object]) -> Holding | None:
             "released": bool(released),
             "to": str(to),
             "serial": int(serial),
-        } if (
-            record and is_name(host) and is_reason(why) and (not to or is_name(to))
-        ):
+        } if (record and is_name(host) and is_reason(why) and (not to or is_name(to))):
             is_right = since >= 0 and lease > 0
             holding = Holding(record, host, place, since, lease, why, released, to, serial)
             return holding if is_right else None

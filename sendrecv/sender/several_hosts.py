@@ -37,12 +37,13 @@ MAX_REQUEST = 1000
 """Characters of the file in which a person asks for a move."""
 WATCHES_AFTER = SECOND // 2
 """Of a start. A takeover has better things to do than to begin watches."""
-WATCHDOG = 1.05
-"""Seconds. On a single machine, where pings come with the counts, the limit is longer. A process
-here wakes up for its lease between two counts. So it pings more often, and a hang is found as soon.
+WATCHDOG, SHORTEST = 3.4, 0.85
+"""The watchdog's limit: so many times what a request of etcd may take; and seconds, at least. It is
+shorter than on a single machine, where pings come with the counts. A process here wakes up for its
+lease between two counts, and pings then. So a hang is found as soon as there.
 """
-PINGS_APART = 0.9
-"""Intervals. With a request of etcd between, two pings are two thirds of the limit apart."""
+PINGS_APART = 0.7
+"""Intervals. Two pings are two thirds of the limit apart, if etcd takes that long between them."""
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class SenderOfSeveral(Sender):
     ) -> None:
         super().__init__(app, ports.replace(store=store), make_machine)
         # It waits for etcd between two pings, and wakes up several times in an interval.
-        self._notifier.watchdog(WATCHDOG)
+        self._notifier.watchdog(max(WATCHDOG * store.lease.answer, SHORTEST))
         self._notifier.pings_apart = PINGS_APART * self._notifier.ping_interval
         self._notifier.most_apart = 0.0
         self._watch = watch

@@ -36,7 +36,7 @@ class Cluster:
 
     def get(self, key: str, timeout: float) -> Key | None:
         """See Etcd."""
-        assert timeout < 1
+        assert timeout <= LEASE / SECOND / 8
         if self.silent:
             raise EtcdError("no endpoint answers")
         return self.key if key == RECORD else self.others.get(key)

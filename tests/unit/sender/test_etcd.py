@@ -324,7 +324,9 @@ def places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
     inner = (
         value.items()
         if isinstance(value, dict)
-        else enumerate(value) if isinstance(value, list) else ()
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
     )
     for key, part in inner:
         yield from places(part, (*path, key))
@@ -373,7 +375,6 @@ def test_strange_answers(answer: object, status: int) -> None:
 @settings(max_examples=30)
 @given(st.binary(max_size=300), st.booleans())
 def test_strange_bytes(data: bytes, ends: bool) -> None:
-
     def strange_bytes(_asked: Asked) -> Iterable[bytes]:
         yield data
         if ends:
