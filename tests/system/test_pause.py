@@ -48,9 +48,10 @@ def held(app: App, what: Callable[[], object]) -> None:
     assert (said["state"], said["exit"], said["paused"]["reason"]) == ("should run", 3, "new disk")
     (problem,) = said["problems"].values()
     assert problem["commands"][0] == "sendrecv resume p"
-    entries = app.machine.journal(f"--after-cursor={after}", "-t", "sendrecv")
-    priorities = [entry["PRIORITY"] for entry in entries if entry["MESSAGE"] == HELD]
-    assert priorities == ["2"], "once, and loud"
+    # With a match, journalctl 252 would leave out the first entry after a cursor.
+    entries = app.machine.journal(f"--after-cursor={after}")
+    (told,) = (entry for entry in entries if entry.get("MESSAGE") == HELD)  # once
+    assert (told["PRIORITY"], told["SYSLOG_IDENTIFIER"]) == ("2", "sendrecv"), "loud"
 
 
 def test_the_app_is_moved_and_the_history_says_why(machine: Machine, app: App) -> None:
