@@ -47,7 +47,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     imports.end()
     config = receiver_config(os.environ, _where)
-    listeners = _handed_over()
+    listeners = _handed_over(notifier)
     boot = systemd.boot_id()
     runtime = Path(systemd.runtime_directory())
     mark = Mark(runtime / "mark", boot)
@@ -72,11 +72,11 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     os._exit(DONE)
 
 
-def _handed_over() -> list[descriptors.Listener]:
+def _handed_over(notifier: systemd.Notifier) -> list[descriptors.Listener]:
     """Raises UsageError if there is no socket."""
     before = descriptors.stored(STREAM)
     listeners = descriptors.listening_sockets("receiver", "receiver-tcp", READERS)
-    take_over(before)
+    take_over(before, notifier.status)
     return listeners
 
 

@@ -114,15 +114,18 @@ def write_to_stdout(chunk: bytes) -> None:
         left = left[os.write(1, left) :]
 
 
-def take_over(before: Iterable[int]) -> None:
+def take_over(before: Iterable[int], status: Callable[[str], None]) -> None:
     """Begin to print, after the receivers before this one, whose standard output `before` is.
+    `status` is told what is waited for.
 
     Each receiver has a stream of its own to journald, which takes turns with all streams. When much
     is logged, what a killed receiver has printed may wait there for seconds, and lines of the next
     one would come before it. So that one waits until journald has read it.
     """
     for descriptor in before:
-        wait_until_read(descriptor)
+        if _unread(descriptor):
+            status("waiting until journald has read what was printed before")
+            wait_until_read(descriptor)
         os.close(descriptor)
     if _prefix():
         descriptors.store(STREAM, 1)
