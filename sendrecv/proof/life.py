@@ -189,8 +189,8 @@ class Comparison:
         """What was compared."""
         rest = len(self._ends) - self.same - len(self.differ)
         return (
-            f"{self.same:,} periods of the chain are as the journal has them, {len(self.differ)}"
-            f" differ; {rest:,} are not compared, as the journal has not all of them"
+            f"periods of the chain that are as the journal has them: {self.same:,}, that differ:"
+            f" {len(self.differ):,}, of which the journal has not all: {rest:,}"
         )
 
     @property
