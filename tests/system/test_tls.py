@@ -115,9 +115,13 @@ def test_another_certificate_without_a_restart(host: Machine, app: App) -> None:
         assert_sound(one)
     host.run("ln -sfn /nonexistent /etc/tls/live; ! systemctl start sendrecv-tls")
     assert_sound(app)
+    # By hand, too, and then it is in use when the command returns.
+    said = Said(host)
     install(host, "good")
-    host.run("systemctl start sendrecv-tls")
+    host.run("systemctl reload receiver; journalctl --sync")
+    said.assert_one_line("TLS: new certificate taken over")
     assert_sound(app)
+    assert (host.pid("receiver"), host.pid(app.main)) == pids
 
 
 def test_nothing_is_said_without_tls(host: Machine) -> None:
