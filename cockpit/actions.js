@@ -104,7 +104,7 @@ export function buttons(problems) {
         }
         if (app.paused)
             found.push(button("resume", "Resume", "secondary", pressed => atOnce(commands.resume(app), pressed)));
-        else if (isActive && !app.host) // sendrecv pause is for an App of one machine
+        else if (isActive)
             found.push(button("pause", "Pause", "secondary", () => pause(app)));
         if (isActive || app.shouldRun)
             found.push(button("stop", "Stop", "danger-line", () => stop(app)));

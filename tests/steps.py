@@ -38,10 +38,12 @@ OF_HOSTS = (
     HOSTS,
     *(
         f"tests/system/test_{name}.py"
-        for name in ("chaos_hosts", "proof_hosts", "cluster", "etcd_client")
+        for name in ("chaos_hosts", "pause_hosts", "proof_hosts", "cluster", "etcd_client")
     ),
 )
-"""What needs several hosts. All of it takes too long for each `make test`: see `make hosts`."""
+"""What needs several hosts. All of it takes too long for each `make test`, which runs the first
+three: see `make hosts`.
+"""
 HABITS = "tests/system/test_habits.py"
 """What needs programs of Debian that nothing else does: see `make habits`."""
 ADMIN = "tests/admin"
@@ -174,7 +176,7 @@ def _chaos(release: str, log: IO[str]) -> Outcome:
 
 def _hosts(log: IO[str]) -> Outcome:
     """One cluster has both releases."""
-    return _in_machines("bookworm", OF_HOSTS[:2], "hosts", log)
+    return _in_machines("bookworm", OF_HOSTS[:3], "hosts", log)
 
 
 def _all_of_hosts(release: str, log: IO[str]) -> Outcome:

@@ -283,6 +283,7 @@ def _running(app: App, half: Half, row: Row | None, record: Record | None, sourc
         backlog=own.count - own.acknowledged if own else said.backlog,
         late=_late(ours, own, sources),
         told=said,
+        paused=app.paused or said.paused,
     )
     if said.stands_by:
         host, node = said.holder
@@ -298,6 +299,8 @@ def _state_of_stand_by(app: App, half: Half, sources: Sources) -> str:
     """If etcd does not answer, it does not know whether any host counts."""
     if app.host:
         return STANDING_BY
+    if app.told.held:
+        return SHOULD_RUN
     is_new = half.since is None or sources.when < half.since + GRACE
     return STARTING if is_new or "has released the App" in half.text else UNDELIVERED
 

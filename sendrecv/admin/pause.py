@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sendrecv.admin import acts, facts, files, halves, names, paused
-from sendrecv.admin.facts import App
+from sendrecv.admin import acts, facts, files, halves, names, pause_hosts, paused
+from sendrecv.admin.facts import App, Facts
 from sendrecv.admin.paused import Pause
 from sendrecv.commandline import Parser
 from sendrecv.core.takeover import PAUSED, RESUMED
@@ -35,19 +35,31 @@ def pause(argv: Sequence[str]) -> int:
     )
     instance = acts.instance_of(options)
     acts.assert_root(f"sendrecv pause {instance}")
-    app = _known(instance)
-    if app.paused:
-        print(f"App {instance} is paused already, {app.paused.words(time.time())}")
-        return DONE
-    _assert_alone(app)
+    known, app = _known(instance)
     by = acts.person()
-    # The guard starts main if a target was started after that.
-    _write(NOTES / f"{instance}.paused", f"{time.monotonic_ns() // 1000}\n")
-    paused.write(instance, Pause(time.time(), by, options.reason))
+    new = Pause(time.time(), by, options.reason)
+    if _is_of_several(app):
+        with pause_hosts.keys_of(known, app) as keys:
+            if before := keys.pause():
+                return _paused_already(instance, before)
+            keys.write(new)
+        what_follows = pause_hosts.what_follows(app)
+    elif app.paused:
+        return _paused_already(instance, app.paused)
+    else:
+        # The guard starts main if a target was started after that.
+        _write(NOTES / f"{instance}.paused", f"{time.monotonic_ns() // 1000}\n")
+        paused.write(instance, new)
+        what_follows = _what_follows(app)
     text = f"App {instance} is paused {acts.with_reason(by, options.reason)}"
     _tell(text, app, PAUSED, by, options.reason)
-    print(f"App {instance} is paused: {_what_follows(app)}.")
+    print(f"App {instance} is paused: {what_follows}.")
     print(f"It stays so, also after a reboot, until: sendrecv resume {instance}")
+    return DONE
+
+
+def _paused_already(instance: str, pause: Pause) -> int:
+    print(f"App {instance} is paused already, {pause.words(time.time())}")
     return DONE
 
 
@@ -62,19 +74,30 @@ def resume(argv: Sequence[str]) -> int:
     )
     instance = acts.instance_of(options)
     acts.assert_root(f"sendrecv resume {instance}")
-    app = _known(instance)
-    if not app.paused:
+    known, app = _known(instance)
+    is_of_several = _is_of_several(app)
+    if not (_resume_hosts(known, app) if is_of_several else app.paused):
         print(f"App {instance} is not paused")
         return DONE
     by = acts.person()
+    # Also if it was paused as an App of this machine alone, before it was one of several hosts.
     paused.remove(instance)
     for note in (NOTES / f"{instance}.paused", GUARD / f"paused-{instance}"):
         with contextlib.suppress(OSError):
             note.unlink()
     text = f"App {instance} is resumed {acts.with_reason(by, options.reason)}"
     _tell(text, app, RESUMED, by, options.reason)
-    print(f"App {instance} is resumed: {_go_on(instance)}")
+    goes_on = pause_hosts.go_on(instance) if is_of_several else _go_on(instance)
+    print(f"App {instance} is resumed: {goes_on}")
     return DONE
+
+
+def _resume_hosts(known: Facts, app: App) -> bool:
+    """Whether it was paused, here or on another host. Raises SendrecvError."""
+    with pause_hosts.keys_of(known, app) as keys:
+        was_paused = keys.pause() is not None
+        keys.remove()
+    return was_paused or app.instance in paused.paused()
 
 
 def _parse(argv: Sequence[str], command: str, description: str) -> argparse.Namespace:
@@ -83,22 +106,17 @@ def _parse(argv: Sequence[str], command: str, description: str) -> argparse.Name
     return parser.parse_args(argv)
 
 
-def _known(instance: str) -> App:
-    """What is known of that App. Raises UsageError if there is none."""
-    apps = facts.gather().apps
-    for app in apps:
+def _known(instance: str) -> tuple[Facts, App]:
+    """What is known, and of that App. Raises UsageError if there is none."""
+    known = facts.gather()
+    for app in known.apps:
         if app.instance == instance:
-            return app
-    raise UsageError(names.unknown(instance, {app.instance for app in apps}))
+            return known, app
+    raise UsageError(names.unknown(instance, {app.instance for app in known.apps}))
 
 
-def _assert_alone(app: App) -> None:
-    """Raises UsageError for an App of several hosts: other hosts would not know of the pause."""
-    if app.told.several or "SENDRECV_STORE" in files.settings(app.instance):
-        raise UsageError(
-            f"App {app.instance} is one of several hosts, of which none can be paused",
-            f"stop it on the others: systemctl stop sendrecv@{app.instance}.target",
-        )
+def _is_of_several(app: App) -> bool:
+    return app.told.several or "SENDRECV_STORE" in files.settings(app.instance)
 
 
 def _what_follows(app: App) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sendrecv.admin.screen import moment, plain
+from sendrecv.core import lease
 from sendrecv.core.values import Value
 from sendrecv.core.wire import is_name
 from sendrecv.errors import StoreUnusable
@@ -31,6 +32,11 @@ class Pause(Value):
     since: float | None = None
     by: str = ""
     reason: str = ""
+
+    @classmethod
+    def of(cls, pause: lease.Pause) -> Pause:
+        """As the key of an App on several hosts has it."""
+        return cls(float(pause.since) if pause.since else None, pause.by, pause.reason)
 
     def words(self, now: float) -> str:
         """For people: since when, by whom, and why."""

@@ -104,6 +104,8 @@ def _why(app: App, facts: Facts) -> str:
         return "/etc/sendrecv/token is missing"
     ended = [f"{half.role} {_ended(half)}" for half in app.halves if _ended(half)]
     ended += [plain(half.text) for half in app.halves if half.text]  # of one that waits
+    if app.told.held:
+        return app.told.held
     if app.paused:
         return ", ".join(ended) or "the half that counted was stopped"
     return ", ".join(ended) or "neither half was started"
@@ -135,6 +137,8 @@ _RESULTS = {
 
 
 def _for_paused(app: App) -> tuple[str, ...]:
+    if app.told.several:
+        return (f"sendrecv resume {app.instance}",)
     return (f"sendrecv resume {app.instance}", f"systemctl start sender@{app.instance}")
 
 
@@ -188,7 +192,8 @@ def _of_halves(app: App) -> Iterator[Problem]:
 
 def _of_pause(app: App, now: float) -> Iterator[Problem]:
     if app.paused and app.state != SHOULD_RUN:
-        ends = f"when {app.half} ends" if app.half and app.state != STANDING_BY else "by itself"
+        is_alone = app.half and app.state != STANDING_BY and not app.told.several
+        ends = f"when {app.half} ends" if is_alone else "by itself"
         text = f"App {app.instance} is paused {app.paused.words(now)}; nothing takes over {ends}"
         command = f"sendrecv resume {app.instance}"
         yield Problem(app.instance, "paused", text, (command,), False)

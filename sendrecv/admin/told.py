@@ -8,12 +8,15 @@ import calendar
 import re
 import time
 
+from sendrecv.admin.paused import Pause
 from sendrecv.core.values import Value
 
 _HERE = re.compile(r"counting here since ([0-9: -]{19}) UTC, count [0-9]+, ")
 _THERE = re.compile(r"standing by, (\S+) \((\S+)\) counts since ([0-9: -]{19}) UTC")
 _COUNT = re.compile(r", count ([0-9]+)")
 _ALONE = re.compile(r"(not connected|connecting|resuming|connected), epoch ([0-9]+)")
+_PAUSED = re.compile(r", paused(?: by (\S+))?(?: since ([0-9: -]{19}) UTC)?(?: \((.*)\))?$")
+_HELD = re.compile(r"standing by, nothing counts: ([^,]+(?:, which does not take it)?)")
 _BACKLOG = re.compile(r", ([0-9]+) not acknowledged")
 
 
@@ -22,7 +25,8 @@ class Told(Value):
     several hosts. holder: host and node that count elsewhere, if this one stands by; "" if not
     known. since: since when the holder, or this host, counts; None if that is not said. count: the
     last one, of whoever counts. waits: whether this start waits, because too many others have
-    failed.
+    failed. paused: of an App on several hosts, None if that is not said. held: why this host could
+    take the App, which is paused, and which nothing counts; "" if that is not so.
     """
 
     connection: str = ""
@@ -35,10 +39,20 @@ class Told(Value):
     backlog: int | None = None
     doubts: bool = False
     waits: bool = False
+    paused: Pause | None = None
+    held: str = ""
 
 
 def told(text: str) -> Told:
     """The values in that text of STATUS=."""
+    if pause := _PAUSED.search(text):
+        said = _of_one(text[: pause.start()])
+        since = _seconds(pause[2]) if pause[2] else None
+        return said.replace(paused=Pause(since, pause[1] or "", pause[3] or ""))
+    return _of_one(text)
+
+
+def _of_one(text: str) -> Told:
     if text.startswith("too many starts"):  # see backoff.py
         return Told(waits=True)
     if text.startswith(("standing by", "no host counts")):
@@ -60,6 +74,8 @@ def told(text: str) -> Told:
 
 
 def _standing_by(text: str) -> Told:
+    if held := _HELD.match(text):
+        return Told(several=True, stands_by=True, count=_count(text), held=held[1])
     found = _THERE.match(text)
     if not found:
         return Told(several=True, stands_by=True)

@@ -5,7 +5,7 @@ a line in the journal says so.
 from __future__ import annotations
 
 
-ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
+CRITICAL, ERROR, WARNING, NOTICE, INFO = 2, 3, 4, 5, 6
 """Severities of journal lines: those of syslog(3) that are used here."""
 
 

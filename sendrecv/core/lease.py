@@ -23,6 +23,12 @@ Rules
        holder that lives is the first to write: it asks again each tenth of the lease or so.
     5. To take the App is to write the key with a greater epoch. The holder before sees that its
        next write is compared with another revision, and stands by.
+    6. While a second key is there, the App is paused: no host takes it by itself. Each write that
+       takes the App compares that there is no such key, in the same transaction; so once the key is
+       written, nobody takes the App who has not been asked to. Exempt is what a person asks for: a
+       process that a person or a boot has started, on the host that held the App last, until that
+       process has held it; the host that it was released for; and the process that has released it
+       for a host that does not take it. Who counts does not look at that key, and counts on.
 
 What this relies on: that clocks run at the same rate, within 30 %. What they show does not matter.
 A holder that was stopped between rule 2 and its send may be late all the same. So the receiver
@@ -43,6 +49,8 @@ from sendrecv.core.wire import is_name
 FORMAT = 1
 MAX_WHY = 200
 """Characters of a reason."""
+LATEST = 1 << 33
+"""Seconds since 1970, in the year 2242."""
 MAX_VALUE = 4096
 """Bytes of a key's value. The longest possible has fewer."""
 
@@ -80,6 +88,16 @@ class Move(Value):
     epoch: int
     to: str
     why: str
+
+
+class Pause(Value):
+    """A person's wish that no host takes the App by itself. since: what that person's wall clock
+    said, in seconds. by: who it was. reason: "" if none was given. All of them may be unknown.
+    """
+
+    since: int = 0
+    by: str = ""
+    reason: str = ""
 
 
 class Taken(Value):
@@ -155,6 +173,20 @@ def decode_move(value: bytes) -> Move | None:
         case {"format": 1, "epoch": int(epoch), "to": str(to), "why": str(why)} if is_name(to):
             return Move(epoch, to, why[:MAX_WHY]) if is_reason(why) else None
     return None
+
+
+def encode_pause(pause: Pause) -> bytes:
+    """The value of the key of a pause."""
+    return json.dumps({"format": FORMAT, **pause.as_dict()}).encode("ascii")
+
+
+def decode_pause(value: bytes) -> Pause:
+    """What that key says. Whatever it is, the App is paused."""
+    match _values(value):
+        case {"since": int(since), "by": str(by), "reason": str(reason)}:
+            is_known = 0 <= since < LATEST and is_name(by) and is_reason(reason)
+            return Pause(since, by, reason) if is_known else Pause()
+    return Pause()
 
 
 def is_reason(text: str) -> bool:
@@ -257,6 +289,22 @@ class Here(Value):
         if now >= self.gives_up_at(sight, holding):
             return f"{holding.host} released the App for {holding.to}, which does not take it"
         return ""
+
+    def is_asked(
+        self, holding: Holding | None, run: str, *, by_person: bool, seen: bool = False
+    ) -> bool:
+        """Whether a person wants this process to take the App, paused or not (rule 6). by_person:
+        a person, or a boot, has started it, and it has not held the App yet. seen: as above.
+        """
+        if holding is None:
+            return by_person and not seen
+        if (
+            holding.released
+            and holding.to
+            and (holding.to == self.host or holding.record.run == run)
+        ):
+            return True
+        return by_person and holding.host == self.host
 
     def taken(self, holding: Holding | None, known: Record | None) -> Taken:
         """How this host takes the App. known: the newest record of it, which the key may lack."""

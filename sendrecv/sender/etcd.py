@@ -81,22 +81,33 @@ class Etcd:
         self._ahead[key] = request = _get(key, timeout)
         self._workers[0].ask(request)
 
-    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+    def put_if(
+        self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
+    ) -> Written | Found:
         """Write the key if its revision is that one (0: if there is no such key), else read it.
 
-        timeout: seconds. Raises EtcdError. See above for what may have happened then.
+        absent: another key, which must not be there either. timeout: seconds. Raises EtcdError. See
+        above for what may have happened then.
         """
 
         def read(answer: Answer) -> Written | Found:
             return messages.written_or_found(answer, key)
 
-        body = messages.put_if_request(key, revision, value)
+        body = messages.put_if_request(key, revision, value, absent)
         request = Request(messages.TXN, body, time.monotonic() + timeout, read)
         meanwhile, self._meanwhile = self._meanwhile, None
         outcome = self._call(request, timeout, meanwhile)
         assert isinstance(outcome, (Written, Found))
         self._keep_warm(key)
         return outcome
+
+    def remove_if(self, key: str, revision: int, timeout: float) -> bool:
+        """Remove the key, if its revision is that one; false: it has another one by now, or is
+        gone. timeout: seconds. Raises EtcdError, as above.
+        """
+        body = messages.remove_if_request(key, revision)
+        request = Request(messages.TXN, body, time.monotonic() + timeout, messages.removed_or_found)
+        return isinstance(self._call(request, timeout), Written)
 
     def meanwhile(self, act: Callable[[], object]) -> None:
         """The next put_if() calls it, once, while its request is on its way."""

@@ -113,11 +113,18 @@ class HeldLease:
         """What is held; None if nothing is."""
         return self._holding.record if self._holding else None
 
-    def take(self, revision: int, wanted: Holding) -> bool:
-        """Write the key, if it has that revision; false: another host was faster, or no answer."""
+    @property
+    def is_out(self) -> bool:
+        """Whether it counts on without etcd, which a thread asks."""
+        return self._outage is not None
+
+    def take(self, revision: int, wanted: Holding, absent: str = "") -> bool:
+        """Write the key, if it has that revision, and the key `absent` is not there; false: another
+        host was faster, the App is paused, or no answer.
+        """
         self._tenure = Tenure(revision, self._now() - self._here.lease, self._here.lease)
         try:
-            self._write(wanted)
+            self._write(wanted, absent)
         except (LeaseLost, OSError):
             self._tenure = None
             return False
@@ -314,14 +321,14 @@ class HeldLease:
 
     # Writing.
 
-    def _write(self, holding: Holding) -> None:
+    def _write(self, holding: Holding, absent: str = "") -> None:
         """One transaction, compared with the last revision. Raises LeaseLost or OSError."""
         holding = self._numbered(holding)
         value = lease.encode(holding)
         self._writes.unheard = holding
         for _ in range(3):
             try:
-                is_written = self._put(value)
+                is_written = self._put(value, absent)
             except EtcdError as error:
                 raise OSError(errno.ETIMEDOUT, str(error)) from None
             if is_written:
@@ -332,13 +339,14 @@ class HeldLease:
     def _numbered(self, holding: Holding) -> Holding:
         return holding.replace(serial=self._writes.begin(self._now()))
 
-    def _put(self, value: bytes) -> bool:
+    def _put(self, value: bytes, absent: str = "") -> bool:
         """Whether the key has this value now; if it has an older one of this run, it may next time.
 
         Raises LeaseLost or EtcdError.
         """
         assert self._tenure is not None
-        done = self._etcd.put_if(self.path, self._tenure.revision, value, self.answer)
+        revision = self._tenure.revision
+        done = self._etcd.put_if(self.path, revision, value, self.answer, absent=absent)
         if isinstance(done, Written):
             return self._is_carried_out(done.revision, self._writes.newest)
         there = self._own(done.key)

@@ -65,13 +65,27 @@ def get_request(key: str, *, here: bool = False) -> bytes:
     return _json(request | {"serializable": True} if here else request)
 
 
-def put_if_request(key: str, revision: int, value: bytes) -> bytes:
-    """For TXN: put, if the key's mod_revision is that (0: there is no such key), else read it."""
+def put_if_request(key: str, revision: int, value: bytes, absent: str = "") -> bytes:
+    """For TXN: put, if the key's mod_revision is that (0: there is no such key), else read it.
+
+    absent: a key that must not be there.
+    """
     name = _encoded(key.encode())
-    compare = {"target": "MOD", "result": "EQUAL", "key": name, "mod_revision": str(revision)}
+    compare = [_compared(key, revision)] + ([_compared(absent, 0)] if absent else [])
     put = {"request_put": {"key": name, "value": _encoded(value)}}
     read = {"request_range": {"key": name}}
-    return _json({"compare": [compare], "success": [put], "failure": [read]})
+    return _json({"compare": compare, "success": [put], "failure": [read]})
+
+
+def remove_if_request(key: str, revision: int) -> bytes:
+    """For TXN: remove the key, if its mod_revision is that."""
+    remove = {"request_delete_range": {"key": _encoded(key.encode())}}
+    return _json({"compare": [_compared(key, revision)], "success": [remove], "failure": []})
+
+
+def _compared(key: str, revision: int) -> Answer:
+    name = _encoded(key.encode())
+    return {"target": "MOD", "result": "EQUAL", "key": name, "mod_revision": str(revision)}
 
 
 def authenticate_request(user: str, password: str) -> bytes:
@@ -116,6 +130,16 @@ def written_or_found(answer: Answer, key: str) -> Written | Found:
         _part(response, "response_put")
         return Written(revision)
     return Found(_key_in(_part(response, "response_range"), key))
+
+
+def removed_or_found(answer: Answer) -> Written | Found:
+    """The answer to TXN that removes a key; what is found is not read. Raises PeerError."""
+    revision = _number(_part(answer, "header"), "revision")
+    if answer.get("succeeded", False) is not True:
+        return Found(None)
+    (response,) = _list(answer, "responses", 1)
+    _part(response, "response_delete_range")
+    return Written(revision)
 
 
 def token_in(answer: Answer) -> str:

@@ -74,7 +74,7 @@ def main(instance: str, role: str, notifier: systemd.Notifier, backoff: Backoff)
         sender = Sender(app, ports)
         _prepare(config.url)  # now: later the watchdog runs, for which this may take too long
     else:
-        sender = _of_several(config, app, ports, instance, ahead)
+        sender = _of_several(config, app, ports, (instance, role), ahead)
     sender.acquire()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stop())
@@ -123,12 +123,12 @@ def _ahead(config: SenderConfig) -> Ahead | None:
 
 
 def _of_several(
-    config: SenderConfig, app: App, ports: Ports, instance: str, ahead: Ahead
+    config: SenderConfig, app: App, ports: Ports, half: tuple[str, str], ahead: Ahead
 ) -> Sender:
     from sendrecv.sender import several_hosts  # as above
 
     meanwhile = several_hosts.Meanwhile(ahead, partial(_prepare, config.url))
-    return several_hosts.sender(config, app, ports, instance, meanwhile)
+    return several_hosts.sender(config, app, ports, half, meanwhile)
 
 
 def _tell_if_masked(half: str) -> None:

@@ -7,15 +7,21 @@ if the last failure is one that no start of this half has seen before, the failu
 
 This half could not be held back by a condition of its unit. When a person starts it, systemd stops
 the other half first (Conflicts=), and looks at conditions later: nothing would count then.
+
+Of an App on several hosts, the pause is a key in etcd (core/lease.py), and no file of the machine:
+so the other half, the script takeover and the guard start a half as ever. It stands by, unless a
+person has started it, which is asked here.
 """
 
 from __future__ import annotations
+
+import os
 
 from sendrecv import systemd
 from sendrecv.core import takeover
 from sendrecv.core.errors import WARNING
 from sendrecv.core.takeover import End
-from sendrecv.sender.story import Half, moved, read_word, write_word
+from sendrecv.sender.story import GUARD, STARTED_BY_END, Half, moved, read_word, write_word
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -42,6 +48,31 @@ def is_held(instance: str, role: str, notifier: Notifier) -> bool:
     text = f"App {instance} is paused: nothing takes over when {half.unit} ends"
     notifier.log(WARNING, f"{text}; to end that: sendrecv resume {instance}")
     return False
+
+
+def is_by_person(instance: str, role: str) -> bool:
+    """Whether this process of an App on several hosts was started by a person, or by a boot: not
+    by a failure of the other half, nor by its orderly end, nor by the guard.
+    """
+    half = Half(instance, role)
+    failure = _new_failure(half)
+    if failure:
+        write_word(half.seen, failure.run)
+    notes = (
+        (os.path.join(STARTED_BY_END, half.unit), f"{half.seen}-end"),
+        (os.path.join(GUARD, f"{half.unit}.itself"), f"{half.seen}-guard"),
+    )
+    is_new = [_is_new_word(*note) for note in notes]  # all are seen now
+    return failure is None and not any(is_new)
+
+
+def _is_new_word(path: str, seen: str) -> bool:
+    """Whether that file says what no start of this half has seen before."""
+    word = read_word(path)
+    if word in ("-", read_word(seen)):
+        return False
+    write_word(seen, word)
+    return True
 
 
 def _new_failure(half: Half) -> End | None:

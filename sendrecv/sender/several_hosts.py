@@ -102,9 +102,11 @@ def _not_told(error: Exception) -> None:
 
 
 def sender(
-    config: SenderConfig, app: App, ports: Ports, instance: str, meanwhile: Meanwhile
+    config: SenderConfig, app: App, ports: Ports, half: tuple[str, str], meanwhile: Meanwhile
 ) -> Sender:
-    """With those settings, whose `store` is not None. Raises ConfigError, StoreUnusable."""
+    """With those settings, whose `store` is not None. half: instance and role. Raises ConfigError,
+    StoreUnusable.
+    """
     store = config.store
     assert store is not None
     credentials = Credentials(
@@ -119,20 +121,9 @@ def sender(
     here = Here(store.host, systemd.place(), int(store.lease * SECOND))
     local = ports.store
     assert isinstance(local, StateFile)
-    leaving = Leaving(f"sendrecv@{instance}.target")
-    hooks = Hooks(
-        leaving.is_so,
-        leaving.ask,
-        (lambda: None) if path_of(config.url) else meanwhile.ahead.begin,
-    )
-    several_store = EtcdStore(
-        app,
-        here,
-        local,
-        etcd,
-        hooks,
-        continues=store.continues,
-    )
+    about_to_take = (lambda: None) if path_of(config.url) else meanwhile.ahead.begin
+    hooks = _hooks(*half, about_to_take)
+    several_store = EtcdStore(app, here, local, etcd, hooks, continues=store.continues)
     etcd.read_ahead(several_store.lease.path, several_store.lease.answer)
     if config.url.startswith("https:"):
         imported("ssl")  # needed in any case, and etcd is about to answer
@@ -141,14 +132,27 @@ def sender(
     def watch(several: SenderOfSeveral) -> None:
         etcd.watch(several_store.lease.path, several.key_changed)
         etcd.watch(several_store.lease.move_path, several.move_asked)
+        etcd.watch(several_store.pauses.path, several.pause_changed)
 
     return SenderOfSeveral(
         app,
         ports,
         several_store,
-        f"{systemd.runtime_directory()}/{instance}.move",
+        f"{systemd.runtime_directory()}/{half[0]}.move",
         watch=watch,
         prepare=meanwhile.prepare,
+    )
+
+
+def _hooks(instance: str, role: str, about_to_take: Callable[[], None]) -> Hooks:
+    leaving = Leaving(f"sendrecv@{instance}.target")
+    return Hooks(
+        leaving.is_so,
+        leaving.ask,
+        about_to_take,
+        instance,
+        f"{systemd.runtime_directory()}/{instance}.paused",
+        lambda: bool(imported("sendrecv.sender.paused").is_by_person(instance, role)),
     )
 
 
@@ -158,8 +162,8 @@ def _nothing(*_: object) -> None:
 
 class SenderOfSeveral(Sender):
     """See loop.Sender. store: in place of that of the ports. requests: the file in which a person
-    asks for a move, see admin/move.py. watch: from now on, call key_changed() and move_asked().
-    prepare: see Meanwhile.
+    asks for a move, see admin/move.py. watch: from now on, call key_changed(), move_asked() and
+    pause_changed(). prepare: see Meanwhile.
     """
 
     def __init__(
@@ -197,6 +201,11 @@ class SenderOfSeveral(Sender):
         self._is_asked_elsewhere = True
         if self._lease.record:
             self._ports.events.put(TimePassed())
+
+    def pause_changed(self, _key: Key | None) -> None:
+        """Perhaps. For the thread of a watch."""
+        self._several.pauses.changed()
+        self._ports.events.put(TimePassed())
 
     def stop(self) -> None:
         """See Sender. systemd is asked while the last count is answered, and written."""
@@ -240,6 +249,7 @@ class SenderOfSeveral(Sender):
             return False
         if self._is_asked_here and (wish := self._wish()):
             self._several.ask_holder(*wish)
+            self._notifier.working(status)  # that may have taken half of a watchdog's time
         try:
             event = self._ports.events.get(timeout=min(seconds, self._notifier.ping_interval))
         except Empty:
@@ -252,6 +262,7 @@ class SenderOfSeveral(Sender):
             self._watches_from = None
             self._watch(self)
             imported("sendrecv.sender.stopping")  # others wait for what it is needed for
+            self._several.pauses.by_person()  # the next start must know that this one was there
 
     def _forget_events(self) -> None:
         """Those of connections of an earlier machine: the next one counts its own from 1 again."""
@@ -264,13 +275,16 @@ class SenderOfSeveral(Sender):
             self._ports.events.put(StopAsked())
 
     def _tell(self) -> None:
-        while self._lease.said:
-            self._notifier.log(*self._lease.said.pop(0))
+        for said in (self._lease.said, self._several.pauses.said):
+            while said:
+                self._notifier.log(*said.pop(0))
 
     def _status(self) -> str:
-        return f"{self._lease.status()}, {self._machine.status()}"
+        pause = self._several.pauses.words()
+        return f"{self._lease.status()}, {self._machine.status()}{pause}"
 
     def _next(self) -> SenderEvent:
+        self._look_at_pause()
         self._tell()
         self._move_if_asked()
         if self._watches_from is not None and self._clock.now() >= self._watches_from:
@@ -279,6 +293,15 @@ class SenderOfSeveral(Sender):
             self._insist(self._lease.renew, self._lease.again)
             self._notifier.working(self._status())  # that may have taken half of a watchdog's time
         return TimePassed() if self._done else super()._next()
+
+    def _look_at_pause(self) -> None:
+        """Who counts only says that the App is paused."""
+        if self._several.pauses.is_told and not self._lease.is_out:
+            try:
+                self._several.pauses.look()
+            except EtcdError:
+                return  # the next renewal finds out more
+            self._notifier.working(self._status())
 
     def _move_if_asked(self) -> None:
         wish = self._wish() if self._is_asked_here else None

@@ -15,7 +15,9 @@ class Store(Protocol):
     survived.
     """
 
-    notices: list[str]
+    @property
+    def notices(self) -> list[str]:
+        """See above."""
 
     @property
     def path(self) -> str:

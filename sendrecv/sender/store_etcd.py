@@ -8,6 +8,7 @@ single machine again, and for SENDRECV_ETCD_OUTAGE=continue.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from sendrecv.core import lease
 from sendrecv.core.errors import NOTICE, WARNING
@@ -16,6 +17,7 @@ from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND, Value
 from sendrecv.sender.etcd import EtcdError, Key
 from sendrecv.sender.etcd_lease import NO_BOOT, HeldLease, standing_by
+from sendrecv.sender.etcd_pause import Pauses, pause_path
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -40,17 +42,20 @@ def boot_time() -> int:
 class Hooks(Value):
     """leaves_host: whether this process ends because the App, or the host, is stopped. ends_soon:
     that will be asked; must not wait for anything. about_to_take: called before the lease is taken;
-    must not wait either.
+    must not wait either. instance, note, by_person: see Pauses.
     """
 
     leaves_host: Callable[[], bool]
     ends_soon: Callable[[], None]
     about_to_take: Callable[[], None]
+    instance: str
+    note: str
+    by_person: Callable[[], bool]
 
 
 class EtcdStore:
     """See the module. Attributes as store.Store has them. lease: what this process holds. taken:
-    how it got that.
+    how it got that. pauses: what it knows of a pause.
     """
 
     def __init__(
@@ -66,7 +71,10 @@ class EtcdStore:
     ) -> None:
         """`continues`: whether it counts on while etcd does not answer."""
         self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
-        self.notices = local.notices
+        self.pauses = Pauses(
+            pause_path(app.app_id),
+            *(etcd, self.lease.answer, hooks.instance, hooks.note, hooks.by_person),
+        )
         self.taken: Taken | None = None  # how this process got the lease
         self._app = app
         self._here = here
@@ -85,6 +93,11 @@ class EtcdStore:
     def path(self) -> str:
         """See store.Store."""
         return self.lease.path
+
+    @property
+    def notices(self) -> list[str]:
+        """See store.Store."""
+        return self._local.notices
 
     def acquire(self) -> tuple[Record | None, int]:
         """This host's lock and record. See stand_by() for the lease."""
@@ -134,19 +147,20 @@ class EtcdStore:
             sight, holding, status = self._look(sight)
             if holding is not None:
                 growth = growth.shown(holding.record.count, self._now())
-            if sight.answering < 0 and (alone := self.lease.take_without_etcd()):
-                self.taken = Taken(self._known, self._here.host, self._here.host)
+            if sight.answering < 0 and (alone := self._take_without_etcd()):
                 return alone
-            if why := self._here.why(sight, holding, self._now(), seen=self._seen):
+            why = self._here.why(sight, holding, self._now(), seen=self._seen)
+            seconds = self._pause(sight, holding)
+            if why and self.pauses.holds(partial(self._is_asked, holding), why):
+                status, seconds = _held(why, holding), self._here.lease / READS / SECOND
+            elif why:
                 if found := self._take(sight.revision, holding, why):
                     assert self.taken is not None
                     self.taken = self.taken.replace(counted=growth.since)
                     return found
                 continue
-            if holding is not None and (who := standing_by(holding)) != self._told:
-                self._told = who
-                self._say(NOTICE, who)
-            if not idle(status, self._pause(sight, holding)):
+            self._say_for_whom(holding)
+            if not idle(status + self.pauses.words(), seconds):
                 return None
 
     def changed(self, key: Key | None) -> bool:
@@ -187,6 +201,7 @@ class EtcdStore:
     def _look(self, sight: Sight) -> tuple[Sight, Holding | None, str]:
         try:
             key = self._etcd.get(self.path, self.lease.answer)
+            self.pauses.look()
         except EtcdError as error:
             return sight.unanswered(), None, f"standing by, {error}"
         first = now = self._now()
@@ -202,6 +217,11 @@ class EtcdStore:
         if holding is None:
             return sight, None, "no host counts"
         return sight, holding, f"{standing_by(holding)}, count {holding.record.count}"
+
+    def _say_for_whom(self, holding: Holding | None) -> None:
+        if holding is not None and (who := standing_by(holding)) != self._told:
+            self._told = who
+            self._say(NOTICE, who)
 
     def _pause(self, sight: Sight, holding: Holding | None) -> float:
         """Seconds until the next look: when a lease is over, if that is sooner."""
@@ -232,12 +252,27 @@ class EtcdStore:
         here = self._here
         wanted = Holding(record, here.host, here.place, int(time.time()), here.lease, why)
         self._hooks.about_to_take()
-        if not self.lease.take(revision, wanted):
+        is_asked = self.pauses.pause is not None and self._is_asked(holding)
+        if not self.lease.take(revision, wanted, "" if is_asked else self.pauses.path):
+            self.pauses.changed()  # that may be why
             return None
+        self.pauses.spend()
         self.taken = here.taken(holding, known)
         self._keep_here(record)
         self._say(NOTICE, f"epoch {epoch}, counting here: {why}")
         return (record if known else None), epoch
+
+    def _take_without_etcd(self) -> tuple[Record, int] | None:
+        if self.pauses.holds_alone() or not (alone := self.lease.take_without_etcd()):
+            return None
+        self.taken = Taken(self._known, self._here.host, self._here.host)
+        self.pauses.spend()
+        return alone
+
+    def _is_asked(self, holding: Holding | None) -> bool:
+        """Whether a person wants this process to take the App, whether it is paused or not."""
+        by_person = self.pauses.by_person()
+        return self._here.is_asked(holding, self._app.run, by_person=by_person, seen=self._seen)
 
     def _newest(self, holding: Holding | None) -> Record | None:
         """The key's record; or this host's, if it is newer: of the same epoch with more counts, or
@@ -255,3 +290,9 @@ class EtcdStore:
 
     def _say(self, severity: int, text: str) -> None:
         self.lease.said.append((severity, text))
+
+
+def _held(why: str, holding: Holding | None) -> str:
+    """For people: nothing counts, and this host could, for that reason."""
+    count = f", count {holding.record.count}" if holding else ""
+    return f"standing by, nothing counts: {why}{count}"

@@ -33,6 +33,9 @@
  *   keep          sendrecv/sender/etcd_lease.py    HeldLease.keep
  *   let_go        sendrecv/sender/etcd_lease.py    HeldLease.let_go
  *   HAS_NEWER     sendrecv/sender/store_etcd.py    EtcdStore._newest
+ *   IS_EXEMPT     sendrecv/core/lease.py           Here.is_asked
+ *   knows         sendrecv/sender/etcd_pause.py    Pauses.look
+ *   noted         sendrecv/sender/etcd_pause.py    Pauses.holds_alone
  *
  * Time is in ticks of the fastest clock. A clock may be slower, by 30 % at most: LEASE x 0.7 on the
  * slowest clock is LEASE ticks. So a holder may check its deadline with success for as long as
@@ -68,6 +71,19 @@
  *   the lease (SENDS_ALL_AT_RETURN).
  * - The record on the disk has each count that was sent, also while etcd answers (OWN_NOT_KEPT).
  * - A host which released the key, or was shown that it has not the key, knows that (OWN_STAYS).
+ *
+ * PAUSE=1: a person sets and removes a second key, at any moment: while it is there, no host takes
+ * the App by itself. What a person asks for is exempt: a process that a person has started, on the
+ * host that had the key last, and that has not had it yet; a host that the key was released for; and
+ * who has released the key for a host that does not take it.
+ * - That the key was not there when it was read is not enough: the take compares it
+ *   (PAUSE_ONLY_READ).
+ * - A half that its host has started by itself is not exempt (HALF_IS_EXEMPT), nor is a host that a
+ *   person has started and that did not have the key last (STARTED_IS_EXEMPT), nor is a start that
+ *   has had the key already (START_STAYS).
+ * - Who counts does not look at the pause (HOLDER_HELD), and who was held looks again (HELD_FOR_EVER).
+ * - If CONTINUE=1, a process that starts without etcd knows what its host was told of the pause, no
+ *   more (NOTE_IGNORED). A pause that the host was not told of does not hold it (LIMITS).
  *
  * Left out, because nothing here depends on it:
  * - Revisions have no numbers. Whether a revision is the key's present one is all that matters, so
@@ -114,6 +130,8 @@
  *  OUTAGE      etcd answers nobody, for any time; requests are lost, or carried out now or later
  *  MOVE        a holder releases the key
  *  DELETE      the key is deleted by hand
+ *  PAUSE       a person pauses and resumes the App (this costs no fault)
+ *  START       a person starts the sender of a host anew
  */
 
 #include "lease_mutations.h"
@@ -136,8 +154,9 @@
 
 mtype = { NOTHING, READ, WRITE, TAKE, RELEASE, LOST };
 mtype = { STANDING_BY, HOLDING, LEAVING, DEAD };
+mtype = { ITSELF, PERSON, SPENT };
 
-typedef Key { byte host; byte life; byte epoch; byte count; bit released };
+typedef Key { byte host; byte life; byte epoch; byte count; bit released; byte to };
 typedef Request {
     mtype kind;     /* LOST: nobody will answer */
     byte life;
@@ -148,12 +167,18 @@ typedef Request {
     bit answered;
     bit ok;         /* the compare succeeded */
     bit own;        /* the answer shows a write of the run that asked */
-    bit same        /* the answer shows the revision that the host had seen before */
+    bit same;       /* the answer shows the revision that the host had seen before */
+    bit exempt;     /* does not compare the pause */
+    bit wanted;     /* a person has asked for it: only for the promise */
+    bit paused;     /* the answer shows the pause */
+    byte to         /* of a RELEASE: for that host; NOBODY: for any */
 };
 typedef Flight { byte count; byte epoch; byte life };
 
 Key key;
 bool up = 1;                    /* etcd */
+bool paused;                    /* there is a key that says so */
+byte changes = 2;               /* of that, if PROMPT=1 */
 hidden byte i;
 
 /* Of each host. */
@@ -203,6 +228,12 @@ byte disk_epoch[HOSTS];         /* its own record */
 byte disk_count[HOSTS];
 bool disk_had[HOSTS];           /* which says that this host has the key */
 
+/* Of each host, if PAUSE=1. */
+mtype start_of[HOSTS];          /* PERSON until it has had the key, then SPENT; or ITSELF */
+bool knows[HOSTS];              /* it has seen the pause */
+bool noted[HOSTS];              /* the host was told of it (only if CONTINUE=1) */
+byte leaves_to[HOSTS];          /* of a LEAVING host */
+
 /* VIOLATIONS. Each has one place where it is checked, except where two ways lead to it. */
 bool two_hold;                  /* the check of the deadline succeeds after another took the key */
 bool printed_twice;
@@ -215,6 +246,7 @@ bool stuck;                     /* etcd answers, a host lives, time goes by, and
 bool undone;                    /* a takeover is, by a write of an older epoch */
 bool fights;                    /* who is out is admitted after another host was */
 bool usurped;                   /* goes on without etcd, and was told that it has the key no more */
+bool took_paused;               /* the App is paused, and a host takes it that no person asked */
 
 inline check(name, bad) {
     if
@@ -227,7 +259,8 @@ inline check(name, bad) {
 
 inline clear_request(r) {
     r.kind = NOTHING; r.life = 0; r.epoch = 0; r.count = 0; r.half = 0; r.fresh = 0;
-    r.answered = 0; r.ok = 0; r.own = 0; r.same = 0
+    r.answered = 0; r.ok = 0; r.own = 0; r.same = 0;
+    r.exempt = 0; r.wanted = 0; r.paused = 0; r.to = 0
 }
 
 /* Nothing are: how long a revision was seen that is not the key's any more, an answer that shows
@@ -245,21 +278,23 @@ inline note_take(h, who) {
     check(count_lost, COUNTS_JUDGED && key.count < emitted);
     if
     :: key.host != NOBODY && key.host != h && !key.released ->
-        check(took_from_living, PROMPT && TAKES_JUDGED && !harmed[key.host])
+        check(took_from_living, PROMPT && TAKES_JUDGED && !harmed[key.host] &&
+            (!PAUSE || mode[key.host] == HOLDING))
     :: else
     fi;
     taker = h; taker_life = who
 }
 
 inline carry_out(r, h) {
-    r.same = ref[h];
+    r.same = ref[h]; r.paused = paused;
     if
-    :: r.kind != READ && (r.fresh || PUTS(r, h)) ->
+    :: r.kind != READ && (r.fresh || PUTS(r, h)) && !(r.kind == TAKE && IS_HELD(r)) ->
+        check(took_paused, r.kind == TAKE && paused && !r.wanted);
         check(count_lost, COUNTS_JUDGED && CONTINUE && r.count < emitted);
         check(undone, CONTINUE && r.epoch < key.epoch);
         if :: r.kind == TAKE -> note_take(h, r.life) :: else fi;
         key.host = h; key.life = r.life; key.epoch = r.epoch; key.count = r.count;
-        key.released = (r.kind == RELEASE);
+        key.released = (r.kind == RELEASE); key.to = r.to;
         r.ok = 1
     :: else
     fi
@@ -322,10 +357,14 @@ end_connection:
 #define MAY_ASK(h)    (LIVES(h) && q[h].kind == NOTHING && (!PROMPT || asked[h] >= PERIOD(h)))
 #define PERIOD(h)     (mode[h] == STANDING_BY -> QUARTER / 2 : SLOW(QUARTER / 2))
 #define CAN_READ(h)   (MAY_ASK(h) && (mode[h] == STANDING_BY || blind[h]))
-#define CAN_WRITE(h)  (MAY_ASK(h) && mode[h] == HOLDING && !blind[h])
+#define CAN_WRITE(h)  (MAY_ASK(h) && mode[h] == HOLDING && !blind[h] && MAY_WRITE)
 #define CAN_LEAVE(h)  (MAY_ASK(h) && mode[h] == LEAVING)
 #define CAN_TAKE(h)   (LIVES(h) && q[h].kind == NOTHING && mode[h] == STANDING_BY && ref[h] && \
-    (PROMPT || key.epoch < TAKES) && IS_FREE(h))
+    (PROMPT || key.epoch < TAKES) && IS_FREE(h) && (!knows[h] || IS_EXEMPT(h)))
+#define IS_MOVED(h)   (key.released && key.to != NOBODY && \
+    (key.to == h || (key.host == h && key.life == life_of[h])))
+#define IS_WANTED(h)  (IS_MOVED(h) || \
+    (start_of[h] == PERSON && (key.host == h || key.host == NOBODY)))
 #define IS_FREE(h)    (key.host == NOBODY || key.released || key.host == h || MAY_FIGHT(h) || \
     (seen[h] >= LEASE && HAS_ANSWERED(h)))
 #define CAN_HEAR(h)   (LIVES(h) && q[h].answered)
@@ -347,6 +386,12 @@ end_connection:
 inline ask(h, what, new_epoch, new_count, compares) {
     q[h].kind = what; q[h].life = life_of[h]; q[h].epoch = new_epoch; q[h].count = new_count;
     q[h].fresh = compares; q[h].half = (what == TAKE && key.host == h);
+    q[h].to = NOBODY;
+    if
+    :: PAUSE && what == TAKE -> q[h].exempt = IS_EXEMPT(h); q[h].wanted = IS_WANTED(h)
+    :: PAUSE && what == RELEASE -> q[h].to = leaves_to[h]
+    :: else
+    fi;
     asked[h] = 0
 }
 
@@ -375,11 +420,14 @@ inline let_go(h) {
 inline hold(h) {
     mode[h] = HOLDING; epoch_of[h] = q[h].epoch; count[h] = q[h].count; durable[h] = q[h].count;
     seen[h] = 0; answering[h] = 0; streak[h] = 0; had[h] = REMEMBERS;
-    if :: CONTINUE -> keep(h, q[h].count); disk_had[h] = 1; told[h] = 0 :: else fi
+    if :: CONTINUE -> keep(h, q[h].count); disk_had[h] = 1; told[h] = 0 :: else fi;
+    start_of[h] = (PAUSE -> SPENT : start_of[h])
 }
 
 inline go_alone(h) {
     check(usurped, told[h]);
+    check(took_paused, paused && start_of[h] != PERSON && (noted[h] || UNTOLD_JUDGED));
+    start_of[h] = (PAUSE -> SPENT : start_of[h]);
     mode[h] = HOLDING; out[h] = 1; blind[h] = 1; ref[h] = 0;
     epoch_of[h] = disk_epoch[h] + 1; count[h] = disk_count[h]; durable[h] = count[h];
     keep(h, count[h])
@@ -389,7 +437,7 @@ inline go_alone(h) {
 inline go_out(h) {
     if
     :: mode[h] == HOLDING && !out[h] -> out[h] = 1; durable[h] = count[h]; keep(h, count[h])
-    :: mode[h] == STANDING_BY && disk_had[h] -> go_alone(h)
+    :: mode[h] == STANDING_BY && disk_had[h] && MAY_GO_ALONE(h) -> go_alone(h)
     :: else
     fi
 }
@@ -402,7 +450,11 @@ inline take_one_more(h) {
 /* The first write of who went on alone takes the key from the process before it. */
 inline rewrite(h) {
     ask(h, WRITE, epoch_of[h], count[h], ref[h]);
-    if :: out[h] && key.host == h && key.life != life_of[h] -> q[h].kind = TAKE :: else fi
+    if
+    :: out[h] && key.host == h && key.life != life_of[h] ->
+        q[h].kind = TAKE; q[h].exempt = PAUSE; q[h].wanted = PAUSE
+    :: else
+    fi
 }
 
 /* Who goes on alone looks whether the key is still that of its host. */
@@ -433,6 +485,10 @@ inline see(h) {
  * seen it for long. The deadline is that of a renewal which was answered as one. */
 inline hear(h) {
     ref[h] = q[h].fresh;
+    if
+    :: PAUSE && mode[h] == STANDING_BY -> knows[h] = (q[h].ok -> 0 : SEES_PAUSE(h))
+    :: else
+    fi;
     if :: q[h].ok && asked[h] <= LATENCY && !cut[h] -> harmed[h] = 0 :: else fi;
     pass[h] = (PASSES && q[h].ok && mode[h] == HOLDING);
     if
@@ -462,7 +518,8 @@ inline drop_request(h) {
 
 inline linger(h) {
     late[h].kind = q[h].kind; late[h].life = q[h].life; late[h].epoch = q[h].epoch;
-    late[h].count = q[h].count; late[h].fresh = q[h].fresh; late[h].half = q[h].half
+    late[h].count = q[h].count; late[h].fresh = q[h].fresh; late[h].half = q[h].half;
+    late[h].exempt = q[h].exempt; late[h].wanted = q[h].wanted; late[h].to = q[h].to
 }
 
 inline join(h) {
@@ -497,7 +554,8 @@ inline emit(h) {
         flight[h].count : emitted)
 }
 
-inline restart(h) {
+inline restart(h, by) {
+    start_of[h] = (PAUSE -> by : start_of[h]); knows[h] = 0;
     stand_by(h); drop_request(h);
     life_of[h] = (life_of[h] + 1) % 4; ref[h] = 0; seen[h] = 0; had[h] = 0
 }
@@ -520,7 +578,10 @@ end_host:
     :: d_step { TIMES_OUT(h) && MAY_LINGER(h) ->
         if :: CONTINUE -> go_out(h) :: else fi; linger(h); drop_request(h) }
     /* if CONTINUE=1 */
-    :: d_step { CAN_READ(h) && !PROMPT && mode[h] == STANDING_BY && disk_had[h] -> go_alone(h) }
+    :: d_step { CAN_READ(h) && !PROMPT && mode[h] == STANDING_BY && disk_had[h] &&
+        MAY_GO_ALONE(h) -> go_alone(h) }
+    :: d_step { PAUSE && CONTINUE && LIVES(h) && REACHES(h) && noted[h] != paused ->
+        noted[h] = paused }
     :: d_step { LIVES(h) && out[h] && !PROMPT && q[h].kind != NOTHING && count[h] < N ->
         take_one_more(h) }
     :: d_step { CAN_RAISE(h) -> ask(h, WRITE, r_epoch + 1, count[h], ref[h]) }
@@ -533,12 +594,17 @@ end_host:
     :: d_step { CAN_EMIT(h) -> emit(h); if :: SENT_AT_ONCE -> deliver(flight[h], h, 1) :: else fi }
     /* faults of this host */
     :: d_step { MOVE && faults > 0 && LIVES(h) && mode[h] == HOLDING && !out[h] ->
-        faults--; mode[h] = LEAVING }
-    :: d_step { KILL && faults > 0 && mode[h] != DEAD -> faults--; restart(h) }
+        faults--; mode[h] = LEAVING; leaves_to[h] = NOBODY }
+    :: d_step { MOVE && PAUSE && faults > 0 && LIVES(h) && mode[h] == HOLDING && !out[h] ->
+        faults--; mode[h] = LEAVING; leaves_to[h] = 1 - h }
+    :: d_step { KILL && faults > 0 && mode[h] != DEAD -> faults--; restart(h, ITSELF) }
     :: d_step { KILL && faults > 0 && mode[h] != DEAD && MAY_LINGER(h) ->
-        faults--; linger(h); restart(h) }
+        faults--; linger(h); restart(h, ITSELF) }
+    :: d_step { START && faults > 0 && mode[h] != DEAD -> faults--; restart(h, PERSON) }
+    :: d_step { START && faults > 0 && mode[h] != DEAD && MAY_LINGER(h) ->
+        faults--; linger(h); restart(h, PERSON) }
     :: d_step { LOSE && faults > 0 && DEAD_HOSTS < HOSTS - 1 && mode[h] != DEAD ->
-        faults--; restart(h); life_of[h] = 0; stopped[h] = 0; cut[h] = 0;
+        faults--; restart(h, ITSELF); life_of[h] = 0; stopped[h] = 0; cut[h] = 0;
         disk_epoch[h] = 0; disk_count[h] = 0; disk_had[h] = 0; told[h] = 0;
         harmed[h] = 1; mode[h] = DEAD }
     :: d_step { STOP && faults > 0 && LIVES(h) -> faults--; harmed[h] = 1; stopped[h] = 1 }
@@ -574,6 +640,9 @@ inline tick() {
 }
 
 #define ALL_COUNTED (printed == N)
+/* The App is paused, and no host counts or may go on. */
+#define GOES_ON(h)  (mode[h] == HOLDING || (mode[h] != DEAD && IS_WANTED(h)))
+#define MAY_BE_HELD (paused && !ANY(GOES_ON))
 /* Ticks of an outage in which a holder that may count on without etcd has counted all. */
 #define SILENT      (2 * QUARTER + (N - 1) * SLOW(QUARTER))
 
@@ -584,7 +653,7 @@ end_time:
     :: d_step { PROMPT && !ANY(IS_DUE) && !(calm && ALL_COUNTED) ->
         tick();
         if
-        :: calm -> calm_for++; check(stuck, calm_for > SETTLED)
+        :: calm && !MAY_BE_HELD -> calm_for++; check(stuck, calm_for > SETTLED)
         :: CONTINUE && !up && faults == 0 && !ALL_COUNTED && taker != NOBODY && !harmed[taker] ->
             silent_for++; check(stuck, silent_for > SILENT)
         :: else
@@ -594,6 +663,8 @@ end_time:
     :: d_step { DELETE && faults > 0 && key.host != NOBODY ->
         faults--; key.host = NOBODY; key.life = 0; key.epoch = 0; key.count = 0; key.released = 0;
         revise() }
+    :: d_step { PAUSE && !PROMPT -> paused = !paused }
+    :: d_step { PAUSE && PROMPT && !calm && changes > 0 -> changes--; paused = !paused }
     :: d_step { PROMPT && !calm && up && !ANY(IS_AWAY) -> calm = 1; faults = 0 }
     od
 }
@@ -606,13 +677,15 @@ init {
     d_step {
         for (i : 0 .. HOSTS - 1) {
             mode[i] = STANDING_BY; q[i].kind = NOTHING; late[i].kind = NOTHING;
-            lived[i] = DEADLINE; asked[i] = (PROMPT -> DEADLINE : 0)
+            lived[i] = DEADLINE; asked[i] = (PROMPT -> DEADLINE : 0);
+            start_of[i] = (PAUSE -> PERSON : ITSELF)
         }
         i = 0;
         if
         :: ABSENT -> key.host = NOBODY
         :: else -> /* as after a take that has just been answered */
-            key.epoch = 1; ref[0] = 1; mode[0] = HOLDING; epoch_of[0] = 1; lived[0] = 0;
+            key.epoch = 1; key.to = NOBODY; start_of[0] = (PAUSE -> SPENT : ITSELF); ref[0] = 1;
+            mode[0] = HOLDING; epoch_of[0] = 1; lived[0] = 0;
             taker = 0; had[0] = REMEMBERS;
             if :: CONTINUE -> disk_epoch[0] = 1; disk_had[0] = 1 :: else fi
         fi

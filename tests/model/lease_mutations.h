@@ -28,6 +28,12 @@
 #ifndef DELETE
 #define DELETE 0
 #endif
+#ifndef PAUSE
+#define PAUSE 0
+#endif
+#ifndef START
+#define START 0
+#endif
 #ifndef ABSENT /* 1: at the beginning there is no key; 0: host 0 has just taken it */
 #define ABSENT 0
 #endif
@@ -45,6 +51,9 @@
 #endif
 #ifndef OUT_HOLDS_JUDGED /* 1: that two count, one of them without etcd, matters too */
 #define OUT_HOLDS_JUDGED 0
+#endif
+#ifndef UNTOLD_JUDGED /* 1: who goes on without etcd must obey a pause that it was not told of */
+#define UNTOLD_JUDGED 0
 #endif
 #ifndef OUT_COUNTS_JUDGED /* 1: what was sent without etcd has to be in the key, too */
 #define OUT_COUNTS_JUDGED 0
@@ -190,6 +199,42 @@
 #define KNOWS_LOSS false
 #else
 #define KNOWS_LOSS true
+#endif
+
+/* ---- a pause ---- */
+
+#if PAUSE_ONLY_READ /* and not compared */
+#define IS_HELD(r) false
+#else
+#define IS_HELD(r) (paused && !r.exempt)
+#endif
+
+#if HALF_IS_EXEMPT /* whoever has started it */
+#define IS_EXEMPT(h) (IS_MOVED(h) || key.host == h)
+#elif STARTED_IS_EXEMPT /* on any host */
+#define IS_EXEMPT(h) (IS_MOVED(h) || start_of[h] == PERSON)
+#elif START_STAYS /* when it has had the key */
+#define IS_EXEMPT(h) (IS_WANTED(h) || (start_of[h] == SPENT && key.host == h))
+#else
+#define IS_EXEMPT(h) IS_WANTED(h)
+#endif
+
+#if HELD_FOR_EVER
+#define SEES_PAUSE(h) (knows[h] || q[h].paused)
+#else
+#define SEES_PAUSE(h) q[h].paused
+#endif
+
+#if HOLDER_HELD /* who counts does not write while the App is paused */
+#define MAY_WRITE !paused
+#else
+#define MAY_WRITE true
+#endif
+
+#if NOTE_IGNORED
+#define MAY_GO_ALONE(h) true
+#else
+#define MAY_GO_ALONE(h) (!noted[h] || start_of[h] == PERSON)
 #endif
 
 /* ---- the receiver ---- */

@@ -18,6 +18,8 @@ PROMPT = "PROMPT LEASE=16"
 BELATED = "TAKES=2"
 """Any step at any time, and one takeover after the first epoch."""
 ALONE = "TAKES=2 LEASE=2 CONTINUE"
+PAUSED_ALONE = "TAKES=1 LEASE=2 CONTINUE PAUSE"
+"""What counts here is who takes the App, not what it counts."""
 
 SUITES = {
     "belated: two counts, a kill": LeaseCase("", f"{BELATED} LEASE=2 KILL", 1),
@@ -40,6 +42,14 @@ SUITES = {
     "without etcd, prompt: an outage and another fault": LeaseCase(
         "", f"{PROMPT} CONTINUE OUTAGE KILL TAKES_JUDGED=0", 2, n=1
     ),
+    "paused, belated": LeaseCase("", f"{BELATED} PAUSE", 0, n=1),
+    "paused, belated: any one fault": LeaseCase(
+        "", f"{BELATED} LEASE=2 PAUSE KILL MOVE START", 1, n=1
+    ),
+    "paused, prompt: any one fault": LeaseCase(
+        "", f"{PROMPT} PAUSE KILL LOSE STOP CUT OUTAGE MOVE START", 1
+    ),
+    "paused, without etcd": LeaseCase("", f"{PAUSED_ALONE} KILL MOVE START", 1, n=0),
 }
 
 LONG = {
@@ -50,6 +60,7 @@ LONG = {
     "without etcd, belated: a kill",
     "without etcd, belated: two counts",
     "without etcd, prompt: an outage and another fault",
+    "paused, belated: any one fault",
 }
 """These are for `make long`."""
 
@@ -83,6 +94,14 @@ CAUGHT = (
     LeaseCase("SENDS_ALL_AT_RETURN", f"{ALONE} SENT_AT_ONCE", 0, violation="count_lost"),
     LeaseCase("OWN_NOT_KEPT", f"{ALONE} SENT_AT_ONCE KILL", 1, n=1, violation="undone"),
     LeaseCase("OWN_STAYS", f"{ALONE} MOVE", 1, n=1, violation="usurped"),
+    # A pause.
+    LeaseCase("PAUSE_ONLY_READ", f"{BELATED} PAUSE", 0, n=1, violation="took_paused"),
+    LeaseCase("HALF_IS_EXEMPT", f"{BELATED} LEASE=2 PAUSE KILL", 1, n=1, violation="took_paused"),
+    LeaseCase("STARTED_IS_EXEMPT", f"{BELATED} PAUSE", 0, n=1, violation="took_paused"),
+    LeaseCase("START_STAYS", f"{BELATED} PAUSE MOVE", 1, n=1, violation="took_paused"),
+    LeaseCase("HELD_FOR_EVER", f"{PROMPT} PAUSE LOSE", 1, n=1, violation="stuck"),
+    LeaseCase("HOLDER_HELD", f"{PROMPT} PAUSE TAKES_JUDGED=0", 0, n=1, violation="stuck"),
+    LeaseCase("NOTE_IGNORED", f"{PAUSED_ALONE} KILL", 1, n=0, violation="took_paused"),
 )
 
 REDUNDANT = (
@@ -115,6 +134,8 @@ LIMITS = (
     # What a person gives up who lets a holder go on without etcd: docs/hosts.md.
     LeaseCase("", f"{ALONE} OUT_HOLDS_JUDGED COUNTS_JUDGED=0", 0, n=1, violation="two_hold"),
     LeaseCase("", f"{ALONE} OUT_COUNTS_JUDGED", 0, n=1, violation="count_lost"),
+    # And a host that etcd does not answer does not know of a pause that it was not told of.
+    LeaseCase("", f"{PAUSED_ALONE} KILL UNTOLD_JUDGED", 1, n=0, violation="took_paused"),
 )
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.simulation.hosts import HostProcess
 
 
+RECORD, PAUSED = "/sendrecv/app0/record", "/sendrecv/app0/paused"
+
+
 class Look:
     """What a process does next: it looks at its clock."""
 
@@ -152,21 +155,51 @@ class Cluster:
         """See etcd.Etcd."""
         return self._keys.get(key)
 
-    def put_if(self, key: str, revision: int, value: bytes) -> Written | Found:
-        """See etcd.Etcd."""
+    def put_if(
+        self, key: str, revision: int, value: bytes, absent: str = "", *, was_out: bool = False
+    ) -> Written | Found:
+        """See etcd.Etcd. was_out: by a process that counted without etcd, so it takes nothing."""
         there = self._keys.get(key)
-        if (there.revision if there else 0) != revision:
+        if (there.revision if there else 0) != revision or absent in self._keys:
             return Found(there)
-        self.revision += 1
-        self._keys[key] = written = Key(self.revision, value)
         if key.endswith("/record"):
-            self._note(json.loads(value))
+            self._assert_may_take(json.loads(value), was_out)
+            self._note(json.loads(value), self.revision + 1)
+        self._change(key, value)
+        return Written(self.revision)
+
+    def pause(self, paused: bool) -> None:
+        """A person pauses the App, or ends that."""
+        if paused != (PAUSED in self._keys):
+            self._change(PAUSED, b"{}" if paused else None)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the App is paused."""
+        return PAUSED in self._keys
+
+    def _change(self, key: str, value: bytes | None) -> None:
+        self.revision += 1
+        written = None if value is None else Key(self.revision, value)
+        if written:
+            self._keys[key] = written
+        else:
+            del self._keys[key]
         for watch in self._watches:
             if watch.key == key and not watch.dead:
                 watch.news.append(written)
-        return Written(self.revision)
 
-    def _note(self, values: dict[str, Any]) -> None:
+    def _assert_may_take(self, values: dict[str, Any], was_out: bool) -> None:
+        """Here a person starts no process: what remains is to move the App."""
+        there = self._keys.get(RECORD)
+        if there is None or not self.is_paused or was_out:
+            return
+        before = json.loads(there.value)
+        if values["record"]["run"] != before["record"]["run"]:
+            is_moved = before["released"] and before["to"] == values["host"]
+            require(is_moved, f"taken by {values['host']}, and the App is paused: {values}")
+
+    def _note(self, values: dict[str, Any], revision: int) -> None:
         record = read_values(values["record"])
         require(record, f"the key has no record: {values}")
         assert record is not None
@@ -176,7 +209,7 @@ class Cluster:
             is_same = record.run == before.run or record.epoch > before.epoch
             require(is_same, f"{record} has the epoch of {before}")
         require(record.count >= self.sent, f"{record}: but {self.sent} was sent")
-        self.writes.append(Write(self.revision, values["place"], record))
+        self.writes.append(Write(revision, values["place"], record))
 
     # What the verdict asks.
 
@@ -204,14 +237,18 @@ class Client:
             self._is_shown_loss = values["released"] or values["place"] != self._process.host.boot
         return found
 
-    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+    def put_if(
+        self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
+    ) -> Written | Found:
         """See etcd.Etcd."""
         is_record = key.endswith("/record")
         if is_record and json.loads(value)["released"]:
             self._is_shown_loss = True
 
+        was_out = self._process.is_out
+
         def act() -> Written | Found:
-            done = self._cluster.put_if(key, revision, value)
+            done = self._cluster.put_if(key, revision, value, absent, was_out=was_out)
             if is_record and isinstance(done, Written) and not json.loads(value)["released"]:
                 self._process.host.knows_loss = False
             return done

@@ -137,6 +137,11 @@ class HostFaults(RuleBasedStateMachine):
         self._process(index, before)
         self.world.move(self._host(index), self._host(to))
 
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        """A person pauses the App, or resumes it."""
+        self.world.cluster.pause(paused)
+
     @rule()
     def mend(self) -> None:
         """All that keeps a host from going on ends; what hangs, hangs."""

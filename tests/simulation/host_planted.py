@@ -99,6 +99,16 @@ class BelievesItsOwnValue(_Planted):
             return super()._is_carried_out(revision, self._writes.newest)
 
 
+class ComparesNoPause(_Planted):
+    """Takes the App, paused or not, if it has not read yet that it is."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        def take(self, revision: int, wanted: Holding, absent: str = "") -> bool:
+            return super().take(revision, wanted)
+
+
 class RaisesItsEpoch(_Planted):
     """Without etcd, it fights for the App."""
 
@@ -166,9 +176,11 @@ class _Careless:
         self._etcd = etcd
         self.get, self.watch, self.close = etcd.get, etcd.watch, etcd.close
 
-    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+    def put_if(
+        self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
+    ) -> Written | Found:
         """See Etcd."""
-        done = self._etcd.put_if(key, revision, value, timeout)
+        done = self._etcd.put_if(key, revision, value, timeout, absent=absent)
         if isinstance(done, Found):
             return self._etcd.put_if(key, _revision(done.key), value, timeout)
         return done

@@ -10,6 +10,7 @@ from tests.simulation.etcd import Look, Put
 from tests.simulation.host_faults import SOON, HostFaults
 from tests.simulation.host_planted import (
     BelievesItsOwnValue,
+    ComparesNoPause,
     DoesNotLookAgain,
     ForgetsToLetGo,
     KeepsNothing,
@@ -73,6 +74,25 @@ def suspended_while_it_renews(faults: HostFaults) -> None:
     process.step()
     faults._answer_soon(process, True)
     _hold_up(faults, process, 150)
+    faults.teardown()
+
+
+def killed_while_it_is_paused(faults: HostFaults) -> None:
+    """The other half of its host is started at once. It has not read that the App is paused."""
+    faults.begin(rates=[1000, 1000], interval=SECOND // 4)
+    faults.world.calm(3 * SECOND)
+    (process,) = faults.world.holders()
+    faults.world.cluster.pause(True)
+    faults.world.calm(LEASE)
+    assert process.holds, "who counts, counts on"
+    faults.world.kill(process)
+    faults.world.start_on(process.host)
+    faults.kill_watches()  # or it may be told so in time
+    faults.world.calm(3 * LEASE)
+    assert len(faults.world.processes()) == 2 and not faults.world.holders()
+    faults.world.cluster.pause(False)
+    faults.world.calm(LEASE // 2)
+    assert faults.world.holders()
     faults.teardown()
 
 
@@ -162,6 +182,7 @@ STORIES = (
     (write_that_was_not_heard, HostParts(store=BelievesItsOwnValue), "sends"),
     (held_up_before_it_sends, HostParts(here=TakesAfterAHalf), "sends"),
     (suspended_while_it_renews, HostParts(store=DoesNotLookAgain), "sends"),
+    (killed_while_it_is_paused, HostParts(store=ComparesNoPause), "and the App is paused"),
     (without_etcd_beside_another_host, HostParts(store=RaisesItsEpoch), "fights without etcd"),
     (without_etcd_beside_another_host, HostParts(receiver=IgnoresEpochs), " after 2"),
     (back_when_another_host_counts, HostParts(store=ReturnsByPut), "is written after"),

@@ -251,7 +251,10 @@ class HostProcess(SenderProcess):
         local = StateFile(PATH)
         here = parts.here(self.host.name, self.host.boot, LEASE)
         etcd = cast(Etcd, Client(self, self.world.cluster))
-        hooks = Hooks(lambda: self.host.stopped, lambda: None, lambda: None)
+        hooks = Hooks(
+            *(lambda: self.host.stopped, lambda: None, lambda: None),
+            *(APP, str(self.world.note(self.host)), lambda: False),
+        )
         watched = type("Watched", (WatchedStore, parts.store), {"process": self})
         self.store = cast(
             EtcdStore,
@@ -265,6 +268,7 @@ class HostProcess(SenderProcess):
         loop = parts.loop(self.app, self._ports(local), self.store, requests, parts.machine)
         etcd.watch(self.store.lease.path, loop.key_changed)
         etcd.watch(self.store.lease.move_path, loop.move_asked)
+        etcd.watch(self.store.pauses.path, loop.pause_changed)
         return loop
 
     def _on_cpu(self, act: Callable[[], None]) -> None:
@@ -399,6 +403,10 @@ class HostsWorld(World):
         """The file in which a person asks for a move, on that host."""
         return self.run_directory / f"{host.name}.move"
 
+    def note(self, host: Host) -> Path:
+        """The file in which that host keeps that it was told of a pause, until its next boot."""
+        return self.run_directory / f"{host.name}-{host.boots}.paused"
+
     def processes(self, host: Host | None = None) -> list[HostProcess]:
         """Those that are alive, the oldest first; of that host."""
         alive = [it for it in self.senders if isinstance(it, HostProcess) and not it.dead]
@@ -457,6 +465,7 @@ class HostsWorld(World):
         """All hosts are there and can do what they should."""
         self.repair_disks()
         self.cluster.mend()
+        self.cluster.pause(False)
         for host in self.hosts:
             host.resume()
             host.off = host.stopped = host.without_etcd = False

@@ -44,6 +44,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "admin": ("admin", "core", "errors", "commandline", "systemd", "config", "settings_file"),
     # With the senders' own client: what it is told is what they are told.
     "admin.checks.etcd": ("admin", "core", "errors", "config", "sender"),
+    "admin.pause_hosts": ("admin", "core", "errors", "config", "sender"),
     "admin.metrics": ("admin", "core", "errors", "commandline", "systemd", "config", "__version__")
     + ("descriptors",),
     "cli": ("core", "errors", "imports", "patching", "systemd", "commandline", "sender")

@@ -59,7 +59,7 @@ def problems(known: Iterable[Known]) -> Iterator[Problem | Unseen]:
     for one in known:
         if store := one.config.store:
             yield from lease(one.app.instance, store)
-            files = _credential_files(f"sender@{one.app.instance}.service")
+            files = credential_files(f"sender@{one.app.instance}.service")
             key = (store.endpoints, store.tls, store.user, *files.items())
             if key not in done:
                 done.add(key)
@@ -71,7 +71,7 @@ def _of_app(one: Known, store: StoreConfig, files: Mapping[str, str]) -> Iterato
     show = (f"systemctl cat sender@{instance}",)
     cost = "its senders do not start"
     try:
-        credentials = _credentials(store, files)
+        credentials = credentials_of(store, files)
         answers = ask(store, credentials, f"/sendrecv/{one.config.app_id}/record")
     except PermissionError as error:
         yield Unseen(f"whether etcd answers App {instance}, with {error.filename}")
@@ -85,7 +85,7 @@ def _of_app(one: Known, store: StoreConfig, files: Mapping[str, str]) -> Iterato
         yield from judge(instance, store, answers)
 
 
-def _credential_files(unit: str) -> Mapping[str, str]:
+def credential_files(unit: str) -> Mapping[str, str]:
     """The files of LoadCredential=, by the names of the credentials."""
     try:
         with Bus() as bus:
@@ -94,7 +94,7 @@ def _credential_files(unit: str) -> Mapping[str, str]:
         return {}
 
 
-def _credentials(store: StoreConfig, files: Mapping[str, str]) -> Credentials:
+def credentials_of(store: StoreConfig, files: Mapping[str, str]) -> Credentials:
     """Raises OSError if a file cannot be read."""
     for path in files.values():
         if os.path.isabs(path):

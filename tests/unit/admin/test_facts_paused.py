@@ -27,3 +27,21 @@ def test_an_app_that_is_paused_and_does_not_count() -> None:
 def test_an_app_of_which_only_a_pause_is_known() -> None:
     given = sources(meant=False).replace(paused={"x": Pause()})
     assert app(given).state == "stopped"
+
+
+def test_an_app_of_several_hosts_says_it_itself() -> None:
+    text = "standing by, nothing counts: a has not renewed its lease, count 7"
+    half = MAIN.replace(text=f"{text}, paused by joe since 2026-11-27 07:27:13 UTC (new disk)")
+    given = sources(half)
+    assert app(given).paused == Pause(1_795_764_433.0, "joe", "new disk")
+    assert app(given).state == "should run"
+    (said,) = wrong(given)
+    assert (said.code, said.is_error, said.commands) == (
+        *("should-run", True),
+        ("sendrecv resume x",),
+    )
+    assert said.text.endswith("(new disk), and nothing counts: a has not renewed its lease")
+    text = "standing by, a (a) counts since 2026-11-27 07:27:13 UTC, count 7"
+    (said,) = wrong(sources(MAIN.replace(text=f"{text}, paused by joe")))
+    assert (said.code, said.is_error) == ("paused", False)
+    assert said.text.endswith("by joe; nothing takes over by itself")

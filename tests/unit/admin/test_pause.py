@@ -1,17 +1,22 @@
 """`sendrecv pause` and `sendrecv resume` as they are typed. On systemd: system/test_pause.py."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sendrecv.admin import acts, halves, pause, paused
+from sendrecv.admin import acts, halves, pause, pause_hosts, paused
+from sendrecv.admin.checks.settings import Own
 from sendrecv.admin.facts import App
 from sendrecv.admin.paused import Pause
 from sendrecv.admin.told import Told
 from sendrecv.admin.units import Half, half_of
+from sendrecv.core import lease
+from sendrecv.core.lease import decode_pause, encode_pause
 from sendrecv.core.takeover import PAUSED, RESUMED
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
+from sendrecv.sender.etcd_messages import EtcdError, Found, Key, Written
 from tests.unit.admin.test_schema import FACTS
 
 MAIN, FAILOVER = half_of("x", "main"), half_of("x", "failover")
@@ -156,13 +161,124 @@ def test_what_was_given_is_shown_as_a_terminal_may_have_it() -> None:
     assert "\x1b" not in said and said.isprintable()
 
 
-def test_an_app_of_several_hosts_is_not_paused_on_one_of_them(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+class Etcd:
+    """A few lines of an etcd: one key."""
+
+    def __init__(self) -> None:
+        self.key: Key | None = None
+        self.error = ""
+        self.before: Callable[[], None] = lambda: None
+
+    def pause(self) -> lease.Pause | None:
+        """What the key says."""
+        return decode_pause(self.key.value) if self.key else None
+
+    def get(self, _key: str, _timeout: float) -> Key | None:
+        """See etcd.Etcd."""
+        if self.error:
+            raise EtcdError(self.error)
+        return self.key
+
+    def put_if(self, key: str, revision: int, value: bytes, _timeout: float) -> Written | Found:
+        """See etcd.Etcd."""
+        assert (key, revision) == ("/sendrecv/x/paused", 0)
+        self.before()
+        if self.key:
+            return Found(self.key)
+        self.key = Key(7, value)
+        return Written(7)
+
+    def remove_if(self, _key: str, revision: int, _timeout: float) -> bool:
+        """See etcd.Etcd."""
+        assert self.key and self.key.revision == revision
+        self.key = None
+        return True
+
+    def close(self) -> None:
+        """See etcd.Etcd."""
+
+
+@pytest.fixture(name="etcd")
+def fixture_etcd(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Etcd:
+    """The App is one of several hosts, and counts on host a."""
+    etcd = Etcd()
+    environ = {"SENDRECV_STORE": "etcd://a,b,c"}
+    own = Own("sender@x.service", "x", "main", environ=environ)
+    monkeypatch.setattr(pause_hosts.settings, "read", lambda *_: [own])
+    monkeypatch.setattr(pause_hosts, "credential_files", lambda _: {})
+    monkeypatch.setattr(pause_hosts, "Etcd", lambda *_, **__: etcd)
+    monkeypatch.setattr(pause.files, "settings", lambda _: environ)
+    monkeypatch.setattr(pause_hosts, "PATIENCE", 0.2)
+    scene.main = MAIN.replace(text=THERE)
+    return etcd
+
+
+THERE = "standing by, a (a) counts since 2026-11-27 07:27:13 UTC, count 7"
+HELD = "standing by, nothing counts: a has not renewed its lease, count 7, paused by joe"
+
+
+def test_an_app_of_several_hosts(
+    scene: Scene, etcd: Etcd, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The others would not know of it."""
-    for settings, told in (({"SENDRECV_STORE": "etcd://a"}, Told()), ({}, Told(several=True))):
-        monkeypatch.setattr(pause.files, "settings", lambda _, found=settings: found)
-        scene.said = told
-        with pytest.raises(UsageError, match="one of several hosts, of which none can be paused"):
-            pause.pause(["x"])
-    assert not paused.paused() and not scene.told
+    assert pause.pause(["x", "--reason", "new disk"]) == 0
+    there = etcd.pause()
+    assert there and there.since > 1e9
+    assert there.replace(since=0) == lease.Pause(0, "joe", "new disk")
+    assert "App x is paused: " in capsys.readouterr().out
+    assert not paused.paused(), "a person who resumes it elsewhere could not remove that"
+    assert pause.pause(["x"]) == 0
+    assert "is paused already, since" in capsys.readouterr().out
+    paused.write("x", Pause(1.0, "joe", ""))  # from when it was an App of this machine alone
+    assert pause.resume(["x"]) == 0 and etcd.pause() is None and not paused.paused()
+    assert capsys.readouterr().out == "App x is resumed: a counts\n"
+    assert pause.resume(["x"]) == 0 and "is not paused" in capsys.readouterr().out
+    assert [it for it, _ in scene.told] == [PAUSED, RESUMED]
+
+
+def test_without_etcd_nothing_is_paused(scene: Scene, etcd: Etcd) -> None:
+    etcd.error = "no endpoint of etcd answers"
+    for command in (pause.pause, pause.resume):
+        with pytest.raises(StoreUnusable, match="no endpoint of etcd answers: nothing is changed"):
+            command(["x"])
+    etcd.error = ""
+
+    def unheard() -> None:
+        raise EtcdError("no endpoint of etcd answers")
+
+    etcd.before = unheard
+    with pytest.raises(StoreUnusable, match="it may be paused all the same"):
+        pause.pause(["x"])
+    assert not scene.told
+
+
+def test_two_who_pause_it_at_once(scene: Scene, etcd: Etcd) -> None:
+    etcd.before = lambda: setattr(etcd, "key", Key(6, encode_pause(lease.Pause(1, "eve", ""))))
+    assert pause.pause(["x"]) == 0 and scene.told
+
+
+def test_an_app_of_several_hosts_that_no_host_takes(scene: Scene, etcd: Etcd) -> None:
+    pause.pause(["x"])
+    scene.main = MAIN.replace(text=HELD)
+    with pytest.raises(ReceiverUnavailable, match="no host has taken it"):
+        pause.resume(["x"])
+    assert etcd.key is None
+
+
+def test_an_app_of_several_hosts_that_is_stopped_here(
+    scene: Scene, etcd: Etcd, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.running, scene.meant = "", False
+    assert pause.pause(["x"]) == 0 and etcd.key
+    assert "as far as this host knows, nothing counts" in capsys.readouterr().out
+    assert pause.resume(["x"]) == 0
+    assert "on this host it is stopped" in capsys.readouterr().out
+
+
+def test_settings_that_do_not_name_etcd_any_more(
+    scene: Scene, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Own("sender@x.service", "x", "main", environ={})
+    monkeypatch.setattr(pause_hosts.settings, "read", lambda *_: [own])
+    with pytest.raises(UsageError, match="have no SENDRECV_STORE any more"):
+        pause.pause(["x"])
+    assert not scene.told and etcd.key is None

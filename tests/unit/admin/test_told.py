@@ -2,13 +2,16 @@
 
 import pytest
 
+from sendrecv.admin.paused import Pause
 from sendrecv.admin.told import Told, told
+from sendrecv.core import lease
 from sendrecv.core.lease import Holding
 from sendrecv.core.reach import App
 from sendrecv.core.record import Record
 from sendrecv.core.sender import SenderMachine, State
 from sendrecv.core.values import SECOND
 from sendrecv.sender.etcd_lease import standing_by
+from sendrecv.sender.etcd_pause import Pauses
 
 SINCE = 1_795_764_433
 RECORD = Record("main", 7, 41, 41, 0, "b" * 32, "alpha", "a" * 32)
@@ -53,6 +56,38 @@ def test_counting_on_this_host() -> None:
     said = told(f"{text}, count 41, 3 not acknowledged")
     assert (said.several, said.connection, said.epoch, said.backlog) == (True, "connected", 7, 3)
     assert said.since == 1_795_734_433 and not said.stands_by
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_pause(state: State) -> None:
+    """Whatever a person's reason says."""
+    pauses = Pauses("", None, 1.0, "main", "", lambda: False)  # type: ignore[arg-type]
+    here = "counting here since 2026-11-26 23:07:13 UTC, count 41"
+    holding = Holding(RECORD, "alpha", "c" * 32, SINCE, SECOND)
+    texts = [
+        f"{here}, {machine(state, 41, 38).status()}",
+        f"{standing_by(holding)}, count 41",
+        "standing by, nothing counts: alpha has not renewed its lease, count 41",
+        "no host counts",
+    ]
+    for pause in (
+        lease.Pause(SINCE, "user:1000", "new (disk), paused by eve, count 7"),
+        lease.Pause(SINCE, "joe", ""),
+        lease.Pause(),
+    ):
+        pauses.pause = pause
+        for text in texts:
+            assert told(text + pauses.words()) == told(text).replace(paused=Pause.of(pause)), text
+
+
+def test_what_nothing_counts() -> None:
+    for why in (
+        "alpha has not renewed its lease",
+        "alpha released the App for beta, which does not take it",
+        "no host held the App",
+    ):
+        said = told(f"standing by, nothing counts: {why}, count 41")
+        assert said == Told(several=True, stands_by=True, held=why, count=41)
 
 
 @pytest.mark.parametrize("text", ["", "waiting for the lock", "connected", "counting here since x"])

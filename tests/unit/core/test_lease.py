@@ -11,13 +11,16 @@ from sendrecv.core.lease import (
     Here,
     Holding,
     Move,
+    Pause,
     Sight,
     Taken,
     Tenure,
     decode,
     decode_move,
+    decode_pause,
     encode,
     encode_move,
+    encode_pause,
 )
 from sendrecv.core.record import Record
 from sendrecv.core.values import SECOND
@@ -73,6 +76,45 @@ def test_a_wish_to_move() -> None:
     ):
         assert decode_move(json.dumps(values | {name: value}).encode()) is None
     assert decode_move(b"") is None
+
+
+def test_a_pause_says_what_was_written() -> None:
+    pause = Pause(1_795_764_433, "user:1000", "a new disk, b\u00e4r")
+    assert decode_pause(encode_pause(pause)) == pause
+    wrong = ("since", -1), ("since", 1 << 40), ("by", "a b"), ("by", ""), ("reason", "a\nb")
+    for name, value in (*wrong, ("reason", "x" * 201), ("since", "1")):
+        spoilt = json.dumps({"format": 1, **pause.as_dict(), name: value}).encode()
+        assert decode_pause(spoilt) == Pause(), name
+
+
+OURS = HELD.replace(host="b", place="c" * 32)
+"""This host held it, in another boot."""
+
+
+@pytest.mark.parametrize(
+    ("holding", "by_person", "by_itself"),
+    [
+        (None, True, False),
+        (HELD, False, False),
+        (HELD.replace(released=True), False, False),
+        (HELD.replace(released=True, to="c"), False, False),
+        (HELD.replace(released=True, to="b"), True, True),
+        (OURS, True, False),
+        (OURS.replace(released=True), True, False),
+        (OURS.replace(released=True, to="c"), True, False),
+        (OURS.replace(released=True, to="c", record=RECORD.replace(run="h" * 32)), True, True),
+    ],
+)
+def test_who_may_take_an_app_that_is_paused(
+    holding: Holding | None, by_person: bool, by_itself: bool
+) -> None:
+    run = "h" * 32
+    assert HERE.is_asked(holding, run, by_person=True) is by_person
+    assert HERE.is_asked(holding, run, by_person=False) is by_itself
+
+
+def test_whoever_has_seen_a_key_that_is_gone_is_asked_no_more() -> None:
+    assert not HERE.is_asked(None, "h" * 32, by_person=True, seen=True)
 
 
 def test_a_newer_format_is_said_to_be_newer() -> None:

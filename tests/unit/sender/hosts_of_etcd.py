@@ -17,6 +17,7 @@ from sendrecv.sender.store_file import StateFile
 
 LEASE = 2 * SECOND
 RECORD = "/sendrecv/one/record"
+PAUSED = "/sendrecv/one/paused"
 
 
 class Cluster:
@@ -41,12 +42,14 @@ class Cluster:
             raise EtcdError("no endpoint answers")
         return self.key if key == RECORD else self.others.get(key)
 
-    def put_if(self, key: str, revision: int, value: bytes, timeout: float) -> Written | Found:
+    def put_if(
+        self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
+    ) -> Written | Found:
         """See Etcd."""
         before, self.before_write = self.before_write, lambda: None
         before()
         there = self.get(key, timeout)
-        if revision != (there.revision if there else 0):
+        if revision != (there.revision if there else 0) or (absent and self.get(absent, timeout)):
             return Found(there)
         self.write(value, key)
         if self.unheard:
@@ -90,6 +93,7 @@ class Host:
         self.ends: list[int] = []
         self.about_to_take: list[int] = []
         self.statuses: list[str] = []
+        self.by_person = False
         directory.joinpath(name).mkdir(exist_ok=True)
         app = App("one", node or name, (node or name).ljust(32, "0"), name * 32, SECOND)
         self.app = app
@@ -104,6 +108,9 @@ class Host:
                 lambda: self.leaves,
                 lambda: self.ends.append(cluster.revision),
                 lambda: self.about_to_take.append(cluster.revision),
+                "one",
+                str(directory / name / "one.paused"),
+                lambda: self.by_person,
             ),
             continues=continues,
             clock=lambda: cluster.now,

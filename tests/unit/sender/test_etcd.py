@@ -90,6 +90,33 @@ def test_put_if(answer: object, outcome: Written | Found) -> None:
     }
 
 
+def test_put_if_another_key_is_absent() -> None:
+    with etcd(says(WRITTEN)) as (one, (fake,)):
+        assert one.put_if("app", 4, b"new", HANG, absent="paused") == Written(9)
+        (asked,) = fake.asked
+    keys = [(it["key"], it["target"], it["mod_revision"]) for it in asked.body["compare"]]
+    assert keys == [(encoded(b"app"), "MOD", "4"), (encoded(b"paused"), "MOD", "0")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_removed"),
+    [
+        ({"header": HEADER, "succeeded": True, "responses": [{"response_delete_range": {}}]}, True),
+        ({"header": HEADER}, False),
+    ],
+)
+def test_remove_if(answer: object, is_removed: bool) -> None:
+    with etcd(says(answer)) as (one, (fake,)):
+        assert one.remove_if("app", 4, HANG) is is_removed
+        (asked,) = fake.asked
+    key = encoded(b"app")
+    assert asked.body == {
+        "compare": [{"target": "MOD", "result": "EQUAL", "key": key, "mod_revision": "4"}],
+        "success": [{"request_delete_range": {"key": key}}],
+        "failure": [],
+    }
+
+
 def test_a_connection_is_kept() -> None:
     with etcd(good) as (one, (fake,)):
         for _ in range(5):

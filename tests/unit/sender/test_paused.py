@@ -33,10 +33,16 @@ class Told:
         self.told.append("STOPPING=1")
 
 
+def by_person() -> bool:
+    return paused.is_by_person("x", "failover")
+
+
 @pytest.fixture(name="directory", autouse=True)
 def fixture_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(story, "STARTED_BY_END", str(tmp_path))
+    monkeypatch.setattr(paused, "STARTED_BY_END", str(tmp_path))
+    monkeypatch.setattr(paused, "GUARD", str(tmp_path))
     return tmp_path
 
 
@@ -99,3 +105,21 @@ def test_a_half_that_is_killed_as_a_person_moves_the_app(
     assert not is_held()[0]
     note.write_text(f"{OTHER}\njoe\n\n", encoding="utf-8")
     assert is_held()[0]
+
+
+# Of an App on several hosts.
+
+
+def test_who_has_started_a_half(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    assert by_person(), "a boot"
+    ended(monkeypatch, "signal")
+    assert not by_person() and by_person(), "by the failure; then by a person"
+    ended(monkeypatch, "success", OTHER)
+    assert by_person(), "by systemctl start, which has stopped the other half"
+    (directory / FAILOVER.unit).write_text(f"{OTHER}\n", encoding="ascii")  # systemd/takeover
+    assert not by_person() and by_person()
+    (directory / f"{FAILOVER.unit}.itself").write_text("12345\n", encoding="ascii")  # the guard
+    assert not by_person() and by_person()
+    (directory / FAILOVER.unit).write_text(f"{RUN}\n", encoding="ascii")
+    (directory / f"{FAILOVER.unit}.itself").write_text("67890\n", encoding="ascii")
+    assert not by_person() and by_person(), "what is old is known at once"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -269,8 +269,8 @@ def test_a_process_that_is_stopped_past_its_deadline_sends_nothing(
     other = Host(cluster, Path(a.local.path).parents[1], "b")
     put_if = cluster.put_if
 
-    def stopped_after_it(key: str, revision: int, value: bytes, timeout: float) -> object:
-        done = put_if(key, revision, value, timeout)
+    def stopped_after_it(*given: Any, **named: Any) -> object:
+        done = put_if(*given, **named)
         if cluster.holding().host == "a" and cluster.holding().record.count == 1:
             monkeypatch.undo()
             other.takes()
@@ -369,9 +369,9 @@ def test_a_wish_of_which_no_answer_came_is_said(
 ) -> None:
     put_if = cluster.put_if
 
-    def unheard_release(key: str, revision: int, value: bytes, timeout: float) -> object:
-        cluster.unheard = int(RELEASED in value)
-        return put_if(key, revision, value, timeout)
+    def unheard_release(*given: Any, **named: Any) -> object:
+        cluster.unheard = int(RELEASED in given[2])
+        return put_if(*given, **named)
 
     monkeypatch.setattr(cluster, "put_if", unheard_release)
 
