@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sendrecv.proof.chain.store import Chain
 from tests.judges import outside
+from tests.judges.checker import Line
 from tests.lab import roots
 from tests.lab.machine import DEB, HANG, TOP, Machine
 
@@ -33,6 +35,9 @@ STATE = "/var/lib/sendrecv-audit"
 OBSERVED = "/var/lib/observed"
 UNSEEN_LIMIT = 0.05
 """Share of the counts that the observer may miss, at boots."""
+BOOT = 0.5
+"""Seconds without a line of an App, which a boot takes at least, and no batch."""
+_LOST = re.compile("count ([0-9]+) was lost as the machine went down, and printed again")
 _JOURNALD = """[Journal]
 SystemMaxUse=8M
 RuntimeMaxUse=8M
@@ -200,14 +205,33 @@ def judged(
         yield f"{app}: the chain ends with {last}, and the observer saw {max(seen)}"
     if len(set(seen)) < (1 - UNSEEN_LIMIT) * (max(seen) + 1):
         yield f"{app}: the observer saw {len(set(seen))} of {max(seen) + 1} counts"
-    if fault := _fault(lines, last, len(seen) != len(set(seen))):
+    late = _after_a_boot(observed.lines[app]) if outcome.faults.get("power cut") else set()
+    if fault := _fault(lines, last, len(seen) != len(set(seen)), late):
         yield f"{app}: {fault}"
     if lines[-1]["whole"] == "INCONCLUSIVE":
         outcome.doubts[app] = [one["text"] for line in lines for one in line.get("doubts", ())]
 
 
-def _fault(lines: Sequence[Mapping[str, Any]], last: int, is_twice: bool) -> str:
-    """What is wrong with the last verdict. is_twice: whether the observer saw a count twice."""
+def _after_a_boot(lines: Sequence[Line]) -> set[int]:
+    """The counts that may be the first ones after a boot: the observer saw nothing for so long
+    before them. A receiver prints what a power cut has kept the one before from printing within the
+    same moment.
+    """
+    found, began = set[int](), float("-inf")
+    for before, line in zip(lines, lines[1:], strict=False):
+        if line.at - before.at > BOOT:
+            began = line.at
+        if line.at - began < BOOT:
+            found.add(line.count)
+    return found
+
+
+def _fault(
+    lines: Sequence[Mapping[str, Any]], last: int, is_twice: bool, late: Container[int]
+) -> str:
+    """What is wrong with the last verdict. is_twice: whether the observer saw a count twice. late:
+    the counts that a receiver may have printed for one that lost its power.
+    """
     counts = sum(line["counts"] for line in lines)
     status = lines[-1]["whole"]
     if status == "VIOLATED":
@@ -220,7 +244,9 @@ def _fault(lines: Sequence[Mapping[str, Any]], last: int, is_twice: bool) -> str
     doubts = [one["text"] for line in lines for one in line.get("doubts", ())]
     if not doubts:
         return "INCONCLUSIVE, and no line names a doubt"
+    cut = [int(match[1]) for text in doubts if (match := _LOST.match(text))]
     is_true = counts < last + 1 or any("missing" in text or "gone" in text for text in doubts)
+    is_true = is_true or (len(cut) == len(doubts) and all(count in late for count in cut))
     return "" if is_true else f"INCONCLUSIVE, and nothing is missing: {doubts[:3]}"
 
 

@@ -48,3 +48,22 @@ def test_what_is_planted_is_found(lines: list[Any], observed: Any, wrong: str) -
         assert outcome.counts == sum(one["counts"] for one in lines)
     else:
         assert any(wrong in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("boot", "cuts", "count", "wrong"),
+    [(9.0, 1, 5, False), (9.0, 0, 5, True), (9.0, 1, 8, True), (5.1, 1, 5, True)],
+)
+def test_what_a_power_cut_took_is_a_true_doubt(
+    boot: float, cuts: int, count: int, wrong: bool
+) -> None:
+    """If there was one, and the observer saw that count only after a boot."""
+    times = [5.0] * 5 + [boot + n / 5 for n in range(5)]
+    texts = (
+        f'{at} r: {{"count": {n}, "appID": "x", "nodeID": "main"}}' for n, at in enumerate(times)
+    )
+    lost = f"count {count} was lost as the machine went down, and printed again by the receiver"
+    lines = [line(0, 9, "INCONCLUSIVE", doubts=[{"text": lost}])]
+    outcome = Outcome(faults={"power cut": cuts} if cuts else {})
+    found = [*judged("x", lines, outside.read("\n".join(texts)), outcome)]
+    assert bool(found) is wrong, found
