@@ -141,7 +141,7 @@ def test_a_receiver_that_accepts_any_epoch(arena: Arena) -> None:
 
 
 def test_a_takeover_that_does_not_compare(arena: Arena) -> None:
-    edit = ("sender/etcd_messages.py", 's/"compare": \\[compare\\]/"compare": []/')
+    edit = ("sender/etcd_messages.py", 's/"compare": compare,/"compare": [],/')
     with edited(arena, "".join(MEMBERS), *edit), counting(arena, "put", SETTINGS) as app:
         cut_off(arena, app)
         until(arena, lambda: wrongs(arena, app), "two runs write")
