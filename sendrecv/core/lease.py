@@ -155,7 +155,9 @@ def _holding_of(values: dict[str, object]) -> Holding | None:
             "released": bool(released),
             "to": str(to),
             "serial": int(serial),
-        } if (record and is_name(host) and is_reason(why) and (not to or is_name(to))):
+        } if (
+            record and is_name(host) and is_reason(why) and (not to or is_name(to))
+        ):
             is_right = since >= 0 and lease > 0
             holding = Holding(record, host, place, since, lease, why, released, to, serial)
             return holding if is_right else None

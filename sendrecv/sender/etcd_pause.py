@@ -38,6 +38,7 @@ class Pauses:
         answer: float,
         instance: str,
         note: str,
+        *,
         by_person: Callable[[], bool],
     ) -> None:
         """`answer`: seconds for a request. `note`: a file of this host, for its next process.

@@ -73,7 +73,8 @@ class EtcdStore:
         self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
         self.pauses = Pauses(
             pause_path(app.app_id),
-            *(etcd, self.lease.answer, hooks.instance, hooks.note, hooks.by_person),
+            *(etcd, self.lease.answer, hooks.instance, hooks.note),
+            by_person=hooks.by_person,
         )
         self.taken: Taken | None = None  # how this process got the lease
         self._app = app

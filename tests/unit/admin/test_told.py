@@ -61,7 +61,7 @@ def test_counting_on_this_host() -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_a_pause(state: State) -> None:
     """Whatever a person's reason says."""
-    pauses = Pauses("", None, 1.0, "main", "", lambda: False)  # type: ignore[arg-type]
+    pauses = Pauses("", None, 1.0, "main", "", by_person=bool)  # type: ignore[arg-type]
     here = "counting here since 2026-11-26 23:07:13 UTC, count 41"
     holding = Holding(RECORD, "alpha", "c" * 32, SINCE, SECOND)
     texts = [

@@ -363,9 +363,7 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         claimed(OURS.replace(epoch=5 + 2**44), AWAY),
     ],
     ("AdmissionAsked", "epoch above row's, connected"): [claimed(OURS.replace(epoch=6), HERE)],
-    ("AdmissionAsked", "no such App, large epoch"): [
-        claimed(OURS.replace(epoch=2**53 + 1), None)
-    ],
+    ("AdmissionAsked", "no such App, large epoch"): [claimed(OURS.replace(epoch=2**53 + 1), None)],
     ("AdmissionAsked", "epoch far above the row's"): [
         claimed(OURS.replace(epoch=5 + 2**44 + 1), AWAY),
         claimed(OURS.replace(epoch=2**63 - 1), HERE),

@@ -351,9 +351,7 @@ def places(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
     inner = (
         value.items()
         if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
+        else enumerate(value) if isinstance(value, list) else ()
     )
     for key, part in inner:
         yield from places(part, (*path, key))
