@@ -1,8 +1,7 @@
 """The contract with the service manager: notifications, credentials, the journal.
 
-sd_notify(3), systemd.exec(5) (credentials, $INVOCATION_ID), systemd-journald(8)
-(severity prefixes). Nothing else in this package reads a variable that systemd
-sets, but descriptors.py.
+sd_notify(3), systemd.exec(5) (credentials, $INVOCATION_ID), systemd-journald(8) (severity
+prefixes). But for descriptors.py, nothing else in this package reads a variable that systemd sets.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv.receiver import secrets
+from sendrecv.receiver import renewal, secrets
 from tests.lab.reception import TOKEN, Reception
+from tests.lab.waiting import wait_until
 from tests.peers.peer import auth
 
 
@@ -26,6 +27,7 @@ def test_the_receiver_says_which_token_it_has(
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(secrets, "REPORT_INTERVAL", 3600.0)
+    monkeypatch.setattr(renewal, "LOOK", 3600.0)
     there = tmp_path / "refused/receiver.service"
     with Reception(tmp_path) as reception:
         reception.do(lambda: reception.peer().close())
@@ -35,6 +37,22 @@ def test_the_receiver_says_which_token_it_has(
         there.unlink()
         refuse(reception, "another")
         assert not there.exists()
+
+
+def test_the_receiver_says_it_once_after_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is refused: what has changed during the start was told to nobody."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(renewal, "LOOK", 0.01)
+    there = tmp_path / "refused/receiver.service"
+    with Reception(tmp_path) as reception:
+        said = hashlib.sha256(TOKEN.encode()).hexdigest()
+
+        def is_said() -> bool:
+            return there.exists() and there.read_text(encoding="ascii") == said
+
+        reception.do(wait_until, is_said, "it says which token it has")
 
 
 def test_a_directory_that_cannot_be_used_is_said_once_and_nothing_else_changes(
