@@ -67,6 +67,8 @@
  * sent while out may not be in the key that the next host takes (OUT_COUNTS_JUDGED). What it needs:
  * - The receiver's epoch, even if nobody is stopped between the check and the emit (NO_EPOCH).
  * - Who is out does not raise its epoch above the receiver's: that host is the holder (RAISES_EPOCH).
+ * - Who goes out because such a write of a holder is not answered goes on with the raised epoch: the
+ *   write may be carried out yet (RAISE_FORGOTTEN).
  * - What was taken after the write that was answered has to be written too before it is sent under
  *   the lease (SENDS_ALL_AT_RETURN).
  * - The record on the disk has each count that was sent, also while etcd answers (OWN_NOT_KEPT).
@@ -375,7 +377,8 @@ end_connection:
     acked[h] < SENDABLE(h) && (lived[h] < DEADLINE || pass[h] || out[h]))
 #define IS_REFUSED(h) (CONTINUE && LIVES(h) && mode[h] == HOLDING && !joined[h] && !ADMITS(h))
 #define IS_OUSTED(h)  (IS_REFUSED(h) && out[h] && !MAY_RAISE(h))
-#define CAN_RAISE(h)  (IS_REFUSED(h) && !out[h] && MAY_ASK(h) && r_epoch < RAISED)
+#define CAN_RAISE(h)  (IS_REFUSED(h) && !out[h] && MAY_ASK(h) && r_epoch < RAISED && \
+    lived[h] < DEADLINE)
 #define HAS_NEWER(h)  (CONTINUE && (disk_epoch[h] > key.epoch || \
     (disk_epoch[h] == key.epoch && disk_count[h] > key.count)))
 #define IS_LATE(h)    (REACHES(h) && WAITS(h) && asked[h] >= LATENCY)
@@ -436,7 +439,9 @@ inline go_alone(h) {
 /* In HOLDING; or in STANDING_BY, if this host had the key when its last process ended. */
 inline go_out(h) {
     if
-    :: mode[h] == HOLDING && !out[h] -> out[h] = 1; durable[h] = count[h]; keep(h, count[h])
+    :: mode[h] == HOLDING && !out[h] ->
+        epoch_of[h] = (q[h].kind == WRITE && RAISE_STAYS -> q[h].epoch : epoch_of[h]);
+        out[h] = 1; durable[h] = count[h]; keep(h, count[h])
     :: mode[h] == STANDING_BY && disk_had[h] && MAY_GO_ALONE(h) -> go_alone(h)
     :: else
     fi

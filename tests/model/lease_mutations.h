@@ -183,6 +183,12 @@
 #define MAY_RAISE(h) false
 #endif
 
+#if RAISE_FORGOTTEN /* by who goes out because that write is not answered */
+#define RAISE_STAYS false
+#else
+#define RAISE_STAYS true
+#endif
+
 #if SENDS_ALL_AT_RETURN /* not only what is in the key */
 #define SENDS_ALL true
 #else

@@ -19,7 +19,7 @@ from pathlib import Path
 
 MODEL = Path(__file__).with_name("takeover.pml")
 LEASE = Path(__file__).with_name("lease.pml")
-MEGABYTES = 1000
+MEGABYTES = 2000
 """Where an exhaustive search gives up, which is no verdict."""
 DEPTH = 20_000
 """Steps in one execution. The longest has some hundred."""

@@ -90,9 +90,10 @@ CAUGHT = (
     # Without etcd.
     LeaseCase("NO_EPOCH", f"{ALONE} SENT_AT_ONCE", 0, n=1, violation="printed_twice"),
     LeaseCase("RAISES_EPOCH", ALONE, 0, n=1, violation="fights"),
+    LeaseCase("RAISE_FORGOTTEN", f"{ALONE} KILL", 1, n=1, violation="undone"),
     LeaseCase("RETURNS_BY_PUT", f"{PROMPT} CONTINUE CUT", 1, n=1, violation="undone"),
     LeaseCase("SENDS_ALL_AT_RETURN", f"{ALONE} SENT_AT_ONCE", 0, violation="count_lost"),
-    LeaseCase("OWN_NOT_KEPT", f"{ALONE} SENT_AT_ONCE KILL", 1, n=1, violation="undone"),
+    LeaseCase("OWN_NOT_KEPT", f"{ALONE} SENT_AT_ONCE KILL", 1, n=1, violation="count_lost"),
     LeaseCase("OWN_STAYS", f"{ALONE} MOVE", 1, n=1, violation="usurped"),
     # A pause.
     LeaseCase("PAUSE_ONLY_READ", f"{BELATED} PAUSE", 0, n=1, violation="took_paused"),

@@ -74,6 +74,20 @@ def test_it_does_not_raise_its_epoch_without_etcd(cluster: Cluster, c: Host) -> 
         c.store.commit(before.replace(epoch=before.epoch + 1))
 
 
+def test_an_epoch_that_was_raised_as_etcd_fell_silent_stays_raised(
+    cluster: Cluster, c: Host
+) -> None:
+    """That write may be carried out: the epoch in the key must not fall after it."""
+    raised = c.takes().replace(epoch=7)
+    cluster.unheard = 1
+    c.store.commit(raised)
+    assert c.store.lease.is_out and cluster.holding().record.epoch == 7
+    c.store.commit(raised.replace(count=1))
+    assert kept(c) == raised.replace(count=1)
+    wait_until(lambda: cluster.holding().record.count == 1, "it is written")
+    assert cluster.holding().record.epoch == 7
+
+
 def test_the_other_half_goes_on_without_etcd_if_this_host_had_the_lease(
     cluster: Cluster, c: Host, tmp_path: Path
 ) -> None:
