@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.admin.prometheus import RULES, Prometheus
+from tests.lab.dashboard import expressions
 from tests.lab.machine import Machine, end
 from tests.lab.paths import TOP
 from tests.system.app import App
-from tests.unit.admin.test_metrics import expressions
 
 ALERTS = "/tmp/alerts"
 DASHBOARD = TOP / "monitoring/sendrecv.dashboard.json"

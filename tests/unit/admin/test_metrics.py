@@ -21,6 +21,7 @@ from sendrecv.admin.units import Units
 from sendrecv.core import takeover
 from sendrecv.core.wire import Refusal
 from sendrecv.errors import MissingPackage, UsageError
+from tests.lab.dashboard import expressions
 from tests.lab.paths import TOP
 from tests.unit.admin.journals import EVENT
 from tests.unit.admin.test_facts import FAILED, MAIN, NOW, ROW, sources
@@ -200,16 +201,6 @@ def test_each_alert_is_in_the_manual_page() -> None:
     named = re.findall(r"^ +- alert: (\w+)$", rules, re.M)
     part = PAGE.split(".SH ALERTS\n")[1].split("\n.SH ")[0]
     assert sorted(named) == sorted(re.findall(r"\bSendrecv\w+", part)) and len(named) > 10
-
-
-def expressions(value: object) -> list[str]:
-    """All that are in a dashboard, at any depth."""
-    if isinstance(value, list):
-        return [found for one in value for found in expressions(one)]
-    if not isinstance(value, dict):
-        return []
-    own = [str(value[key]) for key in ("expr", "definition") if key in value]
-    return own + [found for one in value.values() for found in expressions(one)]
 
 
 @pytest.mark.parametrize("file", ["sendrecv.rules.yml", "sendrecv.dashboard.json"])
