@@ -186,6 +186,15 @@ def test_what_is_no_keyring(text: str) -> None:
     assert keyring.read(ring.text()).text() == ring.text()
 
 
+@pytest.mark.parametrize(
+    "row", [[1, None, "d", None], ["n", None, 1, None], ["n", "m", "d", None], ["n", None, "d", "x"]]
+)
+def test_what_is_no_key(row: list[object]) -> None:
+    """The strategy above finds such a row in most runs only."""
+    with pytest.raises(PeerError, match="not a keyring"):
+        keyring.read(json.dumps([row]))
+
+
 def _forgets(ring: Keyring) -> Keyring:
     """Planted: a changed token is not valid any more."""
     return Keyring(tuple(key for key in ring.keys if key.until is None))
