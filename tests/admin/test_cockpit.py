@@ -202,11 +202,18 @@ def test_360_pixels_are_enough(overview: Browser) -> None:
     _assert_it_fits(overview)
 
 
+def test_a_row_fits_at_every_width(overview: Browser) -> None:
+    for width in range(NARROW[0], WIDE[0] + 1, 40):
+        overview.ask("size", width, WIDE[1])
+        overview.wait(f"innerWidth == {width}")
+        _assert_it_fits(overview)
+
+
 def _assert_it_fits(page: Browser) -> None:
     """Nothing is wider than the window, but what can be scrolled by itself."""
     wide = page.value(TOO_WIDE)
     assert wide == []
-    assert page.value("document.documentElement.scrollWidth") <= NARROW[0]
+    assert page.value("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 TOO_WIDE = """
