@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sendrecv.admin import acts
+from sendrecv.admin.told import told
 from sendrecv.commandline import Parser
 from sendrecv.core.errors import quoted
 from sendrecv.core.wire import NAME_RULE, is_name
@@ -49,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
     if _counts_on(before) == to:
         print(f"App {instance} counts on {to} already")
         return DONE
+    if told(before).held:  # who counts is asked to hand it over
+        raise UsageError(f"App {instance} is paused, and nothing counts", f"sendrecv resume {instance}")
     _ask(instance, to, options.reason, unit)
     return _wait(instance, to)
 

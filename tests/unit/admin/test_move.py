@@ -13,6 +13,11 @@ HERE = os.uname().nodename.partition(".")[0]
 OTHER = "standing by, b (b-failover) counts since 2026-11-27 04:34:52 UTC, count 7"
 OWN = "counting here since 2026-11-27 04:34:52 UTC, count 7, connected, epoch 2"
 
+HELD = (
+    "standing by, nothing counts: b has released the App"
+    ", paused by root since 2026-11-27 05:00:00 UTC"
+)
+
 
 class Systemctl:
     """What it is asked, and what it answers: of each half, a state and a status."""
@@ -99,6 +104,7 @@ def test_a_host_that_does_not_take_it(run: Run, status: str, counts: str) -> Non
         (["x"], [("active", OWN)], "App x is one of several hosts: name the one"),
         (["x", "failover"], [("active", OTHER)], "App x counts on b: name a host, or type"),
         (["x", "main"], [("active", "no host counts")], "does not count here"),
+        (["x", "c"], [("active", HELD)], "App x is paused, and nothing counts: sendrecv resume x"),
         (["x", "c", "--reason", "a\nb"], [], "the reason must be one line"),
         (["x", "c", "--reason", "x" * 201], [], "of at most 200 characters"),
         (["x", "y", "z"], [], "see sendrecv move --help"),
