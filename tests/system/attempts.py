@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWUSER, CLONE_NEWNS, MS_BIND, PTRACE_ATTACH = 0x10000000, 0x20000, 4096, 16
-SYSLOG_READ_ALL, CLOCK_REALTIME, PERSONALITY_32 = 3, 0, 0x0008
+SYSLOG_READ_ALL, CLOCK_REALTIME, PERSONALITY_32, IPC_PRIVATE = 3, 0, 0x0008, 0
 NUMBERS = {
     "x86_64": {"init_module": 175, "add_key": 248, "bpf": 321, "kexec_load": 246},
     "aarch64": {"init_module": 105, "add_key": 217, "bpf": 280, "kexec_load": 104},
@@ -79,6 +79,11 @@ def setuid_file() -> None:
         os.chmod(path, 0o4755)
     finally:
         os.unlink(path)
+
+
+def named_queue() -> None:
+    called("mq_open", b"/attempt", os.O_CREAT | os.O_RDWR, 0o600, None)
+    LIBC.mq_unlink(b"/attempt")
 
 
 def writable_code() -> None:
@@ -145,6 +150,15 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "put a socket beside the receiver's": lambda: create("/run/sendrecv-socket"),
     "tell of a takeover": lambda: create("/run/sendrecv-takeover"),
     "talk to PID 1": lambda: connected("/run/systemd/private"),
+    # PrivateIPC=
+    "shared memory": lambda: called("shmget", IPC_PRIVATE, 4096, 0o600),
+    "a queue of messages": lambda: called("msgget", IPC_PRIVATE, 0o600),
+    "semaphores": lambda: called("semget", IPC_PRIVATE, 1, 0o600),
+    "a named queue": named_queue,
+    # ProtectProc=, ProcSubset=, PrivateUsers=
+    "read the processes": lambda: read("/proc"),
+    "read the mounts": lambda: read("/proc/self/mountinfo"),
+    "read the status of PID 1": lambda: read("/proc/1/status"),
     # Other processes, more rights
     "see processes of others": see_others,
     "signal PID 1": signal_others,

@@ -203,7 +203,9 @@ def test_purge_leaves_nothing(machine: Machine, main_app: App, failover_app: App
     machine.run("apt-get purge -qq sendrecv")
     _assert_nothing_runs(machine)
     assert machine.run(f"ls -d {MADE} /run/sendrecv*", check=False).stdout == ""
-    assert machine.run("systemctl list-units --all --plain -q 'send*' 'receiver*'").stdout == ""
+    units = "'send*' 'receiver*' 'run-sendrecv*'"
+    assert machine.run(f"systemctl list-units --all --plain -q {units}").stdout == ""
+    assert "sendrecv" not in machine.run("cat /proc/self/mountinfo").stdout
     left = machine.run(
         "find / -xdev '(' -name '*sendrecv*' -o -name 'sender*@*' -o -name 'receiver.s*'"
         " -o -user sendrecv -o -user sendrecv-audit -o -user sendrecv-receiver"

@@ -519,7 +519,7 @@ def test_verify_is_silent(shared: Machine) -> None:
 @pytest.mark.parametrize(
     ("unit", "most"),
     [
-        ("receiver", 16),
+        ("receiver", 17),
         ("sender@x", 24),
         ("sender-failover@x", 24),
         ("sendrecv-audit", 5),
