@@ -58,6 +58,9 @@ def of_unit(code: str, is_error: bool, line: str, words: str) -> Planted:
     )
 
 
+MOUNT = "run-sendrecv.root-usr.mount"
+
+
 def of_journald(code: str, is_error: bool, line: str) -> Planted:
     return Planted(
         code, is_error, written(JOURNALD, f"[Journal]\\n{line}\\n"), f"rm {JOURNALD}", "own.conf"
@@ -109,6 +112,10 @@ PLANTED = (
     Planted(
         "unit-masked", False, "systemctl mask sendrecv-tls.timer",
         "systemctl unmask sendrecv-tls.timer", "sendrecv-tls.timer is masked",
+    ),
+    Planted(
+        "unit-masked", True, f"systemctl mask --runtime {MOUNT}",
+        f"systemctl unmask --runtime {MOUNT}", f"{MOUNT} is masked",
     ),
     Planted(
         "not-at-boot", False, "systemctl disable sendrecv@one.target",

@@ -46,6 +46,8 @@ _OF_RECEIVER = {
         "systemctl start sendrecv-journal.socket",
     ),
 }
+_ROOT = tuple(f"run-sendrecv.root{place}.mount" for place in ("", "-usr", "-etc", "-run"))
+"""What senders and receiver have as their root. Who starts mounts what is not there."""
 
 
 class Look(Value):
@@ -82,6 +84,7 @@ def problems(facts: Facts, apps: Iterable[App]) -> Iterator[Problem]:
     try:
         with Bus() as bus:
             yield from _helpers(bus, facts)
+            yield from _root(bus)
             for look in looks(bus, apps):
                 if look.load != "masked" or look.unit not in said:
                     yield from judge(look)
@@ -346,6 +349,17 @@ def _helpers(bus: Bus, facts: Facts) -> Iterator[Problem]:
             is_error = unit == "sendrecv-guard.timer"
             text = f"{unit} is {state}"
             yield Problem("", "unit-inactive", text, (command,), is_error, cost)
+
+
+def _root(bus: Bus) -> Iterator[Problem]:
+    cost = "no sender and no receiver can be started"
+    for unit in _ROOT:
+        if bus.text(unit, "LoadState") == "masked":
+            commands = (f"systemctl unmask {unit}",)
+            yield Problem("", "unit-masked", f"{unit} is masked", commands, True, cost)
+        elif bus.text(unit, "ActiveState") == "failed":
+            commands = (f"systemctl status {unit}",)
+            yield Problem("", "unit-inactive", f"{unit} has failed", commands, True, cost)
 
 
 def _at_boot(apps: Iterable[App]) -> Iterator[Problem]:
