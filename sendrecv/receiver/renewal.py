@@ -7,6 +7,8 @@ of this run, so a copy that was made for an earlier receiver is not mistaken for
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +19,9 @@ from sendrecv.errors import CredentialError
 from sendrecv.receiver.secrets import Secrets, named
 
 HANDED_OVER = "/run/sendrecv-reload"
+TOKEN = "/etc/sendrecv/token"
+STARTING = 60.0
+"""Seconds that a start takes at most."""
 LOOK = 1.0
 """Seconds between two looks at whether an old token has ended."""
 
@@ -51,8 +56,9 @@ class Renewal:
         self._spawn(self._renew())
 
     def watch(self) -> None:
-        """From now on, say when an old token ends; and once, which file this receiver has: systemd
-        takes a reload during the start for a part of the start, and drops it.
+        """From now on, say when an old token ends. And once, if the file may have changed during
+        this start, which one this receiver has: systemd takes a reload during the start for a part
+        of the start, and drops it.
         """
         self._spawn(self._watch())
 
@@ -84,7 +90,8 @@ class Renewal:
 
     async def _watch(self) -> None:
         await asyncio.sleep(LOOK)
-        self._secrets.tell()
+        if is_new(TOKEN, time.time() - STARTING):
+            self._secrets.tell()
         while True:
             await asyncio.sleep(LOOK)
             for key in self._secrets.ended():
@@ -93,3 +100,11 @@ class Renewal:
                 if apps:  # they stay connected: a missing token is no reason to end what works
                     text = f"{text}, and cannot connect again with it: {', '.join(apps)}"
                 systemd.log(WARNING if apps else NOTICE, text)
+
+
+def is_new(path: str, since: float) -> bool:
+    """Whether the file, or a link to it, may have changed since then."""
+    try:
+        return max(os.stat(path).st_ctime, os.lstat(path).st_ctime) >= since
+    except OSError:
+        return True

@@ -1,6 +1,7 @@
 """A token that is refused: the receiver says which one it has itself, but not each time."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,15 @@ def test_the_receiver_says_which_token_it_has(
         assert not there.exists()
 
 
-def test_the_receiver_says_it_once_after_its_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_new", [True, False])
+def test_the_receiver_says_it_once_after_its_start_if_the_file_may_be_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
 ) -> None:
     """Nobody is refused: what has changed during the start was told to nobody."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(renewal, "LOOK", 0.01)
+    monkeypatch.setattr(renewal, "TOKEN", str(tmp_path))
+    monkeypatch.setattr(renewal, "STARTING", 3600.0 if is_new else -3600.0)
     there = tmp_path / "refused/receiver.service"
     with Reception(tmp_path) as reception:
         said = hashlib.sha256(TOKEN.encode()).hexdigest()
@@ -52,7 +56,23 @@ def test_the_receiver_says_it_once_after_its_start(
         def is_said() -> bool:
             return there.exists() and there.read_text(encoding="ascii") == said
 
-        reception.do(wait_until, is_said, "it says which token it has")
+        if is_new:
+            reception.do(wait_until, is_said, "it says which token it has")
+        reception.do(time.sleep, 0.2)
+        assert is_said() == is_new
+
+
+def test_what_is_new_is_the_file_or_a_link_to_it_or_cannot_be_known(tmp_path: Path) -> None:
+    file, link = tmp_path / "token.first", tmp_path / "token"
+    file.touch()
+    time.sleep(0.05)
+    since = time.time()
+    time.sleep(0.05)  # the kernel's stamps come some milliseconds late
+    link.symlink_to(file)
+    assert renewal.is_new(str(link), since) and not renewal.is_new(str(file), since)
+    assert renewal.is_new(str(tmp_path / "none"), since)
+    file.touch()
+    assert renewal.is_new(str(file), since)
 
 
 def test_a_directory_that_cannot_be_used_is_said_once_and_nothing_else_changes(
