@@ -7,6 +7,7 @@
     make bench KILLS=20                 shorter; the default is 100
     make bench RELEASE=bookworm
     make bench ONLY=rest                whose CPU a second of 100 pairs is
+    make bench ONLY=crowd KILLS=20      1,000 pairs
     make bench ONLY=growth KILLS=10     on a machine full of other things; 20 minutes
     make bench ONLY=hosts               an App on several hosts; KILLS=20 is the default, 40 minutes
     make bench ONLY=hosts RELEASE=mixed    the hosts have both releases
@@ -47,6 +48,7 @@ SECTIONS: dict[str, Section] = {
     "load": rates.load,
     "memory": pairs.memory,
     "pairs": pairs.pairs,
+    "crowd": pairs.crowd,
     "rest": rest.rest,
     "peers": peers.peers,
     **growth.SECTIONS,
@@ -95,7 +97,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=TOP / ".build")
     options = parser.parse_args()
     if not options.only:
-        left_out = {"sandbox", "rest", *growth.SECTIONS} | (set() if options.peers else {"peers"})
+        left_out = {"sandbox", "rest", "crowd", *growth.SECTIONS} | (
+            set() if options.peers else {"peers"}
+        )
         options.only = [name for name in SECTIONS if name not in left_out]
     if options.release == "mixed" and not set(options.only) <= set(HOSTS):
         parser.error("only several hosts can be mixed")

@@ -1,6 +1,8 @@
 """Sections about footprint: memory of a pair, and how a machine full of them behaves."""
 
+import itertools
 import math
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from tests.bench.probe import Line, Probe, now
 from tests.bench.rates import rss
 
 NUMBERS = (1, 10, 100, 300)
+CROWD = 1000
 SETTLE = 12.0
 """Seconds from the first counts to what goes on for ever: a boot's other work is over, and each
 sender has ended its streak of starts."""
@@ -45,12 +48,41 @@ def pairs(probe: Probe, kills: int) -> list[Figure]:
     return found
 
 
+def crowd(probe: Probe, kills: int) -> list[Figure]:
+    """1,000 pairs: as above, and the silence after a kill."""
+    for begin in range(0, CROWD, 100):
+        names = [f"sender@p{index}" for index in range(begin, begin + 100)]
+        probe.machine.run(["systemctl", "enable", "-q", *names])
+    found = _power_cut(probe, CROWD)
+    found += _steady(probe, CROWD, seconds=max(kills, 20))
+    return [*found, _killed(probe, CROWD, kills)]
+
+
+def _killed(probe: Probe, number: int, kills: int) -> Figure:
+    """Of so many Apps, each once, half a second apart."""
+    cursor = probe.machine.cursor()
+    apps = [f"p{number // kills * index}" for index in range(kills)]
+    for app in apps:
+        probe.kill(f"sender@{app}", signal.SIGKILL)
+        time.sleep(0.5)
+    time.sleep(5)
+    times: dict[str, list[float]] = defaultdict(list)
+    for line in probe.lines(cursor):
+        if line.count >= 0:
+            times[line.app].append(line.at)
+    silences = tuple(max(b - a for a, b in itertools.pairwise(times[app])) for app in apps)
+    return Figure("crowd", f"{number} pairs: silence after a SIGKILL", "s", silences)
+
+
 def _power_cut(probe: Probe, number: int) -> list[Figure]:
     """Boots the machine from a cut: how long until all count again."""
     probe.machine.power_cut()
     begun = now()
-    probe.machine.boot(timeout=180)
+    probe.machine.boot(timeout=600)
     booted = probe.stamp("multi-user.target", "ActiveEnter")
+    # To read the journal of a thousand Apps takes a core: only once all run.
+    senders = probe.group("sendrecv.slice")
+    probe.wait(lambda: len([*senders.glob("sender*@*")]) >= number, 600, "all run again")
     last = probe.wait(lambda: len(_apps(probe, booted)) == number, 120, "all count again")
     first = _apps(probe, begun)
     counting = max(first.values(), default=last) - booted
