@@ -53,7 +53,9 @@ def test_the_first_start_after_a_power_cut(machine: Machine, app: App) -> None:
     machine.boot()
     app.count(2)
     assert app.active() == ["main"]
-    assert "NAMESPACE" not in machine.run("journalctl -b --no-pager -u 'sender*' -u receiver").stdout
+    assert (
+        "NAMESPACE" not in machine.run("journalctl -b --no-pager -u 'sender*' -u receiver").stdout
+    )
 
 
 @pytest.mark.parametrize("how", [UNMOUNT, STOP])

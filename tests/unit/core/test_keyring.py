@@ -187,7 +187,8 @@ def test_what_is_no_keyring(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [[1, None, "d", None], ["n", None, 1, None], ["n", "m", "d", None], ["n", None, "d", "x"]]
+    "row",
+    [[1, None, "d", None], ["n", None, 1, None], ["n", "m", "d", None], ["n", None, "d", "x"]],
 )
 def test_what_is_no_key(row: list[object]) -> None:
     """The strategy above finds such a row in most runs only."""
