@@ -51,7 +51,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"App {instance} counts on {to} already")
         return DONE
     if told(before).held:  # who counts is asked to hand it over
-        raise UsageError(f"App {instance} is paused, and nothing counts", f"sendrecv resume {instance}")
+        raise UsageError(
+            f"App {instance} is paused, and nothing counts", f"sendrecv resume {instance}"
+        )
     _ask(instance, to, options.reason, unit)
     return _wait(instance, to)
 

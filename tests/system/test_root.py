@@ -46,6 +46,17 @@ def test_a_bind_of_somebodys_drop_in(app: App) -> None:
     assert "/srv/of-mine" in flags(app.machine, app.failover)
 
 
+def test_what_is_mounted_in_etc_is_there(machine: Machine) -> None:
+    """As in a container, whose /etc/resolv.conf is its host's."""
+    machine.run("cp /etc/debian_version /root/copy; mount --bind /root/copy /etc/debian_version")
+    one = App(machine, "one")
+    with one.counts_from("main"):
+        one.start()
+    assert "/etc/debian_version" in flags(machine, one.main)
+    machine.run(f"systemctl stop {one.target}; {STOP}")
+    assert "sendrecv.root" not in machine.run("cat /proc/self/mountinfo").stdout
+
+
 def test_the_first_start_after_a_power_cut(machine: Machine, app: App) -> None:
     """What systemd makes in /run for a unit with mounts is not there yet."""
     app.systemctl("enable", app.main)
