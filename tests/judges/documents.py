@@ -197,7 +197,7 @@ def _unit(name: str) -> str:
     return f"no unit is called {name}"
 
 
-_KINDS = {"service", "socket", "target", "timer", "path", "slice"}
+_KINDS = {"service", "socket", "target", "timer", "path", "slice", "mount"}
 
 
 def _systemctl(words: Sequence[str]) -> str:
