@@ -205,7 +205,7 @@ def test_purge_leaves_nothing(machine: Machine, main_app: App, failover_app: App
     assert machine.run(f"ls -d {MADE} /run/sendrecv*", check=False).stdout == ""
     units = "'send*' 'receiver*' 'run-sendrecv*'"
     assert machine.run(f"systemctl list-units --all --plain -q {units}").stdout == ""
-    assert "sendrecv" not in machine.run("cat /proc/self/mountinfo").stdout
+    assert "sendrecv.root" not in machine.run("cat /proc/self/mountinfo").stdout
     left = machine.run(
         "find / -xdev '(' -name '*sendrecv*' -o -name 'sender*@*' -o -name 'receiver.s*'"
         " -o -user sendrecv -o -user sendrecv-audit -o -user sendrecv-receiver"

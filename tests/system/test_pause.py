@@ -138,6 +138,7 @@ def test_what_does_not_look_whether_it_is_paused_is_found_out(machine: Machine, 
         machine.run(
             f"cp -p {script} /tmp/as-it-was; sed -i s,/var/lib/sendrecv-pause,/no, {script}"
         )
+        machine.run("systemctl stop sendrecv-guard.service")  # one that has read it before
         machine.run("sendrecv pause p --reason 'new disk'")
         with app.counts_from(), pytest.raises(AssertionError, match="counts on from"):
             held(app, end)

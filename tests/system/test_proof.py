@@ -193,8 +193,8 @@ def test_a_line_too_few(app: App) -> None:
         machine,
         "receiver.service",
         "[Service]\nSyslogLevel=info\nExecStart=\n"
-        "ExecStart=/bin/bash -c 'exec /usr/bin/sendrecv receive"
-        """ > >(exec grep --line-buffered -v "5, ")'\n""",
+        "ExecStart=/bin/sh -c 'cd $$RUNTIME_DIRECTORY; rm -f pipe; mkfifo pipe;"
+        """ grep --line-buffered -v "5, " < pipe & exec /usr/bin/sendrecv receive > pipe'\n""",
     )
     with app.counts_from():
         machine.run("systemctl restart receiver")
