@@ -50,10 +50,6 @@ def main(argv: Sequence[str]) -> int:
     if _counts_on(before) == to:
         print(f"App {instance} counts on {to} already")
         return DONE
-    if told(before).held:  # who counts is asked to hand it over
-        raise UsageError(
-            f"App {instance} is paused, and nothing counts", f"sendrecv resume {instance}"
-        )
     _ask(instance, to, options.reason, unit)
     return _wait(instance, to)
 
@@ -127,17 +123,18 @@ def _ask(instance: str, host: str, reason: str, unit: str) -> None:
 
 def _wait(instance: str, host: str) -> int:
     ends = time.monotonic() + PATIENCE
-    now = ""
+    now = status = ""
     while time.monotonic() < ends:
         time.sleep(0.1)
-        now = _counts_on(_sender(instance)[1])
+        status = _sender(instance)[1]
+        now = _counts_on(status)
         if now == host:
             print(f"App {instance} counts on {host} now")
             return DONE
-    raise ReceiverUnavailable(
-        f"{host} has not taken App {instance} within {PATIENCE:g} s",
-        f"it counts on {now or 'no host'}; is sender@{instance} active on {host}?",
-    )
+    hint = f"it counts on {now or 'no host'}; is sender@{instance} active on {host}?"
+    if told(status).held:  # who counts hands it over, and nobody does
+        hint = f"it is paused, and nothing counts: sendrecv resume {instance}"
+    raise ReceiverUnavailable(f"{host} has not taken App {instance} within {PATIENCE:g} s", hint)
 
 
 def _systemctl(*words: str) -> str:

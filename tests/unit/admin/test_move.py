@@ -93,6 +93,13 @@ def test_a_host_that_does_not_take_it(run: Run, status: str, counts: str) -> Non
     assert f"c has not taken App x within 0.3 s: it counts on {counts}; is" in str(caught.value)
 
 
+def test_an_app_that_is_paused_and_that_nothing_counts(run: Run) -> None:
+    run(Systemctl(("active", HELD)))
+    with pytest.raises(ReceiverUnavailable) as caught:
+        move.main(["x", "c"])
+    assert str(caught.value).endswith("it is paused, and nothing counts: sendrecv resume x")
+
+
 @pytest.mark.parametrize(
     ("arguments", "halves", "why"),
     [
@@ -104,7 +111,6 @@ def test_a_host_that_does_not_take_it(run: Run, status: str, counts: str) -> Non
         (["x"], [("active", OWN)], "App x is one of several hosts: name the one"),
         (["x", "failover"], [("active", OTHER)], "App x counts on b: name a host, or type"),
         (["x", "main"], [("active", "no host counts")], "does not count here"),
-        (["x", "c"], [("active", HELD)], "App x is paused, and nothing counts: sendrecv resume x"),
         (["x", "c", "--reason", "a\nb"], [], "the reason must be one line"),
         (["x", "c", "--reason", "x" * 201], [], "of at most 200 characters"),
         (["x", "y", "z"], [], "see sendrecv move --help"),
