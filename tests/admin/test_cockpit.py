@@ -179,7 +179,8 @@ def test_history_and_proof_of_an_app(machine: Machine, overview: Browser, app: A
     overview.ask("click", "nav a")
     overview.wait(ROW)
     assert app.active() == ["main"]
-    assert overview.ask("log") == []  # nor a violation of Cockpit's policy of contents
+    log = [line for line in overview.ask("log") if "/sendrecv/" in line]  # not Cockpit's own pages
+    assert log == []  # nor a violation of Cockpit's policy of contents
 
 
 def test_360_pixels_are_enough(overview: Browser) -> None:
@@ -203,9 +204,9 @@ def test_360_pixels_are_enough(overview: Browser) -> None:
 
 
 def test_a_row_fits_at_every_width(overview: Browser) -> None:
-    for width in range(NARROW[0], WIDE[0] + 1, 40):
+    for width in range(WIDE[0], NARROW[0] - 1, -40):
         overview.ask("size", width, WIDE[1])
-        overview.wait(f"innerWidth == {width}")
+        overview.wait(f"innerWidth <= {width}")  # less, if Cockpit's own menu is beside it
         _assert_it_fits(overview)
 
 
