@@ -36,14 +36,14 @@ def test_what_is_of_the_host_is_read_only(app: App, unit: str) -> None:
 
 
 def test_a_bind_of_somebodys_drop_in(app: App) -> None:
-    """At a place that the root has not."""
+    """At a place that the root has not; and with a /proc."""
     app.machine.write("/srv/of-mine/file", "x")
-    dropin = "[Service]\nBindReadOnlyPaths=/srv/of-mine\n"
+    dropin = "[Service]\nBindReadOnlyPaths=/srv/of-mine\nProcSubset=pid\n"
     app.machine.write("/etc/systemd/system/sender-failover@.service.d/mine.conf", dropin)
     app.machine.run("systemctl daemon-reload")
     with app.counts_from("failover"):
         app.machine.kill(app.main, "KILL")
-    assert "/srv/of-mine" in flags(app.machine, app.failover)
+    assert {"/srv/of-mine", "/proc"} <= flags(app.machine, app.failover).keys()
 
 
 def test_what_is_mounted_in_etc_is_there(machine: Machine) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -325,6 +326,25 @@ def test_the_guard_starts_what_is_meant_to_run(app: App) -> None:
         with app.counts_from("main"):
             app.systemctl("start", app.main)
     app.assert_sound(rescued=True)
+
+
+def test_the_guard_sees_what_is_started_during_a_run(shared: Machine, app: App) -> None:
+    """After its first look, a run only asks whether a unit was started, or has ended."""
+    app.assert_sound()  # it keeps the timer
+    unit, other = "sendrecv-guard.service", f"{app.name}-alone"
+    shared.run(f"systemctl stop {unit}")
+    shared.wait_until(lambda: shared.show(unit, "ActiveState") == "activating", "a new run")
+    run = shared.show(unit, "InvocationID")
+    time.sleep(4)  # it has looked once, and may have asked once
+    since = shared.cursor()
+    shared.run(f"systemctl start sendrecv@{other}.target")
+    told = shared.wait_entry(
+        lambda entry: entry["MESSAGE"] == f"App {other} has no sender, starting main",
+        f"_SYSTEMD_UNIT={unit}",
+        after=since,
+    )
+    shared.run(f"systemctl stop sendrecv@{other}.target")
+    assert told["_SYSTEMD_INVOCATION_ID"] == run
 
 
 def test_a_half_that_is_stopped_while_it_starts_is_not_waited_for(
