@@ -107,28 +107,31 @@ def _measured(probe: Probe, kills: int) -> dict[str, list[float]]:
     }
     cursor = start(probe)
     faults = [strike(probe, signal.SIGKILL, index / kills) for index in range(kills)]
+    sleep_until(now() + 1.5)
+    struck = probe.lines(cursor)  # what follows is the receiver's
     receiver = [_receiver_killed(probe, cursor) for _ in range(kills)]
     used, begun = probe.cpu(), now()
     sleep_until(begun + AT_REST)
     at_rest = 100 * (probe.cpu() - used) / (now() - begun)
     lines = probe.lines(cursor)
     stop(probe)
-    mine = [line for line in lines if line.app == APP]
+    mine, of_the_kills = ([x for x in each if x.app == APP] for each in (lines, struck))
     return found | {
         "SIGKILL to READY": _ms(fault.ready - fault.at for fault in faults),
         "SIGKILL to connected": _ms(admitted(mine, fault) for fault in faults),
-        "SIGKILL of the receiver to a count printed": _ms(receiver),
-        "silence after a SIGKILL": [*silence_of(mine, [fault.at for fault in faults])],
+        "SIGKILL of the receiver to a count printed": _ms(at - killed for killed, at in receiver),
+        "silence after a SIGKILL": [*silence_of(of_the_kills, [fault.at for fault in faults])],
+        "silence after a SIGKILL of the receiver": silence_of(mine, [at for at, _ in receiver]),
         "CPU at rest": [at_rest],
         "a start of the App to its first count": _ms(_started(probe) for _ in range(kills)),
     }
 
 
-def _receiver_killed(probe: Probe, cursor: str) -> float:
-    """Seconds, with a kill just before a count is due."""
+def _receiver_killed(probe: Probe, cursor: str) -> tuple[float, float]:
+    """When it was killed, just before a count was due, and when that count was printed."""
     at = probe.kill("receiver.service", signal.SIGKILL, probe.due(APP) + 0.97)
     sleep_until(at + 1.6)
-    return next(x.at for x in _counts(probe, cursor) if x.at > at) - at
+    return at, next(x.at for x in _counts(probe, cursor) if x.at > at)
 
 
 def _started(probe: Probe) -> float:
