@@ -1,6 +1,6 @@
 """Questions about the journal, which the receiver may not read itself: a client of journal-reader.
 
-The protocol is in systemd/journal-reader. Nothing is read without a limit, of time and of lines;
+The protocol is in systemd/journal-reader. Nothing is read without a limit, of time or of lines;
 whatever goes wrong is Unreadable, and the receiver then decides without the journal.
 """
 
@@ -9,26 +9,34 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import BinaryIO, Protocol
 
 from sendrecv.core.recovery import Bounds, Known, Reading
 
 ADDRESS = "/run/sendrecv-journal.socket"
 PATIENCE = 20.0
-"""Seconds for one reading, with its repetitions."""
+"""Seconds for one reading, with its repetitions; of one without a limit of lines, for the next line.
+"""
 TRIES = 10
-"""How often a reading is repeated because a journal file was renamed or removed meanwhile."""
+"""How often a reading is repeated that failed, or during which a journal file was renamed or
+removed."""
 NEWEST = 1000
 """Lines that show whether a ledger is older than what was printed: any newer one would do."""
 MAX_LINES = 1_000_000
 """Lines that are read of one boot."""
+ALL = 2_000_000_000
+"""Lines: more than a journal has."""
 MAX_LINE = 65_536
 """Bytes of one line of an answer."""
 
 
 class Unreadable(Exception):
     """There is no complete reading of the journal. The text says why."""
+
+
+class _Passing(Unreadable):
+    """It may be over at once: a file was renamed or removed."""
 
 
 class Journal(Protocol):
@@ -44,6 +52,11 @@ class Journal(Protocol):
 
     def read_all(self, lines: int) -> Reading:
         """The last lines of all boots, so many."""
+
+    def read_back(self, boot: str, since: float) -> Reading:
+        """All lines since then, in seconds of that boot's monotonic clock, and all of later boots.
+        All that there are, if there are none of that boot. It takes as long as it takes.
+        """
 
     def sync(self) -> None:
         """Returns when journald has taken all that was sent to it before."""
@@ -66,9 +79,33 @@ class JournalReader:
         """See Journal."""
         return self._read({"-": 0.0}, lines, None)
 
+    def read_back(self, boot: str, since: float) -> Reading:
+        """See Journal."""
+        return _again(lambda: self._read_back(boot, since))
+
+    def _read_back(self, boot: str, since: float) -> Reading:
+        """journalctl opens all files before it shows the first line, and what is open can be read
+        to its end, whatever becomes of its name. So the files have to be the same until then.
+        """
+        known = Known()
+        before = self._files()
+        with self._connected(PATIENCE) as ask:
+            number = 0
+            for number, line in enumerate(ask(f"lines - 0 {ALL}", for_each=PATIENCE), 1):
+                of_boot, microseconds, text = line.split(" ", 2)
+                at = int(microseconds) / 1e6
+                if number == 1:
+                    _assert_same(before, self._files())
+                if of_boot == boot and at < since:
+                    break
+                known.add(of_boot, at, text)
+        if not number:
+            _assert_same(before, self._files())
+        return Reading(known, {}, {})
+
     def sync(self) -> None:
         """See Journal."""
-        with self._connected(time.monotonic() + PATIENCE) as ask:
+        with self._connected(PATIENCE) as ask:
             list(ask("sync"))
 
     def store(self) -> None:
@@ -80,22 +117,30 @@ class JournalReader:
 
     def _read(self, since: Mapping[str, float], limit: int, wanted: set[str] | None) -> Reading:
         deadline = time.monotonic() + PATIENCE
-        for _ in range(TRIES):
-            with self._connected(deadline) as ask:
-                before = list(ask("files"))
-                bounds = {boot: found for boot in since if (found := _bounds(ask, boot))}
-            # In a connection of its own, which is ended when enough has been seen.
-            with self._connected(deadline) as ask:
-                known, complete = _lines(ask, since, limit, wanted)
-            with self._connected(deadline) as ask:
-                if list(ask("files")) == before:
-                    return Reading(known, complete, bounds)
-        raise Unreadable(f"its files changed each of {TRIES} times that they were read")
+        return _again(lambda: self._read_once(deadline, since, limit, wanted))
+
+    def _read_once(
+        self, deadline: float, since: Mapping[str, float], limit: int, wanted: set[str] | None
+    ) -> Reading:
+        with self._connected(deadline - time.monotonic()) as ask:
+            before = list(ask("files"))
+            bounds = {boot: found for boot in since if (found := _bounds(ask, boot))}
+        # In a connection of its own, which is ended when enough has been seen.
+        with self._connected(deadline - time.monotonic()) as ask:
+            known, complete = _lines(ask, since, limit, wanted)
+        _assert_same(before, self._files(deadline - time.monotonic()))
+        return Reading(known, complete, bounds)
+
+    def _files(self, at_most: float = PATIENCE) -> list[str]:
+        with self._connected(at_most) as ask:
+            return list(ask("files"))
 
     @contextlib.contextmanager
-    def _connected(self, deadline: float) -> Iterator[_Session]:
+    def _connected(self, at_most: float) -> Iterator[_Session]:
+        """A connection for so many seconds."""
+        deadline = time.monotonic() + at_most
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            connection.settimeout(max(at_most, 0.001))
             try:
                 connection.connect(self._address)
                 # The connection is closed once both are.
@@ -103,6 +148,20 @@ class JournalReader:
                     yield _Session(connection, answers, deadline)
             except OSError as error:
                 raise Unreadable(f"{self._address}: {error.strerror or error}") from None
+
+
+def _again(read: Callable[[], Reading]) -> Reading:
+    """What it returns; it is tried again if it failed for what may be over at once."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(_Passing):
+            return read()
+    return read()
+
+
+def _assert_same(before: list[str], after: list[str]) -> None:
+    """Of the journal's files."""
+    if after != before:
+        raise _Passing(f"its files changed each of {TRIES} times that they were read")
 
 
 class _Session:
@@ -113,10 +172,11 @@ class _Session:
         self._answers = answers
         self._deadline = deadline
 
-    def __call__(self, request: str) -> Iterator[str]:
+    def __call__(self, request: str, for_each: float = 0.0) -> Iterator[str]:
+        """for_each: seconds for each line of the answer, in place of those for all of it."""
         self._connection.sendall(f"{request}\n".encode("ascii"))
         while True:
-            left = self._deadline - time.monotonic()
+            left = for_each or self._deadline - time.monotonic()
             if left <= 0:
                 raise Unreadable("it takes too long")
             self._connection.settimeout(left)
@@ -126,7 +186,7 @@ class _Session:
             if not line.endswith("\n"):  # it was killed, and what has come of the line is no reason
                 raise Unreadable("no answer")
             if line.startswith("failed "):
-                raise Unreadable(line.removeprefix("failed ").strip())
+                raise _Passing(line.removeprefix("failed ").strip())
             yield line[:-1]
 
 

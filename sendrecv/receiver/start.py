@@ -6,8 +6,8 @@
     mark
     has no mark: another boot               what the journal does not have of the outbox; of what
                                             was printed in this boot, of the last group only
-    is older than what was printed          the same; the journal knows its Apps better, and without
-                                            it there is no start
+    is older than what was printed          the same. Its rows are raised by all that was printed
+                                            since; the start waits until the journal can be read
     is new                                  nothing; the journal tells its rows
 
 Where the journal cannot tell, nothing is printed again, and one line says of which Apps. Of what
@@ -47,8 +47,6 @@ from sendrecv.receiver.requests import Requests
 from sendrecv.systemd import Notifier
 
 OPEN_RETRY = 1.0
-REBUILT_FROM = 100_000
-"""Lines of the journal from which a ledger that is lost or old is made anew."""
 
 
 class Clock(Protocol):
@@ -131,7 +129,7 @@ def _find_out(ledger: Ledger, ports: Ports) -> Known:
     try:
         if ledger.is_new:
             _sync_if_possible(ports)
-            told = ports.journal.read_all(REBUILT_FROM).known
+            told = _read_back("", 0.0, ports)
             return Known(rows=list(told.rows.values()), forgotten=told.incarnations)
         if standing is Standing.CONTINUES:
             return _of_the_last_group(ledger, progress, ports)
@@ -185,10 +183,10 @@ def _of_the_last_group(ledger: Ledger, progress: Progress, ports: Ports) -> Know
 
 def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
     """After another boot, or of a ledger that is old."""
-    newer = _newer(ledger, NEWEST, ports)
+    newer = _newer(ledger, ports.journal.read_all(NEWEST).known)
     if standing is Standing.OLD or newer.rows or newer.forgotten:
         _sync_if_possible(ports)
-        newer = _newer(ledger, REBUILT_FROM, ports)
+        newer = _newer(ledger, _since_its_last_group(ledger, ports))
         said = f"{len({row.app_id for row in newer.rows} | {*newer.forgotten})} Apps"
         said += " go on as the journal has them"
         ports.notifier.log(WARNING, f"ledger: older than what was printed, {said}, ignoring")
@@ -210,8 +208,8 @@ def _doubtful(ledger: Ledger) -> list[Span]:
 
 
 class _Newer(NamedTuple):
-    """told: what the journal's last lines tell. rows: what of it the ledger does not have.
-    forgotten: see Known.
+    """told: what the journal's lines tell. rows: what of it the ledger does not have. forgotten:
+    see Known.
     """
 
     told: Told
@@ -219,8 +217,22 @@ class _Newer(NamedTuple):
     forgotten: Mapping[str, int]
 
 
-def _newer(ledger: Ledger, lines: int, ports: Ports) -> _Newer:
-    told = ports.journal.read_all(lines).known
+def _since_its_last_group(ledger: Ledger, ports: Ports) -> Told:
+    """What the journal has that an old ledger may not know: what was printed before its newest
+    span was opened was accepted before, and is in it.
+    """
+    spans = ledger.outbox()
+    boot, opened = (spans[-1].boot, spans[-1].opened) if spans else ("", 0.0)
+    return _read_back(boot, opened, ports)
+
+
+def _read_back(boot: str, since: float, ports: Ports) -> Told:
+    """However much it is: an App that has been stopped for long is at the end of it."""
+    ports.notifier.status("reading the journal back to what the ledger knows")
+    return ports.journal.read_back(boot, since).known
+
+
+def _newer(ledger: Ledger, told: Told) -> _Newer:
     known = list(told.rows.values())
     forgotten = forgotten_since(told, ledger.incarnations())
     valid = (row for row in known if row.app_id not in forgotten)

@@ -31,6 +31,15 @@ class FileJournal:
         """See Journal."""
         return self._read({"-": 0.0}, lines)
 
+    def read_back(self, boot: str, since: float) -> Reading:
+        """See Journal."""
+        known = Known()
+        for of_boot, at, text in reversed(self._ask()):
+            if of_boot == boot and at < since:
+                break
+            known.add(of_boot, at, text)
+        return Reading(known, {}, {})
+
     def sync(self) -> None:
         """See Journal."""
         self._ask()

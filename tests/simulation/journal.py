@@ -146,6 +146,15 @@ class Journal:
             known.add(boot, at, line)
         return self._answer(known, {"-": 0.0})
 
+    def read_back(self, boot: str, since: float) -> Reading:
+        """See Journal."""
+        known = Known()
+        for line, (of_boot, at) in list(zip(self.lines, self._at, strict=True))[::-1]:
+            if of_boot == boot and at < since:
+                break
+            known.add(of_boot, at, line)
+        return self._answer(known, {})
+
     def sync(self) -> None:
         """See Journal."""
         if self.blind:

@@ -454,6 +454,10 @@ class WatchedJournal:
         """See Journal."""
         return self._asked().read_all(lines)
 
+    def read_back(self, boot: str, since: float) -> Reading:
+        """See Journal."""
+        return self._asked().read_back(boot, since)
+
     def sync(self) -> None:
         """See Journal."""
         self._asked().sync()

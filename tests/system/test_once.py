@@ -320,6 +320,26 @@ def test_old_state_is_not_believed(machine: Machine, harm: Callable[[Machine], N
     assert numbers == sorted(set(numbers)), numbers
 
 
+MANY = 150_000
+
+
+def test_old_state_that_does_not_know_an_app_which_stopped_long_ago(machine: Machine) -> None:
+    """Its last lines are the oldest of those that the state does not know."""
+    with observed(machine, "one") as observer:
+        observer.wait_for_more("one", 20)
+        _copy(machine)
+        observer.wait_for_more("one", 30)
+        machine.run("systemctl stop sendrecv@one.target")
+        fast = App(machine, "fast", "SENDRECV_INTERVAL=0")
+        fast.start()
+        newest = "journalctl -q -o cat -u receiver -n 200 | grep -o 'count\": [0-9]*' | tail -n 1"
+        machine.wait_until(
+            lambda: int(machine.run(newest).stdout.split()[-1]) > MANY, f"{MANY} counts of fast"
+        )
+        machine.run("systemctl stop sendrecv@fast.target")
+        _put_back(machine, stop=True, records=True)
+
+
 # The start does not hang on journald.
 
 

@@ -7,7 +7,8 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ class Reader:
 
     def __init__(self, address: Path) -> None:
         self.asked: list[str] = []
-        self.answers: dict[str, list[str] | Callable[[], list[str]]] = {
+        self.answers: dict[str, list[str] | Callable[[], Iterable[str]]] = {
             "files": ["system.journal:1:2", "end"],
             "sync": ["end"],
         }
@@ -141,6 +142,72 @@ def test_files_that_change_all_the_time(reader: Reader, client: JournalReader) -
     with pytest.raises(Unreadable, match=f"^its files changed each of {TRIES} times"):
         client.read_all(10)
     assert reader.asked.count("lines - 0 10") == TRIES
+
+
+def test_a_reader_that_fails_once_is_asked_again(reader: Reader, client: JournalReader) -> None:
+    """A file that it had listed was renamed before it looked at it, for example."""
+    reader.has("-", (9, counted("one", 8)))
+    answers = iter(["failed no such file", "1", "1"])
+    reader.answers["files"] = lambda: [next(answers), "end"]
+    assert client.read_all(10).known.rows["one"].last == 8
+
+
+BACK = "lines - 0 2000000000"
+
+
+def test_all_lines_back_to_a_time_of_a_boot(reader: Reader, client: JournalReader) -> None:
+    """What comes before is not waited for."""
+    reader.answers[BACK] = [
+        f"{HERE} 5 {counted('one', 8)}",
+        f"{OLD} 9000000 {counted('two', 5)}",
+        f"{HERE} 1 {counted('three', 1)}",
+        f"{OLD} 7000000 {counted('four', 3)}",
+        f"{OLD} 6999999 {counted('five', 3)}",
+    ]
+    known = client.read_back(OLD, 7.0).known
+    assert {name: row.last for name, row in known.rows.items()} == {
+        "one": 8,
+        "two": 5,
+        "three": 1,
+        "four": 3,
+    }
+
+
+def test_reading_back_ends_where_the_journal_begins(reader: Reader, client: JournalReader) -> None:
+    reader.answers[BACK] = [f"{HERE} 5 {counted('one', 8)}", "end"]
+    assert client.read_back(OLD, 7.0).known.rows["one"].last == 8
+    reader.answers[BACK] = ["end"]
+    assert not client.read_back("", 0.0).known.rows
+
+
+def test_reading_back_may_take_as_long_as_it_takes(
+    reader: Reader, client: JournalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So long as lines come: the limit is for the next one."""
+    pauses = []
+
+    def lines() -> Iterator[str]:
+        for count in range(5, 0, -1):
+            pauses.append(time.sleep(0.7))
+            yield f"{HERE} 5 {counted('one', count)}"
+        yield "end"
+
+    monkeypatch.setattr(journal, "PATIENCE", 3.0)
+    reader.answers[BACK] = lines
+    assert client.read_back(OLD, 7.0).known.rows["one"].last == 5
+    assert len(pauses) == 5
+
+
+def test_a_file_that_is_rotated_before_the_first_line_is_read_again(
+    reader: Reader, client: JournalReader
+) -> None:
+    """After it, journalctl has opened all files: see JournalReader."""
+    files = iter([1, 2, 3, 3, 4])
+    reader.answers["files"] = lambda: [str(next(files)), "end"]
+    counts = iter([8, 9])
+    reader.answers[BACK] = lambda: [f"{HERE} 5 {counted('one', next(counts))}", "end"]
+    assert client.read_back(OLD, 7.0).known.rows["one"].last == 9
+    assert reader.asked.count(BACK) == 2 and next(files) == 4
 
 
 def test_sync_waits_for_the_answer(reader: Reader, client: JournalReader) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.receiver import start
+from sendrecv.receiver.journal import NEWEST
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.mark import Mark
 from sendrecv.receiver.printing import Printer
@@ -13,7 +14,7 @@ from sendrecv.receiver.requests import Requests
 from tests.lab.file_journal import FileJournal
 from tests.lab.reception import silent_notifier
 
-BOOT = "b" * 32
+BOOT, OLD = "b" * 32, "a" * 32
 NOW = 1000.0
 
 
@@ -105,3 +106,72 @@ def test_an_app_is_forgotten_only_if_the_journal_says_so_too(
     assert any("is not forgotten yet: it does not store" in text for text in said) is not is_stored
     ledger.close()
     mark.close()
+
+
+OTHERS = 3 * NEWEST
+"""Lines of another App: more than show that a ledger is old."""
+
+
+def _ports(directory: Path) -> start.Ports:
+    mark = Mark(directory / "mark", BOOT)
+    return start.Ports(
+        lambda: Ledger(directory, BOOT),
+        mark,
+        FileJournal(directory / "journal", BOOT),
+        Printer(mark, lambda _: None, lambda: None),
+        silent_notifier(),
+        Clock(),
+        Requests(directory),
+    )
+
+
+def _counts(app_id: str, first: int, last: int, boot: str, at: float) -> list[str]:
+    payload = '{{"count": {}, "appID": "{}", "nodeID": "main"}}'
+    return [f"{boot} {at + n / 1000} {payload.format(n, app_id)}" for n in range(first, last + 1)]
+
+
+@pytest.mark.parametrize("rebooted", [False, True])
+@pytest.mark.parametrize("has_spans", [True, False])
+def test_an_old_ledger_learns_of_an_app_that_stopped_long_ago(
+    tmp_path: Path, rebooted: bool, has_spans: bool
+) -> None:
+    """The copy was made at count 3 of each. Then "a" counted to 9 and stopped; "b" went on."""
+    boot = OLD if rebooted else BOOT
+    ledger = Ledger(tmp_path, boot)
+    rows = [Row(app_id, 1, "0" * 32, "main", 3) for app_id in "ab"]
+    orders = [Print(app_id, "main", 0, 3) for app_id in "ab" if has_spans]
+    ledger.commit(rows, orders, 10.0)
+    ledger.close()
+    since = [*_counts("a", 4, 9, boot, 20.0), *_counts("b", 4, OTHERS, BOOT, 30.0)]
+    before = [line for app_id in "ab" for line in _counts(app_id, 0, 3, boot, 10.0)]
+    (tmp_path / "journal").write_text("\n".join([*before, *since]) + "\n")
+    ports = _ports(tmp_path)
+    ledger = start.open_ledger(ports)
+    assert {row.app_id: row.last for row in ledger.rows()} == {"a": 9, "b": OTHERS}
+    ledger.close()
+    ports.mark.close()
+
+
+def test_an_old_ledger_is_told_no_more_than_it_does_not_know(tmp_path: Path) -> None:
+    """Of what was printed before its newest span, the journal says nothing that is new."""
+    ledger = Ledger(tmp_path, BOOT)
+    ledger.commit([Row("b", 1, "0" * 32, "main", 3)], [Print("b", "main", 0, 3)], 10.0)
+    ledger.close()
+    older = _counts("old", 0, 5, BOOT, 1.0)
+    newer = _counts("b", 0, OTHERS, BOOT, 10.0)
+    (tmp_path / "journal").write_text("\n".join([*older, *newer]) + "\n")
+    ports = _ports(tmp_path)
+    ledger = start.open_ledger(ports)
+    assert {row.app_id: row.last for row in ledger.rows()} == {"b": OTHERS}
+    ledger.close()
+    ports.mark.close()
+
+
+def test_a_ledger_that_is_lost_is_made_of_all_that_the_journal_has(tmp_path: Path) -> None:
+    lines = [*_counts("a", 0, 9, OLD, 20.0), *_counts("b", 0, OTHERS, BOOT, 30.0)]
+    (tmp_path / "journal").write_text("\n".join(lines) + "\n")
+    ports = _ports(tmp_path)
+    ledger = start.open_ledger(ports)
+    assert {row.app_id: row.last for row in ledger.rows()} == {"a": 9, "b": OTHERS}
+    ledger.close()
+    ports.mark.close()
