@@ -14,7 +14,7 @@ import pytest
 
 from sendrecv.core.takeover import BEGUN, TAKEOVER
 from tests.lab import roots
-from tests.lab.hosts import RECEIVER, Hosts
+from tests.lab.hosts import ENDED, RECEIVER, Hosts
 from tests.system.proving import assert_proven, proof_here
 from tests.system.test_hosts import App
 
@@ -102,8 +102,11 @@ def _is_paused_on_each_host(app: App) -> None:
 
 def _its_halves_end(app: App) -> None:
     """The other half is started, and does not count. What a person starts counts."""
-    after = app.hosts["a"].cursor()
-    app.hosts["a"].kill("sender@p", "KILL")
+    machine = app.hosts["a"]
+    after = machine.cursor()
+    machine.kill("sender@p", "KILL")
+    # Until PID 1 has reaped it, its status is that of a sender that counts.
+    machine.wait_until(lambda: machine.show("sender@p", "ActiveState") in ENDED, "its end")
     held(app, "a", "this host held the App")
     held(app, "bc", "a has not renewed its lease")
     assert not takeovers(app, "a", after)
