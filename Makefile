@@ -46,7 +46,7 @@ lintian: host sendrecv.deb ## Debian's checks of the package on both releases, a
 	@$(PYTHON) -m tests.steps lintian-bookworm lintian-trixie
 
 system: host sendrecv.deb ## system tests in booted machines of both releases
-	@$(PYTHON) -m tests.steps system-bookworm-1 system-bookworm-2 system-trixie-1 system-trixie-2
+	@$(PYTHON) -m tests.steps $(foreach part,1 2 3,system-bookworm-$(part) system-trixie-$(part))
 
 hosts: host sendrecv.deb ## several hosts with etcd: system tests, more of them than in `make test`
 	@$(PYTHON) -m tests.steps hosts-bookworm hosts-trixie

@@ -8,9 +8,8 @@ the name and the message of each failure, shortened.
 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
 What the steps cost, in seconds of CPU on two cores of 2026: lint 80, types 40, model 170 (with the
-simulation), unit-trixie and unit-bookworm 110 each, each lintian 40, the two parts of each system
-200 and 290, each chaos 60, hosts 150. The last three take three to four times as long, for they
-wait. On a machine that has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
+simulation), unit-trixie and unit-bookworm 110 each, each lintian 40, the three parts of each system
+160, each chaos 60, hosts 150. The last three take three to four times as long, for they wait. On a machine that has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
 """
 
 import argparse
@@ -49,13 +48,13 @@ HABITS = "tests/system/test_habits.py"
 ADMIN = "tests/admin"
 """With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
-FIRST_PART = (
-    *("units", "once", "printed_once", "package", "libraries", "connecting"),
-    "proof_reading",
+PARTS = (
+    ("units", "once", "connecting"),
+    ("package", "proof", "proof_reading", "proof_missing", "bad_input", "not_stored", "tls"),
 )
-"""Of tests/system: half of its time."""
-BOOTED_AT_ONCE = 4
-"""Steps that test booted machines. They mostly wait."""
+"""Of tests/system: each a third of its time. The last part has the rest."""
+BOOTED_AT_ONCE = 6
+"""Steps that test booted machines. They mostly wait: with four, a quarter of the cores was idle."""
 COMPUTING = ("unit", "model", "long", "lint", "types", "lintian", "coverage")
 """Steps that keep a core busy. They run beside those of booted machines, and get what these leave:
 the faults at random met machines so busy that journald lagged by seconds."""
@@ -164,10 +163,11 @@ def _coverage(log: IO[str]) -> Outcome:
 
 
 def _system(release: str, part: int, log: IO[str]) -> Outcome:
-    """In two parts, which may run at once: each test has machines of its own."""
-    first = [f"tests/system/test_{name}.py" for name in FIRST_PART]
-    rest = ["tests/system", *(f"--ignore={path}" for path in (CHAOS, HABITS, *OF_HOSTS, *first))]
-    return _in_machines(release, first if part == 1 else rest, f"system-{part}", log)
+    """In parts, which may run at once: each test has machines of its own."""
+    parts = [[f"tests/system/test_{name}.py" for name in names] for names in PARTS]
+    others = [CHAOS, HABITS, *OF_HOSTS, *sum(parts, [])]
+    parts.append(["tests/system", *(f"--ignore={path}" for path in others)])
+    return _in_machines(release, parts[part - 1], f"system-{part}", log)
 
 
 def _chaos(release: str, log: IO[str]) -> Outcome:
@@ -280,10 +280,11 @@ COVERAGE_TABLES = (
 # What the others need first, then the longest of each sort.
 STEPS: dict[str, Step] = {
     "deb": _deb,
-    "system-bookworm-1": partial(_system, "bookworm", 1),
-    "system-trixie-1": partial(_system, "trixie", 1),
-    "system-bookworm-2": partial(_system, "bookworm", 2),
-    "system-trixie-2": partial(_system, "trixie", 2),
+    **{
+        f"system-{release}-{part}": partial(_system, release, part)
+        for part in range(1, len(PARTS) + 2)
+        for release in roots.RELEASES
+    },
     "hosts": _hosts,
     "chaos-bookworm": partial(_chaos, "bookworm"),
     "chaos-trixie": partial(_chaos, "trixie"),
