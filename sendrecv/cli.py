@@ -246,6 +246,10 @@ def _run(arguments: list[str]) -> int:
             return sender.main(instance, role, notifier, backoff)
         case ["receive"]:
             return _receive(_starting())
+        case ["receive", "--settle"]:
+            from sendrecv.receiver import settle
+
+            return settle.main()
         case [command, *rest] if command in _PRINTED:
             from sendrecv import commandline
 

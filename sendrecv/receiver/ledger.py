@@ -162,6 +162,11 @@ class Ledger:
         others = [number for (number,) in self._database.execute(query) if number not in mine]
         return self._commit(rows, orders, now, [*others, *self._expired(now)])
 
+    def empty_outbox(self, now: float) -> None:
+        """All counts are printed, and stored where they go. Raises what commit() does."""
+        query = "SELECT span FROM outbox"
+        self._commit([], [], now, [number for (number,) in self._database.execute(query)])
+
     def forget(self, app_id: str, incarnation: int) -> None:
         """Drop all that is known of an App, of which that incarnation begins. The last group stays
         as it is. Raises what commit() does.

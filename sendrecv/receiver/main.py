@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -66,10 +67,19 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
         secrets = Secrets(_token(), config.token_overlap, runtime / FILE)
         serving = serve(receiver, listeners, secrets, config.max_connections, Identity())
         events.run_until_complete(serving)
-        wait_until_read(1, LAST)  # the next receiver may be one that systemd keeps nothing for
+        # The next receiver may be one that systemd keeps nothing for.
+        if wait_until_read(1, LAST):
+            _note_the_end(runtime, ledger)
     finally:
         logging.disable()  # nor a word about the tasks that are left: all that matters is durable
     os._exit(DONE)
+
+
+def _note_the_end(runtime: Path, ledger: Ledger) -> None:
+    from sendrecv.receiver import settle
+
+    with contextlib.suppress(OSError):  # /run is full: the next boot asks the journal
+        settle.note(runtime, ledger)
 
 
 def _handed_over(notifier: systemd.Notifier) -> list[descriptors.Listener]:

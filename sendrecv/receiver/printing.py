@@ -131,12 +131,17 @@ def take_over(before: Iterable[int], status: Callable[[str], None]) -> None:
         descriptors.store(STREAM, 1)
 
 
-def wait_until_read(descriptor: int, at_most: float = float("inf")) -> None:
-    """Until journald has read all that was written there, or is gone; or for so many seconds."""
+def wait_until_read(descriptor: int, at_most: float = float("inf")) -> bool:
+    """Until journald has read all that was written there, or is gone; or for so many seconds.
+    Whether it has.
+    """
     deadline, pause = time.monotonic() + at_most, 0.0005
-    while _unread(descriptor) and time.monotonic() < deadline:
+    while _unread(descriptor):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(pause)
         pause = min(2 * pause, LOOK)
+    return True
 
 
 def _unread(descriptor: int) -> int:

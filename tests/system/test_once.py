@@ -219,6 +219,24 @@ def _assert_once_elsewhere(machine: Machine, where: str) -> None:
     assert len(counts) > 40 and counts == list(range(counts[0], counts[-1] + 1)), counts
 
 
+@pytest.mark.parametrize("where", ["a file", "nowhere", "memory", "not at that level"])
+def test_after_an_orderly_reboot_nothing_is_in_doubt(machine: Machine, where: str) -> None:
+    """Though the journal has nothing of the boot before."""
+    journald, service = ELSEWHERE[where]
+    with observed(machine, "one") as observer:
+        observer.configure(journald)
+        machine.write(RECEIVER, f"[Service]\n{service}")
+        machine.run("systemctl daemon-reload; systemctl restart receiver; sleep 1")
+        machine.run(f"systemctl stop sendrecv@one.target; rm {RECEIVER}; sleep 1")
+        machine.reboot()
+        observer.start()
+        if where == "a file":
+            machine.run(f": > {OBSERVED}")  # what went elsewhere was not observed
+        machine.run("systemctl start sender@one")
+        observer.wait_for_more("one")
+        assert not observer.unproven("one")
+
+
 # Old state.
 
 

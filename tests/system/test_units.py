@@ -28,7 +28,7 @@ UNITS = (
     " sendrecv-tls.service sendrecv-tls.timer sendrecv-reload.service"
     " sendrecv-metrics.timer sendrecv-metrics.service"
     " sendrecv-metrics.socket sendrecv-metrics-http.service"
-    " sendrecv-audit.timer sendrecv-audit.path sendrecv-audit.service"
+    " sendrecv-audit.timer sendrecv-audit.path sendrecv-audit.service sendrecv-settle.service"
 )
 MakeApp = Callable[..., App]
 
