@@ -49,12 +49,24 @@ _UNIX_URL = re.compile(r"unix://(?=.{2,107}$)(?:/[A-Za-z0-9._@+-]+)+")
 _ENDPOINT = re.compile(r"(?:([A-Za-z0-9._-]{1,253})|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?")
 
 
-_LOOPBACK = re.compile(r"http://(?:127(?:\.[0-9]{1,3}){3}|localhost|\[::1\])(?::[0-9]{1,5})?/?")
+# Compiled when they are used: the default address needs neither, and a start would wait for it.
+_ON_LOOPBACK = r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
+_LOOPBACK = rf"http://(?:{_ON_LOOPBACK}|localhost|\[::1\])(?::[0-9]{{1,5}})?/?"
 
 
 def is_secure(url: str) -> bool:
     """Whether a token may be told there: by TLS, or to this machine itself."""
-    return url.startswith("https:") or bool(_LOOPBACK.fullmatch(url))
+    return url.startswith("https:") or bool(re.fullmatch(_LOOPBACK, url))
+
+
+def certain(url: str) -> str:
+    """That address, in which problem_of() finds nothing wrong, with 127.0.0.1 for localhost.
+
+    The name may mean ::1, too, where the receiver does not listen, and any user may. With https://
+    the certificate says who is there.
+    """
+    plain = "http://localhost"
+    return f"http://127.0.0.1{url.removeprefix(plain)}" if url.startswith(plain) else url
 
 
 def problem_of(url: str, setting: str = "SENDRECV_URL=", ca: str = "SENDRECV_CA=") -> str:
@@ -216,7 +228,7 @@ class _Reader:
         value = self._get(key, default)
         if problem := problem_of(value):
             self.fail(key, problem)
-        return value
+        return certain(value)
 
     def store(self, host: str) -> StoreConfig | None:
         url = self._get("SENDRECV_STORE", "")
@@ -233,6 +245,9 @@ class _Reader:
         right = len(endpoints) == len(found) <= 9 and all(0 < port < 65536 for _, port in endpoints)
         if scheme not in {"etcd", "etcds"} or not right:
             self.fail("SENDRECV_STORE", "like etcd://a:2379,b:2379,c:2379 (etcds:// for TLS)")
+        if scheme == "etcd":  # see certain()
+            here = {"localhost": "127.0.0.1"}
+            endpoints = tuple((here.get(name, name), port) for name, port in endpoints)
         if user and scheme == "etcd" and not all(_is_here(name) for name, _ in endpoints):
             self.fail("SENDRECV_STORE", "etcds:// for a user: no password is sent in the clear")
         if not user.isprintable() or len(user) > 64:
@@ -256,7 +271,7 @@ class _Reader:
 
 
 def _is_here(name: str) -> bool:
-    return name in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", name))
+    return name == "::1" or bool(re.fullmatch(_ON_LOOPBACK, name))
 
 
 def _number(text: str, parse: Callable[[str], float]) -> float:

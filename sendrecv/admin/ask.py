@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from sendrecv.admin import exchange
+from sendrecv.admin.exchange import MAX_ANSWER, TIMEOUT, WHOLE, NoAnswer
 from sendrecv.config import STATUS_URL
 from sendrecv.core import tokens
 from sendrecv.core.errors import quoted
 from sendrecv.errors import CredentialError, ReceiverUnavailable
 
 TOKEN = Path("/etc/sendrecv/token")
-TIMEOUT = 5.0
 UNIX = "unix://"
-MAX_ANSWER = 1 << 26
-"""Bytes. 100,000 Apps are 30 MB."""
 MAY_ASK = "counts are shown to root and to members of the group adm"
 _STATUS = "/status"
 
@@ -28,7 +28,7 @@ def receiver(url: str = STATUS_URL, ca: str = "") -> Mapping[str, object]:
     body = _ask_socket(url.removeprefix(UNIX)) if url.startswith(UNIX) else _ask_port(url, ca)
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     apps = found.get("apps") if isinstance(found, dict) else None
     if not isinstance(apps, dict) or not all(isinstance(app, dict) for app in apps.values()):
@@ -44,51 +44,31 @@ def apps() -> Mapping[str, Mapping[str, object]]:
 
 
 def _ask_socket(path: str) -> bytes:
-    """The mode of the socket says who may ask: no token is needed.
-
-    By hand, since the import of http.client takes as long as all else that status does. HTTP/1.0:
-    the answer ends with the connection.
-    """
+    """The mode of the socket says who may ask: no token is needed."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(TIMEOUT)
             connection.connect(path)
-            connection.sendall(f"GET {_STATUS} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-            answer = _all_of(connection)
+            deadline = time.monotonic() + WHOLE
+            return exchange.get(connection, _STATUS, ("Host: localhost",), deadline, MAX_ANSWER)
     except PermissionError:
         raise CredentialError(f"{path}: you may not ask", MAY_ASK) from None
     except (FileNotFoundError, ConnectionRefusedError):
         raise ReceiverUnavailable(
             f"nothing listens on {path}", "see systemctl status receiver.socket"
         ) from None
-    except OSError:
-        raise unavailable(UNIX + path, "no answer") from None
-    head, blank, body = answer.partition(b"\r\n\r\n")
-    words = head.split(b"\r\n")[0].split()
-    if not blank or len(words) < 2 or not words[1].isdigit():
-        raise unavailable(UNIX + path, "no answer")
-    if words[1] != b"200":
-        raise unavailable(UNIX + path, f"HTTP {int(words[1])}")
-    return body
-
-
-def _all_of(connection: socket.socket) -> bytes:
-    """What comes until the end. Raises TimeoutError, which is an OSError, if it does not end."""
-    answer = bytearray()
-    while data := connection.recv(1 << 16):
-        answer += data
-        if len(answer) > MAX_ANSWER:
-            raise TimeoutError
-    return bytes(answer)
+    except (OSError, NoAnswer) as error:
+        why = str(error) if isinstance(error, NoAnswer) else "no answer"
+        raise unavailable(UNIX + path, why) from None
 
 
 def _ask_port(url: str, ca: str) -> bytes:
     """With the token, see _ask_socket()."""
-    from sendrecv.admin import ask_port  # requests and ssl: 0.1 s
+    from sendrecv.admin import ask_port  # its imports take long
 
     try:
-        return ask_port.get(f"{url.rstrip('/')}{_STATUS}", _token(), ca, TIMEOUT)
-    except ask_port.NoAnswer as error:
+        return ask_port.get(url, _STATUS, _token(), ca)
+    except NoAnswer as error:
         known = {"HTTP 401": f"its token is not that of {TOKEN}"}
         raise unavailable(url, known.get(str(error), str(error))) from None
 

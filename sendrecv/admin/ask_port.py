@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import time
+from urllib.parse import urlsplit
 
-import requests
-
+from sendrecv.admin import exchange
+from sendrecv.admin.exchange import MAX_ANSWER, TIMEOUT, WHOLE, NoAnswer
 from sendrecv.core.errors import quoted
 from sendrecv.errors import UsageError
 
@@ -18,32 +21,28 @@ def look_at_ca(file: str) -> None:
         raise UsageError(f"--ca={quoted(file)}", error.strerror or str(error)) from None
 
 
-class NoAnswer(Exception):
-    """The text says why there is none."""
-
-
-def get(address: str, token: str, ca: str, timeout: float) -> bytes:
-    """What is at that address. ca: a file, "" for the CAs of the machine. Raises NoAnswer."""
-    headers = {"Authorization": f"Bearer {token}"}
+def get(
+    url: str, path: str, token: str, ca: str, *, whole: float = WHOLE, most: int = MAX_ANSWER
+) -> bytes:
+    """What is at that path of a receiver. ca: a file, "" for the CAs of the machine. whole, most:
+    the limits of the answer, in seconds and bytes. Raises NoAnswer.
+    """
+    deadline = time.monotonic() + whole
+    parts = urlsplit(url)
+    fields = (f"Host: {parts.netloc}", f"Authorization: Bearer {token}")
+    is_plain, host = parts.scheme == "http", parts.hostname or ""
+    port = parts.port or (80 if is_plain else 443)
     try:
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy, no CAs, and no other login from ~/.netrc
-            session.verify = ca or True
-            reply = session.get(address, headers=headers, timeout=timeout, allow_redirects=False)
-        reply.raise_for_status()
-    except requests.RequestException as error:
-        code = error.response.status_code if error.response is not None else 0
-        raise NoAnswer(f"HTTP {code}" if code else _cause_of(error)) from None
-    return reply.content
-
-
-def _cause_of(error: BaseException) -> str:
-    """Why there was no answer. The libraries' errors have OpenSSL's as the context of a context."""
-    cause: BaseException | None = error
-    for _ in range(10):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {cause.verify_message}; does --ca name its CA?"
-        if isinstance(cause, ssl.SSLError):
-            return f"no TLS: {quoted(cause.reason or str(cause))}"
-        cause = cause and (cause.__cause__ or cause.__context__)
-    return "no answer"
+        with socket.create_connection((host, port), min(TIMEOUT, whole)) as plain:
+            if is_plain:
+                return exchange.get(plain, path, fields, deadline, most)
+            context = ssl.create_default_context(cafile=ca or None)
+            with context.wrap_socket(plain, server_hostname=host) as secure:
+                return exchange.get(secure, path, fields, deadline, most)
+    except ssl.SSLCertVerificationError as error:
+        why = f"its certificate is not trusted: {error.verify_message}; does --ca name its CA?"
+    except ssl.SSLError as error:
+        why = f"no TLS: {quoted(error.reason or str(error))}"
+    except (OSError, UnicodeError):  # a name may be none
+        why = "no answer"
+    raise NoAnswer(why)

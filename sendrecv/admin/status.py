@@ -16,7 +16,7 @@ from sendrecv.admin.receiver import Receiver
 from sendrecv.admin.schema import document
 from sendrecv.admin.screen import DIM, RED, YELLOW, Column, Screen, duration, moment, plain
 from sendrecv.commandline import Parser
-from sendrecv.config import STATUS_URL, problem_of
+from sendrecv.config import STATUS_URL, certain, problem_of
 from sendrecv.core.errors import quoted
 from sendrecv.errors import (
     DONE,
@@ -113,6 +113,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         raise UsageError("--follow prints lines of JSON", "add --json")
     if problem := problem_of(options.url, "--url=", "--ca="):
         raise UsageError(f"--url={quoted(options.url)}", f"must be {problem}")
+    options.url = certain(options.url)
     if options.ca:
         from sendrecv.admin import ask_port  # its imports take long
 

@@ -27,6 +27,10 @@ SPARE = 2 * MAX_BATCH
 """Counts that need no time. The newest slot of a record may be damaged: one batch at most."""
 EPOCHS = 2**20
 """Starts since the record: one a second for twelve days."""
+MOST_UNKNOWN = MAX_FIRST // 2
+"""The largest last count, and epoch, that an App without a count of its own is told and believes.
+It goes on above that number, and a receiver that does not know the App refuses what is above
+MAX_FIRST. So there is room between the two for all that an App can ever count."""
 
 
 class App(Value):
@@ -89,7 +93,7 @@ class Belief(Value):
         if last <= max(count, self.accepted.count):
             return True
         if not self.known:
-            return last <= MAX_FIRST
+            return last <= MOST_UNKNOWN
         return self._beyond(last, count, acknowledged, now) <= self.reach.spare
 
     def in_epoch(self, epoch: int) -> bool:
@@ -156,10 +160,10 @@ def known_ledger(record: Record | None) -> KnownLedger:
 def belief(app: App, record: Record | None, epoch: int, now: int) -> Belief:
     """What is believed at the start of a process, with this record and this epoch."""
     if record is None:
-        return Belief(False, app.interval, Reach(app.booted, 0, now, app.interval), MAX_FIRST)
+        return Belief(False, app.interval, Reach(app.booted, 0, now, app.interval), MOST_UNKNOWN)
     fastest = app.interval if record.fastest < 0 else min(record.fastest, app.interval)
     # Its due time may be one interval in the future.
     since = min(record.due, now) if record.boot == app.boot else 0
     reach = Reach(app.booted, record.heard, since, fastest)
     known = record.count >= 0
-    return Belief(known, app.interval, reach, epoch + EPOCHS if known else MAX_FIRST)
+    return Belief(known, app.interval, reach, epoch + EPOCHS if known else MOST_UNKNOWN)

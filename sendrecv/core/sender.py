@@ -48,6 +48,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     RESUMING  Resumed     nothing to send            UP        VerifyLock
     RESUMING  Resumed     counts to send             UP        VerifyLock Emit
     RESUMING  Resumed     the receiver is ahead      UP        VerifyLock Persist
+    RESUMING  Resumed     ahead, we have no count    UP        VerifyLock Persist Report
     RESUMING  Resumed     a count is due             UP        VerifyLock Persist Emit
     RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
     RESUMING  Resumed     its ledger is an old copy  RESUMING  Resume
@@ -269,20 +270,20 @@ class SenderMachine:
 
     def _resumed(self, event: Resumed, now: int) -> list[SenderCommand]:
         last = event.last
-        if not self._believes(last, now):
+        if not self.belief.in_count(last, self.count, self.acknowledged, now):
             return self._doubt("count", last, self.count, now)
         if self._ledger.is_old(event, self.acknowledged):
             self._ledger = self._ledger.replace(told=self.connection)
             self._deadline = now + ANSWER_TIMEOUT
             return [Resume(self.connection, max(self.acknowledged, self._ledger.sent))]
         self._ledger = self._ledger.replace(name=event.ledger)
-        self.belief = self.belief.resumed()
         self.state, self._deadline = State.UP, None
         self._trouble = self._trouble.replace(up=now)
         # From now on the receiver obeys no older run. Another run may have begun because our file
         # was removed or replaced. If it was admitted before us, VerifyLock finds that out, and none
         # of our counts follows one of its counts. If it is admitted later, it fences us.
         commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last, now)]
+        self.belief = self.belief.resumed()
         if self._trouble.told:
             self._trouble = self._trouble.replace(told="")
             commands.append(Report(NOTICE, f"connected again, count {self.count}"))
@@ -299,7 +300,7 @@ class SenderMachine:
             return self._drop(now, RETRY_ANSWER[event.status]) + self._report(
                 f"the receiver answers: {event.status.value}", now
             )
-        if not self._believes(event.last, now):
+        if not self.belief.in_count(event.last, self.count, self.acknowledged, now):
             return self._doubt("count", event.last, self.count, now)
         if event.status is not Status.GAP:
             self._trouble = self._trouble.over()
@@ -340,10 +341,8 @@ class SenderMachine:
         if last <= self.count:
             return []
         self.count = last
-        return [self._persist()]
-
-    def _believes(self, last: int, now: int) -> bool:
-        return self.belief.in_count(last, self.count, self.acknowledged, now)
+        text = f"no record of a count, going on from the receiver's last count {last}"
+        return [self._persist(), *(() if self.belief.known else (Report(NOTICE, text),))]
 
     def _doubt(self, what: str, theirs: int, ours: int, now: int) -> list[SenderCommand]:
         """Nothing is sent to whoever says that: it may be the wrong receiver."""

@@ -125,12 +125,9 @@ class Connection:
         try:
             if self._path:
                 self._hand_over()
-            elif self._ahead and (is_open := self._opened_ahead(self._ahead)):
-                patched_websocket.hand_over(is_open)
-            # The first time there nearly always is a listener, and a takeover does not wait for a
-            # probe. Later: a refused connect() costs nothing, a client does.
-            elif self._number > 1:
-                self._probe()
+            else:
+                patched_websocket.assert_safe(self._url)
+                self._find()
             url = NO_HOST if self._path else self._url
             self._client.connect(url, auth=auth, transports=["websocket"], wait=False)
         # python-socketio lets OSError, struct.error and others through.
@@ -146,6 +143,15 @@ class Connection:
         """Raises OSError if nobody listens, or somebody else than root."""
         make = patched_websocket.socket_class()
         patched_websocket.hand_over(own_socket.opened(self._path, HANDSHAKE_TIMEOUT, make))
+
+    def _find(self) -> None:
+        """Raises OSError if nothing listens, unless that is for the client to find out."""
+        if self._ahead and (is_open := self._opened_ahead(self._ahead)):
+            patched_websocket.hand_over(is_open)
+        # The first time there nearly always is a listener, and a takeover does not wait for a
+        # probe. Later: a refused connect() costs nothing, a client does.
+        elif self._number > 1:
+            self._probe()
 
     def _opened_ahead(self, ahead: Ahead) -> socket.socket | None:
         return ahead.taken() if patched_websocket.can_hand_over() else None

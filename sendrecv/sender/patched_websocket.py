@@ -11,8 +11,9 @@ and SENDRECV_CA= says who may sign. A message has a limit, as the receiver's hav
 head of the answer to a handshake. A redirection is not followed: it could lead from TLS to a plain
 connection, or from the Unix socket to a port.
 
-If the library has changed, its sockets stay plain: a takeover takes some milliseconds longer. Its
-own TLS checks certificates and names too, by the CAs of the machine.
+If the library has changed, its sockets stay plain: a takeover takes some milliseconds longer. But
+what nobody can be sure of is not done: without our TLS no connection by https:// is opened, since
+the library's own trusts all CAs of the machine, and where it follows redirections no token is sent.
 
 websocket-client can use a connection that is open already (`socket=`, in its manual). engineio
 passes that option on from 4.4 on, and Debian 12 has an older one. So what engineio calls to open a
@@ -55,6 +56,8 @@ _OPTIONS = (
 )
 """As websocket-client has them."""
 _NOT_HANDED_OVER = "this python3-websocket or python3-engineio cannot be given an open connection"
+_NOT_CHECKED = "this python3-websocket cannot be told which certificates to trust"
+_REDIRECTED = "this python3-websocket may be sent elsewhere, with the token"
 
 
 class _HandedOver(threading.local):
@@ -69,6 +72,8 @@ _patched: list[object] = []
 """The modules that are patched: none, if they do not fit."""
 SEEN = ("/etc/", "/usr/", "/run/")
 """What a sender's root has of the host's, see systemd/10-sender.conf."""
+_safe: set[Callable[..., Any]] = set()
+"""The patches without which the token, or a certificate, is not safe."""
 _trusted: list[str] = []
 """A file of certificates; if there is none, the CAs of the machine are trusted."""
 
@@ -86,12 +91,22 @@ def patch(http: Any, reader: Any, frames: Any, core: Any, handshake: Any) -> Non
         _reads_ahead.append(http)
         if LIBRARY.fits(lambda: _check_head(http, handshake), any_head):
             _limit_head(http, reader, handshake)
-    if LIBRARY.fits(lambda: _check_tls(http), "SENDRECV_CA= has no effect"):
+    if LIBRARY.fits(lambda: _check_tls(http), "no connection by https:// is opened"):
         http._ssl_socket = _secured  # pylint: disable=protected-access
+        _safe.add(_check_tls)
     if LIBRARY.fits(lambda: _check_frames(frames), "answers of any size are read"):
         _limit(frames)
-    if LIBRARY.fits(lambda: _check_redirections(core), "redirections are followed"):
+    if LIBRARY.fits(lambda: _check_redirections(core), "no token is sent"):
         core.SUPPORTED_REDIRECT_STATUSES = ()
+        _safe.add(_check_redirections)
+
+
+def assert_safe(url: str) -> None:
+    """Raises OSError if a token must not be sent there."""
+    if url.startswith("https:") and _check_tls not in _safe:
+        raise OSError(errno.ENOSYS, _NOT_CHECKED)
+    if _check_redirections not in _safe:
+        raise OSError(errno.ENOSYS, _REDIRECTED)
 
 
 def socket_class() -> type[socket.socket]:

@@ -2,7 +2,7 @@
 
     python3 -m tests.peers.impostor ADDRESS HEARD
 
-listens on a port of 127.0.0.1 or on the path of a Unix socket. What it is told goes to the file
+listens on a port of 127.0.0.1, on [::1]:PORT, or on the path of a Unix socket. What it is told goes to the file
 HEARD, each connection's first line being "connection". It speaks the protocol: it admits each
 sender, says that its last count was some billions, and acknowledges whatever is sent.
 """
@@ -28,6 +28,8 @@ def listen(address: str) -> socket.socket:
     """A socket on that port, or at that path."""
     if address.isdigit():
         return socket.create_server(("127.0.0.1", int(address)))
+    if address.startswith("[::1]:"):
+        return socket.create_server(("::1", int(address[6:])), family=socket.AF_INET6)
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
     os.chmod(address, 0o777)  # or a sender could not even connect

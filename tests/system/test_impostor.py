@@ -41,7 +41,7 @@ def impostor(machine: Machine, address: str, user: str = "nobody") -> Iterator[N
     machine.run(f"install -o {user} /dev/null {HEARD}")
     unit = f"systemd-run -q --unit=impostor --uid={user} --property=WorkingDirectory=/tmp"
     machine.run(f"{unit} {RUN} {address} {HEARD}")
-    listens = f"ss -Hln | grep -q '{address} '"
+    listens = f"ss -Hln | grep -qF '{address} '"
     machine.wait_until(lambda: not machine.run(listens, check=False).returncode, "it listens")
     try:
         yield
@@ -140,6 +140,26 @@ def test_it_would_have_been_told(host: Machine) -> None:
                 _await_told(host, one)
                 assert any('"token"' in line for line in heard(host)) == (user == "nobody")
             host.run(f"rm -f {SOCKET}; {START}")
+    host.run("rm -f /etc/systemd/system/sender*@.service.d/network.conf; systemctl daemon-reload")
+
+
+def test_on_the_other_address_of_localhost(host: Machine) -> None:
+    """Any user may listen there while the receiver runs, and the name means both."""
+    allow_tcp(host)
+    host.write("/etc/hosts", "::1 localhost\n127.0.0.1 localhost\n")
+    where = "SENDRECV_INTERVAL=0.1\nSENDRECV_URL=http://{}:3000"
+    with impostor(host, "[::1]:3000"):
+        with app_on(host, where.format("localhost")) as one:
+            with one.counts_from("failover"):
+                host.kill(one.main, "KILL")
+            shown = host.run(f"sendrecv status --url http://localhost:3000 {one.name}").stdout
+            assert f"\n{one.name} " in shown
+            assert_never_believed(host, one)
+        assert heard(host) == []
+        with app_on(host, where.format("[::1]"), start=False) as other:
+            other.systemctl("start", other.main)
+            _await_told(host, other)
+        assert any('"token"' in line for line in heard(host))
     host.run("rm -f /etc/systemd/system/sender*@.service.d/network.conf; systemctl daemon-reload")
 
 

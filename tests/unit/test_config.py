@@ -50,9 +50,29 @@ def test_what_can_be_set() -> None:
     assert receiver_config(files) == ReceiverConfig(4096, "/c.pem", "/k.pem")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3:80", "localhost:3000", "[::1]:3000"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3:80", "127.255.0.1", "[::1]:3000"])
 def test_this_machine_may_be_told_the_token_in_the_clear(host: str) -> None:
     assert sender_config("a", "main", {"SENDRECV_URL": f"http://{host}"}).url == f"http://{host}"
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("http://localhost", "http://127.0.0.1"),
+        ("http://localhost:3000", "http://127.0.0.1:3000"),
+        ("http://localhost:3000/", "http://127.0.0.1:3000/"),
+        ("https://localhost:3000", "https://localhost:3000"),
+        ("https://localhost.example", "https://localhost.example"),
+    ],
+)
+def test_localhost_is_one_address_where_nothing_proves_who_is_there(url: str, meant: str) -> None:
+    assert sender_config("a", "main", {"SENDRECV_URL": url}).url == meant
+
+
+@pytest.mark.parametrize(("scheme", "meant"), [("etcd", "127.0.0.1"), ("etcds", "localhost")])
+def test_and_so_for_etcd(scheme: str, meant: str) -> None:
+    store = sender_config("a", "main", {"SENDRECV_STORE": f"{scheme}://localhost,b:1"}, "h").store
+    assert store and store.endpoints == ((meant, 2379), ("b", 1))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +102,10 @@ def test_this_machine_may_be_told_the_token_in_the_clear(host: str) -> None:
         ("SENDRECV_URL", "http://a:3", " write SENDRECV_URL=https://a:3, and SENDRECV_CA=FILE"),
         ("SENDRECV_URL", "http://127.0.0.1.example:3000", "https:// for another host"),
         ("SENDRECV_URL", "http://127.1", "https:// for another host"),
+        # No addresses, so they are looked up as names.
+        ("SENDRECV_URL", "http://127.0.0.256", "https:// for another host"),
+        ("SENDRECV_URL", "http://127.0.0.09", "https:// for another host"),
+        ("SENDRECV_URL", "http://localhost.example:3000", "https:// for another host"),
         ("SENDRECV_URL", "http://[::2]:3000", "https:// for another host"),
         ("SENDRECV_CA", "ca.pem", "the path of a file"),
     ],

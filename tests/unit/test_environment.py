@@ -1,6 +1,7 @@
 """No variable but those that a setting names is obeyed: each command in a process of its own."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from tests.lab.paths import TOP
 
 MAIN = "from sendrecv.cli import main; main()"
 # The test of its own parent, and of what the C libraries see.
@@ -147,5 +150,70 @@ def test_status_follows_nobody_elsewhere(
             there = place.format(other.getsockname()[1])
             head = f"HTTP/1.1 302 x\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
             peer.sendall(head.encode())
-        assert asking.stderr and "not a receiver's answer" in asking.stderr.read()
+        assert asking.stderr and ": HTTP 302: " in asking.stderr.read()
     assert_told_nothing(other)
+
+
+# What units run beside /usr/bin/sendrecv
+
+
+SCRIPTS = sorted(path for path in (TOP / "systemd").iterdir() if path.read_bytes()[:2] == b"#!")
+FIRST_LINE = re.compile(r"#!/usr/bin/env -S -i ((?:[A-Z_]+=\S+ )*)/(bin/sh|usr/bin/python3 -IS)")
+OF_SYSTEMD = {"MAINPID", "MONITOR_INVOCATION_ID", "NOTIFY_SOCKET", "TRIGGER_PATH"}
+OF_INTERPRETERS = {"LC_CTYPE", "PWD"}
+"""Set by themselves."""
+SHOW_ALL = {
+    "bin/sh": "unset PWD; exec env -0",
+    "usr/bin/python3 -IS": "print(*[f'{n}={v}' for n, v in __import__('os').environ.items()],"
+    " sep='\\0', end='\\0')",
+}
+BEGINS_ANEW = re.compile(
+    "[-+@:!|]*(/usr/lib/sendrecv/[a-z-]+|/usr/bin/sendrecv|/usr/bin/env -i)( .*)?"
+)
+
+
+def exec_lines(text: str) -> list[str]:
+    """What a unit runs, each with its prefix, without the empty ones."""
+    return re.findall(r"^Exec[A-Za-z]+=(.+)", text, re.MULTILINE)
+
+
+def test_whatever_a_unit_runs_begins_with_an_environment_of_its_own() -> None:
+    lines = {
+        (unit.name, line)
+        for unit in (TOP / "systemd").iterdir()
+        if unit not in SCRIPTS
+        for line in exec_lines(unit.read_text(encoding="utf-8"))
+    }
+    assert {(name, line) for name, line in lines if not BEGINS_ANEW.fullmatch(line)} == set()
+    ours = {line.lstrip("+-").split()[0] for _, line in lines}
+    assert len(lines) > 12 and {f"/usr/lib/sendrecv/{path.name}" for path in SCRIPTS} <= ours
+
+
+@pytest.mark.parametrize(
+    "line", ["/bin/true", "-/bin/sh -c 'true'", "+systemctl stop a", "env -i a"]
+)
+def test_what_does_not_is_found(line: str) -> None:
+    assert exec_lines(f"[Service]\nExecStart=\nExecStartPre={line}\n") == [line]
+    assert not BEGINS_ANEW.fullmatch(line)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_has_the_variables_that_its_first_line_names(script: Path, tmp_path: Path) -> None:
+    """Each as it is, also if there is none. The kernel reads 255 bytes of the line."""
+    with script.open(encoding="ascii") as file:
+        line = file.readline().rstrip("\n")
+    found = FIRST_LINE.fullmatch(line)
+    assert found and len(line) < 256, line
+    given = dict(word.split("=", 1) for word in found[1].split())
+    passed = {name for name, value in given.items() if value == f"${{{name}}}"}
+    assert {name for name in passed if not name.startswith("SENDRECV_")} <= OF_SYSTEMD
+    assert given.keys() - passed <= {"PATH"} and given.get("PATH") in {None, "/usr/bin"}
+    copy = tmp_path / "script"
+    copy.write_text(f"{line}\n{SHOW_ALL[found[2]]}\n", encoding="ascii")
+    copy.chmod(0o755)
+    for value in ("", "a  'b\" $PATH\n\\"):
+        outside = {**FOREIGN, **OURS, **(dict.fromkeys(passed, value) if value else {})}
+        done = subprocess.run([copy], env=outside, capture_output=True, text=True, check=True)
+        shown = dict(word.split("=", 1) for word in done.stdout.split("\0")[:-1])
+        inside = {name: shown[name] for name in shown.keys() - OF_INTERPRETERS}
+        assert inside == {**given, **dict.fromkeys(passed, value)}

@@ -279,9 +279,11 @@ def test_a_command_line_that_is_wrong(
 
 
 @pytest.mark.usefixtures("token")
-def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status.main(["--url", "http://127.0.0.1:1", NONE]) == 69
-    assert capsys.readouterr().err.endswith(":1': no answer: see journalctl -u receiver\n")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nobody_listens(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main(["--url", f"http://{host}:1", NONE]) == 69
+    said = "'http://127.0.0.1:1': no answer: see journalctl -u receiver\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 @pytest.mark.parametrize("there", ["nothing", "nobody"])

@@ -2,7 +2,9 @@
 
 import pytest
 
-from sendrecv.core.reach import EPOCHS, SPARE, App
+from sendrecv.core.reach import EPOCHS, MOST_UNKNOWN, SPARE, App
+from sendrecv.core.receiver import ReceiverMachine
+from sendrecv.core.receiver_events import AdmissionAsked, Admit, Answer, CountsSent
 from sendrecv.core.record import Record
 from sendrecv.core.sender import (
     SenderMachine,
@@ -24,7 +26,7 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.wire import MAX_FIRST, Refusal, Status
+from sendrecv.core.wire import Claim, Refusal, Status
 from tests.unit.core.senders import APP, CLAIM, NOW, begun, connected, kinds, record
 
 HOUR = 3600 * SECOND
@@ -72,8 +74,8 @@ OTHER_BOOT = record(41, 41, NOW, "c" * 32)
         (OTHER_BOOT.replace(heard=WALL + 36000), AT_HOME, 41 + 2 * 1000 + SPARE),
         (OTHER_BOOT, AT_HOME, 41 + 2 * 1000 + SPARE),
         # Without counts of its own, an App asks the receiver.
-        (None, APP, MAX_FIRST),
-        (record(-1, -1, NOW), APP, MAX_FIRST),
+        (None, APP, MOST_UNKNOWN),
+        (record(-1, -1, NOW), APP, MOST_UNKNOWN),
     ],
 )
 def test_what_an_app_can_have_reached(found: Record | None, app: App, most: int) -> None:
@@ -167,3 +169,46 @@ def test_an_epoch_out_of_reach_is_adopted_only_if_a_person_accepts_it() -> None:
         "VerifyLock",
         "Persist",
     ]
+
+
+# Without a count of its own, an App believes nearly everything.
+
+
+@pytest.mark.parametrize(
+    ("found", "last", "told"),
+    [
+        (None, 0, ["no record of a count, going on from the receiver's last count 0"]),
+        (record(-1, -1), 41, ["no record of a count, going on from the receiver's last count 41"]),
+        (None, -1, []),
+        (record(41, 41), 43, []),
+    ],
+)
+def test_the_count_from_which_an_app_goes_on_is_named(
+    found: Record | None, last: int, told: list[str]
+) -> None:
+    machine, commands = resumed(last, found)
+    reports = [command for command in commands if isinstance(command, Report)]
+    assert [report.text for report in reports] == told
+    assert all(report.severity == 5 for report in reports)
+    # Once.
+    machine.handle(Lost(1, "lost"), NOW)
+    machine.handle(TimePassed(), machine.deadline() or 0)
+    machine.handle(Connected(2), NOW)
+    assert not any("no record" in str(one) for one in machine.handle(Resumed(2, last), NOW))
+
+
+def test_what_it_was_told_keeps_no_other_receiver_from_serving_it() -> None:
+    """One that does not know the App; also after all that the App can count in a thousand years."""
+    machine = begun()
+    machine.handle(Refused(1, Refusal.STALE, MOST_UNKNOWN), NOW)
+    assert machine.epoch == MOST_UNKNOWN + 1
+    machine.handle(Connected(2), NOW)
+    commands = machine.handle(Resumed(2, MOST_UNKNOWN), NOW)
+    assert commands[-1] == Emit(2, MOST_UNKNOWN + 1, MOST_UNKNOWN + 1)
+    for later in (0, 1000 * 366 * 86_400 * 100_000):
+        receiver = ReceiverMachine([], max_apps=1)
+        claim = Claim("a", "main", machine.epoch + later, CLAIM.run)
+        assert isinstance(receiver.handle(AdmissionAsked("c", claim))[-1], Admit)
+        count = machine.count + later
+        answer = receiver.handle(CountsSent("c", "a", count, count))[-1]
+        assert answer == Answer(Status.ACCEPTED, count)

@@ -182,6 +182,9 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("RESUMING", "Resumed", "the receiver is ahead"): [
         lambda: Case(at(State.RESUMING), Resumed(1, 99))
     ],
+    ("RESUMING", "Resumed", "ahead, we have no count"): [
+        lambda: Case(at(State.RESUMING, -1, -1), Resumed(1, 99)),
+    ],
     ("RESUMING", "Resumed", "a count is due"): [
         lambda: Case(at(State.RESUMING, due=1), Resumed(1, 41), NOW + 1)
     ],
@@ -363,7 +366,9 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         claimed(OURS.replace(epoch=5 + 2**44), AWAY),
     ],
     ("AdmissionAsked", "epoch above row's, connected"): [claimed(OURS.replace(epoch=6), HERE)],
-    ("AdmissionAsked", "no such App, large epoch"): [claimed(OURS.replace(epoch=2**53 + 1), None)],
+    ("AdmissionAsked", "no such App, large epoch"): [
+        claimed(OURS.replace(epoch=2**53 + 1), None)
+    ],
     ("AdmissionAsked", "epoch far above the row's"): [
         claimed(OURS.replace(epoch=5 + 2**44 + 1), AWAY),
         claimed(OURS.replace(epoch=2**63 - 1), HERE),

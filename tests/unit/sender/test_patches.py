@@ -5,6 +5,7 @@ in their place no longer fits. The receiver is the real one, with the libraries 
 """
 
 import importlib.metadata
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,7 @@ CASES: dict[str, tuple[Change, str]] = {
         "websocket._handshake._get_resp_headers does not use read_headers",
     ),
     "websocket lines": (renamed("recv_line"), "no function websocket._http.recv_line"),
+    "websocket secures": (renamed("_ssl_socket"), "no function websocket._http._ssl_socket"),
     "websocket connects": (
         renamed("create_connection"),
         "no function websocket.create_connection",
@@ -171,6 +173,62 @@ def test_what_has_changed_is_said_once_and_left_alone(
     assert len(lines) == 1 and problem in lines[0] and lines[0].endswith(", ignoring"), lines
     library = next(each for each in LIBRARIES if lines[0].startswith(f"{each.distribution} "))
     assert library.version() in lines[0] and library.read[0] in lines[0]
+
+
+# Tries to connect, and says what came of it.
+TRIES = """
+import sys
+from queue import SimpleQueue
+from sendrecv.core.wire import Claim
+from sendrecv.sender.connection import Connection, prepare
+
+url, token = sys.argv[1:]
+events = SimpleQueue()
+prepare(url)
+connection = Connection(url, token, 1, Claim("a", "main", 1, "1" * 32), events.put)
+print(events.get(timeout=60).reason)
+connection.close()
+"""
+BY = {
+    "tls": Change(
+        "websocket/_http.py", {r"= _ssl_socket\(": "= globals()['_SSL_SOCKET'.lower()]("}
+    ),
+    "redirections": Change(
+        "websocket/_core.py", {r"in SUPPORTED_REDIRECT_STATUSES": "in (301, 302, 303, 307, 308)"}
+    ),
+}
+NOT_CHECKED = "this python3-websocket cannot be told which certificates to trust"
+REDIRECTED = "this python3-websocket may be sent elsewhere, with the token"
+
+
+@pytest.mark.parametrize(
+    ("change", "scheme", "problem", "cause"),
+    [
+        (renamed("_ssl_socket"), "https", "no function websocket._http._ssl_socket", NOT_CHECKED),
+        (BY["tls"], "https", "websocket._http.connect does not use _ssl_socket", NOT_CHECKED),
+        *[
+            (change, scheme, problem, REDIRECTED)
+            for change, problem in (
+                (renamed("SUPPORTED_REDIRECT_STATUSES"), "no tuple websocket._core.SUPPORTED_RED"),
+                (BY["redirections"], "WebSocket.connect does not use SUPPORTED_REDIRECT_STATUSES"),
+            )
+            for scheme in ("http", "https")
+        ],
+    ],
+)
+def test_nobody_is_talked_to_if_the_token_is_not_safe(
+    tmp_path: Path, change: Change, scheme: str, problem: str, cause: str
+) -> None:
+    plant(tmp_path, PACKAGES, change)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        done = run(TRIES, url, TOKEN, libraries=tmp_path)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert done.stdout == f"no receiver at {url} ({cause})\n", done.stderr
+    (line,) = done.stderr.splitlines()
+    assert problem in line
 
 
 def test_nothing_is_said_of_libraries_as_they_are(reception: Reception, tmp_path: Path) -> None:
