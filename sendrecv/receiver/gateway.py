@@ -104,6 +104,7 @@ class Gateway:
         self._complain = Complaints(*secrets.texts)
         self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
+        self._runs_here: dict[str, str] = {}  # of senders on this machine: run, and its newest sid
         self._tasks: set[asyncio.Task[None]] = set()
         self.own = Own(time.time())
         self._secured: Secured
@@ -224,6 +225,12 @@ class Gateway:
         except PeerError as error:
             self._complain(str(error))
             raise self._refused(Refuse(Refusal.INVALID)) from None
+        other = self._whose_run(claim)
+        if key and other not in ("", claim.app_id):
+            self._complain(
+                f"the run that it claims is that of App {other}'s sender, refused", claim
+            )
+            raise self._refused(Refuse(Refusal.INVALID), claim)
         reply = await self._inbox.submit(AdmissionAsked(sid, claim))
         if not isinstance(reply, Admit):
             refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
@@ -233,6 +240,8 @@ class Gateway:
         session = self._name_session(sid)
         self._senders[sid] = _Sender(claim, session, time.time(), key)
         self._opened.pop(session, None)
+        if not key:
+            self._runs_here[claim.run] = sid
         quick = QuickCounts(sid, claim, self._inbox.submit)
         self._admission.authenticate(session, claim, quick)
         if not self._may_stay(self._senders[sid]):  # shut out meanwhile
@@ -253,6 +262,14 @@ class Gateway:
             raise self._refused(Refuse(Refusal.TOKEN), claim)
         return claim, key
 
+    def _whose_run(self, claim: Claim) -> str:
+        """The App of the sender of this machine, connected on the Unix socket, that has this run:
+        there, a run is the invocation of a unit. Elsewhere, it is what a peer says, and may be one
+        run of a process that counts for several Apps.
+        """
+        sender = self._senders.get(self._runs_here.get(claim.run, ""))
+        return sender.claim.app_id if sender else ""
+
     def _refused(self, refusal: Refuse, claim: Claim | None = None) -> Exception:
         """The library's exception for it. The refusal is counted."""
         self.own.refused(refusal.reason, claim, time.time())
@@ -268,6 +285,8 @@ class Gateway:
         sender = self._senders.pop(sid, None)
         if sender:
             self._admission.end(sender.session)
+            if self._runs_here.get(sender.claim.run) == sid:
+                del self._runs_here[sender.claim.run]
             await self._inbox.submit(ConnectionClosed(sid, sender.claim.app_id))
 
     async def _on_resume(self, sid: str, *arguments: object) -> dict[str, object]:
