@@ -23,6 +23,9 @@ must not use up all numbers of an App. With one count a second, an App never get
 MAX_EPOCH_STEP = 2**44
 """A claim may be above the App's epoch by at most this number. No App can ever have so many starts.
 And for a client whose epoch is the time, it is more milliseconds than there are in 500 years."""
+MAX_LOST = 2**40
+"""Counts by which a sender may say that the ledger is older than what it knows: half a year of them,
+as fast as they come."""
 MAX_BATCH = 512
 """Payloads in one `count` event: 512 of the longest possible stay below MAX_MESSAGE."""
 LEDGER_NAME = 16

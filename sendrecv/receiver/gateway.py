@@ -44,7 +44,12 @@ from sendrecv.core.wire import (
 from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
 from sendrecv.receiver.answers import Answers, access
-from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
+from sendrecv.receiver.complaints import (
+    FULL,
+    Complaints,
+    complain_of_what_is_logged,
+    not_raised,
+)
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
@@ -55,10 +60,6 @@ from sendrecv.receiver.secrets import Secrets
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
-FULL = (
-    "no room for one more App: 10000 are connected, or the ledger knows 100000"
-    " (take the name of one that is no more), refused"
-)
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender has one question open at a time."""
 _session: ContextVar[str] = ContextVar("session", default="")
@@ -299,6 +300,8 @@ class Gateway:
             self._complain(str(error), claim)
             return _answer(Status.INVALID, None)
         reply = await self._inbox.submit(ResumeAsked(sid, claim.app_id, last))
+        if isinstance(reply, Answer) and reply.status is Status.INVALID:
+            self._complain(not_raised(reply.last, last), claim)
         return {**_answer_of(reply), "ledger": self._inbox.ledger()}
 
     async def _on_count(self, sid: str, *batch: object) -> dict[str, object]:

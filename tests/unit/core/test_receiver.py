@@ -105,6 +105,22 @@ def test_resume() -> None:
     ]
 
 
+def test_an_app_that_has_counted_is_not_raised() -> None:
+    """Its row is no old copy: neither after a claim, nor twice, nor for who comes after that."""
+    receiver = machine()
+    receiver.handle(CountsSent("c0", "a", 42, 42))
+    receiver.committed()
+    receiver.handle(AdmissionAsked("c1", Claim("a", "failover", 6, RUNS[1])))
+    for said in (43, 2**53):
+        assert receiver.handle(ResumeAsked("c1", "a", said)) == [Answer(Status.INVALID, 42)]
+    assert receiver.handle(ResumeAsked("c1", "a", 42)) == [Answer(Status.ACCEPTED, 42)]
+    raised = machine()
+    assert raised.handle(ResumeAsked("c0", "a", 44))[-1] == Answer(Status.ACCEPTED, 44)
+    assert raised.handle(ResumeAsked("c0", "a", 45)) == [Answer(Status.INVALID, 44)]
+    raised.rolled_back()  # it was not durable
+    assert raised.handle(ResumeAsked("c0", "a", 45))[-1] == Answer(Status.ACCEPTED, 45)
+
+
 @pytest.mark.parametrize(
     ("have", "sent", "printed"),
     [
