@@ -227,7 +227,7 @@ def _refusal(claim: Claim, app: AppState | None, room: bool) -> Refuse | None:
         if not room:
             return Refuse(Refusal.FULL)
         return None if claim.epoch <= MAX_FIRST else _INVALID
-    if claim.epoch > app.row.epoch + MAX_EPOCH_STEP:
+    if claim.epoch > max(MAX_FIRST, app.row.epoch + MAX_EPOCH_STEP):
         return _INVALID
     ours = (app.row.epoch, app.row.run, app.row.node_id)
     if claim.epoch > app.row.epoch or (claim.epoch, claim.run, claim.node_id) == ours:

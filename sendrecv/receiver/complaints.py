@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from sendrecv import systemd
 from sendrecv.core.errors import WARNING, PeerError, quoted
-from sendrecv.core.wire import Claim
+from sendrecv.core.wire import Claim, Refusal
 
 BURST, WINDOW = 20, 10.0
 REPEATS, MINUTE = 4, 60.0
@@ -21,6 +21,15 @@ FULL = (
 )
 _REVEALING = 16
 """A line must not have so many successive characters of the token."""
+
+
+def why_refused(reason: Refusal, claim: Claim) -> str:
+    """What a person should know of it; "" for what happens all the time."""
+    if reason is Refusal.INVALID:
+        return (
+            f"epoch {claim.epoch} is too far above the App's last one: see sendrecv forget; refused"
+        )
+    return FULL if reason is Refusal.FULL else ""
 
 
 def not_raised(have: int | None, said: int) -> str:

@@ -45,10 +45,10 @@ from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
 from sendrecv.receiver.answers import Answers, access
 from sendrecv.receiver.complaints import (
-    FULL,
     Complaints,
     complain_of_what_is_logged,
     not_raised,
+    why_refused,
 )
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
@@ -235,8 +235,8 @@ class Gateway:
         reply = await self._inbox.submit(AdmissionAsked(sid, claim))
         if not isinstance(reply, Admit):
             refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
-            if refusal.reason is Refusal.FULL:
-                self._complain(FULL, claim)
+            if why := why_refused(refusal.reason, claim):
+                self._complain(why, claim)
             raise self._refused(refusal, claim)
         session = self._name_session(sid)
         self._senders[sid] = _Sender(claim, session, time.time(), key)

@@ -360,7 +360,8 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
     ],
     ("AdmissionAsked", "epoch above the row's"): [
         claimed(OURS.replace(epoch=6, run=OTHER, node_id="failover"), AWAY),
-        claimed(OURS.replace(epoch=5 + 2**44), AWAY),
+        claimed(OURS.replace(epoch=2**53), AWAY),
+        claimed(OURS.replace(epoch=2**53 + 2**20), AppState(ROW.replace(epoch=2**53))),
     ],
     ("AdmissionAsked", "epoch above row's, connected"): [
         claimed(OURS.replace(epoch=6), HERE),
@@ -370,7 +371,8 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         claimed(OURS.replace(epoch=2**53 + 1), None)
     ],
     ("AdmissionAsked", "epoch far above the row's"): [
-        claimed(OURS.replace(epoch=5 + 2**44 + 1), AWAY),
+        claimed(OURS.replace(epoch=2**53 + 1), AWAY),
+        claimed(OURS.replace(epoch=2**53 + 2**20 + 1), AppState(ROW.replace(epoch=2**53))),
         claimed(OURS.replace(epoch=2**63 - 1), HERE),
     ],
     ("AdmissionAsked", "epoch, run, node of the row"): [claimed(OURS, AWAY)],
