@@ -11,7 +11,9 @@ Rules
     4. One run has one connection: the newest.
     5. A sender may know that the ledger is an old copy: it had accepted counts that it does not
        have. Then the row is raised, and the counts in between are neither accepted again nor
-       printed: they are said to be unproven.
+       printed: they are said to be unproven. A copy is put back between two starts of the receiver:
+       so of an App that has counted since the start, nobody is believed that. Nor that there are
+       more than MAX_LOST such counts, for whoever has the token may say so.
     6. The ledger knows every App that ever counted, the machine not more than it has room for. If
        there is no room for one more, that one gives way which is not connected, and has not
        changed for the longest time. Nothing of it is lost: its row comes back from the ledger.
@@ -47,6 +49,7 @@ table.
     ResumeAsked       its connection, not ahead     Answer(accepted)                    unchanged
     ResumeAsked       its connection, ahead of row  Unproven StoreRow Answer(accepted)  raised
     ResumeAsked       its connection, far ahead     Answer(invalid)                     unchanged
+    ResumeAsked       ahead of what has counted     Answer(invalid)                     unchanged
     ResumeAsked       its connection, no count yet  Answer(accepted)                    unchanged
     ResumeAsked       another connection            Answer(fenced)                      unchanged
     ResumeAsked       no such App                   Answer(fenced)                      unchanged
@@ -82,7 +85,7 @@ from sendrecv.core.receiver_events import (
     Unproven,
 )
 from sendrecv.core.values import Value
-from sendrecv.core.wire import MAX_EPOCH_STEP, MAX_FIRST, Claim, Refusal, Status
+from sendrecv.core.wire import MAX_EPOCH_STEP, MAX_FIRST, MAX_LOST, Claim, Refusal, Status
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
@@ -93,10 +96,13 @@ _INVALID = Refuse(Refusal.INVALID)
 
 
 class AppState(Value):
-    """One App: its durable row, and the connection that speaks for it ("" for none)."""
+    """One App: its durable row, and the connection that speaks for it ("" for none). current: it
+    has counted, or was raised, since the start, so its row is no old copy.
+    """
 
     row: Row
     connection: str = ""
+    current: bool = False
 
 
 class ReceiverMachine:
@@ -151,10 +157,8 @@ class ReceiverMachine:
             return [refusal]
         if claim.app_id not in self.apps and not self._make_room():
             return [Refuse(Refusal.FULL)]
-        if app is None:
-            return self._admit(event, None, "")
-        if claim.epoch > app.row.epoch:
-            return self._admit(event, app.row.last, app.connection)
+        if app is None or claim.epoch > app.row.epoch:
+            return self._admit(event, app or _NOBODY)
         self._set(claim.app_id, app.replace(connection=event.connection))
         return [Admit(app.row, new=False), *_cut_off(app.connection)]
 
@@ -171,11 +175,11 @@ class ReceiverMachine:
                 return True
         return False
 
-    def _admit(self, event: AdmissionAsked, last: int | None, older: str) -> list[ReceiverCommand]:
+    def _admit(self, event: AdmissionAsked, app: AppState) -> list[ReceiverCommand]:
         claim = event.claim
-        row = Row(claim.app_id, claim.epoch, claim.run, claim.node_id, last)
-        self._set(claim.app_id, AppState(row, event.connection))
-        return [StoreRow(row), Admit(row, new=True), *_cut_off(older)]
+        row = Row(claim.app_id, claim.epoch, claim.run, claim.node_id, app.row.last)
+        self._set(claim.app_id, app.replace(row=row, connection=event.connection))
+        return [StoreRow(row), Admit(row, new=True), *_cut_off(app.connection)]
 
     def _resume(self, event: ResumeAsked) -> list[ReceiverCommand]:
         app = self.apps.get(event.app_id, _NOBODY)
@@ -184,10 +188,10 @@ class ReceiverMachine:
             return [Answer(Status.FENCED, have)]
         if have is None or event.last <= have:
             return [Answer(Status.ACCEPTED, have)]
-        if event.last > MAX_FIRST:
+        if app.current or event.last > have + MAX_LOST:
             return [Answer(Status.INVALID, have)]
         row = app.row.replace(last=event.last)
-        self._set(event.app_id, app.replace(row=row))
+        self._set(event.app_id, app.replace(row=row, current=True))
         lost = Print(event.app_id, row.node_id, have + 1, event.last)
         return [Unproven(lost), StoreRow(row), Answer(Status.ACCEPTED, row.last)]
 
@@ -203,7 +207,7 @@ class ReceiverMachine:
         if have is None and event.first > MAX_FIRST:
             return [Answer(Status.INVALID, None)]
         row = app.row.replace(last=event.last)
-        self._set(event.app_id, app.replace(row=row))
+        self._set(event.app_id, app.replace(row=row, current=True))
         first = event.first if have is None else have + 1
         order = Print(event.app_id, row.node_id, first, event.last)
         return [StoreRow(row), order, Answer(Status.ACCEPTED, event.last)]
@@ -214,7 +218,7 @@ class ReceiverMachine:
 
 
 _NOBODY = AppState(Row("", 0, "", "", None))
-"""An App that has given way: whoever still speaks for it had been fenced before."""
+"""No App, or one that has given way: whoever still speaks for it had been fenced before."""
 
 
 def _refusal(claim: Claim, app: AppState | None, room: bool) -> Refuse | None:
@@ -223,7 +227,7 @@ def _refusal(claim: Claim, app: AppState | None, room: bool) -> Refuse | None:
         if not room:
             return Refuse(Refusal.FULL)
         return None if claim.epoch <= MAX_FIRST else _INVALID
-    if claim.epoch > app.row.epoch + MAX_EPOCH_STEP:
+    if claim.epoch > max(MAX_FIRST, app.row.epoch + MAX_EPOCH_STEP):
         return _INVALID
     ours = (app.row.epoch, app.row.run, app.row.node_id)
     if claim.epoch > app.row.epoch or (claim.epoch, claim.run, claim.node_id) == ours:

@@ -18,11 +18,15 @@ MAX_COUNT = 2**63 - 1
 """The largest count: the largest integer that SQLite, and a journal reader in C, can hold."""
 MAX_EPOCH = 2**63 - 1
 MAX_FIRST = 2**53
-"""The largest first count, and first epoch, of an App that the receiver does not know. One claim
-must not use up all numbers of an App. With one count a second, an App never gets this far."""
-MAX_EPOCH_STEP = 2**44
-"""A claim may be above the App's epoch by at most this number. No App can ever have so many starts.
-And for a client whose epoch is the time, it is more milliseconds than there are in 500 years."""
+"""The largest first count of an App that the receiver does not know, and the largest epoch that any
+claim may have: microseconds since 1970, until the year 2255. Claims must not use up all numbers of
+an App. With one count a second, an App never gets this far."""
+MAX_EPOCH_STEP = 2**20
+"""A claim may have a larger epoch than that, if it is above the App's by at most this number. It
+would take 2^43 claims to use up all epochs of an App."""
+MAX_LOST = 2**40
+"""Counts by which a sender may say that the ledger is older than what it knows: half a year of them,
+as fast as they come."""
 MAX_BATCH = 512
 """Payloads in one `count` event: 512 of the longest possible stay below MAX_MESSAGE."""
 LEDGER_NAME = 16

@@ -6,11 +6,13 @@ Only fields that a writer cannot choose decide whose statement an entry is. Thei
 
     _PID=1, _UID=0, _TRANSPORT=journal      PID 1; then UNIT=, INVOCATION_ID=, MESSAGE_ID= are true
     _TRANSPORT=stdout, _SYSTEMD_UNIT=       a line that this unit's processes printed
+    _TRANSPORT=journal, _SYSTEMD_UNIT=      an entry that they made
     _TRANSPORT=driver                       journald itself
 
 The MESSAGE_ID tells what an entry of PID 1 means (sd-messages.h), never the text. There is one
 exception, which can only make a verdict worse. An entry of a sender shows only that it had a
-process, and which process.
+process, and which process; and of itself alone, by SENDRECV_APP=, for which App it counted. Nobody
+else can write in that unit, under that _SYSTEMD_INVOCATION_ID=.
 """
 
 from __future__ import annotations
@@ -166,6 +168,8 @@ def _statement(entry: bytes) -> Statement | None:
         return _of_sender(entry)
     if b"\n_PID=1\n" in entry and b"\n_UID=0\n" in entry and b"\n_TRANSPORT=journal\n" in entry:
         return _of_pid1(entry)
+    if b"\nSENDRECV_APP=" in entry and b"\n_TRANSPORT=journal\n" in entry:
+        return _of_sender(entry)
     if b"\n_TRANSPORT=driver\n" in entry:
         return _of_journald(entry)
     return None
@@ -237,8 +241,9 @@ def _of_sender(entry: bytes) -> Spoke | None:
     unit = text(entry, b"_SYSTEMD_UNIT")
     if not _SENDER.fullmatch(unit):
         return None
-    run = text(entry, b"_SYSTEMD_INVOCATION_ID")
-    return Spoke(*_head(entry), unit, run, _number(field(entry, b"_PID")))
+    run, app = text(entry, b"_SYSTEMD_INVOCATION_ID"), text(entry, b"SENDRECV_APP")
+    pid = _number(field(entry, b"_PID"))
+    return Spoke(*_head(entry), unit, run, pid, app if _are_names(app) else "")
 
 
 def _of_pid1(entry: bytes) -> UnitSaid | None:

@@ -109,13 +109,16 @@ class Stray(NamedTuple):
 
 
 class Spoke(NamedTuple):
-    """A process of a sender's unit printed something. The text is no evidence."""
+    """A process of a sender's unit printed something. The text is no evidence. app: the App for
+    which the process says that it counts, in an entry of its own; "" if it does not say.
+    """
 
     at: At
     ref: str
     unit: str
     run: str
     pid: int
+    app: str = ""
 
 
 class Lost(NamedTuple):

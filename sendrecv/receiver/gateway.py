@@ -44,7 +44,12 @@ from sendrecv.core.wire import (
 from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
 from sendrecv.receiver.answers import Answers, access
-from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
+from sendrecv.receiver.complaints import (
+    Complaints,
+    complain_of_what_is_logged,
+    not_raised,
+    why_refused,
+)
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
@@ -55,10 +60,6 @@ from sendrecv.receiver.secrets import Secrets
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
-FULL = (
-    "no room for one more App: 10000 are connected, or the ledger knows 100000"
-    " (take the name of one that is no more), refused"
-)
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender has one question open at a time."""
 _session: ContextVar[str] = ContextVar("session", default="")
@@ -104,6 +105,7 @@ class Gateway:
         self._complain = Complaints(*secrets.texts)
         self._senders: dict[str, _Sender] = {}  # by sid
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
+        self._runs_here: dict[str, str] = {}  # of senders on this machine: run, and its newest sid
         self._tasks: set[asyncio.Task[None]] = set()
         self.own = Own(time.time())
         self._secured: Secured
@@ -224,15 +226,23 @@ class Gateway:
         except PeerError as error:
             self._complain(str(error))
             raise self._refused(Refuse(Refusal.INVALID)) from None
+        other = self._whose_run(claim)
+        if key and other not in ("", claim.app_id):
+            self._complain(
+                f"the run that it claims is that of App {other}'s sender, refused", claim
+            )
+            raise self._refused(Refuse(Refusal.INVALID), claim)
         reply = await self._inbox.submit(AdmissionAsked(sid, claim))
         if not isinstance(reply, Admit):
             refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
-            if refusal.reason is Refusal.FULL:
-                self._complain(FULL, claim)
+            if why := why_refused(refusal.reason, claim):
+                self._complain(why, claim)
             raise self._refused(refusal, claim)
         session = self._name_session(sid)
         self._senders[sid] = _Sender(claim, session, time.time(), key)
         self._opened.pop(session, None)
+        if not key:
+            self._runs_here[claim.run] = sid
         quick = QuickCounts(sid, claim, self._inbox.submit)
         self._admission.authenticate(session, claim, quick)
         if not self._may_stay(self._senders[sid]):  # shut out meanwhile
@@ -253,6 +263,14 @@ class Gateway:
             raise self._refused(Refuse(Refusal.TOKEN), claim)
         return claim, key
 
+    def _whose_run(self, claim: Claim) -> str:
+        """The App of the sender of this machine, connected on the Unix socket, that has this run:
+        there, a run is the invocation of a unit. Elsewhere, it is what a peer says, and may be one
+        run of a process that counts for several Apps.
+        """
+        sender = self._senders.get(self._runs_here.get(claim.run, ""))
+        return sender.claim.app_id if sender else ""
+
     def _refused(self, refusal: Refuse, claim: Claim | None = None) -> Exception:
         """The library's exception for it. The refusal is counted."""
         self.own.refused(refusal.reason, claim, time.time())
@@ -268,6 +286,8 @@ class Gateway:
         sender = self._senders.pop(sid, None)
         if sender:
             self._admission.end(sender.session)
+            if self._runs_here.get(sender.claim.run) == sid:
+                del self._runs_here[sender.claim.run]
             await self._inbox.submit(ConnectionClosed(sid, sender.claim.app_id))
 
     async def _on_resume(self, sid: str, *arguments: object) -> dict[str, object]:
@@ -280,6 +300,8 @@ class Gateway:
             self._complain(str(error), claim)
             return _answer(Status.INVALID, None)
         reply = await self._inbox.submit(ResumeAsked(sid, claim.app_id, last))
+        if isinstance(reply, Answer) and reply.status is Status.INVALID:
+            self._complain(not_raised(reply.last, last), claim)
         return {**_answer_of(reply), "ledger": self._inbox.ledger()}
 
     async def _on_count(self, sid: str, *batch: object) -> dict[str, object]:

@@ -20,8 +20,8 @@ inline decide_claim(c) {
 /* An old copy of the ledger is told what it may have printed: see Resume. */
 inline decide_resume(c) {
     if
-    :: LISTENS_TO(c) && BELIEVES_SENDER && m_last > 0 && conn[c].last > m_last ->
-        m_last = conn[c].last; stored = 1; unproven = 1; printed = m_last
+    :: LISTENS_TO(c) && BELIEVES_SENDER && !m_counted && m_last > 0 && conn[c].last > m_last ->
+        m_last = conn[c].last; m_counted = 1; stored = 1; unproven = 1; printed = m_last
     :: else
     fi;
     if
@@ -37,7 +37,7 @@ inline accept(c) {
     check(accepted_older_run, conn[c].life < m_listened);
     m_listened = conn[c].life;
     if :: m_last == 0 -> printed = conn[c].first - 1 :: else fi;
-    m_last = conn[c].last; stored = 1;
+    m_last = conn[c].last; m_counted = 1; stored = 1;
     PRINT_AT_ONCE(c);
     decide(c, ACCEPTED, m_last);
     ANSWER_AT_ONCE(c)
@@ -99,7 +99,7 @@ inline server_gone(c) {
 }
 
 inline forget() {
-    m_epoch = epoch; m_life = life; m_last = last; m_listened = listened;
+    m_epoch = epoch; m_life = life; m_last = last; m_listened = listened; m_counted = counted;
     if :: printed > last -> printed = last :: else fi
 }
 
@@ -140,7 +140,7 @@ inline start() {
 
 inline stop_serving() {
     up = 0; stored = 0; phase = GATHERING; printed = 0; current = NOCONN; before = NOCONN;
-    m_epoch = 0; m_life = 0; m_last = 0; m_listened = 0;
+    m_epoch = 0; m_life = 0; m_last = 0; m_listened = 0; counted = 0; m_counted = 0;
     server_gone(0); server_gone(1); server_gone(2)
 }
 
@@ -177,7 +177,7 @@ end_serving:
     :: d_step { phase == GATHERING && (ANY(1) || stored) ->
         if :: printed > last && printed >= m_last -> pruned = printed :: else fi;
         if :: stored -> epoch = m_epoch; life = m_life; last = m_last; stored = 0 :: else fi;
-        listened = m_listened; before = current;
+        listened = m_listened; counted = m_counted; before = current;
         make_durable(0); make_durable(1); make_durable(2);
         phase = PRINTING }
     /* commit fails */

@@ -113,6 +113,7 @@ byte pruned;                    /* the outbox holds the counts above this one */
 byte m_epoch, m_life, m_last;    /* the row with what the group has changed */
 byte current = NOCONN;          /* the connection that speaks for the App */
 byte before = NOCONN;           /* the same before this group */
+bool counted, m_counted;        /* or raised, since the receiver's start: the row is no old copy */
 byte printed;                   /* by this process, or known to be in the journal */
 mtype phase;
 bool stored;                    /* the row was changed by this group */

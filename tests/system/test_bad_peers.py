@@ -191,6 +191,39 @@ def test_a_wrong_message(host: Machine, name: str) -> None:
     assert printed_of(host, auth["appID"]) == [json.dumps(right)] * goes_on
 
 
+def test_a_claim_does_not_use_up_the_numbers_of_a_new_app(host: Machine) -> None:
+    said, new = Said(host), claim()
+    assert play(host, auth={**new, "epoch": 2**63 - 1})["connect"] == {"reason": "invalid"}
+    said.wait(f"{new['appID']}/main: epoch {2**63 - 1} is too far")
+    counts = [["count", payload(count, new["appID"])] for count in (2**63 - 1, 0)]
+    first, then = play(host, auth=new, calls=counts)["answers"]
+    assert (first, then) == (INVALID, {"status": "accepted", "last": 0})
+
+
+def test_a_claim_does_not_use_up_the_numbers_of_an_app_that_counts(host: Machine) -> None:
+    """Nor does it say that there were counts of which nobody knows. The App's own sender goes on."""
+    said = Said(host)
+    with app_on(host) as app:
+        for epoch in (2**63 - 1, 2**53 + 1):
+            refused = play(host, auth=claim(appID=app.name, epoch=epoch))["connect"]
+            assert refused == {"reason": "invalid"}
+        holder = claim(appID=app.name, epoch=1000)
+        calls = [["resume"], ["resume", {"last": 2**53}], ["resume", {"last": 2**63 - 1}]]
+        resumed, *refused = play(host, auth=holder, calls=calls)["answers"]
+        assert resumed["status"] == "accepted" and resumed["last"] >= 0
+        assert [(one["status"], one["last"]) for one in refused] == [
+            ("invalid", resumed["last"])
+        ] * 2
+        said.wait(
+            f"resume: the ledger had count {2**53}, and is an old copy: not believed, as it has"
+        )
+        app.count(3)
+        verdict = app.verdict()
+        assert {fault.kind for fault in verdict.faults} == {"unknown run"}, verdict  # the holder's
+        assert [line.node for line in verdict.lines[app.name]].count("failover") == 0
+    assert not said.lines(f'unproven {{"appID": "{app.name}"')
+
+
 def test_the_same_app_cannot_be_taken_over_by_a_guess(host: Machine, good: App) -> None:
     said = Said(host)
     older = play(host, auth=claim(appID=good.name, epoch=1))["connect"]

@@ -2,9 +2,12 @@
 
 PID 1 names the instance, and the receiver's session line names the App. The session line repeats
 what a sender said of itself. So a holder of the token can name another App's run. Such a claim may
-add a run to an App; it never takes a run away:
+add a run to an App; it never takes a run away, and is nothing that another App has done:
 
-- A run belongs to each App for which it was admitted. A run that two Apps claim is a finding.
+- A run belongs to each App for which it was admitted. If it is the run of another one, that is a
+  finding against the App that claims it, and against no other. Whose it is, its process has said
+  itself; if it has not, it is the App with the name of its instance, if that one claims it too. If
+  two claim it and neither tells, both are in doubt.
 - A run that was never admitted belongs to the App of its instance's run before, on its host; if
   there is none, of the run after; else of that instance on other hosts; else to the App with the
   instance's name.
@@ -15,11 +18,11 @@ add a run to an App; it never takes a run away:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.counts import Tally
-from sendrecv.proof.judge.findings import OWN, Book
+from sendrecv.proof.judge.findings import OWN, Book, Exhibit
 from sendrecv.proof.judge.owners import exhibit
 from sendrecv.proof.judge.runs import Lineage, Run
 from sendrecv.proof.judge.sessions import Session
@@ -90,11 +93,27 @@ def owners_of(
         yield run, owners
 
 
-def judge_claim(app: str, session: Session, claims: Claims, book: Book) -> None:
-    """Find out whether another App claims the session's run too: one of the two lines is false."""
-    others = claims.get(session.run, {}).items()
-    lines = [(other, line) for other, line in others if line and other != app]
-    if session.claim and lines:
-        other, line = lines[0]
-        text = f"run {session.run[:8]} was admitted for {app} and for {other}"
-        book.violation(OWN, text, exhibit(session.claim), exhibit(line))
+def judge_claim(app: str, session: Session, run: Run | None, claims: Claims, book: Book) -> None:
+    """Find out whether the session line names a run of another App. `run`: as PID 1 knows it."""
+    if session.claim is None:
+        return
+    claimants = {other: line for other, line in claims.get(session.run, {}).items() if line}
+    others = [line for other, line in claimants.items() if other != app]
+    owner = _owner(run, {app, *claimants}) if run else ""
+    if run and owner not in ("", app):
+        text = f"run {session.run[:8]} of App {owner} was admitted for {app}"
+        book.violation(OWN, text, _of_owner(run), exhibit(session.claim))
+    elif not owner and others:
+        text = f"run {session.run[:8]} was admitted for {app} and for {others[0].app}: whose it is"
+        book.doubt(OWN, f"{text} is not known", exhibit(session.claim), exhibit(others[0]))
+
+
+def _owner(run: Run, claimants: Collection[str]) -> str:
+    """The App of a run, "" if that is not known."""
+    return run.app or (run.instance if run.instance in claimants else "")
+
+
+def _of_owner(run: Run) -> Exhibit:
+    mark = run.said_app or run.first
+    what = f"says that it counts for {run.app}" if run.said_app else "first"
+    return Exhibit(f"{run.unit}: {what}", mark.at, mark.ref)

@@ -175,8 +175,8 @@ class Course:
     def _settle_session(self, session: Session, claims: Claims) -> None:
         book = self.tally.book
         self.tally.owners.judge_claim(session, from_the_start=self.tally.from_the_start)
-        of_runs.judge_claim(self.app, session, claims, book)
         run = self.timeline.runs.get(session.run)
+        of_runs.judge_claim(self.app, session, run, claims, book)
         if session.claim and run:
             self.nodes.setdefault(session.node, set()).add(run.machine)
             self._known[run.machine] = run.first.order

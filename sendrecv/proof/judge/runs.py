@@ -47,6 +47,9 @@ class Run:
     how: str = ""
     result: str = ""
     pid: int = 0
+    app: str = ""
+    """The App for which the process said that it counts, in an entry of its own."""
+    said_app: Mark | None = None
     settled_for: set[str] = field(default_factory=set)
     """The Apps of which it is among what is settled."""
 

@@ -168,8 +168,11 @@ class Timeline:
     def spoke(self, said: Spoke) -> None:
         """A process of a sender's unit printed something: its PID, if PID 1 knows the run."""
         run = self.runs.get(said.run)
-        if run is not None and not run.pid:
-            run.pid = said.pid
+        if run is None:
+            return
+        run.pid = run.pid or said.pid
+        if said.app and not run.app and run.machine == said.at.machine:
+            run.app, run.said_app = said.app, Mark(said.at, said.ref, self.order)
 
     def lost(self, said: Lost) -> None:
         """journald dropped entries; those of other units are no evidence."""

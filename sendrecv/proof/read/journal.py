@@ -283,7 +283,7 @@ def _of_boot(
         options.append(f"--since={seconds(source.since)}")
     if source.until is not None:
         options.append(f"--until={seconds(source.until)}")
-    of_senders = [(f"_SYSTEMD_UNIT={unit}", "_TRANSPORT=stdout") for unit in senders]
+    of_senders = [(f"_SYSTEMD_UNIT={unit}",) for unit in senders]
     for match in (*_MATCHES, *of_senders):
         options += [*match, *([f"_BOOT_ID={boot}"] if boot else []), "+"]
     return source.journalctl.entries(*options[:-1])
@@ -295,7 +295,7 @@ def seconds(microseconds: int) -> str:
 
 
 def _sender_units(source: Source) -> list[str]:
-    """The senders' units that ever printed something. Their entries have the PIDs."""
+    """The senders' units that ever wrote something. Their entries have PIDs, and name their Apps."""
     sender = re.compile(r"sender(?:-failover)?@.+\.service")
     return [unit for unit in values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
 

@@ -48,7 +48,7 @@ def test_the_first_claim_of_an_app() -> None:
 
 
 @pytest.mark.parametrize(("older", "cut"), [("", []), ("c0", [CutOff("c0")])])
-@pytest.mark.parametrize("epoch", [6, 5 + 2**44])
+@pytest.mark.parametrize("epoch", [6, 2**53])
 def test_a_newer_epoch_takes_over(older: str, cut: list[ReceiverCommand], epoch: int) -> None:
     receiver = machine(connection=older)
     row = Row("a", epoch, RUNS[1], "failover", 41)
@@ -66,6 +66,23 @@ def test_the_same_run_again(older: str, cut: list[ReceiverCommand]) -> None:
     receiver = machine(connection=older)
     assert receiver.handle(AdmissionAsked("c1", OURS)) == [Admit(ROW, new=False), *cut]
     assert receiver.apps["a"] == AppState(ROW, "c1")
+
+
+def test_claims_do_not_use_up_the_epochs_of_an_app() -> None:
+    """Whoever has the token claims as far up as it can, again and again. The App goes on above."""
+    receiver = ReceiverMachine([ROW], max_apps=1)
+    for _ in range(1000):
+        epoch = receiver.apps["a"].row.epoch
+        claims = [
+            2**63 - 1,
+            *(epoch + 2**bits for bits in (50, 44, 30, 20)),
+            2**53,
+            epoch + 1,
+        ]
+        for claimed in claims:
+            receiver.handle(AdmissionAsked("c", OURS.replace(epoch=claimed)))
+        assert receiver.apps["a"].row.epoch > epoch
+    assert receiver.apps["a"].row.epoch < 2**54
 
 
 @pytest.mark.parametrize(
@@ -103,6 +120,22 @@ def test_resume() -> None:
     assert machine(ROW.replace(last=None)).handle(ResumeAsked("c0", "a")) == [
         Answer(Status.ACCEPTED, None)
     ]
+
+
+def test_an_app_that_has_counted_is_not_raised() -> None:
+    """Its row is no old copy: neither after a claim, nor twice, nor for who comes after that."""
+    receiver = machine()
+    receiver.handle(CountsSent("c0", "a", 42, 42))
+    receiver.committed()
+    receiver.handle(AdmissionAsked("c1", Claim("a", "failover", 6, RUNS[1])))
+    for said in (43, 2**53):
+        assert receiver.handle(ResumeAsked("c1", "a", said)) == [Answer(Status.INVALID, 42)]
+    assert receiver.handle(ResumeAsked("c1", "a", 42)) == [Answer(Status.ACCEPTED, 42)]
+    raised = machine()
+    assert raised.handle(ResumeAsked("c0", "a", 44))[-1] == Answer(Status.ACCEPTED, 44)
+    assert raised.handle(ResumeAsked("c0", "a", 45)) == [Answer(Status.INVALID, 44)]
+    raised.rolled_back()  # it was not durable
+    assert raised.handle(ResumeAsked("c0", "a", 45))[-1] == Answer(Status.ACCEPTED, 45)
 
 
 @pytest.mark.parametrize(

@@ -363,14 +363,19 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
     ],
     ("AdmissionAsked", "epoch above the row's"): [
         claimed(OURS.replace(epoch=6, run=OTHER, node_id="failover"), AWAY),
-        claimed(OURS.replace(epoch=5 + 2**44), AWAY),
+        claimed(OURS.replace(epoch=2**53), AWAY),
+        claimed(OURS.replace(epoch=2**53 + 2**20), AppState(ROW.replace(epoch=2**53))),
     ],
-    ("AdmissionAsked", "epoch above row's, connected"): [claimed(OURS.replace(epoch=6), HERE)],
+    ("AdmissionAsked", "epoch above row's, connected"): [
+        claimed(OURS.replace(epoch=6), HERE),
+        claimed(OURS.replace(epoch=6), HERE.replace(current=True)),
+    ],
     ("AdmissionAsked", "no such App, large epoch"): [
         claimed(OURS.replace(epoch=2**53 + 1), None)
     ],
     ("AdmissionAsked", "epoch far above the row's"): [
-        claimed(OURS.replace(epoch=5 + 2**44 + 1), AWAY),
+        claimed(OURS.replace(epoch=2**53 + 1), AWAY),
+        claimed(OURS.replace(epoch=2**53 + 2**20 + 1), AppState(ROW.replace(epoch=2**53))),
         claimed(OURS.replace(epoch=2**63 - 1), HERE),
     ],
     ("AdmissionAsked", "epoch, run, node of the row"): [claimed(OURS, AWAY)],
@@ -393,11 +398,14 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
     ],
     ("ResumeAsked", "its connection, ahead of row"): [
         Asked(HERE, ResumeAsked("old", "a", 42)),
-        Asked(HERE, ResumeAsked("old", "a", 2**53)),
+        Asked(HERE, ResumeAsked("old", "a", 41 + 2**40)),
     ],
     ("ResumeAsked", "its connection, far ahead"): [
-        Asked(HERE, ResumeAsked("old", "a", 2**53 + 1)),
+        Asked(HERE, ResumeAsked("old", "a", 41 + 2**40 + 1)),
         Asked(HERE, ResumeAsked("old", "a", 2**63 - 1)),
+    ],
+    ("ResumeAsked", "ahead of what has counted"): [
+        Asked(HERE.replace(current=True), ResumeAsked("old", "a", 42))
     ],
     ("ResumeAsked", "its connection, no count yet"): [
         Asked(AppState(ROW.replace(last=None), "old"), ResumeAsked("old", "a", 42))
@@ -453,13 +461,14 @@ def then(what: str, asked: Asked) -> AppState | None:
     match what, event:
         case "claimed", AdmissionAsked(connection, claim):
             last = before.row.last if before else None
-            return AppState(Row("a", claim.epoch, claim.run, claim.node_id, last), connection)
+            row = Row("a", claim.epoch, claim.run, claim.node_id, last)
+            return AppState(row, connection, bool(before and before.current))
         case "reconnected", AdmissionAsked(connection) if before:
             return before.replace(connection=connection)
         case "raised", ResumeAsked() if before:
-            return before.replace(row=before.row.replace(last=event.last))
+            return before.replace(row=before.row.replace(last=event.last), current=True)
         case "counted", CountsSent() if before:
-            return before.replace(row=before.row.replace(last=event.last))
+            return before.replace(row=before.row.replace(last=event.last), current=True)
         case "disconnected", _ if before:
             return before.replace(connection="")
     assert what == "unchanged"

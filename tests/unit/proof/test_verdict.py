@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from sendrecv.proof.judge import findings as f
-from sendrecv.proof.judge.verdict import NOTHING, PROVEN, VIOLATED
+from sendrecv.proof.judge.verdict import INCONCLUSIVE, NOTHING, PROVEN, VIOLATED
 from tests.unit.proof.journals import Fields, Sender, World
 from tests.unit.proof.judging import found, judge, outcome
 
@@ -282,15 +282,89 @@ def both(world: World) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_run_that_two_apps_claim_is_found_and_stays_in_both_verdicts(which: int) -> None:
+def test_a_run_that_two_apps_claim_stays_in_both_verdicts(which: int) -> None:
     world = overlapping()
     starts = [entry for entry in world.entries if entry["MESSAGE"].endswith("starting")]
     run = [entry["INVOCATION_ID"] for entry in starts if "sender" in entry["UNIT"]][which]
     world.receive(session_line("evil", run), 5)
     verdicts = both(world)
-    assert verdicts["x"] == dict.fromkeys([f.ONE, f.ORDER, f.OWN], VIOLATED)
+    assert verdicts["x"] == dict.fromkeys([f.ONE, f.ORDER], VIOLATED)
     assert verdicts["evil"] == dict.fromkeys([f.ONE, f.ORDER, f.OWN], VIOLATED)
-    assert "was admitted for x and for evil" in found(judge(world))
+    assert f"run {run[:8]} of App x was admitted for evil" in found(judge(world))
+
+
+def claimed_twice(app: str, claimant: str, *, first: bool, tells: str = "") -> World:
+    """A run of the instance x, which counts for `app`, and which `claimant` claims: `first`, or
+    after the App did. tells: the App that its process names in its own entry.
+    """
+    world = World()
+    world.start_receiver()
+    sender = world.start("x", "main", app)
+    lines = [session_line(claimant, sender.run), session_line(app, sender.run)]
+    for line in lines if first else lines[::-1]:
+        world.receive(line, 5)
+    if tells:
+        world.tell(sender, tells)
+    world.count(app, "failover", 3)
+    return world
+
+
+def statuses(world: World, app: str) -> tuple[str, str]:
+    """Of an App, and of its check of runs."""
+    (one,) = [one for one in judge(world).apps if one.app == app]
+    return one.status, next(check.status for check in one.checks if check.name == f.OWN)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("app", "claimant", "tells"),
+    [
+        ("x", "evil", ""),  # by the name of the instance
+        ("x", "evil", "x"),
+        ("z", "evil", "z"),  # it has SENDRECV_APP_ID=z
+        ("z", "x", "z"),  # and an App has the name of the instance
+    ],
+)
+def test_whose_run_it_is_decides_against_the_other(
+    app: str, claimant: str, tells: str, first: bool
+) -> None:
+    world = claimed_twice(app, claimant, first=first, tells=tells)
+    assert statuses(world, app) == (PROVEN, PROVEN)
+    assert statuses(world, claimant)[1] == VIOLATED
+    assert f"of App {app} was admitted for {claimant}" in found(judge(world))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_whose_run_it_is_may_be_in_doubt(first: bool) -> None:
+    world = claimed_twice("z", "evil", first=first)
+    assert statuses(world, "z")[1] == statuses(world, "evil")[1] == INCONCLUSIVE
+    assert "whose it is is not known" in found(judge(world))
+
+
+def test_who_claims_another_apps_run_is_found_whether_or_not_that_one_claims_it() -> None:
+    world = World().up("x")
+    sender = world.start("x", "main")
+    world.tell(sender, "x")
+    world.receive(session_line("evil", sender.run), 5)
+    world.exit(sender)
+    assert statuses(world, "evil")[1] == VIOLATED
+    assert f"run {sender.run[:8]} of App x was admitted for evil" in found(judge(world))
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        {"_SYSTEMD_UNIT": "attacker.service"},
+        {"_SYSTEMD_UNIT": "user@1000.service", "_SYSTEMD_USER_UNIT": "sender@x.service"},
+        {"_TRANSPORT": "syslog"},
+        {"_SYSTEMD_INVOCATION_ID": "f" * 32},
+    ],
+)
+def test_only_the_process_itself_says_whose_it_is(disguise: Fields) -> None:
+    world = claimed_twice("x", "evil", first=True)
+    world.tell(world.senders["x"], "evil", **disguise)
+    assert statuses(world, "x") == (PROVEN, PROVEN)
+    assert statuses(world, "evil")[1] == VIOLATED
 
 
 def test_a_run_that_another_app_claims_first_is_not_taken_away() -> None:

@@ -137,3 +137,53 @@ def test_the_listener_stays_who_it_was(served: Served) -> None:
         return int(struct.unpack("3i", credentials)[0])
 
     assert served.reception.do(work) != os.getpid()
+
+
+# Runs. On the Unix socket, a run is the invocation of a unit of this machine.
+
+
+def claimed(peer: Peer, app_id: str, run: str, epoch: int = 1) -> object:
+    """Whether that claim is admitted, or why not. The connection stays."""
+    assert peer.open() == 101
+    reply = peer.connect(auth(app_id, TOKEN, run=run, epoch=epoch)) or {}
+    return reply.get("data", "sid" in reply)
+
+
+INVALID = {"reason": "invalid"}
+
+
+def test_a_run_of_a_sender_here_is_nobody_elses_over_tcp(served: Served) -> None:
+    own, tcp = served.at["own"], served.at["tcp"]
+
+    def work() -> None:
+        with Peer(own) as sender, Peer(tcp) as evil, Peer(tcp) as other, Peer(tcp) as same:
+            assert claimed(sender, "here", "1" * 32) is True
+            assert claimed(evil, "evil", "1" * 32) == INVALID
+            assert claimed(other, "evil", "2" * 32) is True
+            assert claimed(same, "here", "1" * 32) is True  # the token says that it may
+        with Peer(own) as sender, Peer(own) as again, Peer(tcp) as evil, Peer(own) as local:
+            assert claimed(sender, "back", "3" * 32) is True
+            assert claimed(again, "back", "3" * 32) is True
+            assert sender.read() == "41"  # its older connection is closed
+            assert claimed(evil, "evil", "3" * 32, 2) == INVALID
+            assert claimed(local, "evil", "3" * 32, 2) is True
+
+    served.reception.do(work)
+    lines = [line for line in served.reception.said() if "the run that it claims" in line]
+    assert (
+        len(lines) == 2 and "<4>evil/main: the run that it claims is that of App here's" in lines[0]
+    )
+
+
+def test_a_run_that_was_claimed_over_tcp_keeps_no_sender_out(served: Served) -> None:
+    """Neither the one whose run it is, nor a process that counts for several Apps."""
+
+    def work() -> None:
+        with Peer(served.at["tcp"]) as evil, Peer(served.at["own"]) as sender:
+            assert claimed(evil, "early", "4" * 32) is True
+            assert claimed(sender, "real", "4" * 32) is True
+        with Peer(served.at["tcp"]) as one, Peer(served.at["tcp"]) as two:
+            assert claimed(one, "one", "5" * 32) is True
+            assert claimed(two, "two", "5" * 32) is True
+
+    served.reception.do(work)

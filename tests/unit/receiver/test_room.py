@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv.receiver import gateway, ledger, loop
+from sendrecv.receiver import complaints, ledger, loop
 from tests.lab.reception import TOKEN, Reception
 from tests.lab.waiting import wait_until
 from tests.peers.peer import Peer, auth, payload
@@ -59,9 +59,37 @@ def test_a_ledger_that_is_full_says_so(tmp_path: Path) -> None:
             return refused, counted(reception, "a", 2, 1)
 
         assert reception.do(work) == ({"reason": "full"}, (0, "accepted"))
-        assert [line for line in reception.said() if f"f/main: {gateway.FULL}" in line]
+        assert [line for line in reception.said() if f"f/main: {complaints.FULL}" in line]
 
 
 def test_what_is_said_are_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert str(loop.MAX_APPS) in gateway.FULL and str(ledger.MAX_NAMES) in gateway.FULL
+    assert str(loop.MAX_APPS) in complaints.FULL and str(ledger.MAX_NAMES) in complaints.FULL
+
+
+def test_a_ledger_is_not_raised_by_whoever_says_that_it_is_old(tmp_path: Path) -> None:
+    """One line has both numbers, and what to do."""
+    with Reception(tmp_path) as reception:
+
+        def work() -> list[object]:
+            with reception.peer() as peer:
+                assert claimed(peer, "a") == ""
+                counts = peer.call("count", payload(100, "a"))
+                return [counts, *(peer.call("resume", {"last": last}) for last in (2**53, 100))]
+
+        counts, refused, resumed = reception.do(work)
+        assert counts == {"status": "accepted", "last": 100}
+        assert isinstance(refused, dict) and (refused["status"], refused["last"]) == (
+            "invalid",
+            100,
+        )
+        assert isinstance(resumed, dict) and (resumed["status"], resumed["last"]) == (
+            "accepted",
+            100,
+        )
+        (line,) = [line for line in reception.said() if "old copy" in line]
+        assert line.startswith(
+            f"<4>a/main: resume: the ledger had count {2**53}, and is an old copy"
+        )
+        assert "as it has 100, " in line and "restart receiver.service" in line
+        assert not [line for line in reception.said() if "unproven" in line]
