@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from sendrecv.core.sender_events import SenderEvent
     from sendrecv.sender.ahead import Ahead
+    from sendrecv.sender.quick import Quick
 
 HANDSHAKE_TIMEOUT = 5.0
 PROBE_TIMEOUT = 4.0
@@ -80,6 +81,7 @@ class Connection:
         self._over = False
         self._closed = threading.Event()
         self._client = self._make_client()
+        self._quick: Quick | None = None  # set once, before the connection is admitted
         auth = claim_to_auth(claim, "" if self._path else token)
         self._opener = _Opener(target=self._open, args=(auth,), daemon=True)
         self._opener.start()
@@ -145,7 +147,11 @@ class Connection:
     def _hand_over(self) -> None:
         """Raises OSError if nobody listens, or somebody else than root."""
         make = patched_websocket.socket_class()
-        patched_websocket.hand_over(own_socket.opened(self._path, HANDSHAKE_TIMEOUT, make))
+        opened = own_socket.opened(self._path, HANDSHAKE_TIMEOUT, make)
+        patched_websocket.hand_over(opened, self._on_quick)
+
+    def _on_quick(self, quick: Quick) -> None:
+        self._quick = quick
 
     def _opened_ahead(self, ahead: Ahead) -> socket.socket | None:
         return ahead.taken() if patched_websocket.can_hand_over() else None
@@ -167,13 +173,12 @@ class Connection:
 
     def _emitted_quickly(self, count: int) -> bool:
         """See quick.py."""
-        quick = getattr(getattr(engine(self._client), "ws", None), "quick", None)
-        if quick is None:
+        if self._quick is None:
             return False
         claim = self._claim
         names = f'"appID":"{claim.app_id}","nodeID":"{claim.node_id}"'
         try:
-            return bool(quick.ask(f'["count",{{"count":{count},{names}}}]', self._on_answered))
+            return self._quick.ask(f'["count",{{"count":{count},{names}}}]', self._on_answered)
         except OSError as error:
             self._post_lost(f"connection lost ({type(error).__name__})")
             return True
