@@ -48,6 +48,8 @@ from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
 from sendrecv.receiver.answers import Answers, access
 from sendrecv.receiver.complaints import Complaints, complain_of_what_is_logged
+from sendrecv.receiver.ledger import MAX_NAMES
+from sendrecv.receiver.loop import MAX_APPS
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
@@ -59,7 +61,7 @@ from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
 FULL = (
-    "no room for one more App: 10000 are connected, or the ledger knows 100000"
+    f"no room for one more App: {MAX_APPS} are connected, or the ledger knows {MAX_NAMES}"
     " (take the name of one that is no more), refused"
 )
 MAX_UNREAD = 256

@@ -16,8 +16,8 @@ TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT = 4.0
-"""Seconds for each step; and whoever wants the connection waits no longer. As PROBE_TIMEOUT."""
+TIMEOUT = patched_websocket.OPENING
+"""Seconds for each step; and whoever wants the connection waits no longer."""
 
 
 class Ahead:

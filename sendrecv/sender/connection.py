@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from sendrecv.sender.quick import Quick
 
 HANDSHAKE_TIMEOUT = 5.0
-PROBE_TIMEOUT = 4.0
-"""Seconds for a TCP connection; below the machine's ANSWER_TIMEOUT, which knows no cause."""
+PROBE_TIMEOUT = patched_websocket.OPENING
 LEAVE_TIMEOUT = 1.0
 """Seconds in which a peer may read that it is left. The receiver, if it lives, does so at once."""
 NO_HOST = "http://localhost"

@@ -46,6 +46,9 @@ _AHEAD = 4096
 MAX_HEAD, MAX_LINE = 65_536, 8192
 """Bytes of the head of an answer to a handshake, and of a line in it. The receiver's head has about
 250, and proxies in front of it may add cookies and the like."""
+OPENING = 4.0
+"""Seconds for each step of opening a connection: less than the machine's ANSWER_TIMEOUT, after
+which nobody would know the cause."""
 _OPTIONS = (
     (socket.SOL_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
