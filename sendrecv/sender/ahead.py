@@ -1,8 +1,7 @@
 """A connection to the receiver that is opened before it is needed: TCP and TLS, and nothing said.
 
 For a takeover on several hosts: while etcd writes that this host has the App now, the receiver's
-certificate can be checked. If that comes to nothing, the Connection opens one itself as ever, and
-finds out why it cannot.
+certificate can be checked. If that fails, Connection opens its own, and finds out why it cannot.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ again. After Refused or Lost a connection posts nothing more, and Connected come
 says the same again and again does not fill the queue.
 
 On this machine the receiver has a Unix socket. Before anything is said there, own_socket.py asks
-the kernel who listens. The token stays at home: the socket's mode is the right to connect.
+the kernel who listens. The token is not sent: the socket's mode is the right to connect.
 """
 
 from __future__ import annotations
