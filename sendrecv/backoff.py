@@ -85,8 +85,8 @@ class Backoff:
                 pass
 
 
-def braked(instance: str, notifier: Notifier) -> Backoff:
-    """The streak of `instance`, with this start counted. Waits, if there were too many."""
+def wait_if_too_many_starts(instance: str, notifier: Notifier) -> Backoff:
+    """Count this start of `instance`, and wait if there were too many. Returns the streak."""
     directory = os.environ.get("RUNTIME_DIRECTORY")
     backoff = Backoff(os.path.join(directory, f"{instance}.starts") if directory else "")
     seconds = backoff.begin(time.monotonic(), _digest)

@@ -209,18 +209,14 @@ _PRINTED = {
 
 
 def _receive(notifier: Notifier) -> int:
-    from sendrecv.backoff import braked
-    from sendrecv.imports import without_clients
+    from sendrecv.backoff import wait_if_too_many_starts
 
-    backoff = braked("receiver", notifier)
-    try:
-        with without_clients():
-            from sendrecv.receiver import main as receiver
-    except ImportError as error:
-        from sendrecv.patching import Library
+    backoff = wait_if_too_many_starts("receiver", notifier)
+    from sendrecv.receiver.light_server import import_libraries
 
-        Library("python-socketio").report(error, "imported with all that its clients use")
-        from sendrecv.receiver import main as receiver
+    import_libraries()
+    from sendrecv.receiver import main as receiver
+
     return receiver.main(notifier, backoff)
 
 
@@ -238,15 +234,15 @@ def _run(arguments: list[str]) -> int:
 
             with deferred():
                 notifier = _starting()
-                from sendrecv.backoff import braked
+                from sendrecv.backoff import wait_if_too_many_starts
 
                 # Before imports that may fail: with a broken module, the halves must not spin.
-                backoff = braked(instance, notifier)
+                backoff = wait_if_too_many_starts(instance, notifier)
                 from sendrecv.sender import main as sender
             return sender.main(instance, role, notifier, backoff)
         case ["receive"]:
             return _receive(_starting())
-        case ["receive", "--settle"]:
+        case ["receive", "settle"]:
             from sendrecv.receiver import settle
 
             return settle.main()

@@ -69,35 +69,8 @@ def deferred() -> AbstractContextManager[None]:
     return InPlace(unless_imported({name: Deferred(name) for name in HARDLY_USED}))
 
 
-# Of aiohttp 3.8 to 3.11. Its __init__ asks them for names, and aiohttp.web never does.
-OF_CLIENTS = ("client", "connector", "cookiejar", "formdata", "resolver", "tracing")
-
-
-class _Absent(ModuleType):
-    """Has every name. What it is cannot be used."""
-
-    def __getattr__(self, name: str) -> type:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _NotImported
-
-
-class _NotImported:
-    def __init__(self, *_: object, **__: object) -> None:
-        raise TypeError("a client of aiohttp, which is not imported: see without_clients()")
-
-
-def without_clients() -> AbstractContextManager[None]:
-    """Meanwhile, python-socketio and aiohttp are imported without what their clients use.
-
-    For the receiver, which answers nobody during its imports: they take a third less time.
-    """
-    modules: Modules = dict.fromkeys(("requests", "websocket"))
-    modules |= {name: _Absent(name) for name in (f"aiohttp.{part}" for part in OF_CLIENTS)}
-    return InPlace(unless_imported(modules))
-
-
 def unless_imported(modules: Modules) -> Modules:
+    """Without those that are imported already."""
     return {name: module for name, module in modules.items() if name not in sys.modules}
 
 

@@ -102,7 +102,9 @@ class Notifier:
         return max(self._pinged + self.most_apart - time.monotonic(), 0)
 
     def watchdog(self, seconds: float) -> None:
-        """Have the watchdog of this process, if it has one, bite after so long without a ping."""
+        """Have the watchdog of this process, if it has one, kill it after that many seconds
+        without a ping.
+        """
         if os.environ.get("WATCHDOG_USEC", "").isdigit():
             self._notifier.notify(f"WATCHDOG_USEC={int(seconds * 1e6)}")
             self.ping_interval = min(seconds / 3, 1.0)

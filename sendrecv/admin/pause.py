@@ -31,7 +31,7 @@ def pause(argv: Sequence[str]) -> int:
         argv,
         "pause",
         "Keep an App from being taken over, by the other half or another"
-        " host, until it is resumed. Who counts, counts on.",
+        " host, until it is resumed. The process that counts goes on.",
     )
     instance = acts.instance_of(options)
     acts.assert_root(f"sendrecv pause {instance}")

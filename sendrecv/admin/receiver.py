@@ -1,4 +1,4 @@
-"""The receiver's answer, as values. Whatever is not as it should be there is as if it were not."""
+"""The receiver's answer, as values. Malformed values are treated as absent."""
 
 from __future__ import annotations
 

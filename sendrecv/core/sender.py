@@ -109,7 +109,7 @@ from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 
 ANSWER_TIMEOUT = 5 * SECOND
-"""Without an answer, the connection is dead. A receiver that hangs, its watchdog kills before."""
+"""Without an answer, the connection is dead. The receiver's watchdog kills a hung one earlier."""
 RETRY = {
     Refusal.UNAVAILABLE: 500 * MILLISECOND,
     Refusal.FULL: SECOND,

@@ -157,7 +157,7 @@ class VerifyLock(Value):
 
 
 class Report(Value):
-    """One line for the journal. severity: one of severity.py's."""
+    """One line for the journal. severity: one of errors.py's."""
 
     severity: int
     text: str

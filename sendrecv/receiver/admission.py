@@ -63,7 +63,7 @@ ACCEPT_AT_ONCE = 16
 """Connections that are accepted in one turn of the event loop."""
 
 
-class Queue(Enum):
+class Waiting(Enum):
     """Where received data waits. PENDING: of connections that aiohttp knows. ACCEPTED: of the
     others."""
 
@@ -197,10 +197,10 @@ class PeerConnection(asyncio.BufferedProtocol):
     def _has_to_wait(self) -> bool:
         return self._was_held or self.is_unauthenticated
 
-    def _queue(self) -> Queue:
+    def _queue(self) -> Waiting:
         if not self._has_to_wait():
-            return Queue.AUTHENTICATED
-        return Queue.PENDING if self._inner else Queue.ACCEPTED
+            return Waiting.AUTHENTICATED
+        return Waiting.PENDING if self._inner else Waiting.ACCEPTED
 
     def _measure(self, data: bytes) -> None:
         if self._frames:
@@ -279,7 +279,9 @@ class Admission:
         self._max_connections = max_connections
         self._connections: dict[PeerConnection, None] = {}  # in the order of their arrival
         self._pending: dict[PeerConnection, None] = {}  # by age
-        self._queues: dict[Queue, deque[Callable[[], None]]] = {queue: deque() for queue in Queue}
+        self._queues: dict[Waiting, deque[Callable[[], None]]] = {
+            queue: deque() for queue in Waiting
+        }
         self._served = 0  # in this turn of the event loop
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
@@ -368,7 +370,7 @@ class Admission:
 
     def may_serve_now(self) -> bool:
         """Whether one more can be served in this turn of the event loop."""
-        if self._served >= SERVED_AT_ONCE or self._queues[Queue.AUTHENTICATED]:
+        if self._served >= SERVED_AT_ONCE or self._queues[Waiting.AUTHENTICATED]:
             return False
         if not self._served:
             self._loop.call_soon(self._begin_turn)  # before the next turn reads anything
@@ -378,7 +380,7 @@ class Admission:
     def _begin_turn(self) -> None:
         self._served = 0
 
-    def enqueue(self, work: Callable[[], None], queue: Queue = Queue.PENDING) -> None:
+    def enqueue(self, work: Callable[[], None], queue: Waiting = Waiting.PENDING) -> None:
         """Do this after the work that is already queued."""
         if not any(self._queues.values()):
             self._loop.call_soon(self._turn)

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable
 from sendrecv import systemd
 from sendrecv.core.errors import WARNING, PeerError, quoted
 from sendrecv.core.wire import Claim, Refusal
+from sendrecv.receiver.ledger import MAX_NAMES
+from sendrecv.receiver.loop import MAX_APPS
 
 BURST, WINDOW = 20, 10.0
 REPEATS, MINUTE = 4, 60.0
 """A sender with a wrong token tries again every few seconds, for as long as it is wrong."""
 SENDERS, OTHERS = "senders", "connections without the token"
 FULL = (
-    "no room for one more App: 10000 are connected, or the ledger knows 100000: see sendrecv forget,"
-    " for those that are no more; refused"
+    f"no room for one more App: {MAX_APPS} are connected, or the ledger knows {MAX_NAMES}: see"
+    " sendrecv forget, for those that are no more; refused"
 )
 _REVEALING = 16
 """A line must not have so many successive characters of the token."""

@@ -1,8 +1,11 @@
 """The gateway: Socket.IO and plain HTTP, from connections to events and back.
 
 A message is authenticated, parsed, and put into the inbox as an event. Nothing here decides whether
-a count is accepted. The limits of a connection are in admission.py. What the libraries lack, and
-every use of their internals, is in patched_{socketio,engineio,aiohttp}.py.
+a count is accepted. The limits of a connection are in admission.py. A single count on the Unix
+socket does not come here: quick.py takes it.
+
+What the libraries lack, and what is used of their internals, is in
+patched_{socketio,engineio,aiohttp}.py. light_server.py imports them.
 """
 
 from __future__ import annotations
@@ -176,7 +179,7 @@ class Gateway:
             ("*", self._on_unknown),
         ):
             server.on(name, handler)
-        self._sessions = Sessions(server.eio)
+        self._sessions = Sessions(server)
         self._inner = self._sessions.follow(
             {"connect": self._on_transport, "message": self._on_message, "disconnect": self._on_end}
         )
@@ -342,7 +345,11 @@ class Gateway:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            await self.secure()
+            try:
+                await self.secure()
+            # The sessions have to be swept all the same.
+            except Exception as error:  # pylint: disable=broad-exception-caught
+                self._complain(f"TLS: no certificate taken over ({type(error).__name__})")
             await self.sweep()
 
     async def sweep(self) -> None:

@@ -20,14 +20,16 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import ref
 
-from aiohttp import WSMessage, WSMsgType, web
+import aiohttp
+from aiohttp import WSMsgType, web
 
 from sendrecv import patching
 from sendrecv.core.wire import MAX_MESSAGE
+from sendrecv.receiver import light_server
 from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import PeerConnection
 
-LIBRARY = patching.Library("aiohttp", "3.8.4", "3.11.16")
+LIBRARY = light_server.AIOHTTP
 FOR_READERS = ("/apps", "/status", "/healthz")
 """All that a peer with Access.LOOK may ask for."""
 _FROM_A_CLIENT = "123456"
@@ -53,7 +55,7 @@ class WebSocketResponse(web.WebSocketResponse):
             self._peer.upgraded()
         return await super().prepare(request)
 
-    async def receive(self, timeout: float | None = None) -> WSMessage:
+    async def receive(self, timeout: float | None = None) -> aiohttp.WSMessage:
         """The next message that engineio can parse."""
         while True:
             self._peer.listens()
@@ -67,7 +69,7 @@ class WebSocketResponse(web.WebSocketResponse):
             self._peer.abort("message that is no Engine.IO packet")
         elif message.type is not WSMsgType.BINARY or message.data:
             return message
-        return WSMessage(WSMsgType.CLOSED, None, None)
+        return aiohttp.WSMessage(WSMsgType.CLOSED, None, None)
 
 
 def websocket_response() -> Callable[..., web.WebSocketResponse]:
@@ -83,7 +85,7 @@ def _check_websocket() -> None:
     patching.attribute(base, "prepared", property)
     patching.coroutine(base, "receive", "self", "timeout")
     patching.coroutine(base, "pong", "self")
-    fields = getattr(WSMessage, "_fields", ())
+    fields = getattr(patching.attribute(aiohttp, "WSMessage", type), "_fields", ())
     if fields != ("type", "data", "extra"):
         raise patching.Misfit(f"WSMessage{fields}")
 

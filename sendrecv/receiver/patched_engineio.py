@@ -98,6 +98,7 @@ def _check_translate() -> None:
     patching.coroutine(_socket(), "handle_post_request", "self", "environ")
     for name in ("wsgi.input", "CONTENT_LENGTH"):
         patching.uses(_socket(), "handle_post_request", name)
+    patching.uses(engineio.AsyncServer, "_cors_allowed_origins", "wsgi.url_scheme")
 
 
 # Its sessions.
@@ -106,10 +107,11 @@ def _check_translate() -> None:
 class Sessions:
     """Engine.IO's sessions, by name. If engineio has changed, none is known."""
 
-    def __init__(self, eio: Any) -> None:
-        self.eio = eio
+    def __init__(self, server: Any) -> None:
+        """server: a Socket.IO server."""
+        self.eio: Any = getattr(server, "eio", None)
         self.are_known = LIBRARY.fits(
-            partial(_check_sessions, eio),
+            partial(_check_sessions, self.eio),
             "no long polling, answers may be left unread, and its own heartbeats are used",
         )
 

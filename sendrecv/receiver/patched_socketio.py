@@ -18,10 +18,10 @@ from socketio import packet
 from sendrecv import patching
 from sendrecv.core.errors import PeerError
 from sendrecv.core.wire import MAX_MESSAGE
-from sendrecv.receiver import patched_engineio
+from sendrecv.receiver import light_server, patched_engineio
 from sendrecv.receiver.patched_aiohttp import websocket_response
 
-LIBRARY = patching.Library("python-socketio", "5.7.2", "5.12.1")
+LIBRARY = light_server.SOCKETIO
 # Packet types of the protocol, revision 5.
 _EVENT = 2
 _BINARY = ("5", "6")

@@ -1,4 +1,4 @@
-"""`sendrecv receive --settle`: run by sendrecv-settle.service, after an orderly end of the receiver.
+"""`sendrecv receive settle`: run by sendrecv-settle.service, after an orderly end of the receiver.
 
 A receiver that ends in order waits until journald has read what it printed, and then says so in a
 file. If its ledger has not changed since, all that is in the outbox is printed: another boot need

@@ -1,8 +1,7 @@
 """A connection to the receiver that is opened before it is needed: TCP and TLS, and nothing said.
 
 For a takeover on several hosts: while etcd writes that this host has the App now, the receiver's
-certificate can be checked. If that comes to nothing, the Connection opens one itself as ever, and
-finds out why it cannot.
+certificate can be checked. If that fails, Connection opens its own, and finds out why it cannot.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT = 4.0
-"""Seconds for each step; and whoever wants the connection waits no longer. As PROBE_TIMEOUT."""
+TIMEOUT = patched_websocket.OPENING
+"""Seconds for each step; and whoever wants the connection waits no longer."""
 
 
 class Ahead:

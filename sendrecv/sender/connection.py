@@ -10,7 +10,7 @@ again. After Refused or Lost a connection posts nothing more, and Connected come
 says the same again and again does not fill the queue.
 
 On this machine the receiver has a Unix socket. Before anything is said there, own_socket.py asks
-the kernel who listens. The token stays at home: the socket's mode is the right to connect.
+the kernel who listens. The token is not sent: the socket's mode is the right to connect.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
     from sendrecv.core.sender_events import SenderEvent
     from sendrecv.sender.ahead import Ahead
+    from sendrecv.sender.quick import Quick
 
 HANDSHAKE_TIMEOUT = 5.0
-PROBE_TIMEOUT = 4.0
-"""Seconds for a TCP connection; below the machine's ANSWER_TIMEOUT, which knows no cause."""
+PROBE_TIMEOUT = patched_websocket.OPENING
 LEAVE_TIMEOUT = 1.0
 """Seconds in which a peer may read that it is left. The receiver, if it lives, does so at once."""
 NO_HOST = "http://localhost"
@@ -80,6 +80,7 @@ class Connection:
         self._over = False
         self._closed = threading.Event()
         self._client = self._make_client()
+        self._quick: Quick | None = None  # set once, before the connection is admitted
         auth = claim_to_auth(claim, "" if self._path else token)
         self._opener = _Opener(target=self._open, args=(auth,), daemon=True)
         self._opener.start()
@@ -142,7 +143,11 @@ class Connection:
     def _hand_over(self) -> None:
         """Raises OSError if nobody listens, or somebody else than root."""
         make = patched_websocket.socket_class()
-        patched_websocket.hand_over(own_socket.opened(self._path, HANDSHAKE_TIMEOUT, make))
+        opened = own_socket.opened(self._path, HANDSHAKE_TIMEOUT, make)
+        patched_websocket.hand_over(opened, self._on_quick)
+
+    def _on_quick(self, quick: Quick) -> None:
+        self._quick = quick
 
     def _find(self) -> None:
         """Raises OSError if nothing listens, unless that is for the client to find out."""
@@ -173,13 +178,12 @@ class Connection:
 
     def _emitted_quickly(self, count: int) -> bool:
         """See quick.py."""
-        quick = getattr(getattr(engine(self._client), "ws", None), "quick", None)
-        if quick is None:
+        if self._quick is None:
             return False
         claim = self._claim
         names = f'"appID":"{claim.app_id}","nodeID":"{claim.node_id}"'
         try:
-            return bool(quick.ask(f'["count",{{"count":{count},{names}}}]', self._on_answered))
+            return self._quick.ask(f'["count",{{"count":{count},{names}}}]', self._on_answered)
         except OSError as error:
             self._post_lost(f"connection lost ({type(error).__name__})")
             return True

@@ -78,8 +78,8 @@ class Pauses:
         self._is_held = False
 
     def look(self) -> None:
-        """Read the key, if it may have changed; or was there, for a watch may be dead. Raises
-        EtcdError.
+        """Read the key if it may have changed. While it exists, read it each time: a watch can fail
+        silently. Raises EtcdError.
         """
         if not self._is_told and self.pause is None:
             return

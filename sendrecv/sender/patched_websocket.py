@@ -47,6 +47,9 @@ _AHEAD = 4096
 MAX_HEAD, MAX_LINE = 65_536, 8192
 """Bytes of the head of an answer to a handshake, and of a line in it. The receiver's head has about
 250, and proxies in front of it may add cookies and the like."""
+OPENING = 4.0
+"""Seconds for each step of opening a connection: less than the machine's ANSWER_TIMEOUT, after
+which nobody would know the cause."""
 _OPTIONS = (
     (socket.SOL_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -61,9 +64,10 @@ _REDIRECTED = "this python3-websocket may be sent elsewhere, with the token"
 
 
 class _HandedOver(threading.local):
-    """Of each thread: the connection that it uses next."""
+    """Of each thread: the connection that it uses next. on_quick: see hand_over()."""
 
     socket: socket.socket | None = None
+    on_quick: Callable[[Quick], None] | None = None
 
 
 _handed_over = _HandedOver()
@@ -137,7 +141,8 @@ def _check_quick(package: Any, core: Any, engineio: Any) -> None:
     patching.attribute(package, "WebSocketTimeoutException", type)
     patching.function(core.WebSocket, "recv", "self")
     patching.uses(core.WebSocket, "send_frame", "lock")
-    patching.uses(engineio.Client, "_read_loop_websocket", "ws", "recv")
+    for name in ("ws", "recv"):
+        patching.uses(engineio.Client, "_read_loop_websocket", name)
 
 
 def _opener(package: Any, core: Any, engineio: Any) -> Callable[..., Any]:
@@ -148,25 +153,30 @@ def _opener(package: Any, core: Any, engineio: Any) -> Callable[..., Any]:
     timed_out = getattr(package, "WebSocketTimeoutException", TimeoutError)
 
     def create_connection(url: str, *arguments: Any, **options: Any) -> Any:
+        on_quick = _handed_over.on_quick
         if (given := taken_back()) is not None:
             options["socket"] = given
         opened_now = create(url, *arguments, **options)
-        if is_quick and isinstance(given, QuickSocket) and given.family is socket.AF_UNIX:
-            opened_now.quick = Quick(opened_now, given, timed_out)
+        if is_quick and on_quick and isinstance(given, QuickSocket):
+            quick = Quick(given, opened_now.lock, opened_now.recv, timed_out)
+            opened_now.recv = quick.recv
+            on_quick(quick)
         return opened_now
 
     return create_connection
 
 
-def hand_over(connection: socket.socket) -> None:
+def hand_over(connection: socket.socket, on_quick: Callable[[Quick], None] | None = None) -> None:
     """The next WebSocket that this thread opens uses this connection. Raises OSError if it cannot
     be used: then nobody may try to open one.
+
+    on_quick: for a Unix socket. Is called with what sends counts past the libraries (quick.py).
     """
     if not _patched:
         connection.close()
         raise OSError(errno.ENOSYS, _NOT_HANDED_OVER)
     _keep(connection)
-    _handed_over.socket = connection
+    _handed_over.socket, _handed_over.on_quick = connection, on_quick
 
 
 def can_hand_over() -> bool:
@@ -201,7 +211,7 @@ def opened(url: str, timeout: float) -> socket.socket:
 
 def taken_back() -> socket.socket | None:
     """What this thread has handed over, and nobody has used."""
-    connection, _handed_over.socket = _handed_over.socket, None
+    connection, _handed_over.socket, _handed_over.on_quick = _handed_over.socket, None, None
     return connection
 
 

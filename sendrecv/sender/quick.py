@@ -15,6 +15,7 @@ from socket import socket
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Lock
     from typing import Any
 
 _TEXT, _MASKED, _SHORT = 0x81, 0x80, 125
@@ -29,25 +30,28 @@ _FIRST = 1_000_000
 
 
 class Quick:
-    """Of one WebSocket, of websocket-client, whose recv() is replaced."""
+    """Of one WebSocket of websocket-client, which reads with recv() in place of its own."""
 
-    def __init__(self, websocket: Any, sock: Any, timed_out: type[Exception]) -> None:
-        """sock: a QuickSocket. timed_out: what the library raises if nothing comes for too long."""
-        self._websocket = websocket
+    def __init__(
+        self, sock: Any, lock: Lock, recv: Callable[[], Any], timed_out: type[Exception]
+    ) -> None:
+        """sock: a QuickSocket. lock, recv: the WebSocket's, for who sends, and its own reading.
+        timed_out: what the library raises if nothing comes for too long.
+        """
         self._sock = sock
+        self._lock = lock
         self._timed_out = timed_out
-        self._recv = websocket.recv
+        self._recv = recv
         self._asked = _FIRST
         self._wanted = b""  # how the answer to the open question begins; b"" for no question
         self._on_answer: Callable[..., None]
-        websocket.recv = self.recv
 
     def ask(self, event: str, on_answer: Callable[..., None]) -> bool:
         """Send an event, a JSON array as text: its answer is what `on_answer` is called with. False
         if the libraries have to send it. Raises OSError if the connection is lost.
         """
         text = f"42{self._asked + 1}{event}".encode("ascii")
-        if len(text) > _SHORT or not self._websocket.lock.acquire(timeout=_PATIENCE):
+        if len(text) > _SHORT or not self._lock.acquire(timeout=_PATIENCE):
             return False
         try:
             self._asked += 1
@@ -57,7 +61,7 @@ class Quick:
             if socket.send(self._sock, frame) != len(frame):
                 raise ConnectionAbortedError("the receiver does not read")
         finally:
-            self._websocket.lock.release()
+            self._lock.release()
         return True
 
     def recv(self) -> Any:

@@ -21,9 +21,11 @@ APPS = ("main", "billing", "orders")
 LOOPS_PER_CORE = 4
 WATCHDOG = "Watchdog timeout"
 
+WATCHDOG_SECONDS = 1.3
+"""WatchdogSec= of a sender."""
 PERIOD, LATE = 1.0, 0.25
-"""Seconds between two pings of a sender, and how much later than that the watchdog may bite: it is
-1.3 s, and pings are up to 1.04 s apart."""
+"""Seconds between two pings of a sender, and how much later than that the watchdog may kill it:
+pings are up to 1.04 s apart."""
 PROBE = f"""
 import json, signal, time
 going = True
@@ -41,7 +43,7 @@ while going:
 print(json.dumps([beats, late]), flush=True)
 """
 """A process that does only what a watchdog asks for, in the senders' slice: where it is late, the
-machine stood still, and a watchdog that bites then has done what it must."""
+machine stood still, and a watchdog that kills then has done what it must."""
 
 
 def starve(machine: Machine, seconds: float) -> tuple[checker.Verdict, list[str]]:
@@ -59,9 +61,9 @@ def starve(machine: Machine, seconds: float) -> tuple[checker.Verdict, list[str]
     entries = machine.journal(fields=FIELDS)
     verdict = checker.check(entries)
     wrong = [] if busy == "active\n" * 2 else ["the busy loops did not last"]
-    bites = [entry for entry in entries if WATCHDOG in str(entry.get("MESSAGE"))]
-    excused = [str(bite.get("UNIT")) for bite in bites if _stood_still(bite, late)]
-    wrong += [str(bite["MESSAGE"]) for bite in bites if not _stood_still(bite, late)]
+    kills = [entry for entry in entries if WATCHDOG in str(entry.get("MESSAGE"))]
+    excused = [str(kill.get("UNIT")) for kill in kills if _stood_still(kill, late)]
+    wrong += [str(kill["MESSAGE"]) for kill in kills if not _stood_still(kill, late)]
     for app in APPS:
         wrong += _judge(app, verdict, sum(f"@{app}." in unit for unit in excused), beats)
     return verdict, wrong
@@ -77,10 +79,10 @@ def _judge(app: str, verdict: checker.Verdict, takeovers: int, beats: int) -> It
         yield f"{app}: {counts} counts in {beats} beats of {PERIOD} s"
 
 
-def _stood_still(bite: checker.Entry, late: Sequence[tuple[float, float]]) -> bool:
-    """Whether the probe was late, too, in the time that made the watchdog bite."""
-    at = int(bite["__MONOTONIC_TIMESTAMP"]) / 1e6
-    return any(begin - LATE < at < end + 1.3 + LATE for begin, end in late)
+def _stood_still(kill: checker.Entry, late: Sequence[tuple[float, float]]) -> bool:
+    """Whether the probe was late, too, in the time that made the watchdog kill."""
+    at = int(kill["__MONOTONIC_TIMESTAMP"]) / 1e6
+    return any(begin - LATE < at < end + WATCHDOG_SECONDS + LATE for begin, end in late)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

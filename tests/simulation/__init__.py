@@ -1,5 +1,6 @@
 """Both machines in a world of their own: any fault, at any step, in simulated time.
 
-A seed repeats a run; violations that are planted must be found. Runs on the Python of each release,
-in one step with the unit tests; see there for the time. It never looks at the host's clock.
+A seed repeats a run; violations that are planted must be found. It never looks at the host's
+clock. Runs on the Python of Debian 13: it looks for orders of events, which are the same on both
+releases. In `make test` it belongs to the step "model"; see tests/model for the time.
 """

@@ -212,11 +212,20 @@ def _assert_once_elsewhere(machine: Machine, where: str) -> None:
         "a file": "cat /root/lines",
         "a namespace": "journalctl --namespace=other -q -o cat -t receiver",
     }[where]
+
+    def counts() -> list[int]:
+        lines = machine.run(f"{show} | grep -o '{{\"count\".*}}'", check=False).stdout
+        return [json.loads(line)["count"] for line in lines.splitlines()]
+
+    def wait_for_more() -> None:
+        enough = len(counts()) + 10
+        machine.wait_until(lambda: len(counts()) >= enough, "ten more counts")
+
     for again in (KILL, "systemctl restart receiver", KILL, KILL):
-        machine.run(f"{again}; sleep 1.5")
-    lines = machine.run(f"{show} | grep -o '{{\"count\".*}}'").stdout.splitlines()
-    counts = [json.loads(line)["count"] for line in lines]
-    assert len(counts) > 40 and counts == list(range(counts[0], counts[-1] + 1)), counts
+        machine.run(again)
+        wait_for_more()
+    found = counts()
+    assert found == list(range(found[0], found[-1] + 1)), found
 
 
 @pytest.mark.parametrize("where", ["a file", "nowhere", "memory", "not at that level"])

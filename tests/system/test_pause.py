@@ -57,7 +57,8 @@ def held(app: App, what: Callable[[], object]) -> None:
 def test_the_app_is_moved_and_the_history_says_why(machine: Machine, app: App) -> None:
     def move(*words: str) -> str:
         after = machine.cursor()
-        machine.run(["sendrecv", "move", app.name, *words])
+        done = machine.run(["sendrecv", "move", app.name, *words], check=False)
+        assert done.returncode in {0, 69}, done  # 69: a slow machine, which it does not wait for
         entry = machine.wait_entry(
             lambda entry: entry.get("MESSAGE_ID") == TAKEOVER, after=after, what="the takeover"
         )
@@ -112,7 +113,8 @@ def test_nothing_takes_over_while_it_is_paused(machine: Machine, app: App) -> No
     assert any(text.startswith("App p is paused: nothing takes over when") for text in told)
     held(app, lambda: machine.kill(app.main, "KILL"))
     with app.counts_from("main"):
-        machine.run("sendrecv resume p")
+        done = machine.run("sendrecv resume p", check=False)
+        assert done.returncode in {0, 69}, done
     assert status(app)["paused"] is None
     with app.counts_from("failover"):
         machine.kill(app.main, "KILL")

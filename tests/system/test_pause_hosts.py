@@ -32,8 +32,12 @@ def hosts(release: str, installed_host: Callable[[str], Path]) -> Iterator[Hosts
 
 
 def typed(app: App, host: str, command: str, *more: str) -> str:
-    """sendrecv pause or resume, as root on that host."""
-    return app.hosts[host].run(["sendrecv", command, *more, app.name]).stdout
+    """sendrecv pause or resume, as root on that host, and what it says. On a slow machine, it may
+    not wait until the App counts: status 69.
+    """
+    done = app.hosts[host].run(["sendrecv", command, *more, app.name], check=False)
+    assert done.returncode in {0, 69}, done
+    return done.stdout + done.stderr
 
 
 def said(app: App, host: str) -> dict[str, Any]:
@@ -121,7 +125,7 @@ def _its_halves_end(app: App) -> None:
 def _it_moves_and_its_host_reboots(app: App) -> None:
     """Nobody takes it while that host is down; and the boot goes on."""
     with app.counts_from("b"):
-        assert app.move("c", "b") == (0, "App p counts on b now\n")
+        app.moves("c", "b")
     assert said(app, "b")["paused"]["by"] == "root"
     app.systemctl("b", "enable", "sender@p")
     epoch = app.hosts.key("p")["record"]["epoch"]
@@ -136,7 +140,7 @@ def _its_host_is_lost_until_it_is_resumed(app: App) -> None:
     app.hosts.cluster.power_cut("b")
     held(app, "ac", "b has not renewed its lease")
     with app.counts_from():
-        assert "is resumed: " in typed(app, "c", "resume")
+        assert "App p is resumed" in typed(app, "c", "resume")
     holder = app.hosts.wait_holder("p", "ac")
     app.status(holder, r"counting here since (?!.*, paused).*")
     assert said(app, holder)["paused"] is None

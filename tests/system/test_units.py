@@ -254,10 +254,11 @@ def test_a_user_that_is_gone(shared: Machine, app: App) -> None:
         shared.wait_entry(
             lambda entry: re.match(held, str(entry["MESSAGE"])) is not None, "_PID=1", after=since
         )
-        tried = shared.cursor()
+        tried, began = shared.cursor(), time.monotonic()
         _await_looks(shared, 3)
         starts = shared.journal(f"--after-cursor={tried}", f"MESSAGE_ID={STARTING}")
-        assert len(starts) <= 1, starts  # the next try is 15 s after that
+        # The next try is 15 s after that; the more time all this took, the more there may be.
+        assert len(starts) <= 1 + (time.monotonic() - began) // 15, starts
     finally:
         with app.counts_from():
             shared.run("cp -p /root/passwd /etc/passwd")
@@ -332,19 +333,23 @@ def test_the_guard_sees_what_is_started_during_a_run(shared: Machine, app: App) 
     """After its first look, a run only asks whether a unit was started, or has ended."""
     app.assert_sound()  # it keeps the timer
     unit, other = "sendrecv-guard.service", f"{app.name}-alone"
-    shared.run(f"systemctl stop {unit}")
-    shared.wait_until(lambda: shared.show(unit, "ActiveState") == "activating", "a new run")
-    run = shared.show(unit, "InvocationID")
-    time.sleep(4)  # it has looked once, and may have asked once
-    since = shared.cursor()
-    shared.run(f"systemctl start sendrecv@{other}.target")
-    told = shared.wait_entry(
-        lambda entry: entry["MESSAGE"] == f"App {other} has no sender, starting main",
-        f"_SYSTEMD_UNIT={unit}",
-        after=since,
-    )
-    shared.run(f"systemctl stop sendrecv@{other}.target")
-    assert told["_SYSTEMD_INVOCATION_ID"] == run
+    # On a slow machine a run may end meanwhile; a guard that does not see it says so in the next.
+    for _ in range(5):
+        shared.run(f"systemctl stop {unit}")
+        shared.wait_until(lambda: shared.show(unit, "ActiveState") == "activating", "a new run")
+        run = shared.show(unit, "InvocationID")
+        time.sleep(4)  # it has looked once, and may have asked once
+        since = shared.cursor()
+        shared.run(f"systemctl start sendrecv@{other}.target")
+        told = shared.wait_entry(
+            lambda entry: entry["MESSAGE"] == f"App {other} has no sender, starting main",
+            f"_SYSTEMD_UNIT={unit}",
+            after=since,
+        )
+        shared.run(f"systemctl stop sendrecv@{other}.target")
+        if told["_SYSTEMD_INVOCATION_ID"] == run:
+            return
+    raise AssertionError("each time, only a later run has seen it")
 
 
 def test_a_half_that_is_stopped_while_it_starts_is_not_waited_for(
@@ -425,7 +430,7 @@ def _await_new_receiver(machine: Machine, old: set[int]) -> None:
 # Faults that both halves meet
 
 
-def _assert_braked(machine: Machine, units: tuple[str, ...], burst: int, since: str) -> None:
+def _assert_they_wait(machine: Machine, units: tuple[str, ...], burst: int, since: str) -> None:
     """Of those units no more was started, on the whole, than their start limit lets through.
 
     That is `burst` in a second. The slower the machine, the fewer they are. The times are those at
@@ -494,8 +499,8 @@ def _kill_all_while(shared: Machine, app: App, breaks: str, mends: str) -> None:
     finally:
         with app.counts_from():
             shared.run(f"app={app.name}; {mends}")
-    _assert_braked(shared, (app.main, app.failover), 2 * 6, since)
-    _assert_braked(shared, ("receiver.service",), 15, since)
+    _assert_they_wait(shared, (app.main, app.failover), 2 * 6, since)
+    _assert_they_wait(shared, ("receiver.service",), 15, since)
     app.assert_sound(rescued=True)
 
 

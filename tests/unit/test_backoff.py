@@ -1,4 +1,4 @@
-"""Starts that follow each other are braked; nothing that can happen to the file stops a start."""
+"""Starts that follow each other wait; nothing that can happen to the file stops a start."""
 
 import os
 import stat
@@ -56,12 +56,12 @@ def test_a_life_that_worked_ends_the_streak(tmp_path: Path) -> None:
     assert streak.begin(5.0) == 0.0 and not list(tmp_path.glob("*.starts.*"))
 
 
-def braked_for(minutes: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> float:
+def waited(minutes: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> float:
     """How long a start waits that follows a streak of so many minutes, in a process of its own."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     began = time.monotonic()
     (tmp_path / "x.starts").write_text(f"99 {began - 60 * minutes}\n", encoding="ascii")
-    backoff.braked("x", silent_notifier())
+    backoff.wait_if_too_many_starts("x", silent_notifier())
     return time.monotonic() - began
 
 
@@ -78,7 +78,7 @@ def test_a_file_that_changes_ends_a_wait_and_the_streak(
     monkeypatch.setenv("STATE_DIRECTORY", str(state))
     timer = threading.Timer(0.2, CHANGES[change], (etc, state))
     timer.start()
-    assert braked_for(10, monkeypatch, tmp_path) < backoff.LONGEST
+    assert waited(10, monkeypatch, tmp_path) < backoff.LONGEST
     assert not (tmp_path / "x.starts").exists()
 
 
@@ -142,7 +142,7 @@ def test_a_wait_without_a_change_takes_its_time(
     # Another App's record is no change.
     timer = threading.Timer(0.2, record.write_text, ("x",))
     timer.start()
-    assert braked_for(10, monkeypatch, tmp_path) >= 1.2
+    assert waited(10, monkeypatch, tmp_path) >= 1.2
     assert (tmp_path / "x.starts").exists()
 
 

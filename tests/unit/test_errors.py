@@ -159,6 +159,25 @@ def test_a_planted_bare_number_is_seen(source: str) -> None:
     assert bare_numbers(ast.parse(source))
 
 
+SCRIPTS = ("tls-files", "token-file", "reload", "takeover")
+
+
+def ends_of(script: str) -> set[int]:
+    """The numbers with which a script, of the shell or of Python, says that it ends."""
+    found = re.findall(r"\bexit[ (](\d+)", script)
+    return set(map(int, found))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_units_scripts_have_statuses_of_the_table(script: str) -> None:
+    ends = ends_of((TOP / "systemd" / script).read_text(encoding="utf-8"))
+    assert ends and ends <= {int(status) for status in EXIT_STATUSES}
+
+
+def test_a_planted_end_is_seen() -> None:
+    assert ends_of("*) exit 5 ;;\nsys.exit(6)") == {5, 6}
+
+
 def test_each_row_is_somebodys() -> None:
     names = {name: it for name, it in vars(errors).items() if isinstance(it, ExitStatus)}
     assert sorted(set(names.values())) == list(EXIT_STATUSES)

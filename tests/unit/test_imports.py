@@ -33,7 +33,8 @@ RULES: Mapping[str, tuple[str, ...]] = {
     + ("settings_file",),
     "receiver": ("receiver", "core", "errors", "imports", "patching", "systemd", "config")
     + ("backoff", "descriptors", "settings_file"),
-    # The proof shares no code with those whom it judges: only how a command line is parsed.
+    # The proof shares no code with those whom it judges: only exit statuses with their classes of
+    # failures, and how a command line is parsed. What judges uses neither.
     "proof": ("proof", "errors", "commandline"),
     "proof.statements": (),
     "proof.evidence": ("proof.statements",),

@@ -1,6 +1,6 @@
 """What an audit tells the journal. systemd.journal-fields(7); journald's native protocol.
 
-It shares no code with the rest of sendrecv, as all of the proof.
+Like all of the proof, it uses no code of the senders and the receiver.
 """
 
 from __future__ import annotations

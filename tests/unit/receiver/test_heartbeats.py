@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sendrecv.patching import Misfit, module
-from sendrecv.receiver import admission, complaints, gateway, patched_engineio
+from sendrecv.receiver import admission, complaints, gateway, patched_engineio, tls
 from tests.lab.reception import TOKEN, Reception
 from tests.peers.peer import Peer, auth, payload
 
@@ -164,3 +164,17 @@ def test_one_that_cannot_be_ended_does_not_keep_the_others_in(
 
     reception.do(scenario)
     assert len(complaints_of(reception, "(RuntimeError), ignoring")) == 1
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_certificate_that_cannot_be_taken_over_does_not_keep_anybody_in(
+    reception: Reception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scenario() -> None:
+        with reception.peer() as peer:
+            assert peer.open() == 101
+            fail_once(monkeypatch, tls.Secured, "refresh")
+            assert peer.read() is None
+
+    reception.do(scenario)
+    assert len(complaints_of(reception, "TLS: no certificate taken over (RuntimeError)")) == 1

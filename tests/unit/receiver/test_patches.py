@@ -69,6 +69,7 @@ CASES: dict[str, tuple[Change, list[str]]] = {
     "socketio takes": (renamed("serializer", files="socketio/*.py"), ["does not use serializer"]),
     "socketio handles": (renamed("_handle_eio_message"), ["AsyncServer._handle_eio_message"]),
     "socketio makes": (renamed("packet_class"), ["does not use packet_class"]),
+    "socketio holds": (renamed("eio", files="socketio/*.py"), ["no dict NoneType.sockets"]),
     "socketio types": (renamed("packet_type", files="socketio/*.py"), ["not use packet_type"]),
     "engineio wraps": (
         renamed("WebSocket", files="engineio/async_drivers/aiohttp.py"),
@@ -99,6 +100,10 @@ CASES: dict[str, tuple[Change, list[str]]] = {
     "engineio takes sizes": (
         renamed("CONTENT_LENGTH", files="engineio/**/*.py"),
         ["does not use CONTENT_LENGTH"],
+    ),
+    "engineio knows the scheme": (
+        renamed("wsgi.url_scheme", "scheme", files="engineio/**/*.py"),
+        ["AsyncServer._cors_allowed_origins does not use wsgi.url_scheme"],
     ),
     "engineio posts": (renamed("handle_post_request"), ["no function AsyncSocket.handle_post_req"]),
     "engineio names": (renamed("AsyncSocket"), ["AsyncSocket", "AsyncSocket"]),
@@ -148,6 +153,14 @@ CASES: dict[str, tuple[Change, list[str]]] = {
         ),
         ["WebSocketResponse.receive(self, wait)"],
     ),
+    "aiohttp names": (renamed("WSMessage"), ["no type aiohttp.WSMessage"]),
+    "aiohttp has fields": (
+        Change(
+            "aiohttp/**/*.py",
+            {r'"data", "extra"\]': '"data", "more"]', r"^    extra: (?=Optional)": "    more: "},
+        ),
+        ["WSMessage('type', 'data', 'more')"],
+    ),
     "aiohttp unpacks": (
         Change(
             "aiohttp/web_protocol.py",
@@ -181,16 +194,27 @@ def test_what_has_changed_is_said_and_left_alone(tmp_path: Path, name: str) -> N
         assert any(f"{each.distribution} {each.version()} is not as" in line for each in LIBRARIES)
 
 
-def test_a_library_that_needs_its_clients_modules_gets_them(tmp_path: Path) -> None:
-    plant(
-        tmp_path,
-        PACKAGES,
-        Change("engineio/client.py", {r"^import queue$": "import requests, queue"}),
-    )
+@pytest.mark.parametrize(
+    ("file", "more", "library", "why"),
+    [
+        ("engineio/client.py", "import requests", "python-socketio", "requests"),
+        (
+            "aiohttp/web.py",
+            "from .client import ClientSession",
+            "aiohttp",
+            "aiohttp.web uses a part",
+        ),
+        ("aiohttp/web.py", "from . import resolver", "aiohttp", "aiohttp.web uses a part"),
+    ],
+)
+def test_a_library_that_needs_its_clients_modules_gets_them(
+    tmp_path: Path, file: str, more: str, library: str, why: str
+) -> None:
+    plant(tmp_path, PACKAGES, Change(file, {r"^import logging$": f"import logging\n{more}"}))
     script = 'import sys; from sendrecv.cli import main; sys.argv[1:] = ["receive"]; main()'
     done = run(script, libraries=tmp_path)
     changed, unused = done.stderr.splitlines()
-    assert changed.startswith("python-socketio ") and "requests" in changed, changed
+    assert changed.startswith(f"{library} ") and why in changed, changed
     assert unused == "sendrecv: no listening socket was handed over: start receiver.socket"
 
 

@@ -114,35 +114,3 @@ def test_a_version_that_needs_more_is_imported_plainly() -> None:
         "it._stand_ins = lambda tls: {'socket': None}; "
     )
     assert run(code + USE.format(tls=False) + "print(type(client).__module__)") == "socketio.client"
-
-
-def test_the_receiver_does_without_the_clients_modules() -> None:
-    code = (
-        "from sendrecv.imports import without_clients\n"
-        "with without_clients():\n    from sendrecv.receiver import main\n"
-        "print(main.Gateway, [n for n in ('requests', 'websocket') if n in sys.modules])\n"
-        "import requests, websocket; print(requests.get.__name__, websocket.WebSocket.__name__)"
-    )
-    assert run(code).splitlines() == [
-        "<class 'sendrecv.receiver.gateway.Gateway'> []",
-        "get WebSocket",
-    ]
-
-
-USED = (
-    "from sendrecv import imports\n"
-    "with imports.without_clients():\n    from sendrecv.receiver import main\n{}"
-    "absent = (imports._NotImported, imports._Absent)\n"
-    "def is_absent(it): return it is absent[0] or isinstance(it, absent[1])\n"
-    "print(sorted({{name for name, module in [*sys.modules.items()] for it in "
-    "[*vars(module).values()] if is_absent(it) or isinstance(it, type) "
-    "and absent[0] in it.__mro__ and it is not absent[0]}} - {{'sendrecv.imports'}}))\n"
-)
-
-
-def test_of_what_the_receiver_uses_nothing_has_a_part_of_aiohttps_client() -> None:
-    """Else it would fail when that is used. aiohttp's __init__ only passes the names on."""
-    client = "from aiohttp.client import ClientSession; print(ClientSession.__name__)"
-    assert run(USED.format("") + client).splitlines() == ["['aiohttp']", "ClientSession"]
-    planted = "class Planted(sys.modules['aiohttp'].ClientSession): pass\n"
-    assert "'__main__'" in run(USED.format(planted))

@@ -22,6 +22,7 @@ import sys
 from queue import SimpleQueue
 from sendrecv.core.wire import Claim
 from sendrecv.sender.connection import Connection, prepare
+from tests.lab.waiting import HANG
 
 url, token, app_id = sys.argv[1:]
 events = SimpleQueue()
@@ -30,7 +31,7 @@ def connect(epoch):
     return Connection(url, token, epoch, Claim(app_id, "main", epoch, "1" * 32), events.put)
 
 def next_event():
-    event = events.get(timeout=20)
+    event = events.get(timeout=HANG)
     return f"{type(event).__name__}-{event.connection}"
 
 prepare(url)
@@ -102,6 +103,26 @@ CASES: dict[str, tuple[Change, str]] = {
     "websocket connects with": (
         Change("websocket/_core.py", {r"'socket'|\"socket\"": "'open_socket'"}),
         "WebSocket.connect does not use socket",
+    ),
+    "websocket measures": (renamed("recv_length"), "no function frame_buffer.recv_length"),
+    "websocket joins": (renamed("cont_data"), "continuous_frame.add does not use cont_data"),
+    "websocket times out": (
+        renamed("WebSocketTimeoutException"),
+        "no type websocket.WebSocketTimeoutException",
+    ),
+    "websocket locks": (
+        Change("websocket/_core.py", {r"\bself\.lock\b": "self.send_lock"}),
+        "WebSocket.send_frame does not use lock",
+    ),
+    "engineio holds": (
+        Change("engineio/*client.py", {r"\bself\.ws\b": "self.websocket"}),
+        "Client._read_loop_websocket does not use ws",
+    ),
+    "engineio reads": (
+        Change(
+            "engineio/*client.py", {r"\bself\.ws\.recv\(\)": "getattr(self.ws, 'RECV'.lower())()"}
+        ),
+        "Client._read_loop_websocket does not use recv",
     ),
     "engineio connects": (
         Change(
