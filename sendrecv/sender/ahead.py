@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TIMEOUT = 4.0
-"""Seconds for each step; and whoever wants the connection waits no longer. As PROBE_TIMEOUT."""
+"""Seconds for each step; and whoever wants the connection waits no longer. As HANDSHAKE_TIMEOUT."""
 
 
 class Ahead:

@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     from sendrecv.core.sender_events import SenderEvent
     from sendrecv.sender.ahead import Ahead
 
-HANDSHAKE_TIMEOUT = 5.0
-PROBE_TIMEOUT = 4.0
-"""Seconds for a TCP connection; below the machine's ANSWER_TIMEOUT, which knows no cause."""
+HANDSHAKE_TIMEOUT = 4.0
+"""Seconds for each step; below the machine's ANSWER_TIMEOUT, which knows no cause."""
 LEAVE_TIMEOUT = 1.0
 """Seconds in which a peer may read that it is left. The receiver, if it lives, does so at once."""
 NO_HOST = "http://localhost"
@@ -156,7 +155,7 @@ class Connection:
 
         parts = urlsplit(self._url)
         address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        socket.create_connection(address, timeout=PROBE_TIMEOUT).close()
+        socket.create_connection(address, timeout=HANDSHAKE_TIMEOUT).close()
 
     def _emit(self, event: str, data: tuple[object, ...], callback: Callable[..., None]) -> None:
         try:
