@@ -51,7 +51,7 @@ ADMIN = "tests/admin"
 RESULTS = BUILD / "junit"
 FIRST_PART = (
     *("units", "once", "printed_once", "package", "libraries", "connecting"),
-    "proof_reading",
+    *("proof_reading", "upgrade"),
 )
 """Of tests/system: half of its time."""
 BOOTED_AT_ONCE = 4
