@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from sendrecv.sender.ahead import Ahead
     from sendrecv.sender.quick import Quick
 
-HANDSHAKE_TIMEOUT = 5.0
-PROBE_TIMEOUT = patched_websocket.OPENING
+HANDSHAKE_TIMEOUT = patched_websocket.OPENING
+"""Seconds for each step."""
 LEAVE_TIMEOUT = 1.0
 """Seconds in which a peer may read that it is left. The receiver, if it lives, does so at once."""
 NO_HOST = "http://localhost"
@@ -167,7 +167,7 @@ class Connection:
 
         parts = urlsplit(self._url)
         address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        socket.create_connection(address, timeout=PROBE_TIMEOUT).close()
+        socket.create_connection(address, timeout=HANDSHAKE_TIMEOUT).close()
 
     def _emit(self, event: str, data: tuple[object, ...], callback: Callable[..., None]) -> None:
         try:

@@ -2,9 +2,16 @@
 
     python3 -m tests.peers.impostor ADDRESS HEARD
 
+<<<<<<< HEAD
 listens on a port of 127.0.0.1, on [::1]:PORT, or on the path of a Unix socket. What it is told goes to the file
 HEARD, each connection's first line being "connection". It speaks the protocol: it admits each
 sender, says that its last count was some billions, and acknowledges whatever is sent.
+=======
+listens on a port of 127.0.0.1, as soon as nobody else does, or on the path of a Unix socket. What
+it is told goes to the file HEARD, each connection's first line being "connection". It speaks the
+protocol: it admits each sender, says that its last count was some billions, and acknowledges
+whatever is sent.
+>>>>>>> h-b
 """
 
 import base64
@@ -25,11 +32,18 @@ LAST = 7_777_777_777
 
 
 def listen(address: str) -> socket.socket:
+<<<<<<< HEAD
     """A socket on that port, or at that path."""
     if address.isdigit():
         return socket.create_server(("127.0.0.1", int(address)))
     if address.startswith("[::1]:"):
         return socket.create_server(("::1", int(address[6:])), family=socket.AF_INET6)
+=======
+    """A socket on that port, as soon as nobody else has it, or at that path."""
+    while address.isdigit():
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", int(address)))
+>>>>>>> h-b
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
     os.chmod(address, 0o777)  # or a sender could not even connect

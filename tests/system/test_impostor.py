@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.judges.checker import Kind
 from tests.lab.machine import TOP, Machine
 from tests.peers.impostor import LAST
 from tests.system.app import App
@@ -228,6 +229,55 @@ def test_who_is_in_the_senders_group_can_do_what_a_sender_can_and_no_more(
     assert other == {"status": "invalid", "last": None}
     assert done == {**HARMLESS, "own": {"status": "accepted", "last": 0}}
     assert_sound(app)
+
+
+# Claims the App with a later epoch, by what GET /apps says; counts, and tells of the end.
+CLAIM = """
+import json, sys
+from tests.peers.peer import Peer, auth, payload
+path, app, further = sys.argv[1:]
+with Peer(path) as peer:
+    known = json.loads(peer.request("GET /apps HTTP/1.1\\r\\nHost: a")[1])[app]
+with Peer(path) as peer:
+    peer.open()
+    reply = peer.connect(auth(app, "", epoch=known["epoch"] + int(further), run="c" * 32))
+    last = peer.call("resume")["last"]
+    done = {"admitted": "sid" in reply, "counts": peer.call("count", payload(last + 1, app))}
+    print(json.dumps(done | {"last": last, "epoch": known["epoch"] + int(further)}), flush=True)
+    while int(further) == 1 and peer.read() is not None:
+        pass
+"""
+
+
+@pytest.mark.parametrize("further", [1, 2**30])
+def test_who_claims_a_later_epoch_has_the_app_until_its_sender_is_back(
+    host: Machine, app: App, further: int
+) -> None:
+    """That is at once, or when a person has accepted an epoch that no start explains. Even so, each
+    count is printed once, in order, and the proof names the process that is no sender.
+    """
+    with app.counts_from("failover"):
+        host.kill(app.main, "KILL")  # which knows of an epoch before its own
+    said, pid = Said(host), host.pid(app.failover)
+    user = "setpriv --reuid=nobody --regid=sendrecv --clear-groups -- env PYTHONPATH=/opt".split()
+    done = json.loads(
+        host.run([*user, "python3", "-c", CLAIM, SOCKET, app.name, str(further)]).stdout
+    )
+    assert done["admitted"]
+    assert done["counts"] == {"status": "accepted", "last": done["last"] + 1}
+    if further > 1:
+        line = said.wait(f"the receiver's last epoch is {done['epoch']}, but this App is at ")
+        command = line.partition("run: ")[2].partition(";")[0]
+        assert command == f"sendrecv accept {app.name} --epoch {done['epoch']}"
+        with app.counts_from():
+            host.run(command)
+    app.count(5)
+    assert host.pid(app.failover) == pid
+    verdict = app.verdict()
+    assert [fault.kind for fault in verdict.faults] == [Kind.UNKNOWN], verdict
+    assert "c" * 32 in verdict.faults[0].text
+    proof = host.run(f"sendrecv proof {app.name}", check=False).stdout
+    assert "run cccccccc of main was admitted, and PID 1 of" in proof, proof
 
 
 # The sandbox

@@ -27,6 +27,29 @@ while peer.read() is not None:
 print("this client was", "cut off", flush=True)
 """
 
+# What the holder of a token tries with another App, whose run it has found out, and what it sees.
+HOLDER = """
+import json, sys
+from tests.peers.peer import Peer, admitted, auth, payload
+app, token, run = sys.argv[1:]
+def get(path):
+    with Peer() as peer:
+        head = f"GET {path} HTTP/1.1\\r\\nHost: a\\r\\nAuthorization: Bearer {token}"
+        return json.loads(peer.request(head)[1])
+def claim(**other):
+    with Peer() as peer:
+        peer.open()
+        return peer.connect(auth(app, token, **other)).get("data", "admitted")
+def count():
+    with admitted("p", token) as peer:
+        return [peer.call("count", payload(0, app)), peer.call("count", payload(0, "p"))]
+claims = [{"epoch": 1, "run": run}, {"epoch": 2}, {"epoch": 2**44, "nodeID": "failover"}]
+done = {"claims": [claim(**one) for one in claims], "counts": count()}
+status = get("/status")
+seen = {"apps": sorted(get("/apps")), "status": [status["receiver"], sorted(status["apps"])]}
+print(json.dumps(done | seen))
+"""
+
 
 @pytest.fixture(scope="module")
 def host(release: str, installed_disk: Path) -> Iterator[Machine]:
@@ -85,6 +108,28 @@ def test_several_tokens(host: Machine, app: App) -> None:
     assert_sound(app)
     assert (host.pid("receiver"), host.pid(app.main)) == (receiver, pid)
     assert not any(HERE[:16] in str(entry.get("MESSAGE")) for entry in said.entries())
+
+
+def test_the_holder_of_a_token_neither_claims_nor_sees_another_app(host: Machine, app: App) -> None:
+    said = Said(host)
+    with app.counts_from():
+        write(host, f"here * {HERE}", f"paris p {PARIS}")
+        reload(host)
+    run = host.show(app.main, "InvocationID")
+    hold = ["env", "PYTHONPATH=/opt", "python3", "-c", HOLDER, app.name]
+    assert json.loads(host.run([*hold, PARIS, run]).stdout) == {
+        "claims": 3 * [{"reason": "token"}],
+        "counts": [{"status": "invalid", "last": None}, {"status": "accepted", "last": 0}],
+        "apps": ["p"],
+        "status": [None, ["p"]],
+    }
+    said.wait(f"the token paris is not for App {app.name}, refused")
+    assert_sound(app)
+    assert app.nodes() == ["main"] and len(app.verdict().runs[app.name]) == 1
+    # With a token for all Apps it does.
+    done = json.loads(host.run([*hold, HERE, run]).stdout)
+    assert done["claims"] == 3 * ["admitted"]
+    assert app.name in done["apps"] and app.name in done["status"][1] and done["status"][0]
 
 
 def test_old_and_new_are_valid_together(host: Machine, app: App) -> None:
