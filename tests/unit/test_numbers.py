@@ -3,8 +3,6 @@
 import re
 from collections.abc import Mapping
 
-import pytest
-
 from sendrecv.admin.checks import promises
 from sendrecv.core import errors as core_errors
 from tests.chaos import endure, starve
