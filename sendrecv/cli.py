@@ -44,7 +44,7 @@ To change something, as root:
   pause INSTANCE                  let nothing take over by itself, while you work
   resume INSTANCE                 end that; if nothing counts, the App goes on
   accept APPID --count N          let an App go on from a count that its sender did not believe
-  forget APP                      let an App that is stopped begin anew, with count 0
+  forget APP...                   let Apps that are stopped begin anew, with count 0
 
 What the units run:
   send INSTANCE {main|failover}   count, as one half of an App (sender@INSTANCE.service)

@@ -1,10 +1,11 @@
-"""`sendrecv forget`: an App begins anew, with count 0 and epoch 1, as if there had never been one.
+"""`sendrecv forget`: Apps begin anew, with count 0 and epoch 1, as if there had never been any.
 
 It is for an App whose name was a mistake, or whose counts or epochs are used up. The App must not
 run: this command holds the lock of its record meanwhile. The receiver forgets first, at a start of
 its own (see receiver/requests.py), and says so in the journal, so that `sendrecv proof` does not
 take what was printed before for what is printed after. Then the record is removed. If anything
 goes wrong in between, the App goes on where it was, or from 0, and the command can be repeated.
+However many Apps are named, there is one question and one start of the receiver.
 """
 
 from __future__ import annotations
@@ -24,39 +25,57 @@ from sendrecv.core.record import Record
 from sendrecv.core.wire import NAME_RULE, is_name
 from sendrecv.errors import DONE, ReceiverUnavailable, StoreUnusable, UsageError
 
+KEPT = """\
+The numbers are lost, and counting begins with 0. What was printed stays in the journal, and
+`sendrecv proof` judges it as before. The receiver is restarted: the counts of other Apps wait
+for about a second."""
 RECORDS = Path("/var/lib/sendrecv")
 REQUESTS = Path("/run/sendrecv-receiver")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Ask, and forget. Raises SendrecvError; then the App is as it was."""
+    """Ask, and forget. Raises SendrecvError; then the Apps that it names are as they were."""
     parser = Parser(
         prog="sendrecv forget",
-        description="Forget the count and the epoch of an App that is stopped: it begins anew.",
+        description="Forget the count and the epoch of Apps that are stopped: they begin anew.",
     )
-    parser.add_argument("app", metavar="APP", help="its appID")
+    parser.add_argument("apps", metavar="APP", nargs="+", help="its appID")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     options = parser.parse_args(argv)
-    app_id = options.app
-    if not is_name(app_id):
-        raise UsageError(f"{quoted(app_id)} is not an appID", NAME_RULE)
-    acts.assert_root(f"sendrecv forget {app_id}")
-    with _locked_record(app_id) as record:
+    apps = list(dict.fromkeys(options.apps))
+    for app_id in apps:
+        if not is_name(app_id):
+            raise UsageError(f"{quoted(app_id)} is not an appID", NAME_RULE)
+    acts.assert_root(f"sendrecv forget {' '.join(apps)}")
+    with contextlib.ExitStack() as locks:
+        records = {app_id: locks.enter_context(_locked_record(app_id)) for app_id in apps}
         known = ask.apps()
-        _assert_stopped(app_id, record, known)
-        print(told(app_id, record, known.get(app_id)))
-        if not options.yes and not _is_confirmed(app_id):
+        for app_id, record in records.items():
+            _assert_stopped(app_id, record, known)
+        print(
+            *(told(app_id, records[app_id], known.get(app_id)) for app_id in apps), KEPT, sep="\n"
+        )
+        if not options.yes and not _is_confirmed(apps):
             raise UsageError("not confirmed: nothing is changed", "answer y, or use --yes")
-        _ask_the_receiver(app_id)
-        # With what a person has accepted for it, which would hold for the new incarnation.
-        for name in (f"{app_id}.record.accepted", f"{app_id}.record"):
-            (RECORDS / name).unlink(missing_ok=True)
-    print(f"App {app_id} is forgotten. When it is started, it counts from 0.")
+        left = _ask_the_receiver(apps)
+        for app_id in apps:
+            if app_id not in left:
+                _remove_record(app_id)
+    if left:
+        why = "see journalctl -u receiver"
+        raise ReceiverUnavailable(f"App {', '.join(left)} is not forgotten", why)
     return DONE
 
 
+def _remove_record(app_id: str) -> None:
+    """With what a person has accepted for it, which would hold for the new incarnation."""
+    for name in (f"{app_id}.record.accepted", f"{app_id}.record"):
+        (RECORDS / name).unlink(missing_ok=True)
+    print(f"App {app_id} is forgotten. When it is started, it counts from 0.")
+
+
 def told(app_id: str, record: Record | None, row: Mapping[str, object] | None) -> str:
-    """What is lost, and what is not."""
+    """What is lost."""
     lines = [f"App {app_id}"]
     if record:
         lines.append(f"  its record:   count {record.count}, epoch {record.epoch}")
@@ -65,17 +84,13 @@ def told(app_id: str, record: Record | None, row: Mapping[str, object] | None) -
     if record and record.count > record.acknowledged:
         unsent = record.count - record.acknowledged
         lines.append(f"  LOST: {unsent} counts that the receiver may not have, the last ones")
-    lines += [
-        "Both numbers are lost: the App will count from 0. What was printed stays in the journal,",
-        "and `sendrecv proof` judges it as before. The receiver is restarted: the counts of other",
-        "Apps wait for about a second.",
-    ]
     return "\n".join(lines)
 
 
-def _is_confirmed(app_id: str) -> bool:
+def _is_confirmed(apps: Sequence[str]) -> bool:
+    which = f"App {apps[0]}" if len(apps) == 1 else f"these {len(apps)} Apps"
     try:
-        return input(f"Forget App {app_id}? [y/N] ").strip().lower() in {"y", "yes"}
+        return input(f"Forget {which}? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:
         print()
         return False
@@ -125,26 +140,25 @@ def _record(file: int, app_id: str) -> Record | None:
         return None
 
 
-def _ask_the_receiver(app_id: str) -> None:
-    """Returns when it has forgotten the App."""
-    request = f"forget-{app_id}"  # see receiver/requests.py
+def _ask_the_receiver(apps: Sequence[str]) -> Sequence[str]:
+    """Those that it has not forgotten."""
     try:
         directory = os.open(REQUESTS, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise StoreUnusable(f"{REQUESTS}: {error.strerror}") from None
+    requests = {}  # see receiver/requests.py
     try:
-        os.close(_made(request, directory))
-        try:
-            # It handles requests before it is ready, and systemctl waits for that.
-            command = ["systemctl", "restart", "receiver.service"]
-            is_done = not subprocess.run(command, check=False).returncode
-        finally:
-            # Also after Ctrl-C: no later start is to forget an App that has gone on.
-            is_left = _withdrawn(request, directory)
+        for app_id in apps:
+            os.close(_made(f"forget-{app_id}", directory))
+            requests[app_id] = f"forget-{app_id}"
+        # It handles requests before it is ready, and systemctl waits for that.
+        command = ["systemctl", "restart", "receiver.service"]
+        is_done = not subprocess.run(command, check=False).returncode
     finally:
+        # Also after Ctrl-C: no later start is to forget an App that has gone on.
+        left = [app_id for app_id, name in requests.items() if _withdrawn(name, directory)]
         os.close(directory)
-    if is_left or not is_done:
-        raise ReceiverUnavailable(f"App {app_id} is not forgotten", "see journalctl -u receiver")
+    return left if is_done else apps
 
 
 def _withdrawn(name: str, directory: int) -> bool:

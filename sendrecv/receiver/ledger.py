@@ -167,12 +167,12 @@ class Ledger:
         query = "SELECT span FROM outbox"
         self._commit([], [], now, [number for (number,) in self._database.execute(query)])
 
-    def forget(self, app_id: str, incarnation: int) -> None:
-        """Drop all that is known of an App, of which that incarnation begins. The last group stays
-        as it is. Raises what commit() does.
+    def forget(self, forgotten: Mapping[str, int]) -> None:
+        """Drop all that is known of these Apps, of which those incarnations begin. The last group
+        stays as it is. Raises what commit() does.
         """
         self._verify()
-        self._forget({app_id: incarnation})
+        self._forget(forgotten)
 
     def _forget(self, forgotten: Mapping[str, int]) -> None:
         if not forgotten:

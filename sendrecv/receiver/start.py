@@ -245,21 +245,27 @@ def _forget(ledger: Ledger, ports: Ports) -> None:
     the journal. Else its old lines would be taken for what is printed, by the next start and by
     the proof. There is no line if journald is too busy, or does not store it.
     """
-    for app_id in ports.requests.apps():
-        incarnation = ledger.incarnations().get(app_id, 0) + 1
-        now = ports.clock.monotonic()
-        try:
-            ports.journal.sync()
+    before, now = ledger.incarnations(), ports.clock.monotonic()
+    asked = {app_id: before.get(app_id, 0) + 1 for app_id in ports.requests.apps()}
+    if not asked:
+        return
+    told: Mapping[str, int] = {}
+    why = "it does not store what is said of that"
+    try:
+        ports.journal.sync()
+        for app_id, incarnation in asked.items():
             ports.notifier.log(NOTICE, forgotten_line(app_id, incarnation))
-            ports.journal.sync()
-            told = ports.journal.read_boots({ledger.boot: now}, ()).known
-            if told.incarnations.get(app_id) != incarnation:
-                raise Unreadable("it does not store what is said of that")
-        except Unreadable as error:
-            ports.notifier.log(WARNING, f"App {app_id} is not forgotten yet: {error}")
-        else:
-            ledger.forget(app_id, incarnation)
+        ports.journal.sync()
+        told = ports.journal.read_boots({ledger.boot: now}, ()).known.incarnations
+    except Unreadable as error:
+        why = str(error)
+    forgotten = {app_id: number for app_id, number in asked.items() if told.get(app_id) == number}
+    ledger.forget(forgotten)
+    for app_id in asked:
+        if app_id in forgotten:
             ports.requests.done(app_id)
+        else:
+            ports.notifier.log(WARNING, f"App {app_id} is not forgotten yet: {why}")
 
 
 def _sync_if_possible(ports: Ports) -> None:

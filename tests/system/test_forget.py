@@ -64,6 +64,28 @@ def test_an_app_begins_anew(shared: Machine) -> None:
     assert [one["incarnation"] for one in found["forgotten"]] == [1]  # type: ignore[attr-defined]
 
 
+def test_several_apps_with_one_restart(shared: Machine) -> None:
+    """One of them is known to the receiver only, as it was a client's on another machine."""
+    apps = [App(shared, name) for name in ("first", "second", "third")]
+    for app in apps:
+        app.start()
+        app.stop()
+    shared.run("rm /var/lib/sendrecv/third.record")
+    after = shared.cursor()
+    code, told, _ = forget(shared, "first second third", "yes |")
+    assert code == 0 and told.count("is forgotten") == 3 and told.count("[y/N]") == 1, told
+    entries = shared.journal(f"--after-cursor={after}")
+    starts = [e for e in entries if str(e.get("MESSAGE")).startswith("Started receiver.service")]
+    assert len(starts) == 1, starts
+    for app in apps:
+        assert not row(shared, app.name)
+        app.start()
+        app.count(2)
+        assert beginnings(shared, app.name) == 2
+        app.stop()
+        assert proof(shared, app.name)[0] == "PROVEN"
+
+
 def test_it_stays_forgotten(shared: Machine) -> None:
     """After the loss of power, and of the receiver's state, which is made anew from the journal."""
     app = App(shared, "gone")

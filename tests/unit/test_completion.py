@@ -155,7 +155,7 @@ LINES = {
     "sendrecv move ../../x ": ["failover", "main"],
     "sendrecv move runs ": ["failover", "main"],
     "sendrecv accept re": ["recorded"],
-    "sendrecv forget billing ": ["--help", "--yes"],
+    "sendrecv forget billing r": ["recorded", "runs"],
     "A=1 sendrecv forget bi": ["billing"],
 }
 

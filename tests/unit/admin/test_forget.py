@@ -109,6 +109,59 @@ def test_an_app_is_forgotten(
     assert ("Forget App one? [y/N]" in said) == (len(arguments) == 1)
 
 
+def two_apps(scene: Scene) -> None:
+    """There is the App two as well, which only the receiver knows."""
+    scene.known = {**scene.known, "two": {"count": 1, "epoch": 1}}
+
+
+def test_several_apps_are_forgotten_with_one_question_and_one_restart(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_apps(scene)
+    scene.restart(f'{DONE} "$REQUESTS"/forget-two')
+    scene.answer("y\n")
+    assert forget.main(["two", "one", "two"]) == 0
+    assert scene.typed() == "restart receiver.service\n" and scene.left() == []
+    said = capsys.readouterr().out
+    assert said.count("[y/N]") == 1 and "Forget these 2 Apps? [y/N]" in said
+    assert said.startswith("App two\n  the receiver: count 1, epoch 1\nApp one\n  its record: ")
+    assert said.count(forget.KEPT) == 1
+    assert said.endswith(
+        "App two is forgotten. When it is started, it counts from 0.\n"
+        "App one is forgotten. When it is started, it counts from 0.\n"
+    )
+
+
+def test_if_one_of_several_runs_none_is_forgotten(scene: Scene) -> None:
+    two_apps(scene)
+    sender = scene.store()
+    sender.acquire()
+    assert scene.refuses(UsageError, "two", "one", "--yes") == f"App one runs: {STOP}"
+    sender.release()
+    assert scene.refuses(UsageError, "one", "three", "--yes").startswith("no App is called three")
+    assert not scene.typed()
+
+
+def test_those_that_the_receiver_has_not_forgotten_are_named(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_apps(scene)
+    (scene.records / "two.record").touch()
+    with pytest.raises(ReceiverUnavailable, match="^App two is not forgotten: see journalctl"):
+        forget.main(["one", "two", "--yes"])
+    assert scene.left() == ["two.record"]
+    assert "App one is forgotten." in capsys.readouterr().out
+
+
+def test_a_request_that_cannot_be_made_takes_back_the_others(scene: Scene) -> None:
+    two_apps(scene)
+    (scene.requests / "forget-two").symlink_to("elsewhere")
+    assert scene.refuses(StoreUnusable, "one", "two", "--yes").startswith(
+        f"{scene.requests}/forget-two: "
+    )
+    assert not scene.typed()
+
+
 @pytest.mark.parametrize("text", ["", "\n", "n\n", "yep\n"])
 def test_who_does_not_say_yes_forgets_nothing(scene: Scene, text: str) -> None:
     scene.answer(text)
