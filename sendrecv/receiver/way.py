@@ -99,10 +99,15 @@ class Ways:
 def _peer(descriptor: int) -> str:
     """The address that it is connected to; "" if it is no socket."""
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as there:
-            return str(there.getpeername())
+        there = socket.socket(fileno=descriptor)  # not of a copy, which a failure would leave open
     except OSError:
         return ""
+    try:
+        return str(there.getpeername())
+    except OSError:
+        return ""
+    finally:
+        there.detach()
 
 
 def _inode(path: Path) -> int:

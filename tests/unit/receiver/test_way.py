@@ -1,5 +1,6 @@
 """What is the same way to the journal, what is another one, and what is no sure one."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -75,6 +76,18 @@ def test_a_file_and_another_socket_are_no_way(tmp_path: Path) -> None:
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:
         assert way(descriptor=one.fileno()) == ""
+
+
+def test_a_look_leaves_no_descriptor_open_wherever_the_lines_go(
+    look: Callable[[], str], tmp_path: Path
+) -> None:
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other, (tmp_path / "file").open("w") as file:
+        before = os.listdir("/proc/self/fd")
+        for _ in range(5):
+            assert look() and not way(descriptor=file.fileno()) + way(descriptor=one.fileno())
+        assert os.listdir("/proc/self/fd") == before
+        one.send(b"it is still open")
 
 
 # What the ledger remembers of it.
