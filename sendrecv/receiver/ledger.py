@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from sendrecv.core.recovery import Span
 from sendrecv.core.values import Value
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import schema
+from sendrecv.receiver.files import Files, Written, locked
 from sendrecv.receiver.way import Ways
 
 MAX_NAMES = 100_000
@@ -38,9 +38,10 @@ MAX_NAMES = 100_000
 about 10 MB, which each start reads to find damage."""
 LOCK_TIMEOUT = 0.2
 """Seconds to wait for a database that another process has locked."""
-LOG_PAGES = 100
-"""Pages of 4 KiB after which the log is written into the database: about 20 groups. With SQLite's
-1000, the log would need 4 MB."""
+LOG_ROWS = 200
+"""After how many rows the log is merged into the database, where a group counts as ten rows more.
+That is about 20 groups, and about 100 pages of 4 KiB. With SQLite's 1000, the log would need 4 MB.
+And SQLite would do it within a transaction: see files.py."""
 SPAN_OPEN = 30.0
 """Seconds for which one span is extended before a new one is begun."""
 SPAN_KEPT = 360.0
@@ -64,13 +65,19 @@ class Ledger:
 
     Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock of this boot.
     Attribute is_new: whether there was no ledger. identity: 32 hexadecimal digits that no other
-    ledger has. serial: the number of the last group. boot: as given. ways: of its lines.
+    ledger has. serial: the number of the last group. boot: as given. ways: of its lines. files:
+    those of the database.
     """
 
     def __init__(
-        self, directory: Path, boot: str = "", look: Callable[[], str] = lambda: ""
+        self,
+        directory: Path,
+        boot: str = "",
+        look: Callable[[], str] = lambda: "",
+        written: Written = lambda before, after: None,
     ) -> None:
-        """`boot`: the ID of this boot. look: tells the way of the lines, see way.py.
+        """`boot`: the ID of this boot. look: tells the way of the lines, see way.py. written: see
+        files.py.
 
         Raises RecordFromFuture; LedgerBroken if it is damaged, and now kept aside; BlockingIOError
         if another process has the lock; sqlite3.Error or OSError if it cannot be opened now.
@@ -78,16 +85,16 @@ class Ledger:
         self.path = directory / "ledger.db"
         self.is_new = False
         self.boot = boot
-        self._lock = _locked(directory / "lock")
+        self._lock = locked(directory / "lock")
         try:
             self._database = self._open_or_set_aside()
         except BaseException:
             os.close(self._lock)
             raise
-        self.identity, self.serial = self._read_state()
+        self.identity, self.serial, self._stamped = self._read_state()
         self.ways = Ways(self._database, boot, look)
-        self._stamped = not self.is_new
-        self._files = self._inodes()
+        self.files = Files(self.path, written)
+        self._unmerged = 0
         self._spans: dict[int, _Open] = {}  # by number, which is their order in time
         self._newest: dict[str, _Open] = {}  # of each App
         self._number = 0
@@ -96,21 +103,20 @@ class Ledger:
     def rows(self, most: int = MAX_NAMES) -> list[Row]:
         """The rows of all Apps, or of those `most` that changed last; the last one at the end."""
         query = f"SELECT {_ROW} FROM app ORDER BY changed DESC, app_id DESC LIMIT ?"
-        return [Row(*values) for values in self._database.execute(query, (most,))][::-1]
+        return [Row(*values) for values in self._select(query, most)][::-1]
 
     def row(self, app_id: str) -> Row | None:
         """The row of that App, if it has one."""
-        query = f"SELECT {_ROW} FROM app WHERE app_id = ?"
-        values = self._database.execute(query, (app_id,)).fetchone()
-        return Row(*values) if values else None
+        found = self._select(f"SELECT {_ROW} FROM app WHERE app_id = ?", app_id)
+        return Row(*found[0]) if found else None
 
     def incarnations(self) -> dict[str, int]:
         """How often each App was forgotten, without those that never were."""
-        return dict(self._database.execute("SELECT app_id, number FROM incarnation"))
+        return dict(self._select("SELECT app_id, number FROM incarnation"))
 
     def has_room(self) -> bool:
         """Whether there is room for one more App."""
-        (names,) = self._database.execute("SELECT count(*) FROM app").fetchone()
+        ((names,),) = self._select("SELECT count(*) FROM app")
         return int(names) < MAX_NAMES
 
     def outbox(self) -> list[Span]:
@@ -118,7 +124,7 @@ class Ledger:
         query = "SELECT app_id, node_id, first, last, boot, opened FROM outbox ORDER BY span"
         return [
             Span(Print(*order), boot, opened, self.ways.since(boot, opened))
-            for *order, (boot, opened) in self._rows_of(query, 4)
+            for *order, boot, opened in self._select(query)
         ]
 
     def span_of(self, order: Print) -> Span:
@@ -128,19 +134,19 @@ class Ledger:
 
     def has_older_spans(self) -> bool:
         """Whether there are spans of other boots."""
-        (number,) = self._database.execute("SELECT count(*) FROM outbox").fetchone()
+        ((number,),) = self._select("SELECT count(*) FROM outbox")
         return int(number) > len(self._spans)
 
     def pending(self) -> list[Print]:
         """The orders of the last group."""
         query = "SELECT app_id, node_id, first, last FROM pending ORDER BY place"
-        return [Print(*values) for values in self._database.execute(query)]
+        return [Print(*values) for values in self._select(query)]
 
     def commit(self, rows: Iterable[Row], orders: Sequence[Print], now: float) -> int:
         """Make a group durable: its number. After sqlite3.Error or OSError nothing of it has
         happened.
 
-        Raises LedgerBroken if the database is damaged, or no longer the file at its path.
+        Raises LedgerBroken if the database is damaged, or not as this process has left it.
         """
         return self._commit(rows, orders, now, self._expired(now))
 
@@ -155,60 +161,56 @@ class Ledger:
         not printed yet. They become spans of this boot. `forgotten`: incarnations of Apps of which
         everything else that is there is dropped before.
         """
-        self._verify()
         self._forget(forgotten)
         mine = set(self._spans)
-        query = "SELECT span FROM outbox"
-        others = [number for (number,) in self._database.execute(query) if number not in mine]
+        spans = self._select("SELECT span FROM outbox")
+        others = [number for (number,) in spans if number not in mine]
         return self._commit(rows, orders, now, [*others, *self._expired(now)])
 
     def empty_outbox(self, now: float) -> None:
         """All counts are printed, and stored where they go. Raises what commit() does."""
-        query = "SELECT span FROM outbox"
-        self._commit([], [], now, [number for (number,) in self._database.execute(query)])
+        spans = self._select("SELECT span FROM outbox")
+        self._commit([], [], now, [number for (number,) in spans])
 
     def forget(self, forgotten: Mapping[str, int]) -> None:
         """Drop all that is known of these Apps, of which those incarnations begin. The last group
         stays as it is. Raises what commit() does.
         """
-        self._verify()
         self._forget(forgotten)
 
     def _forget(self, forgotten: Mapping[str, int]) -> None:
         if not forgotten:
             return
         apps = [(app_id,) for app_id in forgotten]
-        try:
-            with self._database:
-                self._database.executemany("DELETE FROM app WHERE app_id = ?", apps)
-                self._database.executemany("DELETE FROM outbox WHERE app_id = ?", apps)
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO incarnation VALUES (?, ?)", forgotten.items()
-                )
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise LedgerBroken(f"{self.path}: {error}") from None
+        with self._transaction():
+            self._database.executemany("DELETE FROM app WHERE app_id = ?", apps)
+            self._database.executemany("DELETE FROM outbox WHERE app_id = ?", apps)
+            self._database.executemany(
+                "INSERT OR REPLACE INTO incarnation VALUES (?, ?)", forgotten.items()
+            )
         for app_id in forgotten:
             self._newest.pop(app_id, None)
         kept = [there for there in self._spans.values() if there.span.order.app_id not in forgotten]
         self._spans = {there.number: there for there in kept}
 
     def close(self) -> None:
-        """Close the database: its write-ahead log is merged into it."""
-        self._database.close()
-        os.close(self._lock)
+        """Close the database: its write-ahead log is merged into it. If somebody else has written
+        to it, the next start finds that out.
+        """
+        try:
+            with self.files.merge():
+                self._database.close()
+        except LedgerBroken:
+            self._database.close()
+        finally:
+            os.close(self._lock)
 
     # The outbox.
-
-    def _rows_of(self, query: str, size: int) -> Iterator[tuple[Any, ...]]:
-        for values in self._database.execute(query):
-            yield (*values[:size], values[size:])
 
     def _load(self) -> None:
         """The spans of this boot stay as they are; the clock is the same."""
         query = "SELECT app_id, node_id, first, last, boot, opened, span FROM outbox ORDER BY span"
-        for *order, (boot, opened, number) in self._rows_of(query, 4):
+        for *order, boot, opened, number in self._select(query):
             self._number = max(self._number, number)
             if boot == self.boot and boot:
                 self._remember([_Open(number, Span(Print(*order), boot, opened))])
@@ -244,30 +246,56 @@ class Ledger:
     def _commit(
         self, rows: Iterable[Row], orders: Sequence[Print], now: float, gone: Sequence[int]
     ) -> int:
-        self._verify()
-        spans = self._plan(orders, now)
+        spans, rows = self._plan(orders, now), list(rows)
         try:
-            with self._database:
+            with self._transaction():
                 self._write_rows(rows)
                 self._write_spans(spans, gone)
                 self._write_pending(orders)
                 self.ways.write()
                 self._stamp()
         except sqlite3.OperationalError:  # disk full, or locked: it may go better next time
-            with contextlib.suppress(sqlite3.Error):
-                self._database.execute("PRAGMA wal_checkpoint(RESTART)")  # its room is used again
+            self._merge("RESTART")  # the log's room is used again
             raise
-        except sqlite3.DatabaseError as error:
-            raise LedgerBroken(f"{self.path}: {error}") from None
         self._stamped = True
         self.ways.written()
         self.serial += 1
+        self._unmerged += len(rows) + 10
+        if self._unmerged >= LOG_ROWS:
+            self._merge("PASSIVE")
         for number in gone:
             self._spans.pop(number, None)
         self._remember(spans)
         return self.serial
 
     # The database.
+
+    def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Raises LedgerBroken if somebody else has written to what is read."""
+        self.files.verify()
+        with self._whole():
+            return self._database.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._whole(), self.files.transaction(), self._database:
+            yield
+
+    def _merge(self, how: str) -> None:
+        """The log into the database. If that fails, the log gets longer: what it has is durable."""
+        with contextlib.suppress(sqlite3.OperationalError), self._whole(), self.files.merge():
+            self._database.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+            self._unmerged = 0
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Whatever SQLite says of a damaged database is LedgerBroken."""
+        try:
+            yield
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise LedgerBroken(f"{self.path}: {error}") from None
 
     def _write_rows(self, rows: Iterable[Row]) -> None:
         self._database.executemany(
@@ -296,29 +324,27 @@ class Ledger:
         )
 
     def _stamp(self) -> None:
-        """A ledger is new until its first rows are in it: not before."""
+        """A ledger is new until its first rows are in it: not before. What is there must be what
+        this process has written last: the files of a whole database may have been put back, with
+        the index that SQLite shares.
+        """
+        if self._stamped:
+            query = "UPDATE state SET serial = ? WHERE identity = ? AND serial = ?"
+            values = (self.serial + 1, self.identity, self.serial)
+            if self._database.execute(query, values).rowcount != 1:
+                raise LedgerBroken(f"{self.path}: another state was put back while in use")
+            return
         self._database.execute(
             "INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (self.identity, self.serial + 1)
         )
-        if not self._stamped:
-            self._database.execute(f"PRAGMA user_version = {schema.FORMAT}")
+        self._database.execute(f"PRAGMA user_version = {schema.FORMAT}")
 
-    def _read_state(self) -> tuple[str, int]:
+    def _read_state(self) -> tuple[str, int, bool]:
+        """Identity and serial, and whether they are in the database."""
         found = self._database.execute("SELECT identity, serial FROM state").fetchone()
-        return (str(found[0]), int(found[1])) if found else (os.urandom(16).hex(), 0)
-
-    def _inodes(self) -> tuple[int, int]:
-        """Of the database and its write-ahead log, without which it is an older one."""
-        path = str(self.path)
-        return os.stat(path).st_ino, os.stat(f"{path}-wal").st_ino
-
-    def _verify(self) -> None:
-        try:
-            inodes = self._inodes()
-        except OSError as error:
-            raise LedgerBroken(f"{error.filename}: {error.strerror} while in use") from None
-        if inodes != self._files:
-            raise LedgerBroken(f"{self.path}: replaced by another file while in use")
+        if not found:
+            return os.urandom(16).hex(), 0, False
+        return str(found[0]), int(found[1]), True
 
     def _open_or_set_aside(self) -> sqlite3.Connection:
         try:
@@ -342,7 +368,7 @@ class Ledger:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
-            database.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+            database.execute("PRAGMA wal_autocheckpoint=0")
             self.is_new = schema.prepare(database, self.path)
             database.execute("SELECT * FROM app").fetchone()  # so the log's file is there
         except BaseException:
@@ -354,17 +380,6 @@ class Ledger:
         os.replace(self.path, self.path.with_name("ledger.db.damaged"))
         for suffix in ("-wal", "-shm"):  # they belong to it: a new database must not replay them
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-
-
-def _locked(path: Path) -> int:
-    """A descriptor of the file at `path`, locked. Raises BlockingIOError if it is already."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
 
 
 def _extends(span: Span, order: Print, now: float) -> bool:

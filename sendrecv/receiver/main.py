@@ -53,7 +53,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     runtime = Path(systemd.runtime_directory())
     mark = Mark(runtime / "mark", boot)
     printer = Printer(mark, write_to_stdout, wait_for_stdout)
-    open_ledger = partial(Ledger, Path(systemd.state_directory()), boot, way)
+    open_ledger = partial(Ledger, Path(systemd.state_directory()), boot, way, mark.written)
     journal = JournalReader()
     ledger = start.open_ledger(
         start.Ports(open_ledger, mark, journal, printer, notifier, time, Requests(runtime))

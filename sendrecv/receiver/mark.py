@@ -9,7 +9,12 @@ it a receiver knows without asking anybody what its predecessor had printed:
                                     `written` and `intended`, if any, are in doubt
     the ledger's, less 1            nothing of the last group is printed
     above the ledger's              the ledger is older than what was printed
-    of another ledger, or missing   nothing is known
+    of another ledger               the same
+    missing, or another boot's      nothing is known
+
+It has the stamp of the ledger's database, too (files.py). If that is another one, somebody has put
+back or changed the database, and the ledger is taken for an older one, whatever its serial: its log
+may be of a later time than the database itself.
 
 In doubt is what was about to be written at the instant of a kill: at most one chunk, and only if
 the kill came between two system calls that follow each other at once.
@@ -23,7 +28,11 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from sendrecv.receiver.files import UNKNOWN, Stamp
+
 _FORMAT = struct.Struct("<16s16sQQQ")
+_STAMP = struct.Struct("<QQQ")
+"""Behind it. Earlier versions wrote none."""
 
 
 class Standing(Enum):
@@ -51,15 +60,18 @@ class Mark:
         self._path = path
         self._boot = bytes.fromhex(boot)
         self._identity = b""
+        self._stamp = UNKNOWN
         self._file = -1
         self._progress = Progress(0, 0, 0)
 
-    def compare(self, identity: str, serial: int) -> tuple[Standing, Progress]:
-        """What the predecessor's mark says of the ledger of that identity and serial."""
+    def compare(self, identity: str, serial: int, database: Stamp) -> tuple[Standing, Progress]:
+        """What the predecessor's mark says of the ledger of that identity and serial, and of the
+        file that it is in.
+        """
         nothing = Progress(serial, 0, 0)
         try:
             data = self._path.read_bytes()
-            boot, ledger, *numbers = _FORMAT.unpack(data)
+            boot, ledger, *numbers = _FORMAT.unpack_from(data)
         except (OSError, struct.error):
             return Standing.UNKNOWN, nothing
         found = Progress(*numbers)
@@ -67,18 +79,21 @@ class Mark:
             return Standing.UNKNOWN, nothing
         if ledger != bytes.fromhex(identity) or found.serial > serial:
             return Standing.OLD, nothing
+        if _stamp_in(data) not in (UNKNOWN, database):
+            return Standing.OLD, nothing
         if found.serial == serial:
             return Standing.CONTINUES, found
         if found.serial == serial - 1:
             return Standing.CONTINUES, nothing
         return Standing.UNKNOWN, nothing
 
-    def open(self, identity: str) -> OSError | None:
-        """Begin to write, for the ledger of that identity. What keeps it from that, if anything
-        does: then there is no mark. Raises OSError if an old one cannot be removed either.
+    def open(self, identity: str, database: Stamp) -> OSError | None:
+        """Begin to write, for the ledger of that identity, in that file. What keeps it from that,
+        if anything does: then there is no mark. Raises OSError if an old one cannot be removed
+        either.
         """
         self.close()  # an earlier attempt of this start may have opened it
-        self._identity = bytes.fromhex(identity)
+        self._identity, self._stamp = bytes.fromhex(identity), database
         try:
             self._file = self._open()
         except OSError as error:
@@ -104,12 +119,29 @@ class Mark:
         """That write is done."""
         self._write(self._progress._replace(written=self._progress.intended))
 
+    def written(self, before: Stamp, after: Stamp) -> None:
+        """The receiver itself has written to the ledger's database. The mark may still be the
+        predecessor's: if that has not known the database either, it stays as it is.
+        """
+        if self._stamp == before:
+            self._stamp = after
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            if _stamp_in(os.pread(file, _FORMAT.size + _STAMP.size, 0)) == before:
+                os.pwrite(file, _STAMP.pack(*after), _FORMAT.size)
+        finally:
+            os.close(file)
+
     def _write(self, progress: Progress) -> None:
         self._progress = progress
         if self._file < 0:
             return
         try:
-            os.pwrite(self._file, _FORMAT.pack(self._boot, self._identity, *progress), 0)
+            numbers = _FORMAT.pack(self._boot, self._identity, *progress)
+            os.pwrite(self._file, numbers + _STAMP.pack(*self._stamp), 0)
         except OSError:
             self.close()
             self._remove()
@@ -122,3 +154,9 @@ class Mark:
         or even that an older ledger goes on.
         """
         self._path.unlink(missing_ok=True)
+
+
+def _stamp_in(data: bytes) -> Stamp:
+    """What a mark says of the database."""
+    found = data[_FORMAT.size :]
+    return Stamp(*_STAMP.unpack(found)) if len(found) == _STAMP.size else UNKNOWN

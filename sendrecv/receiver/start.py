@@ -125,7 +125,7 @@ def _prepare(ledger: Ledger, ports: Ports) -> None:
 
 
 def _find_out(ledger: Ledger, ports: Ports) -> Known:
-    standing, progress = ports.mark.compare(ledger.identity, ledger.serial)
+    standing, progress = ports.mark.compare(ledger.identity, ledger.serial, ledger.files.database)
     try:
         if ledger.is_new:
             _sync_if_possible(ports)
@@ -147,7 +147,7 @@ def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
     """Make durable what is found out, and print what was not printed."""
     for order in known.unproven:
         ports.notifier.log(NOTICE, unproven_line(order))
-    if error := ports.mark.open(ledger.identity):
+    if error := ports.mark.open(ledger.identity, ledger.files.database):
         why = f"{error.filename}: {error.strerror}"
         ports.notifier.log(WARNING, f"{why}, the next start has to ask the journal, ignoring")
     serial, orders = ledger.serial, list(known.orders)

@@ -254,6 +254,12 @@ class Faults(RuleBasedStateMachine):
         self.world.kill_receiver(0)
         self.world.put_ledger_back()
 
+    @rule(phase=phases)
+    def write_over_ledger(self, phase: Phase) -> None:
+        """It is put back while the receiver runs, which is not asked, and into the same files."""
+        self._until_receiver(phase)
+        self.world.write_over_ledger()
+
     @rule(phase=phases, written=st.integers(0, 1), blind=st.booleans())
     def lose_mark(self, phase: Phase, written: int, blind: bool) -> None:
         """The receiver is killed, and what it had in /run is lost; perhaps the journal is blind."""

@@ -45,6 +45,7 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.wire import Status
 from sendrecv.errors import LockLost
 from sendrecv.receiver import ledger, start
+from sendrecv.receiver.files import Stamp
 from sendrecv.receiver.journal import Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Connections, Pending, Receiver
@@ -437,8 +438,8 @@ class MarksNoIntent(Mark):
 class NeverOld(Mark):
     """Takes each ledger for the one that it was written for."""
 
-    def compare(self, identity: str, serial: int) -> tuple[Standing, Progress]:
-        standing, progress = super().compare(identity, serial)
+    def compare(self, identity: str, serial: int, database: Stamp) -> tuple[Standing, Progress]:
+        standing, progress = super().compare(identity, serial, database)
         return (Standing.CONTINUES if standing is Standing.OLD else standing), progress
 
 

@@ -79,7 +79,7 @@ class ReceiverProcess:
         self.serving = False
         self.dead = False
         self.ledger: WatchedLedger | None = None
-        self._mark: Mark | None = None
+        self.mark: Mark | None = None
         self.group: list[tuple[ReceiverEvent, list[ReceiverCommand]]] = []
         self._main_thread = self._running = Thread(world.time, self._main)
         self._main_thread.about = Phase.STARTING
@@ -125,8 +125,8 @@ class ReceiverProcess:
         for thread in (self._main_thread, self._writer.thread):
             self._on_cpu(thread, thread.kill)
         self._events.close()
-        if self._mark:
-            self._mark.close()
+        if self.mark:
+            self.mark.close()
         if self.ledger:
             self.ledger.close()
 
@@ -148,7 +148,7 @@ class ReceiverProcess:
 
     def _main(self) -> None:
         mark = type("Watched", (WatchedMark, self.world.parts.mark), {})(self)
-        self._mark = cast(Mark, mark)
+        self.mark = cast(Mark, mark)
         printer = self.world.parts.printer(mark, self._write, lambda: None)
         ports = start.Ports(
             self._open_ledger,
@@ -477,7 +477,10 @@ class WatchedLedger(Ledger):
     def __init__(self, process: ReceiverProcess) -> None:
         journal = process.world.journal
         super().__init__(
-            process.world.ledger_directory, process.world.boot, lambda: f"{journal.invocation}"
+            process.world.ledger_directory,
+            process.world.boot,
+            lambda: f"{journal.invocation}",
+            cast(Mark, process.mark).written,
         )
         self._process = process
         self._closed = False

@@ -15,6 +15,7 @@ from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Refusal, Status
 from tests.simulation.faults import Faults, simulate
 from tests.simulation.planted import PLANTED
+from tests.simulation.receiver import Phase
 from tests.simulation.stories import STORIES
 from tests.simulation.verdict import Lines, Violation
 from tests.simulation.world import Parts, World
@@ -81,6 +82,23 @@ def test_story(story: Callable[[Faults], None], parts: Parts) -> None:
     _tell(story, Parts())
     with pytest.raises(Violation):
         _tell(story, parts)
+
+
+def test_a_receiver_ends_when_its_ledger_is_written_over() -> None:
+    """Into the same files, while it runs; the next one does not believe what is there."""
+
+    def story(faults: Faults) -> None:
+        faults.begin(apps=2, interval=SECOND)
+        faults.calm(duration=3 * SECOND)
+        faults.copy_ledger()
+        faults.calm(duration=3 * SECOND)
+        faults.write_over_ledger(phase=Phase.IDLE)
+        assert faults.world.ledger_is_old
+        faults.calm(duration=3 * SECOND)
+        assert not faults.world.ledger_is_old, "no other receiver has begun"
+        faults.teardown()
+
+    _tell(story, Parts())
 
 
 WHOLE = '{"count": 0, "appID": "a", "nodeID": "main"}'

@@ -316,33 +316,3 @@ def test_a_damaged_ledger_is_kept_aside(tmp_path: Path, damage: Callable[[Path],
         ledger.commit([ROW], [], 0.0)
     with opened(tmp_path) as ledger:
         assert (ledger.is_new, ledger.rows()) == (False, [ROW])
-
-
-def removed(path: Path) -> None:
-    path.unlink()
-
-
-def replaced_by_a_copy(path: Path) -> None:
-    copy = path.with_name("copy")
-    copy.write_bytes(path.read_bytes())
-    copy.replace(path)
-
-
-def damaged(path: Path) -> None:
-    in_database(path.parent, "DELETE FROM app")
-    in_database(path.parent, "PRAGMA wal_checkpoint(TRUNCATE)")
-    with path.open("r+b") as file:
-        file.write(os.urandom(path.stat().st_size))
-
-
-def without_its_log(path: Path) -> None:
-    path.with_name("ledger.db-wal").unlink()
-
-
-@pytest.mark.parametrize("lose", [removed, replaced_by_a_copy, damaged, without_its_log])
-def test_a_ledger_lost_in_use_is_broken(tmp_path: Path, lose: Callable[[Path], None]) -> None:
-    with opened(tmp_path) as ledger:
-        ledger.commit([ROW], [], 0.0)
-        lose(tmp_path / "ledger.db")
-        with pytest.raises(LedgerBroken, match=f"^{tmp_path}/ledger.db"):
-            ledger.commit([ROW.replace(last=42)], orders((42, 42)), 1.0)

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from sendrecv.receiver.files import UNKNOWN, Stamp
 from sendrecv.receiver.mark import Mark, Progress, Standing
 
 BOOT, LEDGER, OTHER = "b" * 32, "1" * 32, "2" * 32
+FILE, CHANGED = Stamp(1, 2, 3), Stamp(1, 2, 4)
 
 
 def written(path: Path, serial: int = 7) -> Mark:
     mark = Mark(path, BOOT)
-    mark.open(LEDGER)
+    mark.open(LEDGER, FILE)
     mark.group(serial, 0)
     return mark
 
@@ -34,17 +36,17 @@ def test_what_a_mark_says_of_a_ledger(
     mark.intend(4)
     mark.done()
     mark.intend(9)
-    assert Mark(tmp_path / "mark", BOOT).compare(identity, serial) == (standing, progress)
+    assert Mark(tmp_path / "mark", BOOT).compare(identity, serial, FILE) == (standing, progress)
 
 
 def test_without_a_mark_nothing_is_known(tmp_path: Path) -> None:
     path = tmp_path / "mark"
     unknown = (Standing.UNKNOWN, Progress(7, 0, 0))
-    assert Mark(path, BOOT).compare(LEDGER, 7) == unknown
+    assert Mark(path, BOOT).compare(LEDGER, 7, FILE) == unknown
     path.write_bytes(b"short")
-    assert Mark(path, BOOT).compare(LEDGER, 7) == unknown
+    assert Mark(path, BOOT).compare(LEDGER, 7, FILE) == unknown
     written(path)
-    assert Mark(path, "c" * 32).compare(LEDGER, 7) == unknown  # another boot's
+    assert Mark(path, "c" * 32).compare(LEDGER, 7, FILE) == unknown  # another boot's
 
 
 def test_a_mark_that_cannot_be_written_is_removed(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_a_mark_that_cannot_be_opened_is_removed(
     written(path)
     mark = Mark(path, BOOT)
     monkeypatch.setattr("os.open", _fails)
-    assert isinstance(mark.open(LEDGER), OSError)
+    assert isinstance(mark.open(LEDGER, FILE), OSError)
     assert not path.exists()
     mark.group(8, 0)  # and it goes on without
 
@@ -73,7 +75,7 @@ def test_an_old_mark_that_cannot_be_removed_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "mark"
     path.mkdir()
     with pytest.raises(OSError):
-        Mark(path, BOOT).open(LEDGER)
+        Mark(path, BOOT).open(LEDGER, FILE)
 
 
 def _fails(*_: object) -> int:
@@ -89,3 +91,33 @@ def test_what_is_written_stays_the_same_size(tmp_path: Path) -> None:
         mark.intend(2**40)
         mark.done()
     assert path.stat().st_size == size < 128
+
+
+def test_a_database_that_somebody_has_written_to_is_old(tmp_path: Path) -> None:
+    written(tmp_path / "mark")
+    later = Mark(tmp_path / "mark", BOOT)
+    assert later.compare(LEDGER, 7, CHANGED)[0] is Standing.OLD
+    later.written(CHANGED, UNKNOWN)  # by this receiver, which found it changed
+    later.written(UNKNOWN, Stamp(1, 2, 5))
+    assert later.compare(LEDGER, 7, Stamp(1, 2, 5))[0] is Standing.OLD
+
+
+def test_a_receiver_that_writes_to_the_database_itself_says_so(tmp_path: Path) -> None:
+    mark = written(tmp_path / "mark")
+    mark.written(FILE, UNKNOWN)
+    for found in (FILE, CHANGED):  # it was killed then
+        assert Mark(tmp_path / "mark", BOOT).compare(LEDGER, 7, found)[0] is Standing.CONTINUES
+    mark.written(UNKNOWN, CHANGED)
+    for _ in range(2):
+        assert Mark(tmp_path / "mark", BOOT).compare(LEDGER, 7, CHANGED)[0] is Standing.CONTINUES
+        assert Mark(tmp_path / "mark", BOOT).compare(LEDGER, 7, FILE)[0] is Standing.OLD
+        mark.group(7, 1)
+
+
+def test_a_mark_of_an_earlier_version_knows_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "mark"
+    written(path)
+    path.write_bytes(path.read_bytes()[:56])
+    assert Mark(path, BOOT).compare(LEDGER, 7, CHANGED)[0] is Standing.CONTINUES
+    written(path)
+    assert Mark(path, BOOT).compare(LEDGER, 7, CHANGED)[0] is Standing.OLD
