@@ -201,7 +201,7 @@ def test_a_claim_does_not_use_up_the_numbers_of_a_new_app(host: Machine) -> None
 
 
 def test_a_claim_does_not_use_up_the_numbers_of_an_app_that_counts(host: Machine) -> None:
-    """Nor does it say that there were counts of which nobody knows. The App's own sender goes on."""
+    """Nor does it say that there were counts of which nobody knows. Its own sender goes on."""
     said = Said(host)
     with app_on(host) as app:
         for epoch in (2**63 - 1, 2**53 + 1):
