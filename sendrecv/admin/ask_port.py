@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sendrecv.admin import exchange
 from sendrecv.admin.exchange import MAX_ANSWER, TIMEOUT, WHOLE, NoAnswer
@@ -27,22 +27,27 @@ def get(
     """What is at that path of a receiver. ca: a file, "" for the CAs of the machine. whole, most:
     the limits of the answer, in seconds and bytes. Raises NoAnswer.
     """
-    deadline = time.monotonic() + whole
     parts = urlsplit(url)
     fields = (f"Host: {parts.netloc}", f"Authorization: Bearer {token}")
-    is_plain, host = parts.scheme == "http", parts.hostname or ""
-    port = parts.port or (80 if is_plain else 443)
+    deadline = time.monotonic() + whole
     try:
-        with socket.create_connection((host, port), min(TIMEOUT, whole)) as plain:
-            if is_plain:
-                return exchange.get(plain, path, fields, deadline, most)
-            context = ssl.create_default_context(cafile=ca or None)
-            with context.wrap_socket(plain, server_hostname=host) as secure:
-                return exchange.get(secure, path, fields, deadline, most)
+        with _connected(parts, ca, min(TIMEOUT, whole)) as connection:
+            return exchange.get(connection, path, fields, deadline, most)
     except ssl.SSLCertVerificationError as error:
         why = f"its certificate is not trusted: {error.verify_message}; does --ca name its CA?"
+        raise NoAnswer(why) from None
     except ssl.SSLError as error:
-        why = f"no TLS: {quoted(error.reason or str(error))}"
+        raise NoAnswer(f"no TLS: {quoted(error.reason or str(error))}") from None
     except (OSError, UnicodeError):  # a name may be none
-        why = "no answer"
-    raise NoAnswer(why)
+        raise NoAnswer("no answer") from None
+
+
+def _connected(parts: SplitResult, ca: str, timeout: float) -> socket.socket:
+    """After the TLS handshake, if there has to be one."""
+    is_plain, host = parts.scheme == "http", parts.hostname or ""
+    plain = socket.create_connection((host, parts.port or (80 if is_plain else 443)), timeout)
+    if is_plain:
+        return plain
+    with plain:  # which is closed, unless the other one has taken it over
+        context = ssl.create_default_context(cafile=ca or None)
+        return context.wrap_socket(plain, server_hostname=host)

@@ -25,8 +25,8 @@ MAX_EPOCH_STEP = 2**20
 """A claim may have a larger epoch than that, if it is above the App's by at most this number. It
 would take 2^43 claims to use up all epochs of an App."""
 MAX_LOST = 2**40
-"""Counts by which a sender may say that the ledger is older than what it knows: half a year of them,
-as fast as they come."""
+"""Counts by which a sender may say that the ledger is older than what it knows: half a year of
+them, as fast as they come."""
 MAX_BATCH = 512
 """Payloads in one `count` event: 512 of the longest possible stay below MAX_MESSAGE."""
 LEDGER_NAME = 16

@@ -18,8 +18,8 @@ REPEATS, MINUTE = 4, 60.0
 """A sender with a wrong token tries again every few seconds, for as long as it is wrong."""
 SENDERS, OTHERS = "senders", "connections without the token"
 FULL = (
-    f"no room for one more App: {MAX_APPS} are connected, or the ledger knows {MAX_NAMES}: see"
-    " sendrecv forget, for those that are no more; refused"
+    f"no room for one more App: {MAX_APPS} are connected, or the ledger knows {MAX_NAMES} (for those"
+    " that are no more, see sendrecv forget), refused"
 )
 _REVEALING = 16
 """A line must not have so many successive characters of the token."""
@@ -28,18 +28,16 @@ _REVEALING = 16
 def why_refused(reason: Refusal, claim: Claim) -> str:
     """What a person should know of it; "" for what happens all the time."""
     if reason is Refusal.INVALID:
-        return (
-            f"epoch {claim.epoch} is too far above the App's last one: see sendrecv forget; refused"
-        )
+        return f"epoch {claim.epoch} is too far above the App's last one, see sendrecv forget"
     return FULL if reason is Refusal.FULL else ""
 
 
 def not_raised(have: int | None, said: int) -> str:
     """About a sender that says that the ledger is an old copy of one with another last count."""
     return (
-        f"resume: the ledger had count {said}, and is an old copy: not believed, as it has {have}, and"
-        " the App has counted since the receiver's start, or cannot have come so far; if it is true,"
-        " restart receiver.service, or else see sendrecv forget"
+        f"resume: the ledger had count {said}, and is an old copy: not believed, as it has {have},"
+        " and the App has counted since the receiver's start, or cannot have come so far; if it is"
+        " true, restart receiver.service, or else see sendrecv forget"
     )
 
 

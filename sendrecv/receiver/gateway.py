@@ -15,7 +15,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import socketio
 from aiohttp import web
@@ -60,6 +60,7 @@ from sendrecv.receiver.patched_socketio import make_server
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.report import Own
 from sendrecv.receiver.secrets import Secrets
+from sendrecv.receiver.senders import Sender, Senders
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
@@ -85,17 +86,6 @@ class Inbox(Protocol):
         """The name of the ledger, as senders are told it: see wire.LEDGER_NAME."""
 
 
-class _Sender(NamedTuple):
-    """An admitted connection. session: what Admission calls it. since: wall clock, for people. key:
-    what it has shown, None where nothing is needed.
-    """
-
-    claim: Claim
-    session: str
-    since: float
-    key: Key | None
-
-
 class Gateway:
     """Serves listening sockets.
 
@@ -106,9 +96,8 @@ class Gateway:
         self._inbox = inbox
         self._secrets = secrets
         self._complain = Complaints(*secrets.texts)
-        self._senders: dict[str, _Sender] = {}  # by sid
+        self._senders = Senders()
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
-        self._runs_here: dict[str, str] = {}  # of senders on this machine: run, and its newest sid
         self._tasks: set[asyncio.Task[None]] = set()
         self.own = Own(time.time())
         self._secured: Secured
@@ -159,7 +148,7 @@ class Gateway:
             self.cut_off(sid)
         return len(gone)
 
-    def _may_stay(self, sender: _Sender) -> bool:
+    def _may_stay(self, sender: Sender) -> bool:
         return sender.key is None or self._secrets.keeps(sender.key, sender.claim.app_id)
 
     def apps_with(self, digest: str) -> list[str]:
@@ -229,7 +218,7 @@ class Gateway:
         except PeerError as error:
             self._complain(str(error))
             raise self._refused(Refuse(Refusal.INVALID)) from None
-        other = self._whose_run(claim)
+        other = self._senders.whose(claim.run)
         if key and other not in ("", claim.app_id):
             self._complain(
                 f"the run that it claims is that of App {other}'s sender, refused", claim
@@ -242,10 +231,8 @@ class Gateway:
                 self._complain(why, claim)
             raise self._refused(refusal, claim)
         session = self._name_session(sid)
-        self._senders[sid] = _Sender(claim, session, time.time(), key)
+        self._senders.add(sid, Sender(claim, session, time.time(), key))
         self._opened.pop(session, None)
-        if not key:
-            self._runs_here[claim.run] = sid
         quick = QuickCounts(sid, claim, self._inbox.submit)
         self._admission.authenticate(session, claim, quick)
         if not self._may_stay(self._senders[sid]):  # shut out meanwhile
@@ -266,14 +253,6 @@ class Gateway:
             raise self._refused(Refuse(Refusal.TOKEN), claim)
         return claim, key
 
-    def _whose_run(self, claim: Claim) -> str:
-        """The App of the sender of this machine, connected on the Unix socket, that has this run:
-        there, a run is the invocation of a unit. Elsewhere, it is what a peer says, and may be one
-        run of a process that counts for several Apps.
-        """
-        sender = self._senders.get(self._runs_here.get(claim.run, ""))
-        return sender.claim.app_id if sender else ""
-
     def _refused(self, refusal: Refuse, claim: Claim | None = None) -> Exception:
         """The library's exception for it. The refusal is counted."""
         self.own.refused(refusal.reason, claim, time.time())
@@ -286,11 +265,9 @@ class Gateway:
         self._complain(text, self._admission.authenticated.get(eio_sid))
 
     async def _on_disconnect(self, sid: str, *_reason: object) -> None:
-        sender = self._senders.pop(sid, None)
+        sender = self._senders.remove(sid)
         if sender:
             self._admission.end(sender.session)
-            if self._runs_here.get(sender.claim.run) == sid:
-                del self._runs_here[sender.claim.run]
             await self._inbox.submit(ConnectionClosed(sid, sender.claim.app_id))
 
     async def _on_resume(self, sid: str, *arguments: object) -> dict[str, object]:

@@ -2,16 +2,10 @@
 
     python3 -m tests.peers.impostor ADDRESS HEARD
 
-<<<<<<< HEAD
-listens on a port of 127.0.0.1, on [::1]:PORT, or on the path of a Unix socket. What it is told goes to the file
-HEARD, each connection's first line being "connection". It speaks the protocol: it admits each
-sender, says that its last count was some billions, and acknowledges whatever is sent.
-=======
-listens on a port of 127.0.0.1, as soon as nobody else does, or on the path of a Unix socket. What
-it is told goes to the file HEARD, each connection's first line being "connection". It speaks the
-protocol: it admits each sender, says that its last count was some billions, and acknowledges
-whatever is sent.
->>>>>>> h-b
+listens on a port of 127.0.0.1 or on [::1]:PORT, as soon as nobody else does, or on the path of a
+Unix socket. What it is told goes to the file HEARD, each connection's first line being
+"connection". It speaks the protocol: it admits each sender, says that its last count was some
+billions, and acknowledges whatever is sent.
 """
 
 import base64

@@ -201,7 +201,7 @@ def test_a_claim_does_not_use_up_the_numbers_of_a_new_app(host: Machine) -> None
 
 
 def test_a_claim_does_not_use_up_the_numbers_of_an_app_that_counts(host: Machine) -> None:
-    """Nor does it say that there were counts of which nobody knows. The App's own sender goes on."""
+    """Nor does it say that there were counts of which nobody knows. Its own sender goes on."""
     said = Said(host)
     with app_on(host) as app:
         for epoch in (2**63 - 1, 2**53 + 1):
@@ -211,12 +211,9 @@ def test_a_claim_does_not_use_up_the_numbers_of_an_app_that_counts(host: Machine
         calls = [["resume"], ["resume", {"last": 2**53}], ["resume", {"last": 2**63 - 1}]]
         resumed, *refused = play(host, auth=holder, calls=calls)["answers"]
         assert resumed["status"] == "accepted" and resumed["last"] >= 0
-        assert [(one["status"], one["last"]) for one in refused] == [
-            ("invalid", resumed["last"])
-        ] * 2
-        said.wait(
-            f"resume: the ledger had count {2**53}, and is an old copy: not believed, as it has"
-        )
+        invalid = {"status": "invalid", "last": resumed["last"]}
+        assert all(one.items() >= invalid.items() for one in refused), (resumed, refused)
+        said.wait(f"the ledger had count {2**53}, and is an old copy: not believed, as it has")
         app.count(3)
         verdict = app.verdict()
         assert {fault.kind for fault in verdict.faults} == {"unknown run"}, verdict  # the holder's

@@ -295,7 +295,7 @@ def seconds(microseconds: int) -> str:
 
 
 def _sender_units(source: Source) -> list[str]:
-    """The senders' units that ever wrote something. Their entries have PIDs, and name their Apps."""
+    """The senders' units that ever wrote something. Their entries have PIDs, and name the Apps."""
     sender = re.compile(r"sender(?:-failover)?@.+\.service")
     return [unit for unit in values_of("_SYSTEMD_UNIT", source) if sender.fullmatch(unit)]
 

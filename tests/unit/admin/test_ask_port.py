@@ -112,7 +112,8 @@ def answering(data: bytes, path: Path | None) -> Iterator[tuple[str, list[bytes]
         listener.listen()
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"unix://{path}" if path else f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+        port = f"http://127.0.0.1:{0 if path else listener.getsockname()[1]}"
+        yield f"unix://{path}" if path else port, requests
         thread.join()
 
 

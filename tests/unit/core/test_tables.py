@@ -370,9 +370,7 @@ ASKED: dict[tuple[str, str], list[Asked]] = {
         claimed(OURS.replace(epoch=6), HERE),
         claimed(OURS.replace(epoch=6), HERE.replace(current=True)),
     ],
-    ("AdmissionAsked", "no such App, large epoch"): [
-        claimed(OURS.replace(epoch=2**53 + 1), None)
-    ],
+    ("AdmissionAsked", "no such App, large epoch"): [claimed(OURS.replace(epoch=2**53 + 1), None)],
     ("AdmissionAsked", "epoch far above the row's"): [
         claimed(OURS.replace(epoch=2**53 + 1), AWAY),
         claimed(OURS.replace(epoch=2**53 + 2**20 + 1), AppState(ROW.replace(epoch=2**53))),
