@@ -48,15 +48,9 @@ HABITS = "tests/system/test_habits.py"
 ADMIN = "tests/admin"
 """With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
-<<<<<<< HEAD
 PARTS = (
     ("units", "once", "connecting"),
-    ("package", "proof", "proof_reading", "proof_missing", "bad_input", "not_stored", "tls"),
-=======
-FIRST_PART = (
-    *("units", "once", "printed_once", "package", "libraries", "connecting"),
-    *("proof_reading", "upgrade"),
->>>>>>> h-b
+    ("package", "upgrade", "proof", "proof_reading", "proof_missing", "bad_input", "not_stored"),
 )
 """Of tests/system: each a third of its time. The last part has the rest."""
 BOOTED_AT_ONCE = 6

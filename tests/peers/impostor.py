@@ -26,18 +26,12 @@ LAST = 7_777_777_777
 
 
 def listen(address: str) -> socket.socket:
-<<<<<<< HEAD
-    """A socket on that port, or at that path."""
-    if address.isdigit():
-        return socket.create_server(("127.0.0.1", int(address)))
-    if address.startswith("[::1]:"):
-        return socket.create_server(("::1", int(address[6:])), family=socket.AF_INET6)
-=======
     """A socket on that port, as soon as nobody else has it, or at that path."""
     while address.isdigit():
         with contextlib.suppress(OSError):
             return socket.create_server(("127.0.0.1", int(address)))
->>>>>>> h-b
+    if address.startswith("[::1]:"):
+        return socket.create_server(("::1", int(address[6:])), family=socket.AF_INET6)
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
     os.chmod(address, 0o777)  # or a sender could not even connect
