@@ -28,6 +28,7 @@ from typing import Any
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import Span
 from sendrecv.core.values import Value
+from sendrecv.core.wire import LEDGER_NAME
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import schema
 from sendrecv.receiver.files import Files, Written, locked
@@ -65,7 +66,7 @@ class Ledger:
 
     Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock of this boot.
     Attribute is_new: whether there was no ledger. identity: 32 hexadecimal digits that no other
-    ledger has. serial: the number of the last group. boot: as given. ways: of its lines. files:
+    ledger has, see renew(). serial: the number of the last group. boot: as given. ways: of its lines. files:
     those of the database.
     """
 
@@ -91,7 +92,8 @@ class Ledger:
         except BaseException:
             os.close(self._lock)
             raise
-        self.identity, self.serial, self._stamped = self._read_state()
+        self._stored = self._read_state()
+        self.identity, self.serial = self._stored or (os.urandom(16).hex(), 0)
         self.ways = Ways(self._database, boot, look)
         self.files = Files(self.path, written)
         self._unmerged = 0
@@ -193,6 +195,19 @@ class Ledger:
         kept = [there for there in self._spans.values() if there.span.order.app_id not in forgotten]
         self._spans = {there.number: there for there in kept}
 
+    def renew(self) -> None:
+        """From the next group on, it has another identity: nothing says that it goes on where the
+        last receiver ended. A copy that was made before, and is put back later, may have any
+        serial, but not this identity. Its first half stays: by that name clients know the ledger,
+        and tell that it is old if nobody else can.
+        """
+        self.identity = self.identity[:LEDGER_NAME] + os.urandom(16).hex()[LEDGER_NAME:]
+
+    @property
+    def is_renewed(self) -> bool:
+        """Whether its identity is not in the database yet."""
+        return self._stored != (self.identity, self.serial)
+
     def close(self) -> None:
         """Close the database: its write-ahead log is merged into it. If somebody else has written
         to it, the next start finds that out.
@@ -257,9 +272,9 @@ class Ledger:
         except sqlite3.OperationalError:  # disk full, or locked: it may go better next time
             self._merge("RESTART")  # the log's room is used again
             raise
-        self._stamped = True
         self.ways.written()
         self.serial += 1
+        self._stored = (self.identity, self.serial)
         self._unmerged += len(rows) + 10
         if self._unmerged >= LOG_ROWS:
             self._merge("PASSIVE")
@@ -328,23 +343,19 @@ class Ledger:
         this process has written last: the files of a whole database may have been put back, with
         the index that SQLite shares.
         """
-        if self._stamped:
-            query = "UPDATE state SET serial = ? WHERE identity = ? AND serial = ?"
-            values = (self.serial + 1, self.identity, self.serial)
-            if self._database.execute(query, values).rowcount != 1:
+        state = (self.identity, self.serial + 1)
+        if self._stored:
+            query = "UPDATE state SET identity = ?, serial = ? WHERE identity = ? AND serial = ?"
+            if self._database.execute(query, (*state, *self._stored)).rowcount != 1:
                 raise LedgerBroken(f"{self.path}: another state was put back while in use")
             return
-        self._database.execute(
-            "INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (self.identity, self.serial + 1)
-        )
+        self._database.execute("INSERT INTO state VALUES (1, ?, ?)", state)
         self._database.execute(f"PRAGMA user_version = {schema.FORMAT}")
 
-    def _read_state(self) -> tuple[str, int, bool]:
-        """Identity and serial, and whether they are in the database."""
+    def _read_state(self) -> tuple[str, int] | None:
+        """Identity and serial, if they are in the database."""
         found = self._database.execute("SELECT identity, serial FROM state").fetchone()
-        if not found:
-            return os.urandom(16).hex(), 0, False
-        return str(found[0]), int(found[1]), True
+        return (str(found[0]), int(found[1])) if found else None
 
     def _open_or_set_aside(self) -> sqlite3.Connection:
         try:

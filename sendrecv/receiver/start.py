@@ -126,6 +126,8 @@ def _prepare(ledger: Ledger, ports: Ports) -> None:
 
 def _find_out(ledger: Ledger, ports: Ports) -> Known:
     standing, progress = ports.mark.compare(ledger.identity, ledger.serial, ledger.files.database)
+    if standing is not Standing.CONTINUES:
+        ledger.renew()
     try:
         if ledger.is_new:
             _sync_if_possible(ports)
@@ -152,7 +154,7 @@ def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
         ports.notifier.log(WARNING, f"{why}, the next start has to ask the journal, ignoring")
     serial, orders = ledger.serial, list(known.orders)
     is_raised = known.rows or known.forgotten
-    if orders or is_raised or ledger.is_new or ledger.has_older_spans():
+    if orders or is_raised or ledger.is_renewed or ledger.has_older_spans():
         now = ports.clock.monotonic()
         serial = ledger.settle(known.rows, orders, now, known.forgotten)
         ports.printer.print_group(serial, orders)

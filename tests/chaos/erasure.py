@@ -95,14 +95,15 @@ def copy_state() -> None:
     subprocess.run(command, stderr=subprocess.DEVNULL, check=False)  # files come and go meanwhile
 
 
-def put_back(name: str, directory: Path) -> None:
+def put_back(name: str, directory: Path, *, over: bool = False) -> None:
     """That part of the copy, in place of what is there; half of it, if there is no room for more.
+    over: into the files that are there, which stay the same, and beside those that the copy lacks.
 
     A cp that fails leaves root's files, which nobody but a person could make usable again.
     """
-    script = 'rm -rf "$2"/*; cp -a "$1"/. "$2"/; failed=$?; chown -R --reference="$1" "$2"; '
-    script += "exit $failed"
-    command = ["sh", "-c", script, "sh", str(COPY / name), str(directory)]
+    script = 'test "$3" || rm -rf "$2"/*; cp -a "$1"/. "$2"/; failed=$?; '
+    script += 'chown -R --reference="$1" "$2"; exit $failed'
+    command = ["sh", "-c", script, "sh", str(COPY / name), str(directory), "over" if over else ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(done.stderr.strip())
@@ -180,7 +181,7 @@ def restore(fault: Fault) -> None:
     if not (COPY / "ledger").is_dir():
         raise OSError("there is no copy")
     if fault["chance"] < 0.4:
-        put_back("ledger", LEDGER)
+        put_back("ledger", LEDGER, over=fault["chance"] < 0.2)
         return
     start = stopped("receiver.socket", "receiver.service")
     try:
@@ -208,13 +209,18 @@ def restore_all(fault: Fault) -> None:
 
 
 def log_removed(fault: Fault) -> None:
-    """The database's write-ahead log, while the receiver runs, or between two of its starts."""
+    """The database's write-ahead log, while the receiver runs, or between two of its starts; or all
+    that is in it.
+    """
     pids = processes("receiver.service")
     between = fault["chance"] > 0.3
     if between:
         stop_processes(pids)
     try:
-        (LEDGER / "ledger.db-wal").unlink()
+        if int(100 * fault["chance"]) % 2:
+            os.truncate(LEDGER / "ledger.db-wal", 0)
+        else:
+            (LEDGER / "ledger.db-wal").unlink()
     finally:
         if between:
             send(pids, signal.SIGKILL)

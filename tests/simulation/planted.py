@@ -44,8 +44,8 @@ from sendrecv.core.sender_events import (
 )
 from sendrecv.core.wire import Status
 from sendrecv.errors import LockLost
-from sendrecv.receiver import ledger, start
-from sendrecv.receiver.files import Stamp
+from sendrecv.receiver import files, ledger, start
+from sendrecv.receiver.files import Stamp, Written
 from sendrecv.receiver.journal import Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Connections, Pending, Receiver
@@ -484,33 +484,42 @@ class KeepsOutboxOnlyBriefly(Ledger):
 class HasNoReceiverLock(Ledger):
     """Does not wait for a predecessor that is still there."""
 
-    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
-        with mock.patch.object(ledger.fcntl, "flock"):
-            super().__init__(directory, boot, look)
+    def __init__(
+        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+    ) -> None:
+        with mock.patch.object(files.fcntl, "flock"):
+            super().__init__(directory, boot, look, written)
 
 
 class StampsTooSoon(Ledger):
     """Takes itself for complete before the journal's rows are in it."""
 
-    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
-        super().__init__(directory, boot, look)
-        self._stamped = False
-        with self._database:
-            self._stamp()
+    def __init__(
+        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+    ) -> None:
+        super().__init__(directory, boot, look, written)
+        if self.is_new:
+            with self._database:
+                self._stamp()
+            self._stored = (self.identity, self.serial + 1)
 
 
 class TakesEachWayForTheSame(Ledger):
     """Does not see that another journald is given the lines."""
 
-    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
-        super().__init__(directory, boot, lambda: look() and "the same")
+    def __init__(
+        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+    ) -> None:
+        super().__init__(directory, boot, lambda: look() and "the same", written)
 
 
 class TakesNoWay(Ledger):
     """Is never sure that the journal stores anything."""
 
-    def __init__(self, directory: Path, boot: str, look: Callable[[], str]) -> None:
-        super().__init__(directory, boot, lambda: look() and "")
+    def __init__(
+        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+    ) -> None:
+        super().__init__(directory, boot, lambda: look() and "", written)
 
 
 # The store.

@@ -83,3 +83,19 @@ def test_a_mixture_of_old_and_new_state_is_not_believed(
         harm(machine)
         observer.wait_for_more("one", 30)
         machine.run(f"{KILL}; rm /var/lib/sendrecv/stopped.record; systemctl start sender@stopped")
+
+
+def test_two_copies_one_after_the_other(machine: Machine) -> None:
+    """The second one has more groups than there have been since the first one was put back."""
+    with observed(machine, "one", "stopped") as observer:
+        machine.run(f"{COPY}; rm /root/copy/ledger.db-shm")
+        observer.wait_for_more("stopped", 30)
+        machine.run(f"cp -a {STATE} /root/second; rm /root/second/ledger.db-shm")
+        machine.run("systemctl stop sendrecv@stopped.target")
+        observer.wait_for_more("one", 10)
+        for copy in ("copy", "second"):
+            machine.run("systemctl stop receiver.socket receiver")
+            machine.run(f"rm -rf {STATE}/*; cp -a /root/{copy}/. {STATE}/")
+            machine.run("systemctl start receiver.socket")
+            observer.wait_for_more("one", 10)
+        machine.run(f"{KILL}; rm /var/lib/sendrecv/stopped.record; systemctl start sender@stopped")

@@ -180,3 +180,99 @@ def test_a_ledger_that_is_lost_is_made_of_all_that_the_journal_has(tmp_path: Pat
     assert {row.app_id: row.last for row in ledger.rows()} == {"a": 9, "b": OTHERS}
     ledger.close()
     ports.mark.close()
+
+
+# Copies that are put back.
+
+
+class Receiver:
+    """A receiver at its start, and groups that it prints. Its mark knows no file: see as_if_killed.
+
+    The journal has what it prints.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._mark = Mark(directory / "mark", BOOT)
+        self._printer = Printer(self._mark, self._write, lambda: None)
+        self.ledger = start.open_ledger(
+            start.Ports(
+                lambda: Ledger(directory, BOOT, lambda: "the same", self._mark.written),
+                self._mark,
+                FileJournal(directory / "journal", BOOT),
+                self._printer,
+                silent_notifier(),
+                Clock(),
+                Requests(directory),
+            )
+        )
+
+    def _write(self, chunk: bytes) -> None:
+        with (self._directory / "journal").open("a") as file:
+            file.writelines(f"{BOOT} {NOW} {line}\n" for line in chunk.decode().splitlines())
+
+    def count(self, number: int) -> None:
+        """A group of so many counts."""
+        there = self.ledger.row("a")
+        first = 0 if there is None or there.last is None else there.last + 1
+        row, order = Row("a", 1, "1" * 32, "main", first + number - 1), (first, first + number - 1)
+        serial = self.ledger.commit([row], [Print("a", "main", *order)], NOW)
+        self._printer.print_group(serial, [Print("a", "main", *order)])
+
+    def end(self) -> None:
+        """As if it had been killed while it merged its log: the mark does not know the file."""
+        self.ledger.close()
+        self._mark.close()
+        data = (self._directory / "mark").read_bytes()
+        (self._directory / "mark").write_bytes(data[:-24] + bytes(24))
+
+
+def _copied(directory: Path) -> bytes:
+    return (directory / "ledger.db").read_bytes()
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["the same serial", "the next one"])
+def test_a_second_copy_is_old_whatever_its_serial(tmp_path: Path, more: int) -> None:
+    (tmp_path / "journal").touch()
+    copies, names = [], set()
+    for groups in (1, 5 + more):
+        receiver = Receiver(tmp_path)
+        for _ in range(groups):
+            receiver.count(1)
+        names.add(receiver.ledger.identity[:16])
+        identity, serial = receiver.ledger.identity, receiver.ledger.serial
+        receiver.end()
+        copies.append(_copied(tmp_path))
+    (tmp_path / "ledger.db").write_bytes(copies[0])
+    receiver = Receiver(tmp_path)
+    while receiver.ledger.serial < serial - more:
+        receiver.count(7)
+    last = receiver.ledger.rows()[0].last
+    names.add(receiver.ledger.identity[:16])
+    assert receiver.ledger.identity != identity
+    receiver.end()
+    (tmp_path / "ledger.db").write_bytes(copies[1])
+    receiver = Receiver(tmp_path)
+    assert receiver.ledger.rows()[0].last == last
+    receiver.count(3)
+    names.add(receiver.ledger.identity[:16])
+    receiver.end()
+    lines = (tmp_path / "journal").read_text().splitlines()
+    counts = [int(line.split('"count": ')[1].split(",")[0]) for line in lines if "count" in line]
+    assert counts == list(range(len(counts))) and len(counts) > 20
+    assert len(names) == 1, "senders would take it for another ledger"
+
+
+def test_a_start_that_goes_on_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "journal").touch()
+    receiver = Receiver(tmp_path)
+    receiver.count(1)
+    known = receiver.ledger.identity, receiver.ledger.serial
+    receiver.end()
+    receiver = Receiver(tmp_path)
+    assert (receiver.ledger.identity, receiver.ledger.serial) == known
+    receiver.end()
+    (tmp_path / "mark").unlink()
+    receiver = Receiver(tmp_path)
+    assert receiver.ledger.identity != known[0] and not receiver.ledger.is_renewed
+    receiver.end()
