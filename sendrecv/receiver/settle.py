@@ -14,6 +14,7 @@ from sendrecv import systemd
 from sendrecv.core.errors import NOTICE
 from sendrecv.errors import DONE
 from sendrecv.receiver.ledger import Ledger
+from sendrecv.receiver.mark import Mark
 
 ENDED = "ended"
 """The file, in the receiver's RuntimeDirectory=: the identity and the serial of the ledger."""
@@ -37,7 +38,10 @@ def settle(state: Path, runtime: Path) -> None:
     """Empty the outbox, if all of it is printed. Raises what Ledger does."""
     if not (state / "ledger.db").exists():
         return
-    ledger = Ledger(state, systemd.boot_id())
+    boot = systemd.boot_id()
+    # The mark learns what is written here: if the machine does not go down, it is still true.
+    mark = Mark(runtime / "mark", boot)
+    ledger = Ledger(state, boot, written=mark.written)
     try:
         if _read(runtime / ENDED) == _name(ledger):
             ledger.empty_outbox(time.monotonic())

@@ -7,6 +7,7 @@ import pytest
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.receiver import settle
 from sendrecv.receiver.ledger import Ledger
+from sendrecv.receiver.mark import Mark, Standing
 
 ROW, ORDER = Row("a", 1, "0" * 32, "main", 3), Print("a", "main", 0, 3)
 
@@ -50,6 +51,21 @@ def test_what_was_not_noted_is_left(tmp_path: Path, ledger: Ledger, noted: str) 
     settle.settle(tmp_path, tmp_path)
     spans, pending, _ = outbox(tmp_path)
     assert (spans, pending) == (len(before), 1)
+
+
+def test_if_the_machine_stays_up_the_mark_is_still_right(tmp_path: Path) -> None:
+    mark = Mark(tmp_path / "mark", "a" * 32)
+    ledger = Ledger(tmp_path, "a" * 32, lambda: "a way", mark.written)
+    mark.open(ledger.identity, ledger.files.database)
+    mark.group(ledger.commit([ROW], [ORDER], 10.0), 4)
+    ledger.close()
+    mark.close()
+    settle.note(tmp_path, ledger)
+    settle.settle(tmp_path, tmp_path)
+    ledger = Ledger(tmp_path, "a" * 32)
+    standing, progress = mark.compare(ledger.identity, ledger.serial, ledger.files.database)
+    assert standing is Standing.CONTINUES and progress.written == len(ledger.pending()) == 0
+    ledger.close()
 
 
 def test_a_receiver_that_runs_is_left_alone(
