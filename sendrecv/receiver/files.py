@@ -1,8 +1,9 @@
 """The ledger's files, as this process has left them: it is seen if somebody else writes to them.
 
-SQLite does not see that. A copy that is put back with cp(1) is written into the files that are open.
-SQLite has many pages in its cache, takes the others as they are now, and writes its own newest ones
-over them. What comes of it is a mixture of old and new state, which has the newest serial.
+SQLite does not see that. A copy that is put back with cp(1) is written into the files that are
+open. SQLite has many pages in its cache, takes the others as they are now, and writes its own
+newest ones over them. What comes of it is a mixture of old and new state, which has the newest
+serial.
 
 SQLite writes to the database only when it merges the log into it, and to the log only in a
 transaction. Before each transaction and each merge, inode, size and time of change are compared
@@ -43,6 +44,7 @@ with the one that it has."""
 
 class Files:
     """The database at `path`, and its log; both are there, and open. Attribute database: its stamp.
+    unmerged: for the ledger, which counts there what is in the log only.
 
     Each method raises LedgerBroken if somebody else has replaced, removed or written to them.
     """
@@ -52,6 +54,7 @@ class Files:
         self._log_path = f"{path}-wal"
         self._written = written
         self.database = self._stamp(self._path)
+        self.unmerged = 0
         self._log = self._stamp(self._log_path)
 
     def verify(self) -> None:

@@ -66,8 +66,8 @@ class Ledger:
 
     Not thread-safe: one call at a time. `now` is in seconds of the monotonic clock of this boot.
     Attribute is_new: whether there was no ledger. identity: 32 hexadecimal digits that no other
-    ledger has, see renew(). serial: the number of the last group. boot: as given. ways: of its lines. files:
-    those of the database.
+    ledger has, see renew(). serial: the number of the last group. boot: as given. ways: of its
+    lines. files: those of the database.
     """
 
     def __init__(
@@ -96,7 +96,6 @@ class Ledger:
         self.identity, self.serial = self._stored or (os.urandom(16).hex(), 0)
         self.ways = Ways(self._database, boot, look)
         self.files = Files(self.path, written)
-        self._unmerged = 0
         self._spans: dict[int, _Open] = {}  # by number, which is their order in time
         self._newest: dict[str, _Open] = {}  # of each App
         self._number = 0
@@ -275,8 +274,8 @@ class Ledger:
         self.ways.written()
         self.serial += 1
         self._stored = (self.identity, self.serial)
-        self._unmerged += len(rows) + 10
-        if self._unmerged >= LOG_ROWS:
+        self.files.unmerged += len(rows) + 10
+        if self.files.unmerged >= LOG_ROWS:
             self._merge("PASSIVE")
         for number in gone:
             self._spans.pop(number, None)
@@ -300,7 +299,7 @@ class Ledger:
         """The log into the database. If that fails, the log gets longer: what it has is durable."""
         with contextlib.suppress(sqlite3.OperationalError), self._whole(), self.files.merge():
             self._database.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
-            self._unmerged = 0
+            self.files.unmerged = 0
 
     @contextlib.contextmanager
     def _whole(self) -> Iterator[None]:

@@ -1,6 +1,8 @@
-"""Whatever the receiver and a sender go through, they have no more descriptors after it than before,
-and no more threads: else there comes a day on which they can open nothing.
+"""Whatever the receiver and a sender go through, they have no more descriptors after it than
+before, and no more threads: else there comes a day on which they can open nothing.
 """
+
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ SHOWN = {
 # Each kind of end that a connection can have; the storms in test_abuse.py have more of each.
 PEERS = """
 from tests.peers.peer import Peer, admitted, auth
+POLLING = "/socket.io/?EIO=4&transport=polling"
 token = open("/etc/sendrecv/token").read().strip()
 for number in range(40):
     Peer().close()
@@ -26,7 +29,7 @@ for number in range(40):
     with Peer() as peer:
         assert peer.request("GET /healthz HTTP/1.1\\r\\nHost: x")[0] == 200
     with Peer() as peer:
-        assert peer.request("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\\r\\nHost: x")[0] == 200
+        assert peer.request(f"GET {POLLING} HTTP/1.1\\r\\nHost: x")[0] == 200
     with Peer() as peer:
         peer.open()
     with Peer() as peer:
@@ -56,7 +59,7 @@ def _wait_for_counts(machine: Machine, output: str, number: int) -> None:
 
 @pytest.mark.parametrize("output", SHOWN)
 def test_a_receiver_that_has_gone_through_all_has_no_more_descriptors(
-    release: str, installed_disk: object, output: str
+    release: str, installed_disk: Path, output: str
 ) -> None:
     with Machine(release, layer=installed_disk, binds={TOP / "tests": "/opt/tests"}) as machine:
         machine.write(RECEIVER, f"[Service]\nStandardOutput={output}\nLimitNOFILE={LIMIT}\n")
@@ -83,11 +86,15 @@ def test_a_sender_whose_receivers_come_and_go_has_no_more_descriptors(machine: M
     machine.write("/etc/sendrecv/one.env", FAST)
     machine.run("systemctl start sender@one")
     kill = "systemctl kill --signal=KILL --kill-whom=main receiver"
-    for number in range(12):
-        machine.run(f"{kill}; systemctl restart receiver")
-        _wait_for_counts(machine, "journal", 5)
-        if number == 1:
-            machine.run("sleep 3")
-            pid, before = machine.pid("sender@one"), _open(machine, "sender@one")
+
+    def come_and_go(times: int) -> None:
+        for _ in range(times):
+            machine.run(f"{kill}; systemctl restart receiver")
+            _wait_for_counts(machine, "journal", 5)
+
+    come_and_go(2)
+    machine.run("sleep 3")  # until the threads that closed the last connection have ended
+    pid, before = machine.pid("sender@one"), _open(machine, "sender@one")
+    come_and_go(10)
     machine.wait_until(lambda: _open(machine, "sender@one") == before, f"{before} descriptors")
     assert machine.pid("sender@one") == pid, "this shows nothing of one that was started anew"

@@ -1,5 +1,5 @@
-"""The receiver's state is put back from a copy, into the files that are there: a mixture of old and new
-state comes of it, which is not believed.
+"""The receiver's state is put back from a copy, into the files that are there: a mixture of old and
+new state comes of it, which is not believed.
 """
 
 from collections.abc import Callable

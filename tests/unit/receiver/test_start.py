@@ -235,6 +235,7 @@ def _copied(directory: Path) -> bytes:
 def test_a_second_copy_is_old_whatever_its_serial(tmp_path: Path, more: int) -> None:
     (tmp_path / "journal").touch()
     copies, names = [], set()
+    identity, serial = "", 0
     for groups in (1, 5 + more):
         receiver = Receiver(tmp_path)
         for _ in range(groups):
