@@ -2,8 +2,7 @@
 
 The kernel keeps who called listen() on a Unix socket, and tells each client (SO_PEERCRED, see
 unix(7)). systemd, as root, listens for the receiver. So this is known before a byte is sent, and
-nobody but root can pretend it. A sender sees every other user than root as 65534, because of
-PrivateUsers=yes.
+nobody but root can pretend it.
 """
 
 from __future__ import annotations

@@ -550,6 +550,15 @@ def test_verify_is_silent(shared: Machine) -> None:
         ("sendrecv-audit", 5),
         ("sendrecv-metrics", 3),
         ("sendrecv-metrics-http", 3),
+        ("sendrecv-tls", 15),
+        ("sendrecv-reload", 15),
+        ("sendrecv-journal@x", 13),
+        ("sendrecv-token", 30),
+        ("sendrecv-guard", 29),
+        ("sendrecv-mask", 28),
+        ("receiver-tcp-start", 25),
+        ("sender-start-main@x", 44),
+        ("sender-start-failover@x", 44),
     ],
 )
 def test_exposure(shared: Machine, unit: str, most: int) -> None:
