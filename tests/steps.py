@@ -9,7 +9,8 @@ the name and the message of each failure, shortened.
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
 What the steps cost, in seconds of CPU on two cores of 2026: lint 80, types 40, model 170 (with the
 simulation), unit-trixie and unit-bookworm 110 each, each lintian 40, the three parts of each system
-160, each chaos 60, hosts 150. The last three take three to four times as long, for they wait. On a machine that has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
+160, each chaos 60, hosts 150. The last three take three to four times as long, for they wait.
+On a machine that has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
 """
 
 import argparse

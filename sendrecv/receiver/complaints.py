@@ -18,8 +18,8 @@ REPEATS, MINUTE = 4, 60.0
 """A sender with a wrong token tries again every few seconds, for as long as it is wrong."""
 SENDERS, OTHERS = "senders", "connections without the token"
 FULL = (
-    f"no room for one more App: {MAX_APPS} are connected, or the ledger knows {MAX_NAMES} (for those"
-    " that are no more, see sendrecv forget), refused"
+    f"no room for one more App: {MAX_APPS} are connected, or the ledger knows {MAX_NAMES} (for"
+    " those that are no more, see sendrecv forget), refused"
 )
 _REVEALING = 16
 """A line must not have so many successive characters of the token."""

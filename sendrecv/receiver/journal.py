@@ -16,8 +16,7 @@ from sendrecv.core.recovery import Bounds, Known, Reading
 
 ADDRESS = "/run/sendrecv-journal.socket"
 PATIENCE = 20.0
-"""Seconds for one reading, with its repetitions; of one without a limit of lines, for the next line.
-"""
+"""Seconds for one reading, with its repetitions; for the next line, if the lines have no limit."""
 TRIES = 10
 """How often a reading is repeated that failed, or during which a journal file was renamed or
 removed."""

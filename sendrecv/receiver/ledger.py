@@ -170,8 +170,7 @@ class Ledger:
 
     def empty_outbox(self, now: float) -> None:
         """All counts are printed, and stored where they go. Raises what commit() does."""
-        spans = self._select("SELECT span FROM outbox")
-        self._commit([], [], now, [number for (number,) in spans])
+        self._commit([], [], now, [number for (number,) in self._select("SELECT span FROM outbox")])
 
     def forget(self, forgotten: Mapping[str, int]) -> None:
         """Drop all that is known of these Apps, of which those incarnations begin. The last group

@@ -188,7 +188,8 @@ def test_reading_back_may_take_as_long_as_it_takes(
 
     def lines() -> Iterator[str]:
         for count in range(5, 0, -1):
-            pauses.append(time.sleep(0.7))
+            time.sleep(0.7)
+            pauses.append(count)
             yield f"{HERE} 5 {counted('one', count)}"
         yield "end"
 
