@@ -1,5 +1,7 @@
 """What the receiver says about its peers does not fill the journal, whatever they do."""
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
 from sendrecv.core.wire import Claim
@@ -30,7 +32,7 @@ def test_one_and_the_same_is_said_a_few_times_a_minute(
 
 
 APPS = 50
-OF_EACH = {
+OF_EACH: Mapping[str, Callable[[int], str]] = {
     "full": lambda app: FULL,
     "numbers": lambda app: f"epoch {2**60 + app} is too far above the App's last one",
     "tokens": lambda app: f"the token of{app} is not for App {'abcde'[app % 5]}{app}, refused",
