@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,7 +16,10 @@ from sendrecv.receiver.loop import MAX_APPS
 
 BURST, WINDOW = 20, 10.0
 REPEATS, MINUTE = 4, 60.0
-"""A sender with a wrong token tries again every few seconds, for as long as it is wrong."""
+"""A sender with a wrong token tries again every few seconds, for as long as it is wrong. What many
+Apps meet at once is one trouble, too: complaints that differ in whom they are about, or in numbers,
+are of one kind."""
+_DIFFERS = re.compile(r"\d+|(?<=\bApp )[^\s',]+|'[^']*'")
 SENDERS, OTHERS = "senders", "connections without the token"
 FULL = (
     f"no room for one more App: {MAX_APPS} are connected, or the ledger knows {MAX_NAMES} (for"
@@ -42,8 +46,8 @@ def not_raised(have: int | None, said: int) -> str:
 
 
 class Complaints:
-    """Lines in the journal. Whatever the peers do, at most BURST lines in WINDOW seconds, and the
-    same text at most REPEATS times in a MINUTE.
+    """Lines in the journal. Whatever the peers do, at most BURST lines in WINDOW seconds, and of
+    one kind at most REPEATS in a MINUTE.
 
     Senders have a budget of their own. So complaints about connections without the token do not
     hide the complaints about senders.
@@ -63,7 +67,8 @@ class Complaints:
         if any(piece in self._hidden for piece in _pieces(text)):
             text = "a complaint that would have shown the token"
         line = f"{claim.app_id}/{claim.node_id}: {text}" if claim else text
-        may_write, unsaid = self._budgets[whom].spend(time.monotonic(), line)
+        kind = _DIFFERS.sub("", text)
+        may_write, unsaid = self._budgets[whom].spend(time.monotonic(), kind)
         if unsaid:
             systemd.log(WARNING, f"{unsaid} more complaints about {whom}, suppressed")
         if may_write:
@@ -80,7 +85,7 @@ class _Budget:
         self._spent = self._unsaid = 0
         self._said: Counter[str] = Counter()
 
-    def spend(self, now: float, line: str) -> tuple[bool, int]:
+    def spend(self, now: float, kind: str) -> tuple[bool, int]:
         """Whether the line may be written; how many lines were not, in a minute that is over."""
         unsaid = 0
         if now >= self._until:
@@ -89,11 +94,11 @@ class _Budget:
             unsaid, self._unsaid = self._unsaid, 0
             self._minute = now + MINUTE
             self._said.clear()
-        if self._spent >= BURST or self._said[line] >= REPEATS:
+        if self._spent >= BURST or self._said[kind] >= REPEATS:
             self._unsaid += 1
             return False, unsaid
         self._spent += 1
-        self._said[line] += 1
+        self._said[kind] += 1
         return True, unsaid
 
 

@@ -1,11 +1,13 @@
 """Both halves fail for minutes: they must neither spin nor give up.
 
     python3 -m tests.chaos.endure --suite trixie --minutes 10
+    python3 -m tests.chaos.endure --suite trixie --minutes 4 --apps 10 --troubles "user missing"
 
-First the machine is watched while its App counts, then in each trouble. Spinning is work that
+First the machine is watched while its Apps count, then in each trouble. Spinning is work that
 nothing asks for: starts, journal lines, processes, wake-ups, and the CPU they take. Starts and
-lines are counted; of the rest a trouble may take a few times what the quiet App takes in the same
-machine. Then the trouble is over, nobody types anything, and the App must count again.
+lines are counted, and there may be no more lines for many Apps than for one; of the rest a trouble
+may take a few times what the quiet Apps take in the same machine. Then the trouble is over, nobody
+types anything, and each App must count again.
 
 Nothing here depends on how fast the machine is. The figures are printed, for a person.
 """
@@ -165,7 +167,7 @@ class Endured:
 
 def token_missing(arena: Arena) -> Callable[[], None]:
     """No token file."""
-    arena.machine.run("mv /etc/sendrecv/token /root/token")
+    _run(arena, "mv /etc/sendrecv/token /root/token")
     return lambda: _run(arena, "mv /root/token /etc/sendrecv/token")
 
 
@@ -211,6 +213,12 @@ def state_linked(arena: Arena) -> Callable[[], None]:
     return lambda: _run(arena, f"rm {there}; mkdir {there}; mount --bind {disk} {there}")
 
 
+def program_gone(arena: Arena) -> Callable[[], None]:
+    """There is nothing to start."""
+    _run(arena, "mv /usr/bin/sendrecv /root")
+    return lambda: _run(arena, "mv /root/sendrecv /usr/bin")
+
+
 def setting_wrong(arena: Arena) -> Callable[[], None]:
     """A setting of the App has no value that it can have."""
     _run(arena, f"cd /etc/sendrecv; cp -p {APP}.env /root; echo SENDRECV_INTERVAL=x >> {APP}.env")
@@ -239,9 +247,13 @@ def _without_user(arena: Arena, user: str) -> Callable[[], None]:
 
 def _fill_state(arena: Arena) -> None:
     """Stopped first: a process that has the record open keeps its space for its successor."""
-    _run(arena, f"systemctl stop sendrecv@{APP}.target; rm /var/lib/sendrecv/*")
+    _run(arena, f"systemctl stop 'sendrecv@*.target'; rm /var/lib/sendrecv/*")
     arena.fill("state")
-    _run(arena, f"systemctl --no-block start sender@{APP}")
+    _run(arena, f"systemctl --no-block start {_mains(arena)}")
+
+
+def _mains(arena: Arena) -> str:
+    return " ".join(f"sender@{app}" for app in arena.apps)
 
 
 TROUBLES: dict[str, Callable[[Arena], Callable[[], None]]] = {
@@ -253,6 +265,7 @@ TROUBLES: dict[str, Callable[[Arena], Callable[[], None]]] = {
     "user missing": user_missing,
     "receiver's user missing": receivers_user_missing,
     "state directory linked": state_linked,
+    "program gone": program_gone,
     "setting wrong": setting_wrong,
     "receiver's setting wrong": receivers_setting_wrong,
     "another server on the port": other_server,
@@ -261,10 +274,10 @@ TROUBLES: dict[str, Callable[[Arena], Callable[[], None]]] = {
 
 def endure(arena: Arena, name: str, quiet: Work, first: float, measured: float) -> Endured:
     """That trouble: `first` seconds, then `measured` seconds that count, then its end."""
-    wait_for_count(arena)
+    wait_for_counts(arena)
     mend = TROUBLES[name](arena)
     # Whoever has the old token, or a connection, must see the trouble too.
-    _run(arena, f"systemctl kill -s KILL sender@{APP} sender-failover@{APP} receiver")
+    _run(arena, "systemctl kill -s KILL 'sender@*' 'sender-failover@*' receiver")
     time.sleep(first)
     meter = Meter(arena)
     time.sleep(measured)
@@ -272,15 +285,15 @@ def endure(arena: Arena, name: str, quiet: Work, first: float, measured: float) 
     wrong = work.too_much(quiet, min(first, LONGEST))
     meter, begin = Meter(arena), time.monotonic()
     mend()
-    wait_for_count(arena)
+    wait_for_counts(arena)
     resumed = time.monotonic() - begin
     wrong += [f"{unit}: {n} starts" for unit, n in meter.starts().items() if n > STARTS_TO_RESUME]
     return Endured(name, work, resumed, tuple(wrong))
 
 
 def watch_quiet(arena: Arena, seconds: float) -> Work:
-    """What the machine does while its App counts and nothing is wrong."""
-    wait_for_count(arena)
+    """What the machine does while its Apps count and nothing is wrong."""
+    wait_for_counts(arena)
     meter = Meter(arena)
     time.sleep(seconds)
     return meter.work()
@@ -290,24 +303,33 @@ def _run(arena: Arena, command: str) -> None:
     arena.machine.run(command, check=False)
 
 
-def wait_for_count(arena: Arena) -> None:
-    """The App's next line."""
+def wait_for_counts(arena: Arena) -> None:
+    """The next line of each App."""
+    missing = set(arena.apps)
+
+    def is_last(entry: dict[str, object]) -> bool:
+        missing.difference_update(re.findall('"appID": "([^"]+)"', str(entry["MESSAGE"])))
+        return not missing
+
     arena.machine.wait_entry(
-        lambda entry: f'"appID": "{APP}"' in str(entry["MESSAGE"]),
+        is_last,
         *("_SYSTEMD_UNIT=receiver.service", "PRIORITY=6"),
         after=arena.machine.cursor(),
         timeout=HANG,
-        what="a count",
+        what="a count of each App",
     )
 
 
 @contextmanager
-def arena_for(suite: str) -> Iterator[Arena]:
-    """A machine with one App, which uses the port: it has every trouble, a token's too."""
-    with Arena(suite, {APP: 1.0}) as arena:
+def arena_for(suite: str, apps: int = 1) -> Iterator[Arena]:
+    """A machine with so many Apps, which use the port: they have every trouble, a token's too."""
+    names = [APP, *(f"{APP}{number}" for number in range(2, apps + 1))]
+    with Arena(suite, dict.fromkeys(names, 1.0)) as arena:
         allow_tcp(arena.machine)
-        _run(arena, f"echo SENDRECV_URL=http://127.0.0.1:3000 >> /etc/sendrecv/{APP}.env")
-        _run(arena, f"systemctl restart sendrecv@{APP}.target; systemctl start sender@{APP}")
+        _run(arena, "systemctl enable receiver-tcp.socket")
+        for name in names:
+            _run(arena, f"echo SENDRECV_URL=http://127.0.0.1:3000 >> /etc/sendrecv/{name}.env")
+        _run(arena, f"systemctl stop 'sendrecv@*.target'; systemctl start {_mains(arena)}")
         yield arena
 
 
@@ -317,11 +339,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--suite", choices=roots.RELEASES, default="trixie")
     parser.add_argument("--minutes", type=float, default=10.0, help="of each trouble")
     parser.add_argument("--first", type=float, default=60.0, help="seconds that do not count")
+    parser.add_argument("--apps", type=int, default=1, help="how many of them there are")
     parser.add_argument("--troubles", nargs="*", choices=[[], *TROUBLES], default=[*TROUBLES])
     given = parser.parse_args(arguments)
     measured = given.minutes * 60 - given.first
     good = True
-    with arena_for(given.suite) as arena:
+    with arena_for(given.suite, given.apps) as arena:
         quiet = watch_quiet(arena, min(measured, 60.0))
         print(f"{given.suite}: no trouble: {quiet}", flush=True)
         for name in given.troubles:

@@ -125,8 +125,9 @@ class App:
 
 
 def _is_from_guard(entry: Entry, app: str) -> bool:
+    """It names four of many Apps only."""
     if entry.get("_SYSTEMD_UNIT") != "sendrecv-guard.service":
         return False
     said = str(entry.get("MESSAGE"))
-    about = re.search(r"^App (\S+) has no sender|@(\S+)\.service was stopped", said)
-    return about is not None and app in about.groups()
+    about = re.search(r"Apps? (\S+|\(.*\)) ha(s|ve) no sender|@(\S+)\.service was stopped", said)
+    return about is not None and (app in re.findall(r"[^\s()]+", said) or about[3] == app)

@@ -15,7 +15,7 @@ from tests.judges.checker import STARTING, check
 from tests.lab.machine import Machine
 from tests.lab.roots import CACHE, locked
 from tests.system.app import App
-from tests.system.trouble import FAST, allow_tcp
+from tests.system.trouble import FAST, allow_tcp, await_looks
 
 STOP_TIMEOUT = 60.0
 """Seconds. A unit that has no time-out of its own keeps a shutdown waiting for 90."""
@@ -193,46 +193,6 @@ def test_stop_for_good(shared: Machine, new_app: MakeApp) -> None:
         app.assert_sound()
 
 
-def test_an_order_leaves_no_warning(shared: Machine, app: App) -> None:
-    """`journalctl -p warning` is for what needs a person."""
-    since = shared.cursor()
-    with app.counts_from("failover"):
-        app.systemctl("stop", app.main)
-    with app.counts_from("main"):
-        app.systemctl("start", app.main)
-    with app.counts_from("main"):
-        app.systemctl("restart", app.main)
-    with app.counts_from("failover"):
-        app.systemctl("start", app.failover)
-    with app.counts_from("failover"):
-        app.systemctl("restart", app.failover)
-    with app.counts_from("failover"):
-        app.systemctl("restart", "receiver")
-    app.stop()
-    app.start()
-    app.stop()
-    ours = "_PID=1 + SYSLOG_IDENTIFIER=sendrecv + SYSLOG_IDENTIFIER=receiver"
-    warnings = f"journalctl -q -o cat -p warning --after-cursor='{since}' {ours}"
-    assert shared.run(warnings).stdout == ""
-    app.assert_sound()
-
-
-@pytest.mark.parametrize("node", ["main", "failover"])
-@pytest.mark.parametrize("now", [True, False], ids=["now", "while it runs"])
-def test_a_half_that_is_masked_hands_over(app: App, node: str, now: bool) -> None:
-    """It has no OnSuccess= any more."""
-    other = {"main": "failover", "failover": "main"}[node]
-    with app.counts_from(node):
-        app.systemctl("start", app.unit(node))
-    with app.counts_from(other):
-        app.systemctl("mask", "--runtime", *(["--now"] if now else []), app.unit(node))
-    assert app.active() == [other]
-    app.systemctl("unmask", "--runtime", app.unit(node))
-    # The guard looks every 3 s. It may come between the end of the masked half and the start of the
-    # other one by sendrecv-mask.path.
-    app.assert_sound(rescued=True)
-
-
 def test_a_half_that_is_masked_is_not_started(app: App) -> None:
     app.systemctl("mask", app.failover)
     killed = app.machine.kill(app.main, "KILL")
@@ -255,7 +215,7 @@ def test_a_user_that_is_gone(shared: Machine, app: App) -> None:
             lambda entry: re.match(held, str(entry["MESSAGE"])) is not None, "_PID=1", after=since
         )
         tried, began = shared.cursor(), time.monotonic()
-        _await_looks(shared, 3)
+        await_looks(shared, 3)
         starts = shared.journal(f"--after-cursor={tried}", f"MESSAGE_ID={STARTING}")
         # The next try is 15 s after that; the more time all this took, the more there may be.
         assert len(starts) <= 1 + (time.monotonic() - began) // 15, starts
@@ -276,7 +236,7 @@ def test_a_state_directory_that_is_none(shared: Machine, app: App) -> None:
         # Main may have seen that its record was gone for a moment, and have ended.
         shared.run(f"systemctl kill --signal=KILL {app.main} {app.failover}", check=False)
         _await_guard(shared, f"App {app.name}: neither half can start", since)
-        _await_looks(shared, 7)  # so long that it is tried seldom
+        await_looks(shared, 7)  # so long that it is tried seldom
     finally:
         since = shared.cursor()
         with app.counts_from():
@@ -305,7 +265,7 @@ def test_the_receivers_user_is_gone(shared: Machine, app: App) -> None:
             lambda: app.state("receiver.socket") == "inactive", "the socket is stopped"
         )
         since = shared.cursor()
-        _await_looks(shared, 3)
+        await_looks(shared, 3)
         starts = shared.journal(f"--after-cursor={since}", "UNIT=receiver.service")
         ours = [entry for entry in starts if entry.get("MESSAGE_ID") == STARTING]
         assert len(ours) <= 3, ours
@@ -445,17 +405,6 @@ def _assert_they_wait(machine: Machine, units: tuple[str, ...], burst: int, sinc
     assert len(times) <= burst * ((times[-1] - times[0]) / 1e6 + 2), times
 
 
-def _await_looks(machine: Machine, looks: int) -> None:
-    """Waits until the guard, which looks every three seconds, has been called so many times."""
-    seen = {machine.show("sendrecv-guard.timer", "LastTriggerUSec")}
-
-    def look() -> bool:
-        seen.add(machine.show("sendrecv-guard.timer", "LastTriggerUSec"))
-        return len(seen) > looks
-
-    machine.wait_until(look, "the guard")
-
-
 @pytest.mark.parametrize(
     ("breaks", "mends"),
     [
@@ -495,7 +444,7 @@ def _kill_all_while(shared: Machine, app: App, breaks: str, mends: str) -> None:
     try:
         kill = "systemctl kill --signal=KILL --kill-whom=main"
         shared.run(f"{kill} {app.main} receiver", check=False)
-        _await_looks(shared, 2)
+        await_looks(shared, 2)
     finally:
         with app.counts_from():
             shared.run(f"app={app.name}; {mends}")

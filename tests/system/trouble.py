@@ -38,23 +38,34 @@ def allow_tcp(machine: Machine, app: str = "") -> None:
     machine.run("systemctl daemon-reload; systemctl start receiver-tcp.socket")
 
 
+def await_looks(machine: Machine, looks: int) -> None:
+    """Waits until the guard, which looks every three seconds, has been called so many times."""
+    seen = {machine.show("sendrecv-guard.timer", "LastTriggerUSec")}
+
+    def look() -> bool:
+        seen.add(machine.show("sendrecv-guard.timer", "LastTriggerUSec"))
+        return len(seen) > looks
+
+    machine.wait_until(look, "the guard")
+
+
 class Said:
     """What the journal says from now on."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._after = machine.cursor()
+        self.after = machine.cursor()
 
     def entries(self) -> list[Entry]:
         """All entries. (With a match, journalctl 252 would leave out the first after a cursor.)"""
-        return list(self._machine.journal(f"--after-cursor={self._after}"))
+        return list(self._machine.journal(f"--after-cursor={self.after}"))
 
     def wait(self, text: str, unit: str = "") -> str:
         """Waits for a message with that in it, and returns it. unit: by, or about, this unit."""
         entry = self._machine.wait_entry(
             lambda entry: text in str(entry.get("MESSAGE", ""))
             and unit in (entry.get("_SYSTEMD_UNIT"), entry.get("UNIT"), ""),
-            after=self._after,
+            after=self.after,
             timeout=HANG,
             what=text,
         )
