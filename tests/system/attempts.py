@@ -1,8 +1,8 @@
 """What somebody would try who has got hold of a process. Runs in a sandbox; prints what came of it.
 
-Printed: one line of JSON, after the severity for the journal. "outcomes": for each attempt "done" or
-the error's name. "root": what is in the root. "writable": where the process can write, and to whom
-it can connect. Only Python's own modules, as it is copied into machines.
+Printed: one line of JSON, after the severity for the journal. "outcomes": for each attempt "done"
+or the error's name. "root": what is in the root. "writable": where the process can write, and to
+whom it can connect. Only Python's own modules, as it is copied into machines.
 """
 
 import ctypes
@@ -37,12 +37,12 @@ OWN = os.environ.get("STATE_DIRECTORY") or os.environ.get("RUNTIME_DIRECTORY") o
 EXIT_STATUS = 42
 MOST = 200
 """Paths that are printed: there are fewer in a sandbox, and a /proc has thousands."""
+# A program for i386: exit(42), by int 0x80.
 I386 = struct.pack(
     "<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1", 2, 3, 1, 0x8054, 52, 0, 0, 52, 32, 1, 0, 0, 0
 )
 I386 += struct.pack("<8I", 1, 0, 0x8000, 0x8000, 96, 96, 5, 4096)
 I386 += b"\xb8\1\0\0\0\xbb" + struct.pack("<I", EXIT_STATUS) + b"\xcd\x80"
-"""A program for i386: exit(42), by int 0x80."""
 
 
 def called(name: str, *arguments: object) -> None:
@@ -301,11 +301,11 @@ def in_the_root() -> Iterator[str]:
 
 
 def open_to_writing() -> Iterator[str]:
-    """Files and directories, and the sockets that can be opened. Of /usr and /etc an attempt says it."""
+    """Files, directories, and sockets to connect to. Of /usr and /etc an attempt says it."""
     for top, directories, files in os.walk("/"):
         for name in [*directories, *files]:
             path = os.path.join(top, name)
-            left_out = path in ("/usr", "/etc", "/proc", "/sys") or os.path.islink(path)
+            left_out = path in {"/usr", "/etc", "/proc", "/sys"} or os.path.islink(path)
             is_open = not left_out and os.access(path, os.W_OK)
             if is_open:
                 yield path

@@ -1,9 +1,9 @@
 """What senders and receiver can reach: each thing that their sandbox forbids is tried in it.
 
-attempts.py runs in the place of the program, in the unit as it is shipped, and says how each attempt
-ended. Nothing is believed of directives: most of those that protect something were dropped for a
-root in which it is not there. So the reason of each refusal counts too; and what is in the root, and
-what can be written or connected to, is known path by path.
+attempts.py runs in the place of the program, in the unit as it is shipped, and says how each
+attempt ended. Nothing is believed of directives: most of those that protect something were dropped
+for a root in which it is not there. So the reason of each refusal counts too; and what is in the
+root, and what can be written or connected to, is known path by path.
 """
 
 import json
@@ -50,7 +50,7 @@ OF_THE_MACHINE = {
     *("write /sys", "write /sys/power"),
 }
 """Nobody can, in a machine of the tests: its kernel is the tester's, and it has no device. That the
-sandbox refuses them is known by the reason: see FILTERED, ROOT, and what is noticed if it is looser."""
+sandbox refuses them is known by the reason: see FILTERED, ROOT, and LOOSER."""
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,10 @@ def test_helpers_can_do_no_more(inside: Machine, unit: str) -> None:
 
 def test_the_same_without_a_sandbox_is_done(inside: Machine) -> None:
     """So what is refused above is refused by the sandbox, and not because it cannot be done."""
-    own = "[Unit]\nWants=receiver.service\nAfter=receiver.service\n[Service]\nEnvironment=STATE_DIRECTORY=/var/lib/sendrecv\n"
+    own = (
+        "[Unit]\nWants=receiver.service\nAfter=receiver.service\n"
+        "[Service]\nEnvironment=STATE_DIRECTORY=/var/lib/sendrecv\n"
+    )
     inside.write("/etc/systemd/system/bare.service", own)
     outcomes = _tried(inside, "bare", "User=root")["outcomes"]
     refused = {name for name, outcome in outcomes.items() if outcome != "done"}
