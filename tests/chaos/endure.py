@@ -247,7 +247,7 @@ def _without_user(arena: Arena, user: str) -> Callable[[], None]:
 
 def _fill_state(arena: Arena) -> None:
     """Stopped first: a process that has the record open keeps its space for its successor."""
-    _run(arena, f"systemctl stop 'sendrecv@*.target'; rm /var/lib/sendrecv/*")
+    _run(arena, "systemctl stop 'sendrecv@*.target'; rm /var/lib/sendrecv/*")
     arena.fill("state")
     _run(arena, f"systemctl --no-block start {_mains(arena)}")
 

@@ -1,4 +1,4 @@
-"""What all Apps of a machine meet at once: no more is written, or tried, for ten of them than for one."""
+"""What all Apps of a machine meet at once writes no more than it does with one App."""
 
 import contextlib
 import re

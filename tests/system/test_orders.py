@@ -63,7 +63,7 @@ LOST = re.compile(
     r"sender@x\.service: (Got notification message .*reception is disabled|Watchdog timeout"
     r"|Killing process|Main process exited|Failed with result 'watchdog')"
 )
-"""What PID 1 says of a process that is masked, until it is told to stop: its unit has no settings."""
+"""What PID 1 says of a process that is masked, until it ends: its unit has no settings."""
 
 
 def warnings(said: Said) -> list[str]:
