@@ -54,6 +54,8 @@ PARTS = (
     ("package", "upgrade", "proof", "proof_reading", "proof_missing", "bad_input", "not_stored"),
 )
 """Of tests/system: each a third of its time. The last part has the rest."""
+PLANTED_ONCE = ("chaos", *(f"system-{part}" for part in range(1, len(PARTS) + 2)))
+"""Of these steps, one release is enough to plant violations for their checkers."""
 BOOTED_AT_ONCE = 6
 """Steps that test booted machines. They mostly wait: with four, a quarter of the cores was idle."""
 COMPUTING = ("unit", "model", "long", "lint", "types", "lintian", "coverage")
@@ -198,6 +200,8 @@ def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) ->
     junit.unlink(missing_ok=True)
     _ensure_roots(release)  # here, because pytest would not show that they are being made
     command = [sys.executable, "-m", "pytest", "-v", f"--release={release}", f"--junit-xml={junit}"]
+    if name in PLANTED_ONCE and release != roots.RELEASES[-1]:
+        command.append("--not-planted")
     process = subprocess.Popen(
         [*command, *tests],
         cwd=TOP,

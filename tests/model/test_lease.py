@@ -61,6 +61,7 @@ LONG = {
     "without etcd, belated: two counts",
     "without etcd, prompt: an outage and another fault",
     "paused, belated: any one fault",
+    "paused, prompt: any one fault",
 }
 """These are for `make long`."""
 

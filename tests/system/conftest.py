@@ -14,6 +14,15 @@ from tests.lab.machine import DEB, Machine
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--release", choices=roots.RELEASES, default="trixie", help="Debian release")
+    parser.addoption("--not-planted", action="store_true", help="without planted violations")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A planted violation tests a checker, which is the same on both releases."""
+    if config.getoption("--not-planted"):
+        planted = [item for item in items if item.get_closest_marker("planted")]
+        config.hook.pytest_deselected(items=planted)
+        items[:] = [item for item in items if item not in planted]
 
 
 @pytest.fixture(scope="session")

@@ -124,6 +124,7 @@ logger fourth; journalctl --sync
 """
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("kind", ["vacuum", "vacuum-files"])
 def test_the_judge_is_told_exactly_which_entries_a_vacuum_took(machine: Machine, kind: str) -> None:
     """Each entry that was kept is either in the journal, or told to be gone. (The machine whose
@@ -155,6 +156,7 @@ def receiver_stopped(app: App) -> Iterator[None]:
         app.systemctl("start", "receiver.socket")
 
 
+@pytest.mark.planted
 def test_nothing_is_found_where_nothing_is_wrong(app: App) -> None:
     with app.counts_from("failover"):
         app.machine.kill(app.main, "KILL")
@@ -171,6 +173,7 @@ exec env STATE_DIRECTORY=/tmp/copy CREDENTIALS_DIRECTORY=/tmp/credentials SENDRE
 """
 
 
+@pytest.mark.planted
 def test_a_second_sender_by_hand_with_a_copy_of_the_state(app: App) -> None:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     intruder = app.machine.popen(BY_HAND, **quiet)
@@ -191,12 +194,14 @@ def edit(app: App, file: str, script: str) -> None:
     assert app.machine.run(["cmp", path, f"{path}.orig"], check=False).returncode
 
 
+@pytest.mark.planted
 def test_a_receiver_that_prints_twice(app: App) -> None:
     with receiver_stopped(app):
         edit(app, "receiver/printing.py", "s/lines_of(order)/(2 * &)/")
     assert kinds(app) == {Kind.DUPLICATE}
 
 
+@pytest.mark.planted
 def test_a_receiver_that_prints_the_other_node_too(app: App) -> None:
     with receiver_stopped(app):
         other = '(& + &.replace("main", "failover"))'
@@ -204,6 +209,7 @@ def test_a_receiver_that_prints_the_other_node_too(app: App) -> None:
     assert kinds(app) == {Kind.CONFLICT}
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(
     ("edited", "tells", "found"),
     [
@@ -227,6 +233,7 @@ def test_a_ledger_that_somebody_has_edited(
     assert kinds(app) == found
 
 
+@pytest.mark.planted
 def test_units_that_let_both_halves_run(app: App) -> None:
     units = "/usr/lib/systemd/system/sender*@.service"
     app.machine.run(f"sed -i '/^Conflicts=/d' {units} && systemctl daemon-reload")

@@ -122,6 +122,7 @@ def test_nothing_takes_over_while_it_is_paused(machine: Machine, app: App) -> No
     assert "PROVEN: 1 App" in machine.run(["sendrecv", "proof", "p"]).stdout
 
 
+@pytest.mark.planted
 def test_what_does_not_look_whether_it_is_paused_is_found_out(machine: Machine, app: App) -> None:
     """What the test before says is only worth something if it fails on these."""
 

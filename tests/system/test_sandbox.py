@@ -225,6 +225,7 @@ LOOSER = {
 }
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("directive", LOOSER)
 def test_a_looser_sandbox_is_noticed(inside: Machine, release: str, directive: str) -> None:
     """By each of these attempts, for that has not the outcome that is expected above."""
