@@ -173,6 +173,10 @@ def _system(release: str, part: int, log: IO[str]) -> Outcome:
     return _in_machines(release, parts[part - 1], f"system-{part}", log)
 
 
+def _long(release: str, log: IO[str]) -> Outcome:
+    return _in_machines(release, ["-m", "long", "tests/system"], "long", log)
+
+
 def _chaos(release: str, log: IO[str]) -> Outcome:
     return _in_machines(release, [CHAOS], "chaos", log)
 
@@ -200,6 +204,8 @@ def _in_machines(release: str, tests: Sequence[str], name: str, log: IO[str]) ->
     junit.unlink(missing_ok=True)
     _ensure_roots(release)  # here, because pytest would not show that they are being made
     command = [sys.executable, "-m", "pytest", "-v", f"--release={release}", f"--junit-xml={junit}"]
+    if name != "long":
+        command += ["-m", "not long"]
     if name in PLANTED_ONCE and release != roots.RELEASES[-1]:
         command.append("--not-planted")
     process = subprocess.Popen(
@@ -302,6 +308,8 @@ STEPS: dict[str, Step] = {
     "lintian-trixie": partial(_lintian, "trixie"),
     "coverage": _coverage,
     "long": partial(_unit, "trixie", "long"),
+    "long-bookworm": partial(_long, "bookworm"),
+    "long-trixie": partial(_long, "trixie"),
     "hosts-bookworm": partial(_all_of_hosts, "bookworm"),
     "hosts-trixie": partial(_all_of_hosts, "trixie"),
     "habits-bookworm": partial(_habits, "bookworm"),
@@ -312,7 +320,9 @@ STEPS: dict[str, Step] = {
 NEED_THE_DEB = ("system", "chaos", "hosts", "habits", "admin", "lintian")
 # They run again, and more slowly or more of it, what other steps have run; or need more of Debian.
 ON_REQUEST = frozenset({"coverage", "long"}) | {
-    f"{name}-{release}" for name in ("hosts", "habits", "admin") for release in roots.RELEASES
+    f"{name}-{release}"
+    for name in ("hosts", "habits", "admin", "long")
+    for release in roots.RELEASES
 }
 
 

@@ -119,12 +119,20 @@ def test_the_next_connection_resumes(reception: Reception) -> None:
     assert reception.do(work) == [Resumed(2, 41, ledger)]
 
 
-def test_an_old_copy_is_told_what_it_may_have_printed(reception: Reception) -> None:
-    def work() -> list[SenderEvent]:
+def test_an_old_copy_is_told_what_it_may_have_printed(tmp_path: Path) -> None:
+    """By the first sender that counts after the start of a receiver that has it."""
+
+    def before() -> SenderEvent:
         client = Client(reception.address[1])
         client.resumed()
         client.connection.emit(0, 1)
-        events = [client.next()]
+        event = client.next()
+        client.connection.close()
+        return event
+
+    def work() -> list[SenderEvent]:
+        client = Client(reception.address[1])
+        events = [client.resumed()]
         client.connection.resume(44)
         events.append(client.next())
         client.connection.emit(2, 45)
@@ -134,13 +142,17 @@ def test_an_old_copy_is_told_what_it_may_have_printed(reception: Reception) -> N
         client.connection.close()
         return events
 
-    assert reception.do(work) == [
-        Answered(1, Status.ACCEPTED, 1),
-        Resumed(1, 44, reception.receiver.ledger()),
-        Answered(1, Status.ACCEPTED, 45),
-        Lost(1, "the receiver answers: invalid"),
-    ]
-    printed = [json.loads(line)["count"] for line in reception.printed()]
+    with Reception(tmp_path) as reception:
+        assert reception.do(before) == Answered(1, Status.ACCEPTED, 1)
+    with Reception(tmp_path) as reception:
+        name = reception.receiver.ledger()
+        assert reception.do(work) == [
+            Resumed(1, 1, name),
+            Resumed(1, 44, name),
+            Answered(1, Status.ACCEPTED, 45),
+            Lost(1, "the receiver answers: invalid"),
+        ]
+        printed = [json.loads(line)["count"] for line in reception.printed()]
     assert printed == [0, 1, 45]
 
 
