@@ -50,8 +50,11 @@ ADMIN = "tests/admin"
 """With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
 PARTS = (
-    ("units", "once", "connecting"),
-    ("package", "upgrade", "proof", "proof_reading", "proof_missing", "bad_input", "not_stored"),
+    ("units", "once", "connecting", "tokens", "status", "root"),
+    (
+        *("package", "upgrade", "proof", "proof_reading", "proof_missing", "bad_input"),
+        *("not_stored", "put_back", "tls"),
+    ),
 )
 """Of tests/system: each a third of its time. The last part has the rest."""
 PLANTED_ONCE = ("chaos", *(f"system-{part}" for part in range(1, len(PARTS) + 2)))

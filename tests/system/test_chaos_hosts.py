@@ -128,9 +128,8 @@ def test_nothing_is_found_where_nothing_is_wrong(
 
 def test_a_receiver_that_accepts_any_epoch(arena: Arena) -> None:
     """A host that counts on without etcd comes back, and sends beside the one that took over."""
-    script = (
-        "s/claim.epoch > app.row.epoch or/True or/; s/if claim.epoch > app.row.epoch:/if True:/"
-    )
+    asked = "app is None or claim.epoch > app.row.epoch"
+    script = f"s/if {asked}:/if True:/; s/if claim.epoch > app.row.epoch or/if True or/"
     with edited(arena, RECEIVER, "core/receiver.py", script):
         arena[RECEIVER].run("systemctl restart receiver")
         with counting(arena, "any", CONTINUES) as app:
