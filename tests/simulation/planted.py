@@ -460,13 +460,6 @@ class ForgetsTheLastGroup(Ledger):
         return []
 
 
-class KeepsNoIncarnation(Ledger):
-    """Forgets an App, and that it has."""
-
-    def incarnations(self) -> dict[str, int]:
-        return {}
-
-
 class KeepsNoOutbox(Ledger):
     """Commits the rows only."""
 

@@ -122,7 +122,7 @@ def test_an_orderly_end_and_a_half_that_is_masked_are_taken_over(host: Machine, 
         app.systemctl("stop", app.main)
     log = Said(host)
     with app.counts_from("main"):
-        app.systemctl("mask", "--runtime", app.failover)
+        app.systemctl("mask", "--runtime", "--now", app.failover)
     log.wait(f"{app.failover} is masked, starting the other half")
     app.systemctl("unmask", "--runtime", app.failover)
     assert_sound(app)

@@ -159,7 +159,7 @@ def test_status_follows_nobody_elsewhere(
 
 SCRIPTS = sorted(path for path in (TOP / "systemd").iterdir() if path.read_bytes()[:2] == b"#!")
 FIRST_LINE = re.compile(r"#!/usr/bin/env -S -i ((?:[A-Z_]+=\S+ )*)/(bin/sh|usr/bin/python3 -IS)")
-OF_SYSTEMD = {"MAINPID", "MONITOR_INVOCATION_ID", "NOTIFY_SOCKET", "TRIGGER_PATH"}
+OF_SYSTEMD = {"MAINPID", "MONITOR_INVOCATION_ID", "NOTIFY_SOCKET"}
 OF_INTERPRETERS = {"LC_CTYPE", "PWD"}
 """Set by themselves."""
 SHOW_ALL = {
