@@ -229,7 +229,7 @@ def test_a_ledger_that_somebody_has_edited(
         app.machine.run(["runuser", "-u", "sendrecv-receiver", "--", "sqlite3", database, query])
         if not tells:
             edit(app, "core/reach.py", "s/is_it = .*/is_it = False/")
-            # Else the next receiver sees that somebody has written to the file, and asks the journal.
+            # Else the next receiver sees that somebody else has written, and asks the journal.
             edit(app, "receiver/mark.py", "s/if _stamp_in(data) not in .*:/if False:/")
             app.systemctl("restart", app.main)  # and with it the socket
     assert kinds(app) == found

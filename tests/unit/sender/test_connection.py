@@ -123,7 +123,7 @@ def test_an_old_copy_is_told_what_it_may_have_printed(tmp_path: Path) -> None:
     """By the first sender that counts after the start of a receiver that has it."""
 
     def before() -> SenderEvent:
-        client = Client(reception.address[1])
+        client = Client(there.address[1])
         client.resumed()
         client.connection.emit(0, 1)
         event = client.next()
@@ -131,7 +131,7 @@ def test_an_old_copy_is_told_what_it_may_have_printed(tmp_path: Path) -> None:
         return event
 
     def work() -> list[SenderEvent]:
-        client = Client(reception.address[1])
+        client = Client(there.address[1])
         events = [client.resumed()]
         client.connection.resume(44)
         events.append(client.next())
@@ -142,17 +142,17 @@ def test_an_old_copy_is_told_what_it_may_have_printed(tmp_path: Path) -> None:
         client.connection.close()
         return events
 
-    with Reception(tmp_path) as reception:
-        assert reception.do(before) == Answered(1, Status.ACCEPTED, 1)
-    with Reception(tmp_path) as reception:
-        name = reception.receiver.ledger()
-        assert reception.do(work) == [
+    with Reception(tmp_path) as there:
+        assert there.do(before) == Answered(1, Status.ACCEPTED, 1)
+    with Reception(tmp_path) as there:
+        name = there.receiver.ledger()
+        assert there.do(work) == [
             Resumed(1, 1, name),
             Resumed(1, 44, name),
             Answered(1, Status.ACCEPTED, 45),
             Lost(1, "the receiver answers: invalid"),
         ]
-        printed = [json.loads(line)["count"] for line in reception.printed()]
+        printed = [json.loads(line)["count"] for line in there.printed()]
     assert printed == [0, 1, 45]
 
 
