@@ -1,13 +1,19 @@
 """The root of senders and receiver: mounted once, read-only, and again if somebody unmounts it."""
 
+import contextlib
+import time
+
 import pytest
 
 from tests.lab.machine import Machine
 from tests.system.app import App
 
 PLACES = ("/usr", "/etc", "/run")
+LASTING = 5.0
+"""Seconds of a trouble, for which systemd alone would try some 15,000 starts."""
+MOST_FAILURES = 400
+"""The limit of each of the two sockets once, and once more for each try of the guard."""
 UNMOUNT = "umount --recursive /run/sendrecv.root"
-STOP = "systemctl stop run-sendrecv.root.mount"
 
 
 def flags(machine: Machine, unit: str) -> dict[str, set[str]]:
@@ -53,7 +59,7 @@ def test_what_is_mounted_in_etc_is_there(machine: Machine) -> None:
     with one.counts_from("main"):
         one.start()
     assert "/etc/debian_version" in flags(machine, one.main)
-    machine.run(f"systemctl stop {one.target}; {STOP}")
+    machine.run(f"systemctl stop {one.target}; {UNMOUNT}")
     assert "sendrecv.root" not in machine.run("cat /proc/self/mountinfo").stdout
 
 
@@ -69,15 +75,126 @@ def test_the_first_start_after_a_power_cut(machine: Machine, app: App) -> None:
     )
 
 
-@pytest.mark.parametrize("how", [UNMOUNT, STOP])
-def test_who_unmounts_it_stops_no_app(app: App, how: str) -> None:
+def test_who_unmounts_it_stops_no_app(app: App) -> None:
     """What runs has a copy of its own; and whoever starts next mounts it again."""
-    with app.counts_from():
-        app.machine.run(how)
+    with app.counts_from("main"):
+        app.machine.run(UNMOUNT)
+    app.machine.wait_until(lambda: not mounted_units(app.machine), "systemd notices")
     with app.counts_from("failover"):
-        app.machine.run(f"systemctl kill --signal=KILL {app.main}", check=False)
-    with app.counts_from():
+        app.machine.kill(app.main, "KILL")
+    with app.counts_from("failover"):
         app.machine.kill("receiver", "KILL")
-    mounted = app.machine.run("cat /proc/self/mountinfo").stdout
-    assert all(f" /run/sendrecv.root{place} ro" in mounted for place in PLACES)
+    assert is_whole(app.machine)
     app.assert_sound()
+
+
+def test_a_stop_by_hand_is_refused(app: App) -> None:
+    """It would stop each sender, and the receiver, which systemd 252 has require the root."""
+    assert app.systemctl("stop", "run-sendrecv.root.mount", check=False) == 4
+    assert is_whole(app.machine)
+    app.systemctl("stop", "run-sendrecv.root-usr.mount")
+    app.count(2)
+    app.assert_sound()
+    assert app.nodes() == ["main"]
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6])
+def test_starts_before_systemd_notices(app: App, pause: float) -> None:
+    """It reads the list of mounts five times a second at most, and starts into nothing."""
+    app.machine.run(f"{UNMOUNT}; sleep 1.5")
+    kill = "systemctl kill --signal=KILL"
+    with app.counts_from():
+        app.machine.run(f"{kill} {app.main} receiver")
+    app.machine.run(f"{UNMOUNT}; sleep {pause}; {kill} {app.failover} {app.main}; true")
+    with app.counts_from():
+        app.machine.run(f"{kill} receiver", check=False)
+    app.machine.wait_until(lambda: is_whole(app.machine), "it is mounted")
+    app.assert_sound(rescued=True)
+
+
+@pytest.mark.parametrize("before", ["it runs", "it is stopped"])
+def test_what_the_receiver_requires_is_missing(app: App, before: str) -> None:
+    """For a while: systemd takes it for being restarted, or tries again at once and for ever."""
+    machine = app.machine
+    unit, there = "/etc/systemd/system/needed.service", "/root/needed"
+    machine.write(unit, f"[Unit]\nAssertPathExists={there}\n[Service]\nExecStart=sleep infinity\n")
+    drop_in = "/etc/systemd/system/receiver.service.d/needs.conf"
+    machine.write(drop_in, "[Unit]\nRequires=needed.service\nAfter=needed.service\n")
+    machine.run("systemctl daemon-reload")
+    if before == "it is stopped":
+        machine.run("systemctl stop receiver.socket receiver")
+    after = machine.cursor()
+    machine.run(
+        "systemctl kill --signal=KILL receiver; systemctl start receiver.socket", check=False
+    )
+    failures = machine.follow("UNIT=receiver.service", after=after)
+    with contextlib.closing(failures):
+        next(e for e in failures if "failed with result 'dependency'" in str(e.get("MESSAGE")))
+    time.sleep(LASTING)
+    with app.counts_from():
+        machine.run(f"touch {there}")
+    failed = [
+        entry
+        for entry in machine.journal("UNIT=receiver.service", f"--after-cursor={after}")
+        if "Dependency failed" in str(entry.get("MESSAGE"))
+    ]
+    assert len(failed) <= MOST_FAILURES, f"{len(failed)} starts in vain"
+    app.assert_sound(rescued=True)
+
+
+@pytest.mark.parametrize("line", ["AssertPathExists", "ConditionPathExists"])
+def test_what_both_halves_want_is_missing(app: App, line: str) -> None:
+    """A job that fails because of another unit counts for no start limit. If the halves required
+    what is missing, they would start each other in PID 1 alone, which then does nothing else.
+    """
+    machine = app.machine
+    unit = "run-sendrecv.root-usr.mount" if "Assert" in line else "run-sendrecv.root.mount"
+    drop_in = f"/etc/systemd/system/{unit}.d/none.conf"
+    machine.write(drop_in, f"[Unit]\n{line}=/nowhere\n")
+    machine.run(f"systemctl daemon-reload; {UNMOUNT}")
+    machine.wait_until(lambda: not mounted_units(machine), "systemd notices")
+    after = machine.cursor()
+    machine.kill(app.main, "KILL")
+    time.sleep(LASTING)
+    with app.counts_from():
+        machine.run(f"rm {drop_in}; systemctl daemon-reload")
+    entries = machine.journal(f"--after-cursor={after}")
+    said = [str(entry.get("MESSAGE")) for entry in entries if "sender" in str(entry.get("UNIT"))]
+    assert len(said) <= MOST_FAILURES, f"{len(said)} lines of systemd about the halves"
+    app.assert_sound(rescued=True)
+
+
+def test_a_filesystem_of_the_state_that_cannot_be_mounted(app: App) -> None:
+    """The failover requires none, and counts on."""
+    unit = "/etc/systemd/system/var-lib-sendrecv.mount"
+    app.machine.write(
+        unit, "[Mount]\nWhat=/dev/null\nWhere=/var/lib/sendrecv\nType=tmpfs\nOptions=none-such\n"
+    )
+    app.machine.run("systemctl daemon-reload")
+    for unit in (app.main, app.failover, app.failover):
+        with app.counts_from("failover"):
+            app.machine.kill(unit, "KILL")
+    app.assert_sound()
+
+
+def test_only_the_receiver_is_killed_before_systemd_notices(app: App) -> None:
+    """No sender starts, which would mount the root again."""
+    app.machine.run(f"{UNMOUNT}; sleep 1.5; systemctl kill --signal=KILL receiver; sleep 0.4")
+    with app.counts_from():
+        app.machine.run(f"{UNMOUNT}; systemctl kill --signal=KILL receiver")
+    app.assert_sound(rescued=True)
+    assert app.nodes() == ["main"]
+
+
+def mounted_units(machine: Machine) -> list[str]:
+    """Those that systemd takes for mounted."""
+    list_units = (
+        "systemctl list-units --plain --no-legend --state=active 'run-sendrecv.root*.mount'"
+    )
+    return [line.split()[0] for line in machine.run(list_units).stdout.splitlines()]
+
+
+def is_whole(machine: Machine) -> bool:
+    """Whether all is mounted, and nothing of it hidden."""
+    same = " && ".join(f"[ /run/sendrecv.root{place} -ef {place} ]" for place in PLACES)
+    return machine.run(same, check=False).returncode == 0

@@ -113,12 +113,6 @@ _OF_HALVES = (
         "the record cannot be written, or belongs to somebody else afterwards",
     ),
     Promise(
-        "StateDirectory",
-        "Service",
-        ("sendrecv",),
-        "this half has no record, or another one than the other half: counts come twice",
-    ),
-    Promise(
         "RuntimeDirectoryPreserve",
         "Service",
         "yes",
@@ -134,8 +128,11 @@ _OF_HALVES = (
     ),
 )
 
+_OTHER_RECORD = "this half has no record, or another one than the other half: counts come twice"
+_OF_MAIN = (*_OF_HALVES, Promise("StateDirectory", "Service", ("sendrecv",), _OTHER_RECORD))
 _OF_FAILOVER = (
     *_OF_HALVES,
+    Promise("Environment", "Service", ("STATE_DIRECTORY=/var/lib/sendrecv",), _OTHER_RECORD),
     Promise(
         "After",
         "Unit",
@@ -221,7 +218,7 @@ _OF_TARGET = (
 )
 
 OF: Mapping[str, tuple[Promise, ...]] = {
-    "main": _OF_HALVES,
+    "main": _OF_MAIN,
     "failover": _OF_FAILOVER,
     "target": _OF_TARGET,
     "receiver.service": _OF_RECEIVER,
