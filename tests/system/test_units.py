@@ -29,6 +29,7 @@ UNITS = (
     " sendrecv-metrics.timer sendrecv-metrics.service"
     " sendrecv-metrics.socket sendrecv-metrics-http.service"
     " sendrecv-audit.timer sendrecv-audit.path sendrecv-audit.service sendrecv-settle.service"
+    " sendrecv-root.service"
 )
 MakeApp = Callable[..., App]
 
@@ -507,6 +508,7 @@ def test_verify_is_silent(shared: Machine) -> None:
         ("sendrecv-guard", 29),
         ("sendrecv-mask", 28),
         ("receiver-tcp-start", 25),
+        ("sendrecv-root", 34),
         ("sender-start-main@x", 44),
         ("sender-start-failover@x", 44),
     ],

@@ -46,7 +46,10 @@ _OF_RECEIVER = {
         "systemctl start sendrecv-journal.socket",
     ),
 }
-_ROOT = tuple(f"run-sendrecv.root{place}.mount" for place in ("", "-usr", "-etc", "-run"))
+_ROOT = (
+    "sendrecv-root.service",
+    *(f"run-sendrecv.root-{place}.mount" for place in ("usr", "etc", "run")),
+)
 """What senders and receiver have as their root. Who starts mounts what is not there."""
 
 
