@@ -102,6 +102,10 @@ PLANTED = (
         "sender-failover@one.service does not have",
     ),
     Planted(
+        "unit-requires", True, written(OTHER, "[Unit]\\nBindsTo=time-set.target\\n"),
+        f"rm {OTHER}; {RELOAD}", f"requires time-set.target in {OTHER}",
+    ),
+    Planted(
         "unit-old", False, written(OTHER, "[Unit]\\n").replace(RELOAD, f"touch -d +1min {OTHER}"),
         f"rm {OTHER}; {RELOAD}", "have changed since systemd read them",
     ),

@@ -46,6 +46,9 @@ _OF_RECEIVER = {
         "systemctl start sendrecv-journal.socket",
     ),
 }
+_REQUIRES = ("Requires", "Requisite", "BindsTo")
+_ALWAYS_THERE = {"sysinit.target", "-.mount", "run.mount", "usr.mount"}
+"""What a sender requires, whatever is in its files, and without which nothing runs."""
 _ROOT = (
     "sendrecv-root.service",
     *(f"run-sendrecv.root-{place}.mount" for place in ("usr", "etc", "run")),
@@ -58,7 +61,7 @@ class Look(Value):
     files, in the order in which they are obeyed. is_old: whether its files have changed since
     systemd read them. found: the properties that are promised. watchdog: microseconds, None if it
     has none to have. level: LogLevelMax=, -1 for none. burst: lines a second, None for no limit.
-    command: the words of ExecStart=.
+    command: the words of ExecStart=. requires: the units without which it fails.
     """
 
     unit: str
@@ -73,6 +76,7 @@ class Look(Value):
     level: int = -1
     burst: float | None = None
     command: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 def problems(facts: Facts, apps: Iterable[App]) -> Iterator[Problem]:
@@ -134,7 +138,9 @@ def _properties_of(bus: Bus, look: Look) -> Look:
         return look
     every = bus.number(look.unit, "LogRateLimitIntervalUSec", "Service")
     burst = bus.count(look.unit, "LogRateLimitBurst")
+    kinds = _REQUIRES if look.role == "failover" else ()
     return look.replace(
+        requires=tuple(unit for kind in kinds for unit in bus.texts(look.unit, kind)),
         watchdog=watchdog_in((look.fragment, *look.drop_ins)),
         level=bus.status(look.unit, "LogLevelMax"),
         burst=burst / (every / 1e6) if every and burst else None,
@@ -191,6 +197,7 @@ def judge(look: Look) -> Iterator[Problem]:
     yield from _watchdog(look)
     yield from _logging(look)
     yield from _command(look)
+    yield from _required(look)
 
 
 def _names(look: Look) -> Mapping[str, str]:
@@ -314,6 +321,20 @@ def _command(look: Look) -> Iterator[Problem]:
         text = f"{look.unit} runs {plain(' '.join(look.command))[:80]}{place}"
         cost = "it is not the program that keeps the promises"
         yield Problem(look.instance, "unit-command", text, commands, True, cost)
+
+
+def _required(look: Look) -> Iterator[Problem]:
+    """See "The halves require nothing that can fail" in docs/architecture.md."""
+    kept = {*_ALWAYS_THERE, f"sendrecv@{look.instance}.target"}
+    more = [unit for unit in look.requires if unit not in kept and not unit.endswith(".slice")]
+    if not more:
+        return
+    kind = next((kind for kind in _REQUIRES if _source(look, kind)[0]), "Requires")
+    place, commands = _source(look, kind)
+    text = f"{look.unit} requires {plain(' '.join(sorted(more)))[:80]}{place}"
+    cost = "if main requires it too, and it fails, systemd starts the halves in turn, without end"
+    cost += ", and does nothing else: Wants= is enough"
+    yield Problem(look.instance, "unit-requires", text, commands, True, cost)
 
 
 def _said_to_be_masked(facts: Facts, apps: Iterable[App]) -> set[str]:

@@ -84,6 +84,15 @@ def test_a_promise_that_is_broken(role: str, key: str, value: Found, words: str)
     assert problem.is_error and problem.cost and problem.commands
 
 
+def test_what_the_failover_requires() -> None:
+    """The halves would start each other without end, if main requires it too."""
+    always = ("sysinit.target", "sendrecv.slice", "sendrecv@x.target", "-.mount")
+    assert found(look("failover", requires=always)) == []
+    problem = only(judge(look("failover", requires=(*always, "b.service", "a.mount"))))
+    assert (problem.code, problem.is_error) == ("unit-requires", True)
+    assert problem.text == "sender-failover@x.service requires a.mount b.service"
+
+
 @pytest.mark.parametrize("role", promises.OF)
 def test_each_promise_is_seen_to_be_broken(role: str) -> None:
     for one in promises.OF[role]:
