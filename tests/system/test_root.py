@@ -14,7 +14,7 @@ LASTING = 5.0
 MOST_FAILURES = 400
 """The limit of each of the two sockets once, and once more for each try of the guard."""
 PAUSES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)
-"""Seconds between an unmount and the starts after it. One or two of them meet what is half noticed."""
+"""Seconds between an unmount and the starts after it. Some meet what is half noticed."""
 UNMOUNT = "umount --recursive /run/sendrecv.root"
 
 

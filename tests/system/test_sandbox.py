@@ -163,7 +163,19 @@ WITH_NETWORK = {
 }
 """What network.conf changes for a sender."""
 ROOT = [
-    *("/bin", "/dev", "/dev/null", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin"),
+    *(
+        "/.root",
+        "/bin",
+        "/dev",
+        "/dev/null",
+        "/etc",
+        "/lib",
+        "/lib64",
+        "/proc",
+        "/root",
+        "/run",
+        "/sbin",
+    ),
     *("/sys", "/tmp", "/usr", "/var", "/var/lib", "/var/lib/sendrecv", "/var/lib/sendrecv-pause"),
     *("/var/lib/sendrecv-receiver", "/var/tmp"),
 ]
