@@ -188,9 +188,10 @@ def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
     newer = _newer(ledger, ports.journal.read_all(NEWEST).known)
     if standing is Standing.OLD or newer.rows or newer.forgotten:
         _sync_if_possible(ports)
-        newer = _newer(ledger, _since_its_last_group(ledger, ports))
-        said = f"{len({row.app_id for row in newer.rows} | {*newer.forgotten})} Apps"
-        said += " go on as the journal has them"
+        newest, newer = newer, _newer(ledger, _since_its_last_group(ledger, ports))
+        if not newest.apps <= newer.apps:
+            newer = _newer(ledger, _read_back("", 0.0, ports))
+        said = f"{len(newer.apps)} Apps go on as the journal has them"
         ports.notifier.log(WARNING, f"ledger: older than what was printed, {said}, ignoring")
     # What an old ledger has still to print may have been printed since, in another boot.
     spans = [span for span in _doubtful(ledger) if span.order.app_id not in newer.forgotten]
@@ -218,10 +219,17 @@ class _Newer(NamedTuple):
     rows: Sequence[Row]
     forgotten: Mapping[str, int]
 
+    @property
+    def apps(self) -> set[str]:
+        """Those of which the ledger does not know all."""
+        return {row.app_id for row in self.rows} | {*self.forgotten}
+
 
 def _since_its_last_group(ledger: Ledger, ports: Ports) -> Told:
     """What the journal has that an old ledger may not know: what was printed before its newest
-    span was opened was accepted before, and is in it.
+    span was opened was accepted before, and is in it. Unless it was old before that, and went on
+    when the journal did not have all that it has now: a power cut may take back that files of it
+    were removed.
     """
     spans = ledger.outbox()
     boot, opened = (spans[-1].boot, spans[-1].opened) if spans else ("", 0.0)

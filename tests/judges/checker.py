@@ -232,7 +232,7 @@ class _Seen:
         self.runs: dict[str, list[Run]] = defaultdict(list)
         self.sessions: list[Session] = []
         self.known: set[str] = set()  # the invocations of senders that PID 1 has ever named
-        self._said: dict[str, float] = {}  # when PID 1's last entry was written, in each boot
+        self._said: dict[str, float] = {}  # when PID 1's last entry was sent, in each boot
         self._journal_started: list[tuple[str, float, float]] = []  # with that time
         self._journal_killed: list[tuple[str, float]] = []  # when it was started again
         self._journal_runs: set[str] = set()  # in these boots, as far as was read
@@ -252,7 +252,7 @@ class _Seen:
 
     def _pid_1(self, entry: Entry) -> None:
         boot, at = _when(entry)
-        self._said[boot] = at
+        self._said[boot] = at - _lag(entry)
         if _SENDER.fullmatch(str(entry.get("UNIT", ""))):
             self.known.add(str(entry.get("INVOCATION_ID", "")))
             if event := _sender_event(entry):
@@ -339,6 +339,14 @@ def _session(entry: Entry) -> Session | None:
 
 def _when(entry: Entry) -> tuple[str, float]:
     return str(entry.get("_BOOT_ID")), int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
+
+
+def _lag(entry: Entry) -> float:
+    """Seconds that an entry has waited for journald, which may be flooded. At most _OUTAGE: the wall
+    clock may have been set.
+    """
+    sent, taken = entry.get("_SOURCE_REALTIME_TIMESTAMP"), entry.get("__REALTIME_TIMESTAMP")
+    return min(max((int(taken) - int(sent)) / 1e6, 0.0), _OUTAGE) if sent and taken else 0.0
 
 
 def where(entry: Entry) -> Where:

@@ -33,6 +33,14 @@ def line(count: int, node: str = "main", at: float = 0, **other: Any) -> Entry:
     } | other
 
 
+def lag(seconds: float) -> dict[str, str]:
+    """What an entry has that journald took so many seconds after it was sent."""
+    return {
+        "_SOURCE_REALTIME_TIMESTAMP": "5000000",
+        "__REALTIME_TIMESTAMP": f"{5 + seconds:.0f}000000",
+    }
+
+
 def event(message: str, unit: str, run: str, at: float, **other: Any) -> Entry:
     """An entry of PID 1."""
     return {
@@ -155,6 +163,7 @@ def test_pid_1_logs_no_more_once_it_has_begun_to_stop_journald() -> None:
     for stopped, later, unproven in (
         (4.2, [], [Kind.UNKNOWN]),
         (4.2, [event(STARTING, "sender", "r3", 4.1)], []),  # so it could have said that start
+        (4.2, [event(STARTING, "sender", "r3", 4.1, **lag(1.0))], [Kind.UNKNOWN]),  # sent at 3.1
         (30.0, [], []),
     ):
         restart = [journald(JOURNAL_STOPPED, stopped), journald(JOURNAL_STARTED, stopped + 0.1)]

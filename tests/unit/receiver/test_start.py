@@ -157,6 +157,23 @@ def test_an_old_ledger_learns_of_an_app_that_stopped_long_ago(
     ports.mark.close()
 
 
+def test_an_old_ledger_that_has_gone_on_learns_what_came_before(tmp_path: Path) -> None:
+    """It was put back when the journal had been vacuumed, so "a" did not get its counts back. Then
+    a power cut took the journal's last seconds, and took back that its files had been removed.
+    """
+    ledger = Ledger(tmp_path, OLD)
+    ledger.commit([Row("a", 1, "0" * 32, "main", 3)], [Print("a", "main", 0, 3)], 10.0)
+    ledger.commit([Row("b", 1, "0" * 32, "main", 7)], [Print("b", "main", 7, 7)], 40.0)
+    ledger.close()
+    lines = [*_counts("b", 0, OTHERS, OLD, 5.0), *_counts("a", 0, 9, OLD, 20.0)]
+    (tmp_path / "journal").write_text("\n".join(lines) + "\n")
+    ports = _ports(tmp_path)
+    ledger = start.open_ledger(ports)
+    assert {row.app_id: row.last for row in ledger.rows()} == {"a": 9, "b": OTHERS}
+    ledger.close()
+    ports.mark.close()
+
+
 def test_an_old_ledger_is_told_no_more_than_it_does_not_know(tmp_path: Path) -> None:
     """Of what was printed before its newest span, the journal says nothing that is new."""
     ledger = Ledger(tmp_path, BOOT)
