@@ -342,8 +342,8 @@ def _when(entry: Entry) -> tuple[str, float]:
 
 
 def _lag(entry: Entry) -> float:
-    """Seconds that an entry has waited for journald, which may be flooded. At most _OUTAGE: the wall
-    clock may have been set.
+    """Seconds that an entry has waited for journald, in a flood. At most _OUTAGE: somebody may
+    have set the wall clock.
     """
     sent, taken = entry.get("_SOURCE_REALTIME_TIMESTAMP"), entry.get("__REALTIME_TIMESTAMP")
     return min(max((int(taken) - int(sent)) / 1e6, 0.0), _OUTAGE) if sent and taken else 0.0

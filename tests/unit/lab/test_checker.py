@@ -163,7 +163,8 @@ def test_pid_1_logs_no_more_once_it_has_begun_to_stop_journald() -> None:
     for stopped, later, unproven in (
         (4.2, [], [Kind.UNKNOWN]),
         (4.2, [event(STARTING, "sender", "r3", 4.1)], []),  # so it could have said that start
-        (4.2, [event(STARTING, "sender", "r3", 4.1, **lag(1.0))], [Kind.UNKNOWN]),  # sent at 3.1
+        (4.2, [event(STARTING, "other", "r9", 4.1)], []),
+        (4.2, [event(STARTING, "other", "r9", 4.1, **lag(1.0))], [Kind.UNKNOWN]),  # sent at 3.1
         (30.0, [], []),
     ):
         restart = [journald(JOURNAL_STOPPED, stopped), journald(JOURNAL_STARTED, stopped + 0.1)]
