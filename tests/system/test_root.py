@@ -10,7 +10,7 @@ from tests.system.app import App
 
 PLACES = ("/usr", "/etc", "/run")
 LASTING = 5.0
-"""Seconds of a trouble, for which systemd alone would try some 15,000 starts."""
+"""Seconds of a trouble. By itself, systemd would try thousands of starts in each."""
 MOST_FAILURES = 400
 """The limit of each of the two sockets once, and once more for each try of the guard."""
 PAUSES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)

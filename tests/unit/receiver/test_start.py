@@ -130,6 +130,16 @@ def _ports(directory: Path) -> start.Ports:
     )
 
 
+def _last_counts(directory: Path) -> dict[str, int]:
+    """Of each App, as the ledger has it after a start."""
+    ports = _ports(directory)
+    ledger = start.open_ledger(ports)
+    last = {row.app_id: row.last for row in ledger.rows()}
+    ledger.close()
+    ports.mark.close()
+    return last
+
+
 def _counts(app_id: str, first: int, last: int, boot: str, at: float) -> list[str]:
     payload = '{{"count": {}, "appID": "{}", "nodeID": "main"}}'
     return [f"{boot} {at + n / 1000} {payload.format(n, app_id)}" for n in range(first, last + 1)]
@@ -150,11 +160,7 @@ def test_an_old_ledger_learns_of_an_app_that_stopped_long_ago(
     since = [*_counts("a", 4, 9, boot, 20.0), *_counts("b", 4, OTHERS, BOOT, 30.0)]
     before = [line for app_id in "ab" for line in _counts(app_id, 0, 3, boot, 10.0)]
     (tmp_path / "journal").write_text("\n".join([*before, *since]) + "\n")
-    ports = _ports(tmp_path)
-    ledger = start.open_ledger(ports)
-    assert {row.app_id: row.last for row in ledger.rows()} == {"a": 9, "b": OTHERS}
-    ledger.close()
-    ports.mark.close()
+    assert _last_counts(tmp_path) == {"a": 9, "b": OTHERS}
 
 
 def test_an_old_ledger_that_has_gone_on_learns_what_came_before(tmp_path: Path) -> None:
@@ -167,11 +173,7 @@ def test_an_old_ledger_that_has_gone_on_learns_what_came_before(tmp_path: Path) 
     ledger.close()
     lines = [*_counts("b", 0, OTHERS, OLD, 5.0), *_counts("a", 0, 9, OLD, 20.0)]
     (tmp_path / "journal").write_text("\n".join(lines) + "\n")
-    ports = _ports(tmp_path)
-    ledger = start.open_ledger(ports)
-    assert {row.app_id: row.last for row in ledger.rows()} == {"a": 9, "b": OTHERS}
-    ledger.close()
-    ports.mark.close()
+    assert _last_counts(tmp_path) == {"a": 9, "b": OTHERS}
 
 
 def test_an_old_ledger_is_told_no_more_than_it_does_not_know(tmp_path: Path) -> None:
@@ -182,21 +184,13 @@ def test_an_old_ledger_is_told_no_more_than_it_does_not_know(tmp_path: Path) -> 
     older = _counts("old", 0, 5, BOOT, 1.0)
     newer = _counts("b", 0, OTHERS, BOOT, 10.0)
     (tmp_path / "journal").write_text("\n".join([*older, *newer]) + "\n")
-    ports = _ports(tmp_path)
-    ledger = start.open_ledger(ports)
-    assert {row.app_id: row.last for row in ledger.rows()} == {"b": OTHERS}
-    ledger.close()
-    ports.mark.close()
+    assert _last_counts(tmp_path) == {"b": OTHERS}
 
 
 def test_a_ledger_that_is_lost_is_made_of_all_that_the_journal_has(tmp_path: Path) -> None:
     lines = [*_counts("a", 0, 9, OLD, 20.0), *_counts("b", 0, OTHERS, BOOT, 30.0)]
     (tmp_path / "journal").write_text("\n".join(lines) + "\n")
-    ports = _ports(tmp_path)
-    ledger = start.open_ledger(ports)
-    assert {row.app_id: row.last for row in ledger.rows()} == {"a": 9, "b": OTHERS}
-    ledger.close()
-    ports.mark.close()
+    assert _last_counts(tmp_path) == {"a": 9, "b": OTHERS}
 
 
 # Copies that are put back.
