@@ -56,7 +56,13 @@ MAX_VALUE = 4096
 
 
 class LeaseLost(Exception):
-    """This process does not hold the lease any more. The text is for people."""
+    """This process does not hold the lease any more. The text is for people. found: what the key
+    says instead, if that is known.
+    """
+
+    def __init__(self, text: str, found: Holding | None = None) -> None:
+        super().__init__(text)
+        self.found = found
 
 
 class HandedOver(LeaseLost):

@@ -125,8 +125,12 @@ class HeldLease:
         self._tenure = Tenure(revision, self._now() - self._here.lease, self._here.lease)
         try:
             self._write(wanted, absent)
-        except (LeaseLost, OSError):
+        except OSError:
             self._tenure = None
+            return False
+        except LeaseLost as lost:
+            self._tenure = None
+            self._heed(lost.found)
             return False
         return True
 
@@ -271,6 +275,19 @@ class HeldLease:
             raise RecordFromFuture(f"etcd, {self.path}: not a record of this App", "remove the key")
         return holding
 
+    def see(self, key: Key | None) -> Holding | None:
+        """For a stand-by, see read(). What it shows goes to this host's file at once: the next
+        request may have no answer.
+        """
+        holding = self.read(key)
+        self._heed(holding)
+        return holding
+
+    def _heed(self, holding: Holding | None) -> None:
+        """Another host has the lease, or may take it?"""
+        if holding is not None and (holding.released or holding.place != self._here.place):
+            self.let_go()
+
     # An outage of etcd.
 
     def _is_out(self, epoch: int) -> bool:
@@ -370,7 +387,7 @@ class HeldLease:
         if holding is None:
             raise LeaseLost(f"the lease is lost, {self.path} is gone from etcd")
         if holding.record.run != self._app.run:
-            raise LeaseLost("the lease is lost")
+            raise LeaseLost("the lease is lost", holding)
         return holding
 
     def _keep_if_possible(self, record: Record) -> None:

@@ -179,7 +179,7 @@ class EtcdStore:
         """Tell the holder, which is another host, that the App should go to that host."""
         try:
             key = self._etcd.get(self.path, self.lease.answer)
-            if (holding := self.lease.read(key)) is None:
+            if (holding := self.lease.see(key)) is None:
                 return
             wish = lease.encode_move(Move(holding.record.epoch, to, why))
             before = self._etcd.get(self.lease.move_path, self.lease.answer)
@@ -202,6 +202,7 @@ class EtcdStore:
     def _look(self, sight: Sight) -> tuple[Sight, Holding | None, str]:
         try:
             key = self._etcd.get(self.path, self.lease.answer)
+            holding = self.lease.see(key)
             self.pauses.look()
         except EtcdError as error:
             return sight.unanswered(), None, f"standing by, {error}"
@@ -210,11 +211,8 @@ class EtcdStore:
         if key is not None and key.revision == revision:
             first = min(now, heard)  # a watch has shown it before
         sight = sight.shown(key.revision if key else 0, first, now)
-        holding = self.lease.read(key)
         self._known = self._newest(holding)
         self._seen = self._seen or holding is not None
-        if holding is not None and (holding.released or holding.place != self._here.place):
-            self.lease.let_go()
         if holding is None:
             return sight, None, "no host counts"
         return sight, holding, f"{standing_by(holding)}, count {holding.record.count}"

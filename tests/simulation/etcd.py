@@ -233,8 +233,7 @@ class Client:
         if found is None:
             return None
         if key.endswith("/record"):
-            values = json.loads(found.value)  # pylint: disable=no-member  # it is a Key
-            self._is_shown_loss = values["released"] or values["place"] != self._process.host.boot
+            self._is_shown_loss = self._tells_loss(found)
         return found
 
     def put_if(
@@ -255,6 +254,8 @@ class Client:
 
         done = self._ask(Put, act, timeout)
         assert isinstance(done, (Written, Found))
+        if is_record and isinstance(done, Found) and done.key is not None:
+            self._is_shown_loss = self._tells_loss(done.key)
         return done
 
     def watch(self, key: str, wake: Callable[[Key | None], None]) -> None:
@@ -263,6 +264,12 @@ class Client:
 
     def close(self) -> None:
         """See etcd.Etcd."""
+
+    def _tells_loss(self, key: Key) -> bool:
+        """Whether another host has the lease, or may take it."""
+        values = json.loads(key.value)
+        is_elsewhere: bool = values["released"] or values["place"] != self._process.host.boot
+        return is_elsewhere
 
     def _ask(self, about: type, act: Callable[[], object], timeout: float) -> object:
         host, thread = self._process.host, self._process.running

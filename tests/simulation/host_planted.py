@@ -144,6 +144,19 @@ class ForgetsToLetGo(_Planted):
             pass
 
 
+class HeedsTooLate(_Planted):
+    """What it has seen goes to its own record when it sees the next."""
+
+    class held(HeldLease):  # pylint: disable=invalid-name
+        """See the class around it."""
+
+        _seen: Holding | None = None
+
+        def _heed(self, holding: Holding | None) -> None:
+            super()._heed(self._seen)
+            self._seen = holding
+
+
 class KeepsNothing(_Planted):
     """Its own record is that of its takeover, while etcd answers."""
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from sendrecv.core.sender_events import Emit, Persist
 from sendrecv.core.values import SECOND
-from tests.simulation.etcd import Look, Put
+from tests.simulation.etcd import Get, Look, Put
 from tests.simulation.host_faults import SOON, HostFaults
 from tests.simulation.host_planted import (
     BelievesItsOwnValue,
     ComparesNoPause,
     DoesNotLookAgain,
     ForgetsToLetGo,
+    HeedsTooLate,
     KeepsNothing,
     RaisesItsEpoch,
     ReturnsByPut,
@@ -178,6 +179,46 @@ def killed_before_the_outage(faults: HostFaults) -> None:
     faults.teardown()
 
 
+def answers_once_and_no_more(faults: HostFaults) -> None:
+    """The next process reads who has the lease; whether the App is paused it does not hear."""
+    process = _continues(faults)
+    faults.world.hang(process, True)
+    faults.world.until(lambda: faults._other_holds(process), 10 * SOON)
+    faults.world.kill(process)
+    other = _next_of_its_host(faults, process)
+    for _ in range(2):
+        other.step()
+        _until(faults, other, Get)
+    faults.world.cluster.silent = True
+    faults.world.calm(LEASE)
+    assert not other.holds
+    faults.teardown()
+
+
+def another_host_was_faster(faults: HostFaults) -> None:
+    """The next process takes the lease, hears that another host has it, and nothing after that."""
+    process = _continues(faults)
+    faults.world.kill(process)
+    other = _next_of_its_host(faults, process)
+    _until(faults, other, Put)
+    faults.world.hang(other, True)
+    faults.world.until(lambda: faults._other_holds(other), 10 * SOON)
+    faults.world.hang(other, False)
+    _until(faults, other, Put)
+    other.step()
+    faults._answer_soon(other, True)
+    _until(faults, other, Get)
+    faults.world.cluster.silent = True
+    faults.world.calm(LEASE)
+    assert not other.holds
+    faults.teardown()
+
+
+def _next_of_its_host(faults: HostFaults, process: HostProcess) -> HostProcess:
+    faults.world.until(lambda: faults.world.processes(process.host) != [], SOON)
+    return faults.world.processes(process.host)[0]
+
+
 STORIES = (
     (write_that_was_not_heard, HostParts(store=BelievesItsOwnValue), "sends"),
     (held_up_before_it_sends, HostParts(here=TakesAfterAHalf), "sends"),
@@ -189,4 +230,6 @@ STORIES = (
     (back_while_a_count_is_kept, HostParts(store=SendsAllAtReturn), "is not in the key"),
     (started_again_without_etcd, HostParts(store=ForgetsToLetGo), "it has lost the lease"),
     (killed_before_the_outage, HostParts(store=KeepsNothing), "was sent"),
+    (answers_once_and_no_more, HostParts(store=HeedsTooLate), "it has lost the lease"),
+    (another_host_was_faster, HostParts(store=HeedsTooLate), "it has lost the lease"),
 )

@@ -130,7 +130,7 @@ def _ports(directory: Path) -> start.Ports:
     )
 
 
-def _last_counts(directory: Path) -> dict[str, int]:
+def _last_counts(directory: Path) -> dict[str, int | None]:
     """Of each App, as the ledger has it after a start."""
     ports = _ports(directory)
     ledger = start.open_ledger(ports)
