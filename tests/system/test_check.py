@@ -58,7 +58,7 @@ def of_unit(code: str, is_error: bool, line: str, words: str) -> Planted:
     )
 
 
-MOUNT = "run-sendrecv.root-usr.mount"
+ROOT_UNIT = "sendrecv-root.service"
 
 
 def of_journald(code: str, is_error: bool, line: str) -> Planted:
@@ -118,8 +118,8 @@ PLANTED = (
         "systemctl unmask sendrecv-tls.timer", "sendrecv-tls.timer is masked",
     ),
     Planted(
-        "unit-masked", True, f"systemctl mask --runtime {MOUNT}",
-        f"systemctl unmask --runtime {MOUNT}", f"{MOUNT} is masked",
+        "unit-masked", True, f"systemctl mask --runtime {ROOT_UNIT}",
+        f"systemctl unmask --runtime {ROOT_UNIT}", f"{ROOT_UNIT} is masked",
     ),
     Planted(
         "not-at-boot", False, "systemctl disable sendrecv@one.target",

@@ -49,11 +49,8 @@ _OF_RECEIVER = {
 _REQUIRES = ("Requires", "Requisite", "BindsTo")
 _ALWAYS_THERE = {"sysinit.target", "-.mount", "run.mount", "usr.mount"}
 """What a sender requires, whatever is in its files, and without which nothing runs."""
-_ROOT = (
-    "sendrecv-root.service",
-    *(f"run-sendrecv.root-{place}.mount" for place in ("usr", "etc", "run")),
-)
-"""What senders and receiver have as their root. Who starts mounts what is not there."""
+_ROOT = "sendrecv-root.service"
+"""Mounts what senders and receiver have as their root. Who starts starts it."""
 
 
 class Look(Value):
@@ -346,7 +343,7 @@ def _said_to_be_masked(facts: Facts, apps: Iterable[App]) -> set[str]:
 def _masked(facts: Facts, apps: Iterable[App], looked_at: Collection[str]) -> Iterator[Problem]:
     """Units that are masked, beside those whose properties are looked at."""
     own = {unit: app for app in apps for unit in _units_of(app)}
-    for unit in sorted(facts.units.masked - {*looked_at}):
+    for unit in sorted(facts.units.masked - {*looked_at, _ROOT}):
         if "@" in unit and "@." not in unit and unit not in own:
             continue  # of an App that is not shown
         app = own.get(unit)
@@ -377,13 +374,12 @@ def _helpers(bus: Bus, facts: Facts) -> Iterator[Problem]:
 
 def _root(bus: Bus) -> Iterator[Problem]:
     cost = "no sender and no receiver can be started"
-    for unit in _ROOT:
-        if bus.text(unit, "LoadState") == "masked":
-            commands = (f"systemctl unmask {unit}",)
-            yield Problem("", "unit-masked", f"{unit} is masked", commands, True, cost)
-        elif bus.text(unit, "ActiveState") == "failed":
-            commands = (f"systemctl status {unit}",)
-            yield Problem("", "unit-inactive", f"{unit} has failed", commands, True, cost)
+    if bus.text(_ROOT, "LoadState") == "masked":
+        commands = (f"systemctl unmask {_ROOT}",)
+        yield Problem("", "unit-masked", f"{_ROOT} is masked", commands, True, cost)
+    elif bus.text(_ROOT, "ActiveState") == "failed":
+        commands = (f"systemctl status {_ROOT}",)
+        yield Problem("", "unit-inactive", f"{_ROOT} has failed", commands, True, cost)
 
 
 def _at_boot(apps: Iterable[App]) -> Iterator[Problem]:
