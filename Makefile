@@ -37,7 +37,7 @@ unit: host ## unit tests on the Python of both releases, model and simulation
 	@$(PYTHON) -m tests.steps unit-bookworm unit-trixie model
 
 long: host sendrecv.deb ## model and simulation, all of them and many more runs; what takes long in machines
-	@$(PYTHON) -m tests.steps long long-bookworm long-trixie
+	@$(PYTHON) -m tests.steps long long-unit long-bookworm long-trixie
 
 coverage: host ## lines and branches that unit tests and simulation run: all of the core
 	@$(PYTHON) -m tests.steps coverage

@@ -50,13 +50,23 @@ ADMIN = "tests/admin"
 """With what administrators have beside the package; its own roots take long to make."""
 RESULTS = BUILD / "junit"
 PARTS = (
-    ("units", "once", "connecting", "tokens", "status", "root"),
+    ("units", "once", "root"),
     (
         *("package", "upgrade", "proof", "proof_reading", "proof_missing", "bad_input"),
-        *("not_stored", "put_back", "tls"),
+        *("not_stored", "put_back", "tls", "audit", "abuse", "impostor"),
     ),
 )
 """Of tests/system: each a third of its time. The last part has the rest."""
+ON_ONE = {
+    "trixie": (
+        *("bad_input", "proof", "proof_life", "audit", "tls", "abuse", "impostor", "descriptors"),
+        *("forget", "history", "belief", "foreign_run"),
+    ),
+    "bookworm": ("proof_reading", "proof_missing", "not_stored", "put_back"),
+}
+"""Of tests/system: what rests on our code more than on the release's. `make test` runs it on that
+release alone, `make long` on the other one.
+"""
 PLANTED_ONCE = ("chaos", *(f"system-{part}" for part in range(1, len(PARTS) + 2)))
 """Of these steps, one release is enough to plant violations for their checkers."""
 BOOTED_AT_ONCE = 6
@@ -170,14 +180,26 @@ def _coverage(log: IO[str]) -> Outcome:
 
 def _system(release: str, part: int, log: IO[str]) -> Outcome:
     """In parts, which may run at once: each test has machines of its own."""
-    parts = [[f"tests/system/test_{name}.py" for name in names] for names in PARTS]
-    others = [CHAOS, HABITS, *OF_HOSTS, *sum(parts, [])]
+    elsewhere = _on_others(release)
+    parts = [_files(names) for names in PARTS]
+    others = [CHAOS, HABITS, *OF_HOSTS, *sum(parts, []), *elsewhere]
     parts.append(["tests/system", *(f"--ignore={path}" for path in others)])
-    return _in_machines(release, parts[part - 1], f"system-{part}", log)
+    here = [path for path in parts[part - 1] if path not in elsewhere]
+    return _in_machines(release, here, f"system-{part}", log)
 
 
 def _long(release: str, log: IO[str]) -> Outcome:
-    return _in_machines(release, ["-m", "long", "tests/system"], "long", log)
+    takes_long = _in_machines(release, ["-m", "long", "tests/system"], "long", log)
+    return takes_long + _in_machines(release, _on_others(release), "elsewhere", log)
+
+
+def _files(names: Sequence[str]) -> list[str]:
+    return [f"tests/system/test_{name}.py" for name in names]
+
+
+def _on_others(release: str) -> list[str]:
+    """What `make test` runs on the other release alone."""
+    return _files([name for other, names in ON_ONE.items() if other != release for name in names])
 
 
 def _chaos(release: str, log: IO[str]) -> Outcome:
@@ -264,13 +286,24 @@ LINTERS = (
 )
 # The model is in no language of either release: one of them is enough to search it. The simulation
 # looks for orders of events, which are the same on both. tests/unit/lab, and what reads the text of
-# the tree, are no part of the package.
+# the tree, are no part of the package. What takes long and only computes, with nothing of the release
+# but the language and SQLite, is in `make test` on one release, and in `make long` on both.
+COMPUTES = (
+    *("core", "receiver/test_ledger_kills.py", "proof/test_verdict_holes.py"),
+    *("proof/test_verdict_random.py", "proof/test_past.py", "proof/test_year.py"),
+)
+UNIT_OF_BOOKWORM = (
+    "python3 -m pytest tests/unit --ignore=tests/unit/lab"
+    " --ignore=tests/unit/test_imports.py --ignore=tests/unit/test_glossary.py"
+)
 UNIT = {
-    "unit-bookworm": "python3 -m pytest tests/unit --ignore=tests/unit/lab"
-    " --ignore=tests/unit/test_imports.py --ignore=tests/unit/test_glossary.py",
+    "unit-bookworm": " ".join(
+        (UNIT_OF_BOOKWORM, *(f"--ignore=tests/unit/{it}" for it in COMPUTES))
+    ),
     "unit-trixie": "python3 -m pytest tests/unit",
     "model": "python3 -m pytest -m 'not long' tests/model tests/simulation",
     "long": "SIMULATION_RUNS=2000 python3 -m pytest tests/model tests/simulation",
+    "long-unit": UNIT_OF_BOOKWORM,
 }
 # The versions of Python of the two releases; the types of the libraries are trixie's.
 TYPES = ("mypy --python-version 3.11", "mypy --python-version 3.13")
@@ -311,6 +344,7 @@ STEPS: dict[str, Step] = {
     "lintian-trixie": partial(_lintian, "trixie"),
     "coverage": _coverage,
     "long": partial(_unit, "trixie", "long"),
+    "long-unit": partial(_unit, "bookworm", "long-unit"),
     "long-bookworm": partial(_long, "bookworm"),
     "long-trixie": partial(_long, "trixie"),
     "hosts-bookworm": partial(_all_of_hosts, "bookworm"),
@@ -322,7 +356,7 @@ STEPS: dict[str, Step] = {
 }
 NEED_THE_DEB = ("system", "chaos", "hosts", "habits", "admin", "lintian")
 # They run again, and more slowly or more of it, what other steps have run; or need more of Debian.
-ON_REQUEST = frozenset({"coverage", "long"}) | {
+ON_REQUEST = frozenset({"coverage", "long", "long-unit"}) | {
     f"{name}-{release}"
     for name in ("hosts", "habits", "admin", "long")
     for release in roots.RELEASES

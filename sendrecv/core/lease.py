@@ -220,6 +220,34 @@ class Tenure(Value):
         return self.sent + self.lease // 8
 
 
+class Writes:
+    """The writes of one run, by serial number. Attribute newest: the last number. unheard: what
+    may be written, later than what is known to be.
+    """
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self.unheard: Holding | None = None
+        self._sent: dict[int, int] = {}  # when each was sent that is not known to be carried out
+
+    def begin(self, now: int) -> int:
+        """The number of a write that is sent now, or later."""
+        self.newest += 1
+        self._sent[self.newest] = now
+        return self.newest
+
+    def sent(self, serial: int) -> int:
+        """When that one was sent, which was carried out; 0 if it is not known any more."""
+        sent = self._sent.get(serial, 0)
+        self._sent = {later: at for later, at in self._sent.items() if later > serial}
+        return sent
+
+    def forget(self) -> None:
+        """Whatever of them is carried out, it counts for nothing."""
+        self._sent = {}
+        self.unheard = None
+
+
 class Sight(Value):
     """What a stand-by has seen of the key. revision: 0 for no key, -1 if nothing was seen. since:
     when the first answer came in that showed this revision. answering: when the first answer came

@@ -10,7 +10,7 @@ import time
 
 from sendrecv.core import lease
 from sendrecv.core.errors import NOTICE, WARNING, UnknownFormat
-from sendrecv.core.lease import HandedOver, Here, Holding, LeaseLost, Move, Tenure
+from sendrecv.core.lease import HandedOver, Here, Holding, LeaseLost, Move, Tenure, Writes
 from sendrecv.core.record import Record
 from sendrecv.core.values import SECOND
 from sendrecv.errors import RecordFromFuture, SendrecvError
@@ -33,34 +33,6 @@ must ping its watchdog meanwhile.
 
 NO_BOOT = "0" * 32
 """In this host's file: another host has the lease, or may take it."""
-
-
-class Writes:
-    """The writes of one run, by serial number. Attribute newest: the last number. unheard: what
-    may be written, later than what is known to be.
-    """
-
-    def __init__(self) -> None:
-        self.newest = 0
-        self.unheard: Holding | None = None
-        self._sent: dict[int, int] = {}  # when each was sent that is not known to be carried out
-
-    def begin(self, now: int) -> int:
-        """The number of a write that is sent now, or later."""
-        self.newest += 1
-        self._sent[self.newest] = now
-        return self.newest
-
-    def sent(self, serial: int) -> int:
-        """When that one was sent, which was carried out; 0 if it is not known any more."""
-        sent = self._sent.get(serial, 0)
-        self._sent = {later: at for later, at in self._sent.items() if later > serial}
-        return sent
-
-    def forget(self) -> None:
-        """Whatever of them is carried out, it counts for nothing."""
-        self._sent = {}
-        self.unheard = None
 
 
 class HeldLease:

@@ -252,10 +252,10 @@ class Client:
                 self._process.host.knows_loss = False
             return done
 
-        done = self._ask(Put, act, timeout)
-        assert isinstance(done, (Written, Found))
-        if is_record and isinstance(done, Found) and done.key is not None:
-            self._is_shown_loss = self._tells_loss(done.key)
+        answer: Any = self._ask(Put, act, timeout)
+        done: Written | Found = answer
+        if is_record:
+            self._hear(done)
         return done
 
     def watch(self, key: str, wake: Callable[[Key | None], None]) -> None:
@@ -264,6 +264,10 @@ class Client:
 
     def close(self) -> None:
         """See etcd.Etcd."""
+
+    def _hear(self, done: Written | Found) -> None:
+        if isinstance(done, Found) and done.key is not None:
+            self._is_shown_loss = self._tells_loss(done.key)
 
     def _tells_loss(self, key: Key) -> bool:
         """Whether another host has the lease, or may take it."""

@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 
 from tests import steps
+from tests.lab import roots
 from tests.lab.waiting import HANG
 from tests.steps import FAILED, Outcome
 
@@ -162,3 +163,14 @@ def test_the_table_has_each_step_with_its_seconds_and_tests() -> None:
         ["unit", "0", "s", "1", "passed,", "2", "failed"],
         ["all", "71", "s", "8", "passed,", "2", "failed"],
     ]
+
+
+def test_what_runs_on_one_release_alone_is_there_and_is_left_to_make_long_on_the_other() -> None:
+    names = [name for names in (*steps.PARTS, *steps.ON_ONE.values()) for name in names]
+    for name in names:
+        assert (Path(__file__).parents[2] / f"system/test_{name}.py").is_file(), name
+    on_one = [name for names in steps.ON_ONE.values() for name in names]
+    assert len(set(on_one)) == len(on_one)
+    assert set(steps.ON_ONE) == set(roots.RELEASES)
+    left_out = [path for release in roots.RELEASES for path in steps._on_others(release)]
+    assert sorted(left_out) == sorted(f"tests/system/test_{name}.py" for name in on_one)
