@@ -1,6 +1,7 @@
-"""The receiver's gateway, fuzzed by atheris, which sees which lines an input reaches.
+"""Both ends of a connection, fuzzed by atheris, which sees which lines an input reaches.
 
-Runs in a virtual environment with atheris from PyPI (gateway.py says how), for as long as one lets
-it: twenty minutes is a start. Not part of `make test`, which has inputs of hypothesis in its place,
-in tests/unit/receiver/test_fuzz_gateway.py.
+Runs in a virtual environment with atheris from PyPI, for as long as one lets it: twenty minutes is
+a start. gateway.py has the receiver's end, connection.py the sender's, and they say how. Not part
+of `make test`, which has inputs of hypothesis in its place: test_fuzz_gateway.py and
+test_fuzz_connection.py in tests/unit.
 """
