@@ -60,9 +60,11 @@ PARTS = (
 ON_ONE = {
     "trixie": (
         *("bad_input", "proof", "proof_life", "audit", "tls", "abuse", "impostor", "descriptors"),
-        *("forget", "history", "belief", "foreign_run"),
+        *("forget", "history", "belief", "foreign_run", "connecting", "tokens"),
     ),
-    "bookworm": ("proof_reading", "proof_missing", "not_stored", "put_back"),
+    "bookworm": (
+        *("once", "printed_once", "not_stored", "put_back", "proof_reading", "proof_missing"),
+    ),
 }
 """Of tests/system: what rests on our code more than on the release's. `make test` runs it on that
 release alone, `make long` on the other one.
@@ -286,8 +288,8 @@ LINTERS = (
 )
 # The model is in no language of either release: one of them is enough to search it. The simulation
 # looks for orders of events, which are the same on both. tests/unit/lab, and what reads the text of
-# the tree, are no part of the package. What takes long and only computes, with nothing of the release
-# but the language and SQLite, is in `make test` on one release, and in `make long` on both.
+# the tree, are no part of the package. What takes long and only computes, with nothing of the
+# release but the language and SQLite, is in `make test` on one release, and in `make long` on both.
 COMPUTES = (
     *("core", "receiver/test_ledger_kills.py", "proof/test_verdict_holes.py"),
     *("proof/test_verdict_random.py", "proof/test_past.py", "proof/test_year.py"),

@@ -58,7 +58,7 @@ class Fuzzer:
             self._say([source.ConsumeBytes(sys.maxsize)], shakes_hands=False)
         else:
             begin = [text(OPEN), text(ADMITTED)][: source.ConsumeIntInRange(0, 2)]
-            self._say([*begin, *source.PickValueInList(self._ways)(source)])
+            self._say([*begin, *source.PickValueInList(self._ways)(source), b""])
         if next(self._runs) % EACH == 0:
             talk_to_a_right_receiver()
 
@@ -88,7 +88,7 @@ class Fuzzer:
     def _answers(source: Source) -> list[bytes]:
         """One for each question."""
         kinds = ["431", "432", '431[{"status":"accepted","last":', '432[{"status":', "44{"]
-        parts = []
+        parts: list[bytes] = []
         while source.remaining_bytes() and len(parts) < 4:
             parts.append(text(source.PickValueInList(kinds) + _unicode(source)))
         return parts
