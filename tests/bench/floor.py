@@ -66,7 +66,7 @@ def units(probe: Probe, name: str, boxed: bool) -> Iterator[tuple[str, str]]:
 def around_script(text: str, name: str, boxed: bool) -> str:
     """One of the package's units with other names, and the bare script in place of the sender."""
     text = re.sub(r"^(Wants=|After=)receiver\.socket.*\n", "", text, flags=re.M)
-    text = re.sub(r"^Wants=sendrecv-.*\n", "", text, flags=re.M)
+    text = re.sub(r"^Wants=sendrecv-(?!root).*\n", "", text, flags=re.M)
     text = re.sub(r"^ExecStart=.*", f"ExecStart={PATH}", text, flags=re.M)
     text = re.sub(r"^WatchdogSec=.*\n", "", text, flags=re.M)  # the script pings nobody
     if not boxed:
