@@ -2,7 +2,9 @@
 
 - The epoch never falls, and two runs never have the same one: so whoever took the App compared.
 - The count never falls: so whoever took the App goes on from the count that was reached, whatever
-  the receiver has.
+  the receiver has. But a process that went on without etcd, where the App was, knows only what was
+  sent there: a last write of the process before it may have been carried out and not heard, and
+  then its count was not sent.
 
 What etcd had forgotten before it was asked is missing. The rules hold across such a gap. It shares
 no code with what it judges.
@@ -21,7 +23,9 @@ _KEY = re.compile(r"/sendrecv/([^/]+)/record")
 
 @dataclass(frozen=True)
 class Write:
-    """One write of a key: its revision in etcd, and what the record says. host: the holder's."""
+    """One write of a key: its revision in etcd, and what the record says. host: the holder's. why:
+    it has the App.
+    """
 
     app: str
     revision: int
@@ -29,6 +33,12 @@ class Write:
     run: str
     epoch: int
     count: int
+    why: str = ""
+
+    def knew_less_than(self, before: Write) -> bool:
+        """Whether it has gone on from this host's own file, after that."""
+        is_alone = "etcd does not answer" in self.why
+        return is_alone and self.host == before.host and self.epoch > before.epoch
 
 
 def read(watched: str) -> list[Write]:
@@ -51,7 +61,7 @@ def wrong(writes: Iterable[Write]) -> list[str]:
         before = last.get(write.app, write)
         if write.epoch < before.epoch or (write.epoch == before.epoch and write.run != before.run):
             found.append(f"{_told(write)}, after epoch {before.epoch} of {before.host}")
-        if write.count < before.count:
+        if write.count < before.count and not write.knew_less_than(before):
             found.append(f"{_told(write)}, after count {before.count} of {before.host}")
         last[write.app] = write
     return found
@@ -78,4 +88,5 @@ def _in_events(events: Iterable[dict[str, dict[str, str]]]) -> Iterator[Write]:
                 record["run"],
                 record["epoch"],
                 record["count"],
+                value.get("why", ""),
             )

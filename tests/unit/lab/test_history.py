@@ -8,6 +8,7 @@ import pytest
 from tests.judges.history import Write, read, wrong
 
 FIRST = Write("x", 7, "a", "r1", 1, 10)
+ALONE = "this host held the App, and etcd does not answer"
 
 
 def watched(app: str, revision: int, value: object) -> str:
@@ -36,6 +37,10 @@ def test_what_etcdctl_prints_is_read() -> None:
         (Write("x", 8, "b", "r2", 2, 10), False),
         (Write("x", 8, "a", "r1", 2, 11), False),
         (Write("y", 8, "b", "r2", 1, 0), False),
+        (Write("x", 8, "a", "r2", 2, 9, ALONE), False),
+        (Write("x", 8, "a", "r2", 2, 9), True),
+        (Write("x", 8, "a", "r2", 1, 9, ALONE), True),
+        (Write("x", 8, "b", "r2", 2, 9, ALONE), True),
         (Write("x", 8, "b", "r2", 1, 11), True),
         (Write("x", 8, "b", "r2", 0, 11), True),
         (Write("x", 8, "b", "r2", 2, 9), True),
