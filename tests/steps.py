@@ -60,7 +60,8 @@ PARTS = (
 ON_ONE = {
     "trixie": (
         *("bad_input", "proof", "proof_life", "audit", "tls", "abuse", "impostor", "descriptors"),
-        *("forget", "history", "belief", "foreign_run", "connecting", "tokens"),
+        *("forget", "history", "belief", "foreign_run", "connecting", "tokens", "root", "status"),
+        *("check", "environment"),
     ),
     "bookworm": (
         *("once", "printed_once", "not_stored", "put_back", "proof_reading", "proof_missing"),
