@@ -126,6 +126,7 @@ def test_nothing_is_found_where_nothing_is_wrong(
     assert not kinds(arena, app) and not sent_late(arena, app) and not wrongs(arena, app)
 
 
+@pytest.mark.planted
 def test_a_receiver_that_accepts_any_epoch(arena: Arena) -> None:
     """A host that counts on without etcd comes back, and sends beside the one that took over."""
     asked = "app is None or claim.epoch > app.row.epoch"
@@ -139,6 +140,7 @@ def test_a_receiver_that_accepts_any_epoch(arena: Arena) -> None:
     arena[RECEIVER].run("systemctl restart receiver")
 
 
+@pytest.mark.planted
 def test_a_takeover_that_does_not_compare(arena: Arena) -> None:
     edit = ("sender/etcd_messages.py", 's/"compare": compare,/"compare": [],/')
     with edited(arena, "".join(MEMBERS), *edit), counting(arena, "put", SETTINGS) as app:
@@ -146,6 +148,7 @@ def test_a_takeover_that_does_not_compare(arena: Arena) -> None:
         until(arena, lambda: wrongs(arena, app), "two runs write")
 
 
+@pytest.mark.planted
 def test_a_successor_that_asks_the_receiver_what_to_begin_with(arena: Arena) -> None:
     """It forgets what was counted while the receiver was away."""
     edit = (
@@ -157,6 +160,7 @@ def test_a_successor_that_asks_the_receiver_what_to_begin_with(arena: Arena) -> 
         until(arena, lambda: wrongs(arena, app), "the count falls")
 
 
+@pytest.mark.planted
 def test_a_host_that_does_not_stand_by(arena: Arena) -> None:
     """Epochs and counts are right, but the App is nowhere at home."""
     edit = ("core/lease.py", "s/if now >= sight.expires_at(self.longest(holding)):/if True:/")
