@@ -37,7 +37,8 @@ NO_BOOT = "0" * 32
 
 class HeldLease:
     """The lease of one process, or none. Attribute said: what is to be logged. own: the record as
-    it is to be in this host's file; with this boot if this host has the lease.
+    it is to be in this host's file; with this boot if this host has the lease. why_not: what etcd
+    said when this process tried to take the lease, and it was not another host that was faster.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class HeldLease:
         self.path = f"/sendrecv/{app.app_id}/record"
         self.said: list[tuple[int, str]] = []
         self.own: Record | None = None
+        self.why_not = ""
         self._app = app
         self._here = here
         self._etcd = etcd
@@ -97,11 +99,13 @@ class HeldLease:
         self._tenure = Tenure(revision, self._now() - self._here.lease, self._here.lease)
         try:
             self._write(wanted, absent)
-        except OSError:
+        except OSError as error:
             self._tenure = None
+            self.why_not = error.strerror
             return False
         except LeaseLost as lost:
             self._tenure = None
+            self.why_not = ""
             self._heed(lost.found)
             return False
         return True

@@ -143,7 +143,8 @@ class EtcdStore:
         idle(status, seconds): waits so long, or less; false: stop.
         """
         self._give_up()
-        sight, growth = NOTHING_SEEN, Growth()
+        sight, growth, vain = NOTHING_SEEN, Growth(), 0
+        looks = self._here.lease / READS / SECOND
         while True:
             sight, holding, status = self._look(sight)
             if holding is not None:
@@ -153,13 +154,20 @@ class EtcdStore:
             why = self._here.why(sight, holding, self._now(), seen=self._seen)
             seconds = self._pause(sight, holding)
             if why and self.pauses.holds(partial(self._is_asked, holding), why):
-                status, seconds = _held(why, holding), self._here.lease / READS / SECOND
+                status, seconds = _held(why, holding), looks
             elif why:
                 if found := self._take(sight.revision, holding, why):
                     assert self.taken is not None
                     self.taken = self.taken.replace(counted=growth.since)
                     return found
-                continue
+                vain += 1
+                if vain == 1:
+                    continue  # another look says why
+                # A full etcd is full for long: it must not be asked all the time, without a ping.
+                seconds = min(self.lease.again * 2**vain, looks)
+                status = f"standing by, {self.lease.why_not}" if self.lease.why_not else status
+            else:
+                vain = 0
             self._say_for_whom(holding)
             if not idle(status + self.pauses.words(), seconds):
                 return None

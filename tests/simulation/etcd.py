@@ -18,8 +18,11 @@ from tests.simulation.verdict import require
 
 if TYPE_CHECKING:
     from tests.simulation.hosts import HostProcess
+    from tests.simulation.process import Thread
 
 
+MOST_ASKED = 12
+"""Requests between two pings of a watchdog."""
 RECORD, PAUSED = "/sendrecv/app0/record", "/sendrecv/app0/paused"
 
 
@@ -75,10 +78,11 @@ class Write:
 
 
 class Cluster:
-    """All of etcd. `silent`: it answers nobody. sent: the greatest count that was sent."""
+    """All of etcd. `silent`: it answers nobody. `full`: it writes nothing. sent: the greatest count that was sent."""
 
     def __init__(self) -> None:
         self.silent = False
+        self.full = False
         self.requests: list[Request] = []
         self.writes: list[Write] = []
         self.revision = 0
@@ -140,7 +144,7 @@ class Cluster:
 
     def mend(self) -> None:
         """It answers, and what lingers goes on."""
-        self.silent = False
+        self.silent = self.full = False
         for request in self.requests:
             request.stuck = False
 
@@ -224,6 +228,7 @@ class Client:
     def __init__(self, process: HostProcess, cluster: Cluster) -> None:
         self._process = process
         self._cluster = cluster
+        self._asked = self._works = 0  # since it has pinged its watchdog
         self._is_shown_loss = False  # and may not have written that down yet
 
     def get(self, key: str, timeout: float) -> Key | None:
@@ -246,13 +251,17 @@ class Client:
 
         was_out = self._process.is_out
 
-        def act() -> Written | Found:
+        def act() -> Written | Found | None:
+            if self._cluster.full:
+                return None
             done = self._cluster.put_if(key, revision, value, absent, was_out=was_out)
             if is_record and isinstance(done, Written) and not json.loads(value)["released"]:
                 self._process.host.knows_loss = False
             return done
 
         answer: Any = self._ask(Put, act, timeout)
+        if answer is None:
+            raise EtcdError("etcd: mvcc: database space exceeded")
         done: Written | Found = answer
         if is_record:
             self._hear(done)
@@ -269,6 +278,14 @@ class Client:
         if isinstance(done, Found) and done.key is not None:
             self._is_shown_loss = self._tells_loss(done.key)
 
+    def _assert_pings(self, thread: Thread) -> None:
+        """It must not ask so often that its watchdog is not pinged."""
+        if thread is self._process.thread:
+            works = self._process._notifier.works
+            self._asked = self._asked + 1 if works == self._works else 0
+            self._works = works
+            require(self._asked < MOST_ASKED, f"{self._process.app}: asks, and pings no watchdog")
+
     def _tells_loss(self, key: Key) -> bool:
         """Whether another host has the lease, or may take it."""
         values = json.loads(key.value)
@@ -280,6 +297,7 @@ class Client:
         if self._is_shown_loss and not host.disk.full and host.disk.broken is None:
             host.knows_loss = True
         self._is_shown_loss = False
+        self._assert_pings(thread)
         thread.pause(about)
         request = Request(self._process, act)
         self._cluster.requests.append(request)

@@ -159,6 +159,12 @@ class HostFaults(RuleBasedStateMachine):
         self._process(index, before, more)
         self.world.cluster.silent = silent
 
+    @rule(index=indexes, before=before_what, full=st.booleans())
+    def fill_etcd(self, index: int, before: Kind, full: bool) -> None:
+        """It answers, and writes nothing."""
+        self._process(index, before)
+        self.world.cluster.full = full
+
     @rule(index=indexes, before=st.sampled_from((Put, Put, Get)), number=st.integers(0, 2))
     def lose(self, index: int, before: Kind, number: int) -> None:
         """What has just been asked, or its answer, is lost."""

@@ -210,6 +210,17 @@ class TakesWithoutCompare(EtcdStore):
         super().__init__(app, here, local, cast(Etcd, _Careless(etcd)), *rest, **named)
 
 
+class TriesAtOnce(EtcdStore):
+    """To take the lease, until it has it or somebody else."""
+
+    def _take(
+        self, revision: int, holding: Holding | None, why: str
+    ) -> tuple[Record | None, int] | None:
+        while not (found := super()._take(revision, holding, why)) and self.lease.why_not:
+            pass
+        return found
+
+
 class _AfterAHalf:
     """Waits for half of a lease."""
 

@@ -19,6 +19,7 @@ from tests.simulation.host_planted import (
     ReturnsByPut,
     SendsAllAtReturn,
     TakesAfterAHalf,
+    TriesAtOnce,
 )
 from tests.simulation.hosts import LEASE, HostParts, HostProcess
 from tests.simulation.planted import IgnoresEpochs
@@ -214,6 +215,18 @@ def another_host_was_faster(faults: HostFaults) -> None:
     faults.teardown()
 
 
+def etcd_is_full(faults: HostFaults) -> None:
+    """The holder cannot renew its lease, and nobody can take it."""
+    faults.begin(rates=[1000, 1000], interval=SECOND // 4)
+    faults.world.calm(3 * SECOND)
+    faults.fill_etcd(0, None, True)
+    faults.world.calm(2 * LEASE)
+    counted = len(faults.world.journal.lines)
+    faults.world.calm(2 * LEASE)
+    assert len(faults.world.journal.lines) == counted
+    faults.teardown()
+
+
 def _next_of_its_host(faults: HostFaults, process: HostProcess) -> HostProcess:
     faults.world.until(lambda: faults.world.processes(process.host) != [], SOON)
     return faults.world.processes(process.host)[0]
@@ -232,4 +245,5 @@ STORIES = (
     (killed_before_the_outage, HostParts(store=KeepsNothing), "was sent"),
     (answers_once_and_no_more, HostParts(store=HeedsTooLate), "it has lost the lease"),
     (another_host_was_faster, HostParts(store=HeedsTooLate), "it has lost the lease"),
+    (etcd_is_full, HostParts(store=TriesAtOnce), "pings no watchdog"),
 )

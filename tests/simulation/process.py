@@ -126,6 +126,7 @@ class Notifier(systemd.Notifier):
         self.pings_apart = PING_INTERVAL / 2
         self.most_apart = 0.0
         self._pinged_at = -SECOND * SECOND
+        self.works = 0  # how often it has said so
         self.is_ready = False
         self._thread = thread
         self._said = said
@@ -143,6 +144,7 @@ class Notifier(systemd.Notifier):
         pass
 
     def working(self, status: str) -> None:
+        self.works += 1
         now = self._thread.after(0)
         if now >= self._pinged_at + self.pings_apart * SECOND:
             self._pinged_at = now
