@@ -147,8 +147,7 @@ class EtcdStore:
         looks = self._here.lease / READS / SECOND
         while True:
             sight, holding, status = self._look(sight)
-            if holding is not None:
-                growth = growth.shown(holding.record.count, self._now())
+            growth = self._grown(growth, holding)
             if sight.answering < 0 and (alone := self._take_without_etcd()):
                 return alone
             why = self._here.why(sight, holding, self._now(), seen=self._seen)
@@ -164,10 +163,8 @@ class EtcdStore:
                 if vain == 1:
                     continue  # another look says why
                 # A full etcd is full for long: it must not be asked all the time, without a ping.
-                seconds = min(self.lease.again * 2**vain, looks)
-                status = f"standing by, {self.lease.why_not}" if self.lease.why_not else status
-            else:
-                vain = 0
+                seconds = min(self.lease.again * vain, looks)
+                status = self._refused() or status
             self._say_for_whom(holding)
             if not idle(status + self.pauses.words(), seconds):
                 return None
@@ -229,6 +226,13 @@ class EtcdStore:
         if holding is not None and (who := standing_by(holding)) != self._told:
             self._told = who
             self._say(NOTICE, who)
+
+    def _grown(self, growth: Growth, holding: Holding | None) -> Growth:
+        return growth.shown(holding.record.count, self._now()) if holding else growth
+
+    def _refused(self) -> str:
+        """For people: what keeps it from taking the App; "" if another host was faster."""
+        return f"standing by, {self.lease.why_not}" if self.lease.why_not else ""
 
     def _pause(self, sight: Sight, holding: Holding | None) -> float:
         """Seconds until the next look: when a lease is over, if that is sooner."""

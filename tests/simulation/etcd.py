@@ -78,7 +78,9 @@ class Write:
 
 
 class Cluster:
-    """All of etcd. `silent`: it answers nobody. `full`: it writes nothing. sent: the greatest count that was sent."""
+    """All of etcd. `silent`: it answers nobody. `full`: it writes nothing. sent: the greatest count
+    that was sent.
+    """
 
     def __init__(self) -> None:
         self.silent = False
