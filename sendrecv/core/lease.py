@@ -222,11 +222,12 @@ class Tenure(Value):
 
 class Writes:
     """The writes of one run, by serial number. Attribute newest: the last number. unheard: what
-    may be written, later than what is known to be.
+    may be written, later than what is known to be. refused: why etcd did not take one, in words.
     """
 
     def __init__(self) -> None:
         self.newest = 0
+        self.refused = ""
         self.unheard: Holding | None = None
         self._sent: dict[int, int] = {}  # when each was sent that is not known to be carried out
 

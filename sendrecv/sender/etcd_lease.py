@@ -37,8 +37,7 @@ NO_BOOT = "0" * 32
 
 class HeldLease:
     """The lease of one process, or none. Attribute said: what is to be logged. own: the record as
-    it is to be in this host's file; with this boot if this host has the lease. why_not: what etcd
-    said when this process tried to take the lease, and it was not another host that was faster.
+    it is to be in this host's file; with this boot if this host has the lease.
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class HeldLease:
         self.path = f"/sendrecv/{app.app_id}/record"
         self.said: list[tuple[int, str]] = []
         self.own: Record | None = None
-        self.why_not = ""
         self._app = app
         self._here = here
         self._etcd = etcd
@@ -88,6 +86,11 @@ class HeldLease:
         return self._holding.record if self._holding else None
 
     @property
+    def why_not(self) -> str:
+        """What etcd said when this process tried to take the lease; "": another host was faster."""
+        return self._writes.refused
+
+    @property
     def is_out(self) -> bool:
         """Whether it counts on without etcd, which a thread asks."""
         return self._outage is not None
@@ -101,11 +104,11 @@ class HeldLease:
             self._write(wanted, absent)
         except OSError as error:
             self._tenure = None
-            self.why_not = error.strerror
+            self._writes.refused = error.strerror or ""
             return False
         except LeaseLost as lost:
             self._tenure = None
-            self.why_not = ""
+            self._writes.refused = ""
             self._heed(lost.found)
             return False
         return True

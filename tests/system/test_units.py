@@ -291,6 +291,17 @@ def test_the_guard_starts_what_is_meant_to_run(app: App) -> None:
     app.assert_sound(rescued=True)
 
 
+def test_what_looks_after_apps_may_be_started_often(shared: Machine, app: App) -> None:
+    """More often than systemd's own limit allows, five times in ten seconds: then it would fail."""
+    helpers = "sendrecv-guard.timer sendrecv-mask.path sendrecv-token.path"
+    shared.run(f"for _ in $(seq 8); do systemctl stop {helpers}; systemctl start {helpers}; done")
+    app.stop()
+    app.start()
+    active = shared.run(f"systemctl is-active {helpers}").stdout
+    assert active == "active\n" * 3
+    app.assert_sound()
+
+
 def test_the_guard_sees_what_is_started_during_a_run(shared: Machine, app: App) -> None:
     """After its first look, a run only asks whether a unit was started, or has ended."""
     app.assert_sound()  # it keeps the timer
