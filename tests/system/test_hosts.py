@@ -6,6 +6,7 @@ The verdict is that of the receiver's journal: each count once and in order, epo
 import contextlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 
 from tests.judges.checker import Entry, Kind, check
 from tests.lab import roots
+from tests.lab.etcd import Etcd
 from tests.lab.hosts import Hosts
 from tests.lab.machine import Machine
 
+QUOTA = 16 << 20
 FAST = "SENDRECV_INTERVAL=0.2"
 COUNTS = (Kind.DUPLICATE, Kind.CONFLICT, Kind.GAP, Kind.DISORDER, Kind.EPOCH)
 
@@ -27,7 +30,8 @@ def hosts(release: str, installed_host: Callable[[str], Path]) -> Iterator[Hosts
     """
     (other,) = set(roots.RELEASES) - {release}
     releases = dict.fromkeys("acr", release) | {"b": other}
-    with Hosts(releases, layers={one: installed_host(one) for one in roots.RELEASES}) as hosts:
+    layers = {one: installed_host(one) for one in roots.RELEASES}
+    with Hosts(releases, layers=layers, etcd=Etcd(quota=QUOTA)) as hosts:
         yield hosts
 
 
@@ -323,6 +327,27 @@ def test_without_a_majority_it_waits_or_counts_on_as_it_is_set(
     for app in (waits, counts):
         app.assert_sound()
     assert waits.nodes() == ["a"] and counts.nodes() == ["a", "a-failover"]
+    hosts.cluster.wait_healthy()
+
+
+def test_a_full_etcd_is_waited_for(hosts: Hosts, app_on: MakeApp) -> None:
+    """The holder cannot renew its lease, and no other host can take it; each says why."""
+    app = app_on("full")
+    before = {host: hosts[host].cursor() for host in "abc"}
+    hosts.cluster.fill()
+    app.said("a", "not counting until it can be written")
+    for host in "bc":
+        hosts[host].wait_until(
+            lambda host=host: "space exceeded" in hosts[host].show("sender@full", "StatusText"),
+            f"{host} cannot take the App",
+        )
+    time.sleep(3)  # each of them is killed after 0.85 s without a ping
+    with app.counts_from():
+        hosts.cluster.make_room()
+    for host, cursor in before.items():
+        lines = hosts[host].journal("UNIT=sender@full.service", f"--after-cursor={cursor}")
+        assert not [it for it in lines if "Watchdog timeout" in str(it["MESSAGE"])], host
+    app.assert_sound()
     hosts.cluster.wait_healthy()
 
 
