@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -330,6 +331,10 @@ def test_without_a_majority_it_waits_or_counts_on_as_it_is_set(
     hosts.cluster.wait_healthy()
 
 
+def _says(host: Machine, unit: str, words: str) -> bool:
+    return words in host.show(unit, "StatusText")
+
+
 def test_a_full_etcd_is_waited_for(hosts: Hosts, app_on: MakeApp) -> None:
     """The holder cannot renew its lease, and no other host can take it; each says why."""
     app = app_on("full")
@@ -337,10 +342,8 @@ def test_a_full_etcd_is_waited_for(hosts: Hosts, app_on: MakeApp) -> None:
     hosts.cluster.fill()
     app.said("a", "not counting until it can be written")
     for host in "bc":
-        hosts[host].wait_until(
-            lambda host=host: "space exceeded" in hosts[host].show("sender@full", "StatusText"),
-            f"{host} cannot take the App",
-        )
+        full = partial(_says, hosts[host], "sender@full", "space exceeded")
+        hosts[host].wait_until(full, f"{host} cannot take the App")
     time.sleep(3)  # each of them is killed after 0.85 s without a ping
     with app.counts_from():
         hosts.cluster.make_room()
