@@ -151,6 +151,7 @@ class EtcdStore:
             if sight.answering < 0 and (alone := self._take_without_etcd()):
                 return alone
             why = self._here.why(sight, holding, self._now(), seen=self._seen)
+            vain = vain + 1 if why else 0
             seconds = self._pause(sight, holding)
             if why and self.pauses.holds(partial(self._is_asked, holding), why):
                 status, seconds = _held(why, holding), looks
@@ -159,7 +160,6 @@ class EtcdStore:
                     assert self.taken is not None
                     self.taken = self.taken.replace(counted=growth.since)
                     return found
-                vain += 1
                 if vain == 1:
                     continue  # another look says why
                 # A full etcd is full for long: it must not be asked all the time, without a ping.
