@@ -24,7 +24,7 @@ sendrecv.deb: $(SOURCES) | host
 demo: host sendrecv.deb ## watch it: start, kill, hang, stop, hand back, and the proof; or HOSTS=3
 	@$(PYTHON) -m tests.demo$(if $(HOSTS),_hosts $(HOSTS))
 
-test: host ## everything: package, linters, types, unit and system tests on both releases
+test: host ## package, linters, types, unit and system tests on both releases
 	@$(PYTHON) -m tests.steps
 
 lint: host ## linters

@@ -263,7 +263,7 @@ class HeldLease:
         return holding
 
     def _heed(self, holding: Holding | None) -> None:
-        """Another host has the lease, or may take it?"""
+        """This host's file says so if the key says that another host has it, or may take it."""
         if holding is not None and (holding.released or holding.place != self._here.place):
             self.let_go()
 

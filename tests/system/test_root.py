@@ -167,18 +167,19 @@ def test_what_the_receiver_requires_is_missing(app: App, before: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "lines"),
+    "lines",
     [
-        ("sendrecv-root.service", "[Unit]\nAssertPathExists=/nowhere\n"),
-        ("sendrecv-root.service", "[Service]\nExecStart=\nExecStart=/bin/false\n"),
+        "[Unit]\nAssertPathExists=/nowhere\n",
+        "[Service]\nExecStart=\nExecStart=/bin/false\n",
     ],
+    ids=["it is not started", "it fails"],
 )
-def test_what_both_halves_want_is_missing(app: App, unit: str, lines: str) -> None:
+def test_what_both_halves_want_is_missing(app: App, lines: str) -> None:
     """A job that fails because of another unit counts for no start limit. If the halves required
     what is missing, they would start each other in PID 1 alone, which then does nothing else.
     """
     machine = app.machine
-    drop_in = f"/etc/systemd/system/{unit}.d/none.conf"
+    drop_in = "/etc/systemd/system/sendrecv-root.service.d/none.conf"
     machine.write(drop_in, lines)
     machine.run(f"systemctl daemon-reload; {UNMOUNT}")
     machine.wait_until(lambda: not mounted_units(machine), "systemd notices")

@@ -50,7 +50,7 @@ _REQUIRES = ("Requires", "Requisite", "BindsTo")
 _ALWAYS_THERE = {"sysinit.target", "-.mount", "run.mount", "usr.mount"}
 """What a sender requires, whatever is in its files, and without which nothing runs."""
 _ROOT = "sendrecv-root.service"
-"""Mounts what senders and receiver have as their root. Who starts starts it."""
+"""Mounts the root of senders and receiver. Each start of one of them starts this unit."""
 
 
 class Look(Value):
