@@ -31,6 +31,7 @@ UNITS = (
     " sendrecv-audit.timer sendrecv-audit.path sendrecv-audit.service sendrecv-settle.service"
     " sendrecv-root.service"
 )
+SOCKET = "/run/sendrecv-socket/receiver.sock"
 MakeApp = Callable[..., App]
 
 
@@ -491,6 +492,21 @@ def test_the_receivers_start_limit_is_not_the_end(shared: Machine, app: App) -> 
         shared.run(f"until {failed}; do {kill}; sleep 0.1; done", check=False)
         assert app.active() == ["main"]
     shared.run(f"rm {limit}; systemctl daemon-reload")
+    app.assert_sound()
+
+
+def test_what_a_person_is_stopping_the_guard_leaves_alone(shared: Machine, app: App) -> None:
+    """While it has no socket, which the guard would repair; the stop takes long enough for a look."""
+    slow = "/run/systemd/system/receiver.service.d/slow.conf"
+    shared.write(slow, "[Service]\nExecStop=+/usr/bin/sleep 5\nTimeoutStopSec=20s\n")
+    shared.run("systemctl daemon-reload")
+    look = "systemctl restart --no-block sendrecv-guard.service"
+    # That a stop was "canceled" would be an error.
+    shared.run(f"rm {SOCKET}; {look}; systemctl stop receiver.socket receiver.service")
+    assert shared.show("receiver.socket", "ActiveState") == "inactive"
+    shared.run(f"rm {slow}; systemctl daemon-reload")
+    with app.counts_from("main"):
+        shared.run("systemctl start receiver.socket")
     app.assert_sound()
 
 
