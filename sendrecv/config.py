@@ -248,7 +248,7 @@ class _Reader:
         if scheme == "etcd":  # see certain()
             here = {"localhost": "127.0.0.1"}
             endpoints = tuple((here.get(name, name), port) for name, port in endpoints)
-        if user and scheme == "etcd" and not all(_is_here(name) for name, _ in endpoints):
+        if user and scheme == "etcd":  # also on loopback: any user may listen there
             self.fail("SENDRECV_STORE", "etcds:// for a user: no password is sent in the clear")
         if not user.isprintable() or len(user) > 64:
             self.fail("SENDRECV_ETCD_USER", "a name of at most 64 characters")
@@ -268,10 +268,6 @@ class _Reader:
 
     def _get(self, key: str, default: str) -> str:
         return self._environ.get(key, default)
-
-
-def _is_here(name: str) -> bool:
-    return name == "::1" or bool(re.fullmatch(_ON_LOOPBACK, name))
 
 
 def _number(text: str, parse: Callable[[str], float]) -> float:

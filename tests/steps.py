@@ -306,7 +306,9 @@ UNIT = {
     ),
     "unit-trixie": "python3 -m pytest tests/unit",
     "model": "python3 -m pytest -m 'not long' tests/model tests/simulation",
-    "long": "SIMULATION_RUNS=2000 python3 -m pytest tests/model tests/simulation",
+    # One test of those takes longer than the time after which pytest shows where a test hangs.
+    "long": "SIMULATION_RUNS=2000 python3 -m pytest -o faulthandler_timeout=3600 tests/model"
+    " tests/simulation",
     "long-unit": UNIT_OF_BOOKWORM,
 }
 # The versions of Python of the two releases; the types of the libraries are trixie's.

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
             acts.assert_root(" ".join(typed))
         raise StoreUnusable(f"{error.filename}: {error.strerror}", "run this as root") from None
     print(f"The next connection of App {options.app} adopts the receiver's last {what}, if that is")
-    print(f"at most {number}. See journalctl -t sendrecv")
+    print(f"{number}, or between the App's own and {number}. See journalctl -t sendrecv")
     return DONE
 
 

@@ -3,7 +3,8 @@
 The receiver's last count is mostly the truth, and is adopted: the record may have been put back
 from a backup. But a wrong count that was adopted could never be taken back. So the sender first
 asks whether this App can have taken so many counts since the receiver was last heard. And of a
-smaller count it asks whether the receiver's ledger is an old copy (KnownLedger).
+smaller count it asks whether the receiver's ledger is an old copy (KnownLedger), or lacks more than
+any fault explains: then a record is wrong, or the receiver is.
 
 What this relies on: within one boot, the monotonic clock. Across boots, the wall clock or the time
 since this boot began, whichever says that more time has passed. So a wall clock that is set back
@@ -23,6 +24,10 @@ LEAST_INTERVAL = SECOND // 100_000
 """No App counts faster, whatever its interval is."""
 MARGIN = 2
 """Clocks may differ, and another host's sender of the same App may have counted in between."""
+MOST_AGAIN = 100_000
+"""Acknowledged counts that are sent again to a receiver that does not have them; or as many as the
+App takes in AGAIN."""
+AGAIN = 3600 * SECOND
 SPARE = 2 * MAX_BATCH
 """Counts that need no time. The newest slot of a record may be damaged: one batch at most."""
 EPOCHS = 2**20
@@ -96,6 +101,11 @@ class Belief(Value):
             return last <= MOST_UNKNOWN
         return self._beyond(last, count, acknowledged, now) <= self.reach.spare
 
+    def is_far_back(self, last: int, acknowledged: int) -> bool:
+        """Whether a receiver that knows the App lacks more than is sent again by itself."""
+        most = max(MOST_AGAIN, AGAIN // max(self.reach.fastest, LEAST_INTERVAL))
+        return 0 <= last < acknowledged - most
+
     def in_epoch(self, epoch: int) -> bool:
         """Whether the receiver can have that epoch."""
         return epoch <= max(self.most_epoch, self.accepted.epoch)
@@ -123,11 +133,16 @@ class Belief(Value):
         said = f"the receiver's last {what} is {theirs}, "
         if self.doubt.startswith(said):  # ours changes meanwhile, but that is no news
             return self
-        doubt = (
-            f"{said}but this App is at {ours} and cannot have come so far: if the receiver is"
-            f" right, run: sendrecv accept {app_id} --{what} {theirs}"
+        why = (
+            f"but this App is at {ours} and cannot have come so far: if the receiver is right,"
+            " run: sendrecv accept"
         )
-        return self.replace(doubt=doubt)
+        if theirs < ours:
+            why = (
+                f"but {ours} was acknowledged: if the App is to go on after {theirs},"
+                " run: sendrecv accept"
+            )
+        return self.replace(doubt=f"{said}{why} {app_id} --{what} {theirs}")
 
     def _beyond(self, last: int, count: int, acknowledged: int, now: int) -> int:
         """How many counts are not explained by the sender's own, or by the time."""

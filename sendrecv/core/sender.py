@@ -16,8 +16,9 @@ Rules
        trouble is over with a count that is acknowledged, or a connection that has lasted for
        STEADY. A cause is reported once, until there is another cause, and at most REPORTS times a
        minute.
-    7. A last count, or an epoch, that this App cannot have reached (reach.py) is not adopted, and
-       nothing is sent. When a person accepts the number, the next connection adopts it, once.
+    7. A last count, or an epoch, that this App cannot have reached (reach.py), or a last count that
+       is far below what was acknowledged, is not adopted, and nothing is sent. When a person
+       accepts the number, the next connection adopts it, once.
     8. Due times are on a grid, which the record passes on from process to process. After missed due
        times, one count is taken at once, and the other missed due times are dropped.
 
@@ -53,6 +54,8 @@ connection than the last one opened, changes nothing and has no commands. A test
     RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
     RESUMING  Resumed     its ledger is an old copy  RESUMING  Resume
     RESUMING  Resumed     beyond our reach           DOWN      Disconnect Report
+    RESUMING  Resumed     far back                   DOWN      Disconnect Report
+    RESUMING  Resumed     far back, accepted         DOWN      Disconnect VerifyLock Persist
     RESUMING  Lost        -                          DOWN      Disconnect Report
     UP        TimePassed  a count is due             UP        Persist Emit
     UP        TimePassed  a count is due, in flight  UP        Persist
@@ -62,6 +65,8 @@ connection than the last one opened, changes nothing and has no commands. A test
     UP        Answered    counts to send             UP        Emit
     UP        Answered    the receiver is ahead      UP        Persist
     UP        Answered    beyond our reach           DOWN      Disconnect Report
+    UP        Answered    far back                   DOWN      Disconnect Report
+    UP        Answered    far back, accepted         DOWN      Disconnect VerifyLock Persist
     UP        Answered    a gap                      UP        Emit
     UP        Answered    unavailable                UP        Report
     UP        Answered    fenced or invalid          DOWN      Disconnect Report
@@ -270,12 +275,12 @@ class SenderMachine:
 
     def _resumed(self, event: Resumed, now: int) -> list[SenderCommand]:
         last = event.last
-        if not self.belief.in_count(last, self.count, self.acknowledged, now):
-            return self._doubt("count", last, self.count, now)
         if self._ledger.is_old(event, self.acknowledged):
             self._ledger = self._ledger.replace(told=self.connection)
             self._deadline = now + ANSWER_TIMEOUT
             return [Resume(self.connection, max(self.acknowledged, self._ledger.sent))]
+        if disbelieved := self._disbelieve(last, now):
+            return disbelieved
         self._ledger = self._ledger.replace(name=event.ledger)
         self.state, self._deadline = State.UP, None
         self._trouble = self._trouble.replace(up=now)
@@ -300,8 +305,8 @@ class SenderMachine:
             return self._drop(now, RETRY_ANSWER[event.status]) + self._report(
                 f"the receiver answers: {event.status.value}", now
             )
-        if not self.belief.in_count(event.last, self.count, self.acknowledged, now):
-            return self._doubt("count", event.last, self.count, now)
+        if disbelieved := self._disbelieve(event.last, now):
+            return disbelieved
         if event.status is not Status.GAP:
             self._trouble = self._trouble.over()
         adopted = self._adopt(event.last, now)
@@ -343,6 +348,19 @@ class SenderMachine:
         self.count = last
         text = f"no record of a count, going on from the receiver's last count {last}"
         return [self._persist(), *(() if self.belief.known else (Report(NOTICE, text),))]
+
+    def _disbelieve(self, last: int, now: int) -> list[SenderCommand]:
+        """What follows if that last count is not simply adopted (rule 7); nothing if it is."""
+        if not self.belief.in_count(last, self.count, self.acknowledged, now):
+            return self._doubt("count", last, self.count, now)
+        if not self.belief.is_far_back(last, self.acknowledged):
+            return []
+        if last != self.belief.accepted.count:
+            return self._doubt("count", last, self.acknowledged, now)
+        # A new epoch, because of two records with the same one, that with more counts is the newer.
+        self.count, self.acknowledged, self.epoch = last, last, min(self.epoch + 1, MAX_EPOCH)
+        self.belief = self.belief.replace(accepted=Accepted(), doubt="")
+        return [*self._drop(now, 0), VerifyLock(), self._persist()]
 
     def _doubt(self, what: str, theirs: int, ours: int, now: int) -> list[SenderCommand]:
         """Nothing is sent to whoever says that: it may be the wrong receiver."""

@@ -173,12 +173,12 @@ class Sender:
 
         It is told at the time `latest` if no count is accepted by then.
         """
-        received: int | None = None  # the last count that the receiver had before
+        received: int | None = None  # the last count that a receiver had before: this one, or not
         while not self._done:
             event = self._step()
             machine, now = self._machine, self._clock.now()
             if isinstance(event, Resumed) and received is None and machine.state is State.UP:
-                received = event.last
+                received = machine.acknowledged
             accepted = received is not None and machine.acknowledged > received
             if accepted or now >= latest:
                 first = received + 1 if accepted and received is not None else -1

@@ -16,6 +16,7 @@ from sendrecv.core.lease import NOTHING_SEEN, Growth, Here, Holding, Move, Sight
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND, Value
 from sendrecv.sender.etcd import EtcdError, Key
+from sendrecv.sender.etcd_belief import Doubts, KnownRecord
 from sendrecv.sender.etcd_lease import NO_BOOT, HeldLease, standing_by
 from sendrecv.sender.etcd_pause import Pauses, pause_path
 
@@ -67,9 +68,12 @@ class EtcdStore:
         hooks: Hooks,
         *,
         continues: bool = False,
+        is_proven: bool = True,
         clock: Callable[[], int] = boot_time,
     ) -> None:
-        """`continues`: whether it counts on while etcd does not answer."""
+        """`continues`: whether it counts on while etcd does not answer. `is_proven`: whether etcd
+        has proven who it is.
+        """
         self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
         self.pauses = Pauses(
             pause_path(app.app_id),
@@ -83,9 +87,8 @@ class EtcdStore:
         self._etcd = etcd
         self._hooks = hooks
         self._now = clock
-        self._known: Record | None = None  # the newest of this App that this process knows
         self._told = ""  # for whom this host stands by
-        self._seen = False  # a key of this App
+        self._known = KnownRecord(None if is_proven else Doubts(app, local.accepted, self._say))
         self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.
@@ -103,8 +106,8 @@ class EtcdStore:
     def acquire(self) -> tuple[Record | None, int]:
         """This host's lock and record. See stand_by() for the lease."""
         self.lease.own, epoch = self._local.acquire()
-        self._known = self.lease.own
-        return self._known, epoch
+        self._known.record = self.lease.own
+        return self.lease.own, epoch
 
     def verify(self) -> None:
         """See store.Store. Raises LeaseLost, too."""
@@ -150,7 +153,7 @@ class EtcdStore:
             growth = self._grown(growth, holding)
             if sight.answering < 0 and (alone := self._take_without_etcd()):
                 return alone
-            why = self._here.why(sight, holding, self._now(), seen=self._seen)
+            why = self._here.why(sight, holding, self._now(), seen=self._known.has_seen)
             vain = vain + 1 if why else 0
             seconds = self._pause(sight, holding)
             if why and self.pauses.holds(partial(self._is_asked, holding), why):
@@ -199,9 +202,9 @@ class EtcdStore:
     def _give_up(self) -> None:
         """It does not count any more; a process that follows must know that, too."""
         if record := self.lease.record:
-            self._seen = True
-            self._known = record.replace(boot=NO_BOOT)
-            self._keep_here(self._known)
+            self._known.has_seen = True
+            self._known.record = record.replace(boot=NO_BOOT)
+            self._keep_here(self._known.record)
         self.lease.give_up()
 
     def _look(self, sight: Sight) -> tuple[Sight, Holding | None, str]:
@@ -211,13 +214,14 @@ class EtcdStore:
             self.pauses.look()
         except EtcdError as error:
             return sight.unanswered(), None, f"standing by, {error}"
+        if doubt := self._known.doubt(holding, self.lease.own):
+            return NOTHING_SEEN.shown(-1, 0, self._now()), None, f"standing by, {doubt}"
         first = now = self._now()
         revision, heard = self._heard
         if key is not None and key.revision == revision:
             first = min(now, heard)  # a watch has shown it before
         sight = sight.shown(key.revision if key else 0, first, now)
-        self._known = self._newest(holding)
-        self._seen = self._seen or holding is not None
+        self._known.see(holding)
         if holding is None:
             return sight, None, "no host counts"
         return sight, holding, f"{standing_by(holding)}, count {holding.record.count}"
@@ -236,6 +240,8 @@ class EtcdStore:
 
     def _pause(self, sight: Sight, holding: Holding | None) -> float:
         """Seconds until the next look: when a lease is over, if that is sooner."""
+        if sight.revision < 0 <= sight.answering:
+            return self._here.lease / READS / SECOND
         if holding is None or sight.answering < 0:
             return self.lease.again
         longest = self._here.longest(holding)
@@ -249,7 +255,7 @@ class EtcdStore:
         self, revision: int, holding: Holding | None, why: str
     ) -> tuple[Record | None, int] | None:
         """Write the key under a new epoch; None if another host was faster, or etcd is silent."""
-        known = self._newest(holding)
+        known = self._known.newest(holding)
         epoch = known.epoch + 1 if known else 1
         app = self._app
         record = Record(app.app_id, epoch, -1, -1, 0, app.boot, app.node_id, app.run)
@@ -276,22 +282,14 @@ class EtcdStore:
     def _take_without_etcd(self) -> tuple[Record, int] | None:
         if self.pauses.holds_alone() or not (alone := self.lease.take_without_etcd()):
             return None
-        self.taken = Taken(self._known, self._here.host, self._here.host)
+        self.taken = Taken(self._known.record, self._here.host, self._here.host)
         self.pauses.spend()
         return alone
 
     def _is_asked(self, holding: Holding | None) -> bool:
         """Whether a person wants this process to take the App, whether it is paused or not."""
-        by_person = self.pauses.by_person()
-        return self._here.is_asked(holding, self._app.run, by_person=by_person, seen=self._seen)
-
-    def _newest(self, holding: Holding | None) -> Record | None:
-        """The key's record; or this host's, if it is newer: of the same epoch with more counts, or
-        of an App that etcd does not know."""
-        there = holding.record if holding else None
-        if there is None or self._known is None:
-            return there or self._known
-        return max(there, self._known, key=lambda record: (record.epoch, record.count))
+        by_person, seen = self.pauses.by_person(), self._known.has_seen
+        return self._here.is_asked(holding, self._app.run, by_person=by_person, seen=seen)
 
     def _keep_here(self, record: Record) -> None:
         try:

@@ -10,6 +10,7 @@ import pytest
 from tests.judges.checker import Kind
 from tests.lab.machine import TOP, Machine
 from tests.peers.impostor import LAST
+from tests.peers.impostor_etcd import LAST as LAST_OF_ETCD
 from tests.system.app import App
 from tests.system.trouble import Said, allow_tcp, app_on, assert_sound
 
@@ -17,7 +18,7 @@ SOCKET = "/run/sendrecv-socket/receiver.sock"
 STOP = "systemctl stop receiver.socket receiver.service"
 START = "systemctl start receiver.socket"
 HEARD = "/tmp/heard"
-RUN = "env PYTHONPATH=/opt python3 -m tests.peers.impostor"
+RUN = "env PYTHONPATH=/opt python3 -m tests.peers.{}"
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +36,15 @@ def app(host: Machine) -> Iterator[App]:
 
 
 @contextmanager
-def impostor(machine: Machine, address: str, user: str = "nobody") -> Iterator[None]:
+def impostor(
+    machine: Machine, address: str, user: str = "nobody", program: str = "impostor"
+) -> Iterator[None]:
     """It listens there meanwhile."""
     # In the file system of the receiver's socket, or it could not be moved there.
     machine.run(f"rm -f {HEARD} /run/impostor/sock; install -d -o {user} /run/impostor")
     machine.run(f"install -o {user} /dev/null {HEARD}")
     unit = f"systemd-run -q --unit=impostor --uid={user} --property=WorkingDirectory=/tmp"
-    machine.run(f"{unit} {RUN} {address} {HEARD}")
+    machine.run(f"{unit} {RUN.format(program)} {address} {HEARD}")
     listens = f"ss -Hln | grep -qF '{address} '"
     machine.wait_until(lambda: not machine.run(listens, check=False).returncode, "it listens")
     try:
@@ -162,6 +165,43 @@ def test_on_the_other_address_of_localhost(host: Machine) -> None:
             _await_told(host, other)
         assert any('"token"' in line for line in heard(host))
     host.run("rm -f /etc/systemd/system/sender*@.service.d/network.conf; systemctl daemon-reload")
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["counted here", "new here"])
+def test_in_place_of_etcd_on_this_machine(host: Machine, knows: bool) -> None:
+    """While etcd is stopped, anybody may listen there. An App that has counted here believes no
+    count that it cannot have reached. One that is new here has nothing to compare with: so the test
+    can fail, and the documents say so.
+    """
+    etcd = "SENDRECV_STORE=etcd://127.0.0.1:2379"
+    drop_in = "/etc/systemd/system/{}@{}.service.d/network.conf"
+    with app_on(host, start=knows) as one:
+        one.stop()
+        host.write(f"/etc/sendrecv/{one.name}.env", f"SENDRECV_INTERVAL=0.1\n{etcd}\n")
+        paths = [drop_in.format(unit, one.name) for unit in ("sender", "sender-failover")]
+        for path in paths:
+            host.run(f"install -D -m 0644 /usr/lib/sendrecv/network.conf {path}")
+        host.run("systemctl daemon-reload")
+        said = Said(host)
+        with impostor(host, "2379", program="impostor_etcd"):
+            one.systemctl("start", "--no-block", one.main)
+            if knows:
+                line = said.wait(f"etcd's record has count {LAST_OF_ETCD}, but this App was at ")
+                assert line.endswith(f"run: sendrecv accept {one.name} --count {LAST_OF_ETCD}")
+                assert "is not believed" in host.show(one.main, "StatusText")
+            else:
+                with one.counts_from():  # the node is the host
+                    pass
+            assert any("/range" in request for request in heard(host)), "it was asked"
+            assert any("/txn" in request for request in heard(host)) == (not knows)
+            one.stop()
+        host.run(["rm", *paths, f"/etc/sendrecv/{one.name}.env"])
+        host.run("systemctl daemon-reload")
+        with one.counts_from("main"):
+            one.systemctl("start", one.main)
+        if knows:
+            assert_sound(one)
+            assert max(line.count for line in one.verdict().lines[one.name]) < LAST_OF_ETCD
 
 
 def _await_told(machine: Machine, app: App) -> None:

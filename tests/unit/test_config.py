@@ -248,16 +248,11 @@ def test_wrong_settings_of_several_hosts(key: str, value: str, allowed: str) -> 
 
 
 def test_a_password_is_not_sent_in_the_clear() -> None:
-    for store, right in (
-        *[(f"etcd://{name}:1", True) for name in ("localhost", "127.0.0.1", "[::1]")],
-        *[(f"etcd://127.0.0.1,{name}", False) for name in ("a", "127.evil.example", "10.0.0.1")],
-    ):
-        environ = {"SENDRECV_STORE": store, "SENDRECV_ETCD_USER": "one"}
-        if right:
-            assert sender_config("one", "main", environ, "web1").store
-        else:
-            with pytest.raises(ConfigError, match="etcds:// for a user: no password is sent"):
-                sender_config("one", "main", environ, "web1")
+    """Not on loopback either, where any user may listen while etcd does not."""
+    for name in ("localhost", "127.0.0.1", "[::1]", "a", "127.evil.example", "10.0.0.1"):
+        environ = {"SENDRECV_STORE": f"etcd://{name}:1", "SENDRECV_ETCD_USER": "one"}
+        with pytest.raises(ConfigError, match="etcds:// for a user: no password is sent"):
+            sender_config("one", "main", environ, "web1")
 
 
 def test_a_host_whose_name_cannot_be_a_node() -> None:

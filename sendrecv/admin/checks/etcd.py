@@ -7,6 +7,7 @@ FAILURES is a tuple of exceptions.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,7 @@ def problems(known: Iterable[Known]) -> Iterator[Problem | Unseen]:
     for one in known:
         if store := one.config.store:
             yield from lease(one.app.instance, store)
+            yield from trust(one.app.instance, store)
             files = credential_files(f"sender@{one.app.instance}.service")
             key = (store.endpoints, store.tls, store.user, *files.items())
             if key not in done:
@@ -169,6 +171,34 @@ def lease(instance: str, store: StoreConfig) -> Iterator[Problem]:
         cost = 'an election may move the App; see "Settings" in hosts.md for etcd\'s own times'
         command = "grep -s ETCD_ELECTION_TIMEOUT /etc/default/etcd"
         yield Problem(instance, "etcd-lease", text, (command,), False, cost)
+
+
+def trust(instance: str, store: StoreConfig) -> Iterator[Problem]:
+    """Whether any user of this machine can answer in etcd's place. Only names that are this host's
+    are looked up: a question to the network might wait.
+    """
+    own = {"localhost", socket.gethostname(), socket.gethostname().partition(".")[0]}
+    for name, port in () if store.tls else store.endpoints:
+        address = _address_of(name) if name in own else name
+        if address.startswith("127.") or address == "::1":
+            at = name if name == address else f"{name}, which is {address}"
+            text = (
+                f"App {instance} has etcd at {at}: any user of this machine can answer there while"
+                " etcd does not"
+            )
+            cost = "its senders ask whoever answers; with etcds://, etcd has to prove who it is"
+            command = f"grep -n SENDRECV_STORE /etc/sendrecv/{instance}.env; getent hosts {name}"
+            yield Problem(
+                instance, "etcd-loopback", text, (command, f"ss -ltn sport = :{port}"), False, cost
+            )
+            return
+
+
+def _address_of(name: str) -> str:
+    try:
+        return str(socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0])
+    except OSError:
+        return ""
 
 
 def judge(instance: str, store: StoreConfig, answers: Sequence[Asked]) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sendrecv.core.reach import EPOCHS, MOST_UNKNOWN, SPARE, App
+from sendrecv.core.reach import MOST_AGAIN, EPOCHS, MOST_UNKNOWN, SPARE, App
 from sendrecv.core.receiver import ReceiverMachine
 from sendrecv.core.receiver_events import AdmissionAsked, Admit, Answer, CountsSent
 from sendrecv.core.record import Record
@@ -106,6 +106,53 @@ def test_a_count_that_is_not_believed_is_named_once_and_nothing_is_sent() -> Non
     commands = machine.handle(Resumed(40, 41), now)
     assert commands[0] == VerifyLock() and commands[-1] == Emit(40, 42, machine.count)
     assert not machine.belief.doubt and machine.count == 42 + 39  # one at each look at the clock
+
+
+POISONED = record(10**9, 10**9).replace(ledger="")
+"""By an older version, which believed whoever listened in the receiver's place."""
+
+
+@pytest.mark.parametrize(
+    ("app", "most"),
+    [
+        (APP, MOST_AGAIN),
+        (APP.replace(interval=SECOND // 1000), 3_600_000),
+        (APP.replace(interval=0), 360_000_000),
+    ],
+)
+def test_how_many_acknowledged_counts_are_sent_again(app: App, most: int) -> None:
+    for beyond in (0, 1):
+        machine, commands = resumed(10**9 - most - beyond, POISONED, app)
+        assert (kinds(commands) == ["Disconnect", "Report"]) == bool(beyond)
+        assert (machine.state is State.UP) == (not beyond)
+    assert resumed(-1, POISONED, app)[0].state is State.UP  # of a new App nothing is sent again
+
+
+def test_what_a_wrong_receiver_acknowledged_is_not_sent_by_the_billion() -> None:
+    machine, commands = resumed(100, POISONED)
+    assert isinstance(commands[1], Report) and commands[1].text.startswith(
+        "the receiver's last count is 100, but 1000000000 was acknowledged: if the App is to go on"
+        " after 100, run: sendrecv accept a --count 100; counting on"
+    )
+    machine.handle(Accepted(10**9), NOW)  # that is what somebody else may say
+    retry = NOW + 5 * SECOND
+    machine.handle(TimePassed(), retry)
+    machine.handle(Connected(2), retry)
+    assert kinds(machine.handle(Resumed(2, 100), retry)) == ["Disconnect"]
+    machine.handle(Accepted(100), retry)
+    machine.handle(TimePassed(), retry + 5 * SECOND)
+    machine.handle(Connected(3), retry + 5 * SECOND)
+    epoch = machine.epoch
+    commands = machine.handle(Resumed(3, 100), retry + 5 * SECOND)
+    assert kinds(commands) == ["Disconnect", "VerifyLock", "Persist"]
+    assert (machine.count, machine.acknowledged, machine.epoch) == (100, 100, epoch + 1)
+    assert not machine.belief.doubt and machine.belief.accepted == Accepted()
+    now = machine.deadline() or 0
+    (connect, *_) = machine.handle(TimePassed(), now)
+    assert isinstance(connect, Connect) and connect.claim.epoch == epoch + 1
+    machine.handle(Connected(4), now)
+    assert kinds(machine.handle(Resumed(4, 100), now)) == ["VerifyLock", "Report"]
+    assert machine.handle(TimePassed(), now + SECOND)[-1] == Emit(4, 101, 101)
 
 
 def test_a_wrong_receiver_cannot_go_forward_in_small_steps() -> None:

@@ -196,6 +196,12 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("RESUMING", "Resumed", "beyond our reach"): [
         lambda: Case(at(State.RESUMING), Resumed(1, 10**9))
     ],
+    ("RESUMING", "Resumed", "far back"): [
+        lambda: Case(at(State.RESUMING, 10**9, 10**9), Resumed(1, 41))
+    ],
+    ("RESUMING", "Resumed", "far back, accepted"): [
+        lambda: Case(after(at(State.RESUMING, 10**9, 10**9), Accepted(41)), Resumed(1, 41))
+    ],
     ("RESUMING", "Lost", "-"): [lambda: Case(at(State.RESUMING), Lost(1, "gone"))],
     ("UP", "TimePassed", "a count is due"): [
         lambda: Case(at(State.UP), TimePassed(), NOW + SECOND)
@@ -225,6 +231,14 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ],
     ("UP", "Answered", "beyond our reach"): [
         lambda: Case(sending(), Answered(1, Status.DUPLICATE, 10**9))
+    ],
+    ("UP", "Answered", "far back"): [
+        lambda: Case(at(State.UP, 10**9 + 4, 10**9), Answered(1, Status.GAP, 41))
+    ],
+    ("UP", "Answered", "far back, accepted"): [
+        lambda: Case(
+            after(at(State.UP, 10**9 + 4, 10**9), Accepted(41)), Answered(1, Status.GAP, 41)
+        )
     ],
     ("UP", "Answered", "a gap"): [lambda: Case(sending(), Answered(1, Status.GAP, 39))],
     ("UP", "Answered", "unavailable"): [

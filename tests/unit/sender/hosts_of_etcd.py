@@ -87,6 +87,7 @@ class Host:
         node: str = "",
         *,
         continues: bool = False,
+        is_proven: bool = True,
     ) -> None:
         self.cluster = cluster
         self.leaves = False
@@ -113,6 +114,7 @@ class Host:
                 lambda: self.by_person,
             ),
             continues=continues,
+            is_proven=is_proven,
             clock=lambda: cluster.now,
         )
         self.store.acquire()

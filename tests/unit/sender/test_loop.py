@@ -225,6 +225,27 @@ def test_it_tells_once_that_it_counts_and_once_that_it_ends(tmp_path: Path) -> N
     assert printed[0] > 0 and printed[2] > left.acknowledged
 
 
+def test_it_tells_of_its_own_first_count_where_the_receiver_has_none(tmp_path: Path) -> None:
+    """Another receiver had all before."""
+    store = StateFile(tmp_path / "one.record")
+    store.acquire()
+    store.commit(slots.Record("one", 3, 41, 41, 0, APP.boot, "failover", "0" * 32))
+    store.release()
+    reception_directory = tmp_path / "reception"
+    reception_directory.mkdir()
+    told: list[Arrival | Departure] = []
+    with Reception(reception_directory) as reception:
+        url = f"http://127.0.0.1:{reception.address[1]}"
+        tell = partial(_keep, told)
+        reception.do(_run_until_printed, tmp_path, url, reception, 1, tell)
+        assert '"count": 42' in reception.printed()[0]
+    assert isinstance(told[0], Arrival) and told[0].first == 42
+
+
+def _keep(told: list[Arrival | Departure], _app: App, news: Arrival | Departure) -> None:
+    told.append(news)
+
+
 def test_without_a_receiver_it_tells_after_a_time_that_it_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

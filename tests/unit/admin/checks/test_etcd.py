@@ -1,13 +1,14 @@
 """etcd as check asks it: endpoints that answer, are silent, refuse, or are another cluster's."""
 
 import contextlib
+import socket
 from collections.abc import Iterable, Sequence
 
 import pytest
 
 from sendrecv.admin.checks import etcd
-from sendrecv.admin.checks.etcd import Asked, ask, judge, lease
-from sendrecv.config import StoreConfig
+from sendrecv.admin.checks.etcd import Asked, ask, judge, lease, trust
+from sendrecv.config import StoreConfig, sender_config
 from sendrecv.sender.etcd_access import Credentials
 from tests.peers.fake_etcd import HEADER, Answer, FakeEtcd, error, http, says, silent
 from tests.peers.fake_etcd import Asked as Request
@@ -54,6 +55,31 @@ def test_what_is_wrong(answers: Sequence[Asked], expected: list[tuple[str, bool]
 def test_a_short_lease() -> None:
     assert [it.code for it in lease("x", STORE.replace(lease=1.0))] == ["etcd-lease"]
     assert not [*lease("x", STORE)]
+
+
+@pytest.mark.parametrize(
+    ("url", "at"),
+    [
+        ("etcd://a,localhost", "127.0.0.1"),
+        ("etcd://[::1]", "::1"),
+        ("etcd://here,b", "here, which is 127.0.1.1"),
+        ("etcd://there,b", ""),  # another host's name is not looked up
+        ("etcd://10.0.0.1", ""),
+        ("etcds://here", ""),
+    ],
+)
+def test_who_can_answer_in_etcds_place(monkeypatch: pytest.MonkeyPatch, url: str, at: str) -> None:
+    def look_up(name: str, *_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        assert name == "here"
+        return [(2, 1, 6, "", ("127.0.1.1", 0))]
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "here.example")
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    store = sender_config("x", "main", {"SENDRECV_STORE": url}, "h").store
+    assert store
+    problems = [*trust("x", store)]
+    assert [it.code for it in problems] == ["etcd-loopback"] * bool(at)
+    assert all(f"has etcd at {at}: any user" in it.text for it in problems)
 
 
 def test_what_it_costs_depends_on_what_was_chosen() -> None:
