@@ -57,6 +57,21 @@ def test_what_is_deferred_is_imported_when_it_is_used() -> None:
     assert run(USE.format(tls=False) + code) == "False ::1 True b 50 50"
 
 
+def test_a_connection_is_abandoned_that_has_no_socket_yet() -> None:
+    """engineio is connected before it has one: found by the fuzzer, on a busy machine."""
+    code = (
+        "from queue import Queue; from sendrecv.sender.light_client import abandon; "
+        "below = client.eio; below.queue = Queue(); below.state, below.current_transport = 'connected', 'websocket'; "
+        "abandon(client); print(below.state)\n"
+        "class Broken:\n"
+        "    def close(self): raise AttributeError('its own')\n"
+        "below.state, below.ws = 'connected', Broken()\n"
+        "try: abandon(client)\n"
+        "except AttributeError as error: print(error)"
+    )
+    assert run(USE.format(tls=False) + code) == "disconnecting\nits own"
+
+
 def test_a_bad_address_in_brackets_is_refused_as_ever() -> None:
     code = (
         "import urllib.parse\ntry: urllib.parse.urlsplit('http://[nonsense]/')\n"
