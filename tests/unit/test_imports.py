@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.judges.imports import PACKAGE, below, circles, imported, listing, modules, ours
+from tests.judges.imports import PACKAGE, below, circles, imported, listing, modules, ours, untold
 
 # What the modules of a folder, or one module, may import of the package. A name stands for all
 # that is below it. The longest name that fits decides.
@@ -52,6 +52,17 @@ RULES: Mapping[str, tuple[str, ...]] = {
     + ("receiver", "proof", "admin", "backoff", "__version__"),
 }
 
+# Where something is imported whose name the file does not say, or code is run that is in no file:
+# the function, and why. All that these are given by our own modules is a text, and so in the graph.
+UNTOLD: Mapping[str, str] = {
+    "imports.imported": "it is what imports by a name",
+    "imports.Deferred.__getattr__": "its own name: a module of Python that is imported after all",
+    "patching.module": "the first one that there is: versions of a library name it differently",
+    "receiver.light_server._import.check": "what a server needs of a library",
+    "sender.light_client._run_after_all": "the library's own package, of which a part is needed",
+    "sender.light_http._copy": "a copy of http.client, whose package is never run",
+}
+
 # What computes only. Not here, among others: socket, asyncio, time, os, logging, sys, importlib.
 PURE = frozenset(
     "__future__ bisect collections dataclasses enum functools hashlib heapq itertools json math"
@@ -87,6 +98,15 @@ def forbidden(graph: Mapping[str, set[str]]) -> list[str]:
         for target in sorted(targets)
         if not any(below(target, allowed) for allowed in RULES[rule_of(module)])
     ]
+
+
+def places_of_untold(package: Path) -> dict[str, list[str]]:
+    """Each function that imports what it does not name, and what in it does so."""
+    found: dict[str, list[str]] = {}
+    for module, tree in modules(package).items():
+        for place, what in untold(tree):
+            found.setdefault(f"{module}.{place}".rstrip("."), []).append(what)
+    return found
 
 
 def impurities(package: Path) -> list[str]:
@@ -140,6 +160,10 @@ def test_nothing_imports_what_it_must_not() -> None:
     assert forbidden(ours(PACKAGE)) == []
 
 
+def test_what_is_imported_is_named_but_for_a_few_places() -> None:
+    assert places_of_untold(PACKAGE).keys() == UNTOLD.keys()
+
+
 def test_the_graph_in_the_documents_is_that_of_the_code() -> None:
     """`python3 -m tests.judges.imports` prints it anew."""
     page = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
@@ -179,6 +203,43 @@ def test_the_core_is_pure_when_run() -> None:
         ),
         ("admin/status.py", "from sendrecv.proof import prove", "admin.status imports proof.prove"),
         ("errors.py", "from sendrecv.core import wire", "errors imports core.wire"),
+        # By a name
+        (
+            "proof/prove.py",
+            "import importlib\nimportlib.import_module('sendrecv.core.wire')",
+            "proof.prove imports core.wire",
+        ),
+        (
+            "proof/prove.py",
+            "def f():\n    from importlib import import_module\n    import_module('sendrecv.cli')",
+            "proof.prove imports cli",
+        ),
+        (
+            "proof/read/export.py",
+            "core = __import__('sendrecv.core.record').core",
+            "proof.read.export imports core.record",
+        ),
+        ("proof/read/export.py", "ours = __import__('sendrecv')", "proof.read.export imports "),
+        (
+            "receiver/main.py",
+            "from sendrecv.imports import imported\nimported('sendrecv.sender.store')",
+            "receiver.main imports sender.store",
+        ),
+        (
+            "receiver/main.py",
+            "from sendrecv import imports\nlambda: imports.imported('sendrecv.sender.store')",
+            "receiver.main imports sender.store",
+        ),
+        (
+            "receiver/light_server.py",
+            "_LATER = {'tell': ['sendrecv.sender.story']}",
+            "receiver.light_server imports sender.story",
+        ),
+        (
+            "admin/status.py",
+            "import sys\nsys.modules['sendrecv.proof.prove']",
+            "admin.status imports proof.prove",
+        ),
     ],
 )
 def test_a_planted_import_is_forbidden(
@@ -186,6 +247,42 @@ def test_a_planted_import_is_forbidden(
 ) -> None:
     plant(planted, file, source)
     assert violation in forbidden(ours(planted))
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("import importlib\nimportlib.import_module('sendrecv.' + 'core.wire')", "import_module"),
+        ("import importlib\nimportlib.import_module('.wire', 'sendrecv.core')", "import_module"),
+        ("from importlib import import_module as load", "import_module as load"),
+        ("import importlib\nload = importlib.import_module", "import_module"),
+        ("import importlib\ngetattr(importlib, 'import_module')", "import_module"),
+        ("__import__('sendrecv', fromlist=['core'])", "__import__"),
+        ("__import__('core', globals(), locals(), (), 2)", "__import__"),
+        ("load = __import__", "__import__"),
+        ("from sendrecv.imports import imported\n[*map(imported, ['time'])]", "imported"),
+        ("from sendrecv.imports import imported\nlambda name: imported(name)", "imported"),
+        ("from sendrecv.imports import imported as get", "imported as get"),
+        ("from sendrecv import imports\nimports.imported(f'sendrecv.{0}')", "imported"),
+        ("import runpy", "runpy"),
+        ("from runpy import run_path", "runpy"),
+        ("import builtins", "builtins"),
+        ("from builtins import open", "builtins"),
+        ("__builtins__['__import__']('sendrecv.core')", "__builtins__"),
+        ("exec('from sendrecv import core')", "exec"),
+        ("eval(compile('1', '', 'eval'))", "compile"),
+        ("__spec__.loader.exec_module(0)", "exec_module"),
+    ],
+)
+def test_a_planted_import_of_what_is_not_named_is_seen(
+    planted: Path, source: str, what: str
+) -> None:
+    plant(planted, "admin/status.py", f"class Deep:\n    def er(self):\n{_indented(source)}")
+    assert what in places_of_untold(planted)["admin.status.Deep.er"]
+
+
+def _indented(source: str) -> str:
+    return "\n".join(f"        {line}" for line in source.splitlines())
 
 
 @pytest.mark.parametrize(
