@@ -79,13 +79,12 @@ def _last(node: ast.AST) -> str:
     return str(getattr(node, "id", None) or getattr(node, "attr", None) or "")
 
 
-def untold(tree: ast.Module) -> Iterator[tuple[str, str]]:
+@functools.lru_cache(1000)
+def untold(tree: ast.Module) -> tuple[tuple[str, str], ...]:
     """Where a module imports, or runs, what it does not name: the function, and what does it."""
     told = {node.func for node in nodes(tree) if isinstance(node, ast.Call) and _named(node)}
-    for place, node in _placed(tree, ""):
-        what = _importer(node)
-        if what and node not in told:
-            yield place, what
+    placed = ((place, node) for place, node in _placed(tree, "") if node not in told)
+    return tuple((place, what) for place, node in placed if (what := _importer(node)))
 
 
 def _placed(tree: ast.AST, place: str) -> Iterator[tuple[str, ast.AST]]:
