@@ -59,7 +59,6 @@ UNTOLD: Mapping[str, str] = {
     "imports.imported": "it is what imports by a name",
     "imports.Deferred.__getattr__": "its own name: a module of Python that is imported after all",
     "patching.module": "the first one that there is: versions of a library name it differently",
-    "receiver.light_server._import.check": "what a server needs of a library",
     "sender.light_client._run_after_all": "the library's own package, of which a part is needed",
     "sender.light_http._copy": "a copy of http.client, whose package is never run",
 }
