@@ -115,6 +115,21 @@ def _importer(node: ast.AST) -> str:
     return ""
 
 
+def defined(tree: ast.Module) -> frozenset[str]:
+    """The names that a module gives to what is its own, and not those that it imports."""
+    found = set()
+    left: list[ast.AST] = [*tree.body]
+    while left:
+        match left.pop():
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                found.add(name)
+            case ast.AsyncFunctionDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case node:
+                left += ast.iter_child_nodes(node)
+    return frozenset(found)
+
+
 def ours(package: Path) -> dict[str, set[str]]:
     """For each module, what it imports of the package: modules, or names in __init__.py."""
     all_modules = modules(package)

@@ -8,11 +8,10 @@ not what it has imported. A module is no value: nobody may keep it in a variable
 
 import ast
 import builtins
-import functools
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from tests.judges.imports import below, nodes, origin_of
+from tests.judges.imports import below, defined, nodes, origin_of
 
 # By module. Not here, among others: socket, asyncio, time, os, logging, sys, importlib.
 ALLOWED: Mapping[str, frozenset[str]] = {
@@ -120,20 +119,7 @@ def _names(module: str, trees: _TREES) -> frozenset[str]:
     """What may be taken from that module."""
     if module in ALLOWED:
         return ALLOWED[module]
-    return _defined(trees[module.removeprefix("sendrecv").removeprefix(".")])
-
-
-@functools.lru_cache(1000)
-def _defined(tree: ast.Module) -> frozenset[str]:
-    """The names that a module gives to something, and not those that it imports."""
-    found = set()
-    for node in nodes(tree):
-        match node:
-            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
-                found.add(name)
-            case ast.Name(id=name, ctx=ast.Store()):
-                found.add(name)
-    return frozenset(found)
+    return defined(trees[module.removeprefix("sendrecv").removeprefix(".")])
 
 
 def _wrongly_used(tree: ast.Module, known: Mapping[str, str], trees: _TREES) -> Iterator[str]:
