@@ -1,13 +1,23 @@
 """Checks for patches of a library: does the library still have what a patch uses or changes?
 
-A library that is patched has a module of its own, patched_LIBRARY.py, in sender/, receiver/ or
-both. The module names the versions of the library that were read for it, and checks every name and
-signature that it uses. If one of them has changed, one line in the journal says so, and the library
-is used without the patch.
+Each library that is patched is a constant here, with the versions of it that were read. Its patches
+stand in one module, patched_LIBRARY.py (light_http.py for Python's http.client), which checks every
+name and signature that it uses, as it patches. If one of them has changed, one line in the journal
+names the library and says so, and the library is used without the patch.
 
-The checks are cheap: a start is nearly all imports, so they do without `inspect`. They also look
-into compiled code. If a name still exists but the library no longer uses it, a patch of this name
-would have no effect.
+There are two exceptions. Both are for a start, which is nearly all imports:
+
+- python-engineio and python-socketio are used by senders and by the receiver, which share no
+  imports. A sender has the libraries' clients, and the receiver has their servers: so each side has
+  a module for either library, with nothing in it that the other side's has.
+- How the libraries of one side are imported without what it never uses is in light_client.py and
+  light_server.py, for all of them at once: what takes the place of other modules must do so before
+  the first library is imported, and the libraries import each other. A line about that names the
+  library whose own import failed. light_client.py is the sender's module for python-socketio, too:
+  it checks one name, for which no start should read one more file.
+
+The checks are cheap, and do without `inspect`. They also look into compiled code. If a name still
+exists but the library no longer uses it, a patch of this name would have no effect.
 """
 
 from __future__ import annotations
@@ -29,7 +39,7 @@ class Misfit(Exception):
 
 
 class Library:
-    """A library that is patched. read: the versions that were read for the patch."""
+    """A library that is patched. read: the versions that were read for the patches."""
 
     def __init__(self, distribution: str, *read: str) -> None:
         self.distribution = distribution
@@ -63,6 +73,16 @@ class Library:
             return metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
             return "of an unknown version"
+
+
+AIOHTTP = Library("aiohttp", "3.8.4", "3.11.16")
+ENGINEIO = Library("python-engineio", "4.3.4", "4.11.2")
+SOCKETIO = Library("python-socketio", "5.7.2", "5.12.1")
+WEBSOCKET = Library("websocket-client", "1.2.3", "1.8.0")
+HTTP_CLIENT = Library("Python's http.client", "3.11", "3.13")
+"""The versions are those of Debian 12 and 13. Others are taken for the same, until a check finds
+that they are not. See debian/control for the bounds.
+"""
 
 
 def function(owner: Any, name: str, *first: str) -> Any:

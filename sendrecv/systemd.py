@@ -83,9 +83,11 @@ class Notifier:
     def working(self, status: str) -> None:
         """WATCHDOG=1, and STATUS= if it has changed. For the loop that does the work, only.
 
-        Does nothing if the last ping was less than half an interval ago (pings_apart): with many
-        Apps, a ping is more work for PID 1 than for this process. So two pings are at most one and
-        a half intervals apart, which is half of the watchdog's limit.
+        Does nothing if the last ping was less than pings_apart ago: with many Apps, a ping is more
+        work for PID 1 than for this process. So two pings are at most pings_apart and one interval
+        apart; or most_apart, if that is set. That is half of the watchdog's limit for the receiver,
+        and 0.8 of it for a sender (sender/loop.py). On several hosts it is 0.57 of the limit, and
+        longer by what etcd takes meanwhile (sender/several_hosts.py).
         """
         now = time.monotonic()
         if now < self._pinged + self.pings_apart:

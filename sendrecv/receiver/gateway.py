@@ -56,7 +56,7 @@ from sendrecv.receiver.complaints import (
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
-from sendrecv.receiver.patched_socketio import make_server
+from sendrecv.receiver.patched_socketio import engine, make_server
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.report import Own
 from sendrecv.receiver.secrets import Secrets
@@ -168,7 +168,7 @@ class Gateway:
             ("*", self._on_unknown),
         ):
             server.on(name, handler)
-        self._sessions = Sessions(server)
+        self._sessions = Sessions(engine(server))
         self._inner = self._sessions.follow(
             {"connect": self._on_transport, "message": self._on_message, "disconnect": self._on_end}
         )

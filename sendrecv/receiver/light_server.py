@@ -1,9 +1,9 @@
-"""aiohttp and python-socketio, imported without what only their clients use.
+"""aiohttp, python-engineio and python-socketio, imported without what only their clients use.
 
 A receiver answers nobody during its imports, and without these modules they take a third less time.
 aiohttp's __init__ takes names from six of its modules, and only passes the names on. While aiohttp
-is imported, stand-ins that have every name are in their place. While python-socketio is imported,
-requests and websocket-client are not there: its servers do without them.
+is imported, stand-ins that have every name are in their place. While python-engineio and
+python-socketio are imported, requests and websocket-client are not there: servers do without them.
 
 If a library has changed so that more than that __init__ needs one of these modules, one line says
 so, and the library is imported with all that it brings.
@@ -19,10 +19,10 @@ from sendrecv import patching
 from sendrecv.imports import InPlace, imported, unless_imported
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sendrecv.imports import Modules
 
-AIOHTTP = patching.Library("aiohttp", "3.8.4", "3.11.16")
-SOCKETIO = patching.Library("python-socketio", "5.7.2", "5.12.1")
 OF_CLIENTS = ("client", "connector", "cookiejar", "formdata", "resolver", "tracing")
 
 
@@ -43,30 +43,34 @@ class _NotImported:
 def import_libraries() -> None:
     """To be called before anything else imports them. Afterwards, an import finds them."""
     absent = [f"aiohttp.{part}" for part in OF_CLIENTS]
-    _import(AIOHTTP, ["aiohttp.web"], {name: _Absent(name) for name in absent})
-    servers = ["engineio.async_drivers.aiohttp", "socketio"]
-    _import(SOCKETIO, servers, dict.fromkeys(("requests", "websocket")))
+    stand_ins: Modules = {name: _Absent(name) for name in absent}
+    _import(patching.AIOHTTP, "aiohttp", lambda: imported("aiohttp.web"), stand_ins)
+    unused: Modules = dict.fromkeys(("requests", "websocket"))
+    _import(
+        patching.ENGINEIO, "engineio", lambda: imported("engineio.async_drivers.aiohttp"), unused
+    )
+    _import(patching.SOCKETIO, "socketio", lambda: imported("socketio"), unused)
 
 
-def _import(library: patching.Library, servers: list[str], stand_ins: Modules) -> None:
-    packages = [name.partition(".")[0] for name in servers]
-
+def _import(
+    library: patching.Library, package: str, load: Callable[[], object], stand_ins: Modules
+) -> None:
     def check() -> None:
-        for name in servers:
-            imported(name)
-        for name in _below(packages):
+        load()
+        for name in _below(package):
             if name != "aiohttp" and any(map(_is_absent, vars(sys.modules[name]).values())):
                 raise patching.Misfit(f"{name} uses a part of aiohttp's client")
 
     with InPlace(unless_imported(stand_ins)):
         fits = library.fits(check, "imported with all that its clients use")
-    if not fits:  # whoever needs it imports it again
-        for name in _below(packages):
+    if not fits:
+        for name in _below(package):
             del sys.modules[name]
+        load()  # before another library imports it, with stand-ins of its own
 
 
-def _below(packages: list[str]) -> list[str]:
-    return [name for name in sys.modules if name.partition(".")[0] in packages]
+def _below(package: str) -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == package]
 
 
 def _is_absent(found: object) -> bool:

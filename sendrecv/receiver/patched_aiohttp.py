@@ -1,4 +1,4 @@
-"""aiohttp, read for 3.8.4 and 3.11.16, with limits and checks that it lacks.
+"""aiohttp, with limits and checks that it lacks.
 
     WebSocketResponse   refuses compression: a small frame must not become a large one. Refuses
                         packets that are empty or not Engine.IO's: these would end engineio's loop
@@ -25,11 +25,9 @@ from aiohttp import WSMsgType, web
 
 from sendrecv import patching
 from sendrecv.core.wire import MAX_MESSAGE
-from sendrecv.receiver import light_server
 from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import PeerConnection
 
-LIBRARY = light_server.AIOHTTP
 FOR_READERS = ("/apps", "/status", "/healthz")
 """All that a peer with Access.LOOK may ask for."""
 _FROM_A_CLIENT = "123456"
@@ -75,7 +73,9 @@ class WebSocketResponse(web.WebSocketResponse):
 def websocket_response() -> Callable[..., web.WebSocketResponse]:
     """What makes the response to a WebSocket's request."""
     otherwise = "messages are not counted, and not checked before engineio sees them"
-    return WebSocketResponse if LIBRARY.fits(_check_websocket, otherwise) else _plain_response
+    return (
+        WebSocketResponse if patching.AIOHTTP.fits(_check_websocket, otherwise) else _plain_response
+    )
 
 
 def _check_websocket() -> None:
@@ -164,4 +164,4 @@ def _handler_options() -> dict[str, Any]:
     def check() -> None:
         patching.accepts(web.RequestHandler, "__init__", *options)
 
-    return options if LIBRARY.fits(check, "compressed bodies are unpacked") else {}
+    return options if patching.AIOHTTP.fits(check, "compressed bodies are unpacked") else {}

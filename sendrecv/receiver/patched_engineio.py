@@ -1,4 +1,4 @@
-"""python-engineio's server, read for 4.3.4 and 4.11.2, with limits that it lacks.
+"""python-engineio's server, with limits that it lacks.
 
     patch_driver   engineio reads messages from the response of patched_aiohttp.py, with its limits.
                    And it reads a request body that is chunked or comes in pieces: without the patch
@@ -30,9 +30,10 @@ from aiohttp import web
 
 from sendrecv import patching
 
-LIBRARY = patching.Library("python-engineio", "4.3.4", "4.11.2")
 PING_INTERVAL, PING_TIMEOUT = 10, 10
 """Seconds of Engine.IO's heartbeat, which notices a peer that vanishes without a message."""
+NONE_KNOWN = "no long polling, answers may be left unread, and its own heartbeats are used"
+"""What follows if nothing is known of sessions."""
 Handler = Callable[..., Awaitable[object]]
 
 
@@ -73,9 +74,9 @@ async def _translate(request: web.Request) -> dict[str, Any]:
 
 def patch_driver(make_response: Callable[..., web.WebSocketResponse]) -> None:
     """Make engineio read messages from such responses, and read whole bodies."""
-    if LIBRARY.fits(_check_response, "messages are not counted, and not checked first"):
+    if patching.ENGINEIO.fits(_check_response, "messages are not counted, and not checked first"):
         _driver().WebSocketResponse = make_response
-    if LIBRARY.fits(
+    if patching.ENGINEIO.fits(
         _check_translate, "long polling takes small bodies only, and TLS no websocket-client"
     ):
         _driver()._async["translate_request"] = _translate  # pylint: disable=protected-access
@@ -107,12 +108,11 @@ def _check_translate() -> None:
 class Sessions:
     """Engine.IO's sessions, by name. If engineio has changed, none is known."""
 
-    def __init__(self, server: Any) -> None:
-        """server: a Socket.IO server."""
-        self.eio: Any = getattr(server, "eio", None)
-        self.are_known = LIBRARY.fits(
-            partial(_check_sessions, self.eio),
-            "no long polling, answers may be left unread, and its own heartbeats are used",
+    def __init__(self, eio: Any) -> None:
+        """eio: an Engine.IO server; None if there is none, which was said."""
+        self.eio = eio
+        self.are_known = eio is not None and patching.ENGINEIO.fits(
+            partial(_check_sessions, eio), NONE_KNOWN
         )
 
     def follow(self, handlers: Mapping[str, Handler]) -> dict[str, Handler]:
@@ -181,7 +181,7 @@ class Heartbeats:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._asked: set[str] = set()
         eio = sessions.eio
-        self._are_ours = sessions.are_known and LIBRARY.fits(
+        self._are_ours = sessions.are_known and patching.ENGINEIO.fits(
             _check_heartbeats, "its own heartbeats are used"
         )
         if self._are_ours:

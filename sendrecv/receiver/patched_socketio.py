@@ -1,4 +1,4 @@
-"""python-socketio's server, read for 5.7.2 and 5.12.1, with checks that it lacks.
+"""python-socketio's server, with checks that it lacks.
 
     Packet   refuses attachments, of which any number would be kept, and malformed packets
 
@@ -18,10 +18,9 @@ from socketio import packet
 from sendrecv import patching
 from sendrecv.core.errors import PeerError
 from sendrecv.core.wire import MAX_MESSAGE
-from sendrecv.receiver import light_server, patched_engineio
+from sendrecv.receiver import patched_engineio
 from sendrecv.receiver.patched_aiohttp import websocket_response
 
-LIBRARY = light_server.SOCKETIO
 # Packet types of the protocol, revision 5.
 _EVENT = 2
 _BINARY = ("5", "6")
@@ -58,7 +57,8 @@ def _is_event(data: object) -> bool:
 def make_server() -> Any:
     """A Socket.IO server."""
     patched_engineio.patch_driver(websocket_response())
-    is_fit = LIBRARY.fits(_check, "attachments and malformed packets of senders are not refused")
+    otherwise = "attachments and malformed packets of senders are not refused"
+    is_fit = patching.SOCKETIO.fits(_check, otherwise)
     strict = {"serializer": Packet} if is_fit else {}
     return socketio.AsyncServer(
         async_mode="aiohttp",
@@ -71,6 +71,17 @@ def make_server() -> Any:
         engineio_logger=logging.getLogger("engineio.server"),
         **strict,
     )
+
+
+def engine(server: Any) -> Any:
+    """The Engine.IO server below that server; None if the library has changed."""
+    fits = patching.SOCKETIO.fits(lambda: _check_engine(server), patched_engineio.NONE_KNOWN)
+    return server.eio if fits else None
+
+
+def _check_engine(server: Any) -> None:
+    if getattr(server, "eio", None) is None:
+        raise patching.Misfit("AsyncServer has no eio")
 
 
 def _check() -> None:

@@ -1,4 +1,4 @@
-"""python-socketio's client, read for 5.7.2 and 5.12.1, without the imports that it never uses here.
+"""python-socketio's client, without the imports that it never uses here.
 
 From exec to the first count, Python spends most of the time on imports. Most of the modules that
 python-socketio imports are for servers, long polling, TLS, proxies and debug output, which a
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     Modules = dict[str, ModuleType | None]
 
-LIBRARY = patching.Library("python-socketio", "5.7.2", "5.12.1")
 _clients: list[ModuleType] = []
 """The module, once it is patched. Another part of the process may have imported it before."""
 _PACKAGES = ("engineio", "socketio", "websocket")
@@ -81,7 +80,7 @@ def socketio_client(*, tls: bool) -> ModuleType:
         opening = ("websocket", "websocket._core", "engineio.client")
         patched_websocket.patch_opening(*map(modules, opening))
         patched_engineio.patch(getattr(modules("engineio"), "Client", None))
-        LIBRARY.fits(lambda: _check(client), "a lost connection may be noticed late")
+        patching.SOCKETIO.fits(lambda: _check(client), "a lost connection may be noticed late")
     return _clients[0]
 
 
@@ -109,32 +108,36 @@ def abandon(client: Any) -> None:
 
 def _check(module: Any) -> None:
     patching.uses(module.Client, "__init__", "eio")
-    patching.function(sys.modules["engineio"].Client, "disconnect", "self", "abort")
 
 
 def _import(tls: bool) -> ModuleType:
     if any(name in sys.modules for name in _PACKAGES):
         return imported("socketio.client")
+    begun = [patching.SOCKETIO]
     try:
-        return _import_light(tls)
+        return _import_light(tls, begun)
     except Exception as error:  # pylint: disable=broad-exception-caught  # whatever has changed
         for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
             del sys.modules[name]
         client = imported("socketio.client")
-        LIBRARY.report(error, "imported with all that it brings")
+        begun[-1].report(error, "imported with all that it brings")
         return client
 
 
-def _import_light(tls: bool) -> ModuleType:
+def _import_light(tls: bool, begun: list[patching.Library]) -> ModuleType:
+    """begun: the library that is imported is put there."""
     stand_ins = unless_imported(_stand_ins(tls))
     if "http" in stand_ins:
         stand_ins["http"] = _http(stand_ins)
     with InPlace(stand_ins):
+        begun.append(patching.WEBSOCKET)
         imported("websocket")  # engineio goes on without it if that fails
+        begun.append(patching.ENGINEIO)
         packages = [_unrun(name) for name in ("engineio", "socketio")]
         sys.modules.update({package.__name__: package for package in packages})
         # What engineio's __init__ would have made, and socketio.client asks for.
         vars(packages[0])["Client"] = imported("engineio.client").Client
+        begun.append(patching.SOCKETIO)
         client = imported("socketio.client")
     for package in packages:
         vars(package)["__getattr__"] = partial(_run_after_all, package)
@@ -148,7 +151,7 @@ def _run_after_all(package: ModuleType, name: str) -> Any:
         raise AttributeError(name)
     del vars(package)["__getattr__"]
     change = patching.Misfit(f"it asks for {package.__name__}.{name}")
-    LIBRARY.report(change, f"all of {package.__name__} is imported")
+    patching.SOCKETIO.report(change, f"all of {package.__name__} is imported")
     loader.exec_module(package)
     return getattr(package, name)
 

@@ -1,4 +1,4 @@
-"""Python's http.client, read for Python 3.11 and 3.13, without the package email.
+"""Python's http.client, without the package email.
 
 http.client reads the head of an answer with email's parser. That package, and what it imports in
 turn, is nine tenths of http.client's import, for which a takeover on several hosts would wait. What
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     Modules = dict[str, ModuleType | None]
 
-LIBRARY = patching.Library("Python's http.client", "3.11", "3.13")
 _STATUS = {"CONTINUE": 100, "OK": 200, "NO_CONTENT": 204, "NOT_MODIFIED": 304}
 """What http.client uses of http.HTTPStatus, which is slow to make."""
 
@@ -46,7 +45,9 @@ class Head(dict[str, str]):
 def http_client() -> ModuleType:
     """The copy; or http.client itself, if Python has changed so that there can be none."""
     copies: list[ModuleType] = []
-    if LIBRARY.fits(lambda: copies.append(_copy()), "imported with all that it brings"):
+    if patching.HTTP_CLIENT.fits(
+        lambda: copies.append(_copy()), "imported with all that it brings"
+    ):
         return copies[0]
     return imported("http.client")
 

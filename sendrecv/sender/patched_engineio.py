@@ -1,6 +1,7 @@
-"""python-engineio's client, read for 4.3.4 and 4.11.2.
+"""python-engineio's client.
 
-Messages are handled where they are read, and a peer that does not read is left.
+Messages are handled where they are read, and a peer that does not read is left. What other modules
+take for granted of this client is checked here, too: how it opens, reads and ends a connection.
 
 engineio starts a thread for each message. A sender's handlers only put events on a queue, which
 takes less time than the start of a thread.
@@ -20,17 +21,29 @@ TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from typing import Any
 
-LIBRARY = patching.Library("python-engineio", "4.3.4", "4.11.2")
 MAX_UNREAD = 16
 """Packets that wait until the peer reads."""
 
 
 def patch(client: Any) -> None:
     """Patch the class engineio.Client."""
+    otherwise = "a lost connection may be noticed late, and what is not read is kept"
+    can_end = patching.ENGINEIO.fits(lambda: _check_end(client), otherwise)
     otherwise = "each message has a thread, and what is not read is kept"
-    if LIBRARY.fits(lambda: _check(client), otherwise):
+    if patching.ENGINEIO.fits(lambda: _check(client), otherwise):
         _handle_here(client)
-        _limit(client)
+        if can_end:
+            _limit(client)
+
+
+def opens_by(module: Any, websocket: Any, otherwise: str) -> bool:
+    """Whether the module engineio.client opens connections by websocket.create_connection()."""
+    return patching.ENGINEIO.fits(lambda: _check_opening(module, websocket), otherwise)
+
+
+def reads_by_recv(module: Any, otherwise: str) -> bool:
+    """Whether its client reads each message by recv() of what create_connection() has returned."""
+    return patching.ENGINEIO.fits(lambda: _check_reading(module), otherwise)
 
 
 def _handle_here(client: Any) -> None:
@@ -52,6 +65,21 @@ def _limit(client: Any) -> None:
             receive(self, packet)
 
     client._receive_packet = receive_within  # pylint: disable=protected-access
+
+
+def _check_end(client: Any) -> None:
+    patching.function(client, "disconnect", "self", "abort")
+
+
+def _check_opening(module: Any, websocket: Any) -> None:
+    if getattr(module, "websocket", None) is not websocket:
+        raise patching.Misfit("no module websocket in engineio.client")
+    patching.uses(module.Client, "_connect_websocket", "create_connection")
+
+
+def _check_reading(module: Any) -> None:
+    for name in ("ws", "recv"):
+        patching.uses(module.Client, "_read_loop_websocket", name)
 
 
 def _check(client: Any) -> None:

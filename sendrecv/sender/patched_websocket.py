@@ -1,4 +1,4 @@
-"""websocket-client, read for 1.2.3 and 1.8.0: sockets that read ahead, or are open; and limits.
+"""websocket-client: sockets that read ahead, or are open already; and limits.
 
 websocket-client reads the answer to its handshake, some 200 bytes, with one recv(1) for each byte.
 Then it reads each frame's header separately. Its module _http, which opens connections, is given
@@ -34,6 +34,7 @@ from types import ModuleType
 
 from sendrecv import patching
 from sendrecv.core.wire import MAX_MESSAGE
+from sendrecv.sender import patched_engineio
 from sendrecv.sender.quick import Quick
 
 TYPE_CHECKING = False  # see values.py
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-LIBRARY = patching.Library("websocket-client", "1.2.3", "1.8.0")
 _AHEAD = 4096
 MAX_HEAD, MAX_LINE = 65_536, 8192
 """Bytes of the head of an answer to a handshake, and of a line in it. The receiver's head has about
@@ -90,17 +90,19 @@ def trust(file: str) -> None:
 def patch(http: Any, reader: Any, frames: Any, core: Any, handshake: Any) -> None:
     """Patch the modules websocket._http, ._socket, ._abnf, ._core and ._handshake."""
     any_head = "heads of any size are read"
-    if LIBRARY.fits(lambda: _check(http, reader), f"its sockets do not read ahead, and {any_head}"):
+    if patching.WEBSOCKET.fits(
+        lambda: _check(http, reader), f"its sockets do not read ahead, and {any_head}"
+    ):
         http.socket = stand_in()
         _reads_ahead.append(http)
-        if LIBRARY.fits(lambda: _check_head(http, handshake), any_head):
+        if patching.WEBSOCKET.fits(lambda: _check_head(http, handshake), any_head):
             _limit_head(http, reader, handshake)
-    if LIBRARY.fits(lambda: _check_tls(http), "no connection by https:// is opened"):
+    if patching.WEBSOCKET.fits(lambda: _check_tls(http), "no connection by https:// is opened"):
         http._ssl_socket = _secured  # pylint: disable=protected-access
         _safe.add(_check_tls)
-    if LIBRARY.fits(lambda: _check_frames(frames), "answers of any size are read"):
+    if patching.WEBSOCKET.fits(lambda: _check_frames(frames), "answers of any size are read"):
         _limit(frames)
-    if LIBRARY.fits(lambda: _check_redirections(core), "no token is sent"):
+    if patching.WEBSOCKET.fits(lambda: _check_redirections(core), "no token is sent"):
         core.SUPPORTED_REDIRECT_STATUSES = ()
         _safe.add(_check_redirections)
 
@@ -123,33 +125,30 @@ def patch_opening(package: Any, core: Any, engineio: Any) -> None:
     websocket._core and engineio.client.
     """
     otherwise = "a receiver can only be reached by TCP"
-    if LIBRARY.fits(lambda: _check_opening(package, core, engineio), otherwise):
+    fits = patching.WEBSOCKET.fits(lambda: _check_opening(package, core), otherwise)
+    if fits and patched_engineio.opens_by(engineio, package, otherwise):
         package.create_connection = _opener(package, core, engineio)
         _patched.append(package)
 
 
-def _check_opening(package: Any, core: Any, engineio: Any) -> None:
+def _check_opening(package: Any, core: Any) -> None:
     patching.function(package, "create_connection", "url")
     patching.function(core.WebSocket, "connect", "self", "url")
     patching.uses(core.WebSocket, "connect", "socket")
-    if getattr(engineio, "websocket", None) is not package:
-        raise patching.Misfit("no module websocket in engineio.client")
-    patching.uses(engineio.Client, "_connect_websocket", "create_connection")
 
 
-def _check_quick(package: Any, core: Any, engineio: Any) -> None:
+def _check_quick(package: Any, core: Any) -> None:
     patching.attribute(package, "WebSocketTimeoutException", type)
     patching.function(core.WebSocket, "recv", "self")
     patching.uses(core.WebSocket, "send_frame", "lock")
-    for name in ("ws", "recv"):
-        patching.uses(engineio.Client, "_read_loop_websocket", name)
 
 
 def _opener(package: Any, core: Any, engineio: Any) -> Callable[..., Any]:
     create = package.create_connection
-    is_quick = LIBRARY.fits(
-        lambda: _check_quick(package, core, engineio), "each count takes more of the processor"
-    )
+    otherwise = "each count takes more of the processor"
+    is_quick = patching.WEBSOCKET.fits(
+        lambda: _check_quick(package, core), otherwise
+    ) and patched_engineio.reads_by_recv(engineio, otherwise)
     timed_out = getattr(package, "WebSocketTimeoutException", TimeoutError)
 
     def create_connection(url: str, *arguments: Any, **options: Any) -> Any:

@@ -80,7 +80,10 @@ class Leaving:
             return
         self._is_asked = True
         try:
-            self._question = imported("sendrecv.sender.stopping").Question(self._target)
+            # Mostly there already, see _begin_watches(). No start waits for it.
+            from sendrecv.sender import stopping
+
+            self._question = stopping.Question(self._target)
         except OSError as error:
             _not_told(error)
 
@@ -147,6 +150,11 @@ def sender(
 
 
 def _hooks(instance: str, role: str, about_to_take: Callable[[], None]) -> Hooks:
+    def by_person() -> bool:
+        from sendrecv.sender import paused  # no takeover waits for it
+
+        return paused.is_by_person(instance, role)
+
     leaving = Leaving(f"sendrecv@{instance}.target")
     return Hooks(
         leaving.is_so,
@@ -154,7 +162,7 @@ def _hooks(instance: str, role: str, about_to_take: Callable[[], None]) -> Hooks
         about_to_take,
         instance,
         f"{systemd.runtime_directory()}/{instance}.paused",
-        lambda: bool(imported("sendrecv.sender.paused").is_by_person(instance, role)),
+        by_person,
     )
 
 

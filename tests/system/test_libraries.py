@@ -17,7 +17,7 @@ LIBRARIES = "/usr/lib/python3/dist-packages"
 PLANTED = {
     "sender": (
         f"sed -i '1i from http import HTTPMethod' {LIBRARIES}/websocket/_exceptions.py",
-        "python-socketio .*HTTPMethod.*: imported with all that it brings, ignoring",
+        "websocket-client .*HTTPMethod.*: imported with all that it brings, ignoring",
         "imported: requests",
     ),
     "receiver": (

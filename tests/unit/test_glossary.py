@@ -1,11 +1,14 @@
 """The words that docs/glossary.md says are not used are not, in any file of the project."""
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.judges.imports import defined
 
 TOP = Path(__file__).resolve().parents[2]
 GLOSSARY = TOP / "docs/glossary.md"
@@ -78,19 +81,48 @@ def test_the_page_is_read() -> None:
     assert not set(known) & set(words)
 
 
-def test_the_places_that_it_names_are_there() -> None:
-    places: list[tuple[str, ...]] = [
+def places(page: str) -> list[tuple[str, ...]]:
+    """Where things are: paths, each with the names of what is defined there, if any; or ""."""
+    return [
         place
-        for _, cell in terms(GLOSSARY.read_text(encoding="utf-8"))
+        for _, cell in terms(page)
         for place in re.findall(r"`([^`]+)`(?:: `([^`]+)`(?:, `([^`]+)`)?)?", cell)
     ]
-    assert len(places) > 40
-    for path, *names in places:
+
+
+def misplaced(page: str) -> list[str]:
+    """Each place that is not there, or does not define what it is named for."""
+    found = []
+    for path, *names in places(page):
         there = TOP / path if (TOP / path).exists() else TOP / "sendrecv" / path
-        assert there.exists(), path
-        text = there.read_text(encoding="utf-8") if there.is_file() else ""
-        for name in filter(None, names):
-            assert re.search(rf"\b{re.escape(name.removesuffix('()'))}\b", text), (path, name)
+        named = {name.removesuffix("()") for name in names if name}
+        if not there.exists():
+            found.append(path)
+        elif named:
+            here = defined(ast.parse(there.read_text(encoding="utf-8")))
+            found += [f"{path}: {name}" for name in sorted(named - here)]
+    return found
+
+
+def test_the_places_that_it_names_are_there() -> None:
+    page = GLOSSARY.read_text(encoding="utf-8")
+    assert len(places(page)) > 40 and len([place for place in places(page) if place[1]]) > 20
+    assert misplaced(page) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("`receiver/access.py`: `Access`", "`receiver/admission.py`: `Access`"),
+        ("`core/wire.py`: `payloads()`", "`core/sender.py`: `payloads()`"),
+        ("`: `Admit`, `Refuse`", "`: `Admit`, `Refusal`"),
+        ("`core/wire.py`: `MAX_BATCH`", "`core/wires.py`: `MAX_BATCH`"),
+    ],
+)
+def test_a_planted_place_is_seen(right: str, wrong: str) -> None:
+    page = GLOSSARY.read_text(encoding="utf-8")
+    assert right in page
+    assert misplaced(page.replace(right, wrong)) != []
 
 
 @pytest.mark.parametrize(

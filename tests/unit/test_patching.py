@@ -9,18 +9,25 @@ from types import SimpleNamespace
 import pytest
 
 from sendrecv import patching
-from sendrecv.patching import Library, Misfit
-from sendrecv.receiver import patched_aiohttp, patched_engineio, patched_socketio
-from sendrecv.sender import light_client
-from sendrecv.sender import patched_engineio as sender_engineio
-from sendrecv.sender import patched_websocket
+from sendrecv.patching import AIOHTTP, ENGINEIO, SOCKETIO, WEBSOCKET, Library, Misfit
 
 TOP = Path(__file__).resolve().parents[2]
 PACKAGED = {
-    "python3-aiohttp": [patched_aiohttp.LIBRARY],
-    "python3-engineio": [patched_engineio.LIBRARY, sender_engineio.LIBRARY],
-    "python3-socketio": [patched_socketio.LIBRARY, light_client.LIBRARY],
-    "python3-websocket": [patched_websocket.LIBRARY],
+    "python3-aiohttp": AIOHTTP,
+    "python3-engineio": ENGINEIO,
+    "python3-socketio": SOCKETIO,
+    "python3-websocket": WEBSOCKET,
+}
+# Who checks what of which library: see the header of patching.py.
+PATCHES = {
+    "receiver/patched_aiohttp.py": {"AIOHTTP"},
+    "receiver/patched_engineio.py": {"ENGINEIO"},
+    "receiver/patched_socketio.py": {"SOCKETIO"},
+    "receiver/light_server.py": {"AIOHTTP", "ENGINEIO", "SOCKETIO"},
+    "sender/patched_engineio.py": {"ENGINEIO"},
+    "sender/patched_websocket.py": {"WEBSOCKET"},
+    "sender/light_client.py": {"ENGINEIO", "SOCKETIO", "WEBSOCKET"},
+    "sender/light_http.py": {"HTTP_CLIENT"},
 }
 
 
@@ -117,7 +124,17 @@ def test_the_bounds_of_the_package_are_what_was_read(package: str) -> None:
     control = (TOP / "debian/control").read_text(encoding="utf-8")
     bounds = re.findall(rf"{package} \((>=|<<) ([^)]+)\)", control)
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for library in PACKAGED[package]:
-        first, major = library.read[0], int(library.read[-1].split(".")[0]) + 1
-        assert bounds == [(">=", first), ("<<", f"{major}~")]
-        assert f"{library.distribution} >= {first}, < {major}" in project["dependencies"]
+    library = PACKAGED[package]
+    first, major = library.read[0], int(library.read[-1].split(".")[0]) + 1
+    assert bounds == [(">=", first), ("<<", f"{major}~")]
+    assert f"{library.distribution} >= {first}, < {major}" in project["dependencies"]
+
+
+def test_a_library_has_one_module_on_each_side_and_its_versions_stand_in_one_place() -> None:
+    found = {}
+    for file in (TOP / "sendrecv").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert file.name == "patching.py" or "Library(" not in text, file
+        if names := set(re.findall(r"\bpatching\.([A-Z][A-Z_]+)\b", text)):
+            found[str(file.relative_to(TOP / "sendrecv"))] = names
+    assert found == PATCHES

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv.patching import Library
-from sendrecv.sender import light_client, patched_engineio, patched_websocket
+from sendrecv.patching import ENGINEIO, SOCKETIO, WEBSOCKET, Library
 from tests.lab.reception import TOKEN, Reception
 from tests.unit.planted import Change, plant, renamed, run
 
@@ -48,6 +47,8 @@ second.close()
 """
 SERVED = ["Connected-1", "Resumed-1", "Answered-1", "Connected-2", "Lost-1"]
 PACKAGES = ("socketio", "engineio", "websocket")
+NEEDS = "from http import HTTPMethod"
+# By the library that has changed.
 CASES: dict[str, tuple[Change, str]] = {
     "websocket opens": (renamed("_open_socket"), "no function websocket._http._open_socket"),
     "websocket opens with": (
@@ -157,8 +158,16 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "engineio ends": (renamed("abort"), "Client.disconnect(self, abort_renamed"),
     "socketio holds": (renamed("eio"), "Client.__init__ does not use eio"),
-    "socketio imports": (
+    "websocket needs": (
         Change("websocket/_core.py", {r"^import struct$": "from http import HTTPMethod, client"}),
+        "ImportError: cannot import name 'HTTPMethod'",
+    ),
+    "engineio needs": (
+        Change("engineio/client.py", {r"^import logging$": f"\\g<0>\n{NEEDS}"}),
+        "ImportError: cannot import name 'HTTPMethod'",
+    ),
+    "socketio needs": (
+        Change("socketio/packet.py", {r"^import functools$": f"\\g<0>\n{NEEDS}"}),
         "ImportError: cannot import name 'HTTPMethod'",
     ),
     "socketio asks": (
@@ -166,7 +175,7 @@ CASES: dict[str, tuple[Change, str]] = {
         "it asks for engineio.Server",
     ),
 }
-LIBRARIES = (light_client.LIBRARY, patched_engineio.LIBRARY, patched_websocket.LIBRARY)
+LIBRARIES = {"engineio": ENGINEIO, "socketio": SOCKETIO, "websocket": WEBSOCKET}
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +201,9 @@ def test_what_has_changed_is_said_once_and_left_alone(
     events, lines = play(reception, name.replace(" ", "-"), tmp_path)
     assert events == SERVED, lines
     assert len(lines) == 1 and problem in lines[0] and lines[0].endswith(", ignoring"), lines
-    library = next(each for each in LIBRARIES if lines[0].startswith(f"{each.distribution} "))
-    assert library.version() in lines[0] and library.read[0] in lines[0]
+    library = LIBRARIES[name.split()[0]]
+    assert lines[0].startswith(f"{library.distribution} {library.version()} is not as it was in ")
+    assert library.read[0] in lines[0]
 
 
 # Tries to connect, and says what came of it.
@@ -256,6 +266,6 @@ def test_nothing_is_said_of_libraries_as_they_are(reception: Reception, tmp_path
     assert play(reception, "as-they-are", tmp_path) == (SERVED, [])
 
 
-@pytest.mark.parametrize("library", LIBRARIES, ids=[each.distribution for each in LIBRARIES])
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 def test_the_version_that_is_here_was_read(library: Library) -> None:
     assert importlib.metadata.version(library.distribution) in library.read
