@@ -47,8 +47,8 @@ however few the quiet machine had. A loop that starts processes without a pause 
 TIMES_QUIET_CPU = 5.0
 """The same of CPU, which also depends on what else the host does."""
 PART_OF_LOOP = 1 / 3
-"""Or so much of the CPU that a loop without a pause takes in that machine. Nothing else shows such a
-loop, which starts no process and never sleeps."""
+"""Or so much of what a loop without a pause takes in that machine. Nothing else shows such a loop,
+which starts no process and never sleeps."""
 LOOPS = 3
 """Seconds for which such a loop is watched."""
 STARTS_TO_RESUME = 2

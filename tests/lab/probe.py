@@ -1,8 +1,8 @@
 """Whether a machine stood still: a process beside the senders does what their watchdogs ask for.
 
-It does nothing else. Where it is as late as a ping may be, the machine gave nobody a CPU, or its disk
-answered nobody, and a watchdog that kills then has done what it must. So a test can say, on a machine
-of any speed, that nobody takes a slow process for one that hangs.
+It does nothing else. Where it is as late as a ping may be, the machine gave nobody a CPU, or its
+disk answered nobody, and a watchdog that kills then has done what it must. So a test can say, on a
+machine of any speed, that nobody takes a slow process for one that hangs.
 
     probe = Probe(machine)
     ...
