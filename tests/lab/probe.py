@@ -18,6 +18,8 @@ from tests.lab.machine import Machine
 
 BEAT = 0.05
 """Seconds. The shorter it is, the less of a standstill falls between two beats."""
+SLACK = 0.2
+"""Of a watchdog's limit: pings are at most 0.8 of it apart, so one may be so late."""
 PUNCTUAL = 2 * BEAT
 """Seconds. What is no longer than that is no delay."""
 SENT = "_SOURCE_REALTIME_TIMESTAMP"
@@ -55,14 +57,11 @@ class Beats:
         return sum(seconds - BEAT for seconds in took if seconds > PUNCTUAL)
 
     def excuse(self, kill: Entry, limit: float) -> bool:
-        """Whether a watchdog with that limit had to kill, since the machine stood still meanwhile.
-
-        Pings are up to 0.8 of the limit apart: the rest is how late one may be.
-        """
+        """Whether a watchdog with that limit had to kill, since the machine stood still meanwhile."""
         read, sent = int(str(kill["__REALTIME_TIMESTAMP"])), int(str(kill.get(SENT, 0)))
         ago = (read - sent) / 1e6 if sent else 0.0
         at = int(str(kill["__MONOTONIC_TIMESTAMP"])) / 1e6 - ago
-        return self.late(at - limit, at) >= 0.2 * limit - BEAT
+        return self.late(at - limit, at) >= SLACK * limit - BEAT
 
 
 class Probe:
