@@ -19,6 +19,10 @@ class ExitStatus(int):
         return status
 
 
+LOCK_PATIENCE = 10
+"""Seconds that a sender waits for its App's lock. A predecessor is gone before its successor starts,
+unless SIGKILL does not end it."""
+
 # Not an enum: making one takes 0.3 ms, and a takeover waits for it.
 EXIT_STATUSES = (
     DONE := ExitStatus(
@@ -57,8 +61,8 @@ EXIT_STATUSES = (
     FAULT := ExitStatus(70, "A fault of this program. A traceback tells where."),  # EX_SOFTWARE
     LOCK_BUSY := ExitStatus(  # EX_OSERR: a longer wait would not help
         71,
-        "Another process has held the App's lock for 10 s. Perhaps two instances have the same"
-        " appID.",
+        f"Another process has held the App's lock for {LOCK_PATIENCE} s. Perhaps two instances have"
+        " the same appID.",
     ),
     # EX_OSFILE
     MISSING_PACKAGE := ExitStatus(72, "metrics, watch: a package that is needed is not installed."),

@@ -17,6 +17,7 @@ import time
 import sdnotify
 
 from sendrecv.core.errors import WARNING
+from sendrecv.core.wire import MAX_TOKEN, MAX_TOKEN_FILE, MIN_TOKEN
 from sendrecv.errors import CredentialError, SendrecvError, StoreUnusable
 
 TYPE_CHECKING = False  # see values.py
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-_MIN_TOKEN, _MAX_TOKEN, MAX_TOKEN_FILE = 20, 4096, 65_536  # see core/tokens.py
 JOURNAL = "/run/systemd/journal/socket"
 START_SLICE = 1.0
 """Seconds between two signs of life of a process that starts."""
@@ -186,10 +186,10 @@ def credential(name: str) -> str:
     path = credential_path(name)
     try:
         with open(path, encoding="utf-8") as file:
-            text = file.read(_MAX_TOKEN + 1).rstrip("\n")
+            text = file.read(MAX_TOKEN + 1).rstrip("\n")
     except (OSError, UnicodeDecodeError):
         text = ""
-    if not text or len(text) > _MAX_TOKEN or not text.isprintable():
+    if not text or len(text) > MAX_TOKEN or not text.isprintable():
         raise CredentialError(f"{name}: missing, empty, or not one printable line", _ETCD_HINT)
     return text
 
@@ -256,13 +256,13 @@ def token_text(data: bytes) -> str:
     CredentialError as token() does.
     """
     data = data.strip()
-    most = MAX_TOKEN_FILE if b"\n" in data else _MAX_TOKEN
+    most = MAX_TOKEN_FILE if b"\n" in data else MAX_TOKEN
     text = data.decode() if data.isascii() else "\0"
     if not data or len(data) > most or not text.translate({9: None, 10: None}).isprintable():
         problem = "/etc/sendrecv/token: missing, empty, or not printable lines"
         raise CredentialError(problem, TOKEN_HINT)
-    if len(text) < _MIN_TOKEN:
-        why = f"fewer than {_MIN_TOKEN} characters, it could be guessed"
+    if len(text) < MIN_TOKEN:
+        why = f"fewer than {MIN_TOKEN} characters, it could be guessed"
         raise CredentialError(f"/etc/sendrecv/token: {why}", TOKEN_HINT)
     return text
 

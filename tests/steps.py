@@ -7,11 +7,8 @@ test at all has failed. At the end there is a table of the seconds and tests of 
 the name and the message of each failure, shortened.
 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
-What the steps cost, in seconds of CPU on two cores of 2026: lint 80, types 40, model 200 (with the
-simulation), unit-trixie 290, unit-bookworm 200, lintian-trixie 45, the three parts of each system
-100 to 300, each chaos 60 to 80, hosts 150; the whole 40 minutes. Chaos and hosts take three to four
-times as long, for they wait.
-On a machine that has no roots yet (tests/lab/roots.py), these are made first, and cost 380.
+What each step costs: CONTRIBUTING.md. On a machine that has no roots yet (tests/lab/roots.py), these
+are made first.
 """
 
 import argparse

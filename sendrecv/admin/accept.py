@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sendrecv.admin import acts
+from sendrecv.admin.files import RECORDS
 from sendrecv.commandline import Parser
 from sendrecv.core.errors import quoted
 from sendrecv.core.wire import MAX_COUNT, MAX_EPOCH, NAME_RULE, is_name
 from sendrecv.errors import DONE, StoreUnusable, UsageError
-
-STATE = Path("/var/lib/sendrecv")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,10 +25,10 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"{quoted(options.app)} is no appID", f"must be {NAME_RULE}")
     if not 0 <= number <= most:
         raise UsageError(f"--{what} {number}", f"must be from 0 to {most}")
-    record = STATE / f"{options.app}.record"
+    record = RECORDS / f"{options.app}.record"
     try:
         record.lstat()
-        _write(STATE / f"{record.name}.accepted", f"{what} {number}\n")
+        _write(RECORDS / f"{record.name}.accepted", f"{what} {number}\n")
     except FileNotFoundError:
         raise UsageError(f"no App is called {options.app}", f"there is no {record}") from None
     except OSError as error:

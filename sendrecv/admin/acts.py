@@ -8,6 +8,7 @@ import pwd
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from sendrecv import systemd
 from sendrecv.admin import names
@@ -16,6 +17,8 @@ from sendrecv.core.wire import NAME_RULE, is_name
 from sendrecv.errors import StoreUnusable, UsageError
 
 MAX_REASON = 200
+NOTES = Path("/run/sendrecv-takeover")
+"""Only root can write there, and senders read it."""
 PROGRAM, PKEXEC = "/usr/bin/sendrecv", "/usr/bin/pkexec"
 LOGIN = "/proc/self/loginuid"
 _UNSET = 2**32 - 1

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sendrecv.admin import acts, ask
+from sendrecv.admin.files import RECORDS
 from sendrecv.commandline import Parser
 from sendrecv.core import record as slots
 from sendrecv.core.errors import UnknownFormat, quoted
@@ -29,7 +30,6 @@ KEPT = """\
 The numbers are lost, and counting begins with 0. What was printed stays in the journal, and
 `sendrecv proof` judges it as before. The receiver is restarted: the counts of other Apps wait
 for about a second."""
-RECORDS = Path("/var/lib/sendrecv")
 REQUESTS = Path("/run/sendrecv-receiver")
 
 

@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 
 from sendrecv.admin import acts, halves
+from sendrecv.admin.acts import NOTES
 from sendrecv.admin.halves import OTHER
 from sendrecv.admin.units import Half
 from sendrecv.errors import DONE, ReceiverUnavailable, StoreUnusable, UsageError
-
-NOTES = Path("/run/sendrecv-takeover")
-"""Only root can write there, and senders read it."""
 
 
 def move(instance: str, role: str, reason: str) -> int:

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sendrecv.admin import acts, facts, files, halves, names, pause_hosts, paused
+from sendrecv.admin.acts import NOTES
 from sendrecv.admin.facts import App, Facts
 from sendrecv.admin.paused import Pause
 from sendrecv.commandline import Parser
 from sendrecv.core.takeover import PAUSED, RESUMED
 from sendrecv.errors import DONE, SendrecvError, StoreUnusable, UsageError
 
-NOTES = Path("/run/sendrecv-takeover")
 GUARD = Path("/run/sendrecv-guard")
 """See systemd/guard."""
 

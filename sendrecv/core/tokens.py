@@ -15,13 +15,8 @@ that is wrong gives nobody a right.
 from __future__ import annotations
 
 from sendrecv.core.values import Value
-from sendrecv.core.wire import is_name
+from sendrecv.core.wire import MAX_TOKEN, MIN_TOKEN, is_name
 
-MAX_FILE = 65_536
-MIN_TOKEN = 20
-"""Characters. Of letters and digits at random, that is a hundred bits and more."""
-MAX_TOKEN = 4096
-"""Bytes of a token. A connection that has not shown its token may not send much more."""
 MAX_PROBLEMS = 20
 """More are a number: a file that is something else has thousands of lines."""
 FORM = "must be NAME APPS TOKEN"

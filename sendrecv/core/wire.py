@@ -33,6 +33,11 @@ LEDGER_NAME = 16
 """Hexadecimal digits of a ledger's identity that the receiver tells: a record has room for them."""
 MAX_MESSAGE = 131_072
 """Bytes in one Engine.IO message, either way."""
+MIN_TOKEN = 20
+"""Characters. Of letters and digits at random, that is a hundred bits and more."""
+MAX_TOKEN = 4096
+"""Bytes of a token. A connection that has not shown its token may not send much more."""
+MAX_TOKEN_FILE = 65_536
 
 NAME_RULE = "1 to 64 characters of A-Z a-z 0-9 . _ : @ -, the first a letter or a digit"
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")

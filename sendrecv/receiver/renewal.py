@@ -15,6 +15,7 @@ from typing import Protocol
 
 from sendrecv import systemd
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
+from sendrecv.core.wire import MAX_TOKEN_FILE
 from sendrecv.errors import CredentialError
 from sendrecv.receiver.secrets import Secrets, named
 
@@ -81,7 +82,7 @@ class Renewal:
     def _read(self) -> str:
         try:
             with self._path.open("rb") as file:
-                return systemd.token_text(file.read(systemd.MAX_TOKEN_FILE + 1))
+                return systemd.token_text(file.read(MAX_TOKEN_FILE + 1))
         except FileNotFoundError:
             hint = "use: systemctl reload receiver"
             raise CredentialError("no token was handed over to this receiver", hint) from None

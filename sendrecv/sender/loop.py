@@ -38,7 +38,7 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.values import Value
 from sendrecv.core.wire import Status
-from sendrecv.errors import LockBusy
+from sendrecv.errors import LOCK_PATIENCE, LockBusy
 from sendrecv.backoff import ENOUGH
 
 TYPE_CHECKING = False  # see values.py
@@ -54,14 +54,10 @@ if TYPE_CHECKING:
 SPACE_RETRY = 1.0
 TELL_AFTER = 10.0
 """Seconds after which the journal is told who counts, although the receiver has no count of it."""
-LOCK_PATIENCE = 10.0
-"""Seconds. A predecessor is gone before its successor starts, unless SIGKILL does not end it."""
-
-
 PINGS_APART, PINGS_MOST_APART = 1.2, 2.4
-"""Thirds of the watchdog's limit: 0.52 and 1.04 s. So a sender of a count a second pings once for
-each count, just after it was sent, and wakes up for no other ping. A hang is then found the sooner
-after the last count, the shorter the limit: a ping between two counts would only put that off.
+"""Thirds of the watchdog's limit. A sender of a count a second pings once for each count, just after
+it has sent the count, and wakes up for no other ping. A shorter limit finds a hang sooner. A ping
+between two counts would only delay that.
 """
 
 

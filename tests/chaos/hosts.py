@@ -43,6 +43,7 @@ from tests.chaos.silence import (
 from tests.judges import checker, history
 from tests.judges.sent import Late, late
 from tests.lab import roots
+from tests.lab.machine import HANG
 from tests.lab.paths import BUILD
 
 RECOVERY_LIMIT = 5.0
@@ -52,7 +53,7 @@ SLACK = 1.5
 """Seconds before a line in which a fault may have been repaired whose effect comes after that line:
 etcd elects a leader then, and a receiver that comes back has first the counts that waited for it.
 """
-SILENT = 60.0
+SILENT = HANG
 """Seconds after which an App will not count again."""
 STOPPED = {"pause", "hang", "unit-frozen", "host-frozen"}
 """Faults after which a process goes on with what was under way."""

@@ -35,7 +35,7 @@ APPS: Mapping[str, str] = {
 """The Apps, and their settings. Leases are 2 s by default."""
 QUOTA = 48 << 20
 """Bytes that etcd takes: enough for many rounds, and soon full."""
-TOLD = 20.0
+TOLD = 60.0
 """Seconds that a command on a host may take."""
 _HERE = Path(__file__).parent
 _BUSY = 0.5

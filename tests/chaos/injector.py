@@ -31,7 +31,8 @@ SAVED = Path("/var/lib/chaos/journal")
 OUTLASTED = Path("/var/lib/chaos/outlasted")  # what was kept of vacuumed files by then
 SYNCED = Path("/run/systemd/journal/synced")  # written by journald when all is on disk
 TRIGGER_WAIT = 1.5
-SETTLE = 60.0
+SETTLE = 180.0
+"""Seconds after which an App will not count again: HANG of tests/lab/machine.py."""
 
 
 def report(**fields: Any) -> None:

@@ -123,6 +123,10 @@ class Reception:
         """A connection to it. For use in do() only."""
         return Peer(self.address, timeout, receive_buffer)
 
+    def turn(self) -> None:
+        """Waits until its event loop has read what was sent to it before. For use in do() only."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), self._loop).result()
+
     def printed(self) -> list[str]:
         """The lines on its standard output."""
         text = (self._directory / "printed").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.machine import Machine
+from tests.lab.machine import HANG, Machine
 from tests.system.app import App
 from tests.system.trouble import FAST, Said, allow_tcp, app_on, assert_sound, assert_unbroken
 
@@ -407,10 +407,14 @@ def test_a_ledger_damaged_while_in_use(host: Machine) -> None:
 def test_a_locked_ledger(host: Machine) -> None:
     with app_on(host) as app:
         said = Said(host)
-        script = "PRAGMA busy_timeout=5000;\nBEGIN IMMEDIATE;\n.shell sleep 2\nROLLBACK;\n"
-        host.run(["sqlite3", LEDGER], input=script)
-        said.wait("ledger: database is locked, accepting no counts until it can be written")
-        said.wait("ledger: written again")
+        until = ".shell until test -e /run/unlock; do sleep 0.1; done"
+        script = f"PRAGMA busy_timeout=60000;\nBEGIN IMMEDIATE;\n{until}\nROLLBACK;\n"
+        host.write("/root/lock.sql", script)
+        with host.popen(f"exec sqlite3 {LEDGER} < /root/lock.sql") as lock:
+            said.wait("ledger: database is locked, accepting no counts until it can be written")
+            host.run("touch /run/unlock")
+            said.wait("ledger: written again")
+            assert lock.wait(HANG) == 0
         said.assert_one_line("ledger: database is locked")
         with app.counts_from("main"):
             pass

@@ -44,7 +44,7 @@ def test_ten_apps_that_cannot_start_are_tried_as_one(machine: Machine) -> None:
     before = -1
     while before != (before := len(_starts(said.entries()))):
         await_looks(machine, 3)
-    probed, began = Said(machine), time.monotonic()
+    began, probed = time.monotonic(), Said(machine)
     machine.wait_entry(lambda entry: bool(_starts([entry])), "_PID=1", after=probed.after)
     await_looks(machine, 3)
     starts = _starts(probed.entries())

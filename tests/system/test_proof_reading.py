@@ -207,7 +207,7 @@ def test_a_second_instance_that_waits_for_the_lock_did_not_run_beside_the_first(
     first = counting(machine)
     second.systemctl("start", "--no-block", second.main)
     machine.wait_entry(
-        lambda entry: entry.get("EXIT_STATUS") == "71", "_PID=1", f"UNIT={second.main}", timeout=40
+        lambda entry: entry.get("EXIT_STATUS") == "71", "_PID=1", f"UNIT={second.main}"
     )
     second.stop()
     with first.counts_from("failover"):

@@ -163,14 +163,18 @@ def test_a_change_while_the_one_before_is_handed_over(host: Machine, app: App) -
     """A path unit sees nothing while its service runs; and whoever reloads then is answered by the
     reload that is under way.
     """
-    slow = "/run/systemd/system/receiver.service.d/slow.conf"
-    host.write(slow, "[Service]\nExecReload=/bin/sleep 3\n")
-    host.run("systemctl daemon-reload")
+    slow, held = "/run/systemd/system/receiver.service.d/slow.conf", "/run/sendrecv-receiver/held"
+    wait = f"while test -e {held}; do sleep 0.1; done"
+    host.write(slow, f"[Service]\nExecReload=/bin/sh -c '{wait}'\n")
+    write(host, f"here * {HERE}")
+    reload(host)
+    host.run(f"touch {held}; systemctl daemon-reload")
     said = Said(host)
     write(host, f"here * {HERE}", f"rome r {BERLIN}")
     said.wait("added rome")
     assert host.show("sendrecv-token.service", "ActiveState") == "activating"
     write(host, f"here * {HERE}")
+    host.run(f"rm {held}")
     said.wait("tokens: removed rome (shut out)")
     host.run(f"rm {slow}; systemctl daemon-reload")
     assert_sound(app)

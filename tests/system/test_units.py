@@ -216,7 +216,7 @@ def test_a_user_that_is_gone(shared: Machine, app: App) -> None:
         shared.wait_entry(
             lambda entry: re.match(held, str(entry["MESSAGE"])) is not None, "_PID=1", after=since
         )
-        tried, began = shared.cursor(), time.monotonic()
+        began, tried = time.monotonic(), shared.cursor()
         await_looks(shared, 3)
         starts = shared.journal(f"--after-cursor={tried}", f"MESSAGE_ID={STARTING}")
         # The next try is 15 s after that; the more time all this took, the more there may be.
@@ -482,16 +482,18 @@ def test_a_new_token_reaches_whoever_uses_it(shared: Machine, app: App, tcp_app:
 
 
 def test_the_receivers_start_limit_is_not_the_end(shared: Machine, app: App) -> None:
-    """It takes the socket with it; the guard starts that again."""
+    """It takes the socket with it; the guard starts that again. The limit is met on a slow machine
+    too, and does not hold for longer than that.
+    """
     limit = "/run/systemd/system/receiver.service.d/limit.conf"
-    shared.write(limit, "[Unit]\nStartLimitIntervalSec=4s\nStartLimitBurst=2\n")
+    shared.write(limit, "[Unit]\nStartLimitIntervalSec=1min\nStartLimitBurst=2\n")
     shared.run("systemctl daemon-reload")
     kill = "systemctl kill --signal=KILL receiver"
     with app.counts_from("main"):
         failed = "systemctl is-failed receiver.socket"
         shared.run(f"until {failed}; do {kill}; sleep 0.1; done", check=False)
         assert app.active() == ["main"]
-    shared.run(f"rm {limit}; systemctl daemon-reload")
+        shared.run(f"rm {limit}; systemctl daemon-reload")
     app.assert_sound()
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -76,8 +77,17 @@ def test_a_file_that_changes_ends_a_wait_and_the_streak(
     (etc / "link").symlink_to("x.env")
     monkeypatch.setattr(backoff, "CONFIGURATION", (str(etc),))
     monkeypatch.setenv("STATE_DIRECTORY", str(state))
-    timer = threading.Timer(0.2, CHANGES[change], (etc, state))
-    timer.start()
+    changes = iter([CHANGES[change]])
+
+    def sleep(seconds: float) -> None:
+        """The first time, it changes meanwhile."""
+        if act := next(changes, None):
+            act(etc, state)
+        else:
+            time.sleep(seconds)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+    monkeypatch.setattr(backoff, "time", clock)
     assert waited(10, monkeypatch, tmp_path) < backoff.LONGEST
     assert not (tmp_path / "x.starts").exists()
 

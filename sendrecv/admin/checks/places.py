@@ -14,6 +14,7 @@ from sendrecv.admin.problems import MAKE_TOKEN, Problem
 from sendrecv.admin.screen import plain
 from sendrecv.core import tokens
 from sendrecv.core.values import Value
+from sendrecv.core.wire import MAX_TOKEN_FILE
 
 SENDER, RECEIVER = "sendrecv", "sendrecv-receiver"
 TOKEN = "/etc/sendrecv/token"
@@ -263,7 +264,7 @@ def _token(facts: Facts) -> Iterator[Problem | Unseen]:
         return  # status says so, if one is needed
     try:
         with open(TOKEN, "rb") as file:
-            data = file.read(tokens.MAX_FILE + 1).strip()
+            data = file.read(MAX_TOKEN_FILE + 1).strip()
     except PermissionError:
         yield Unseen(f"what is in {TOKEN}")
         return

@@ -13,7 +13,7 @@ from sendrecv.sender.store_file import StateFile
 @pytest.fixture(name="store")
 def fixture_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateFile:
     """Of an App called one, as its sender has it."""
-    monkeypatch.setattr(accept, "STATE", tmp_path)
+    monkeypatch.setattr(accept, "RECORDS", tmp_path)
     store = StateFile(tmp_path / "one.record")
     store.acquire()
     return store
@@ -30,7 +30,7 @@ def test_what_a_person_accepts_is_found_once(
     assert accept.main(["one", "--count=1"]) == accept.main(["one", option]) == 0
     assert store.accepted() == accepted
     assert store.accepted() is None
-    assert [path.name for path in accept.STATE.iterdir()] == ["one.record"]
+    assert [path.name for path in accept.RECORDS.iterdir()] == ["one.record"]
 
 
 @pytest.mark.usefixtures("store")
@@ -48,7 +48,7 @@ def test_what_a_person_accepts_is_found_once(
 def test_what_is_no_number_or_no_app(arguments: list[str]) -> None:
     with pytest.raises(UsageError):
         accept.main(arguments)
-    assert [path.name for path in accept.STATE.iterdir()] == ["one.record"]
+    assert [path.name for path in accept.RECORDS.iterdir()] == ["one.record"]
 
 
 @pytest.mark.usefixtures("store")
@@ -70,5 +70,5 @@ def test_a_link_in_the_senders_directory_is_not_followed(store: StateFile, tmp_p
     "text", ["", "count", "count x", "last 7", "count 7 8", "count -7", "\xff"]
 )
 def test_what_else_lies_there_accepts_nothing(store: StateFile, text: str) -> None:
-    (accept.STATE / "one.record.accepted").write_text(text)
+    (accept.RECORDS / "one.record.accepted").write_text(text)
     assert store.accepted() is None

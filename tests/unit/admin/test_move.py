@@ -8,6 +8,7 @@ import pytest
 
 from sendrecv.admin import move, move_half
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
+from tests.lab.waiting import HANG
 
 HERE = os.uname().nodename.partition(".")[0]
 OTHER = "standing by, b (b-failover) counts since 2026-11-27 04:34:52 UTC, count 7"
@@ -41,7 +42,7 @@ class Systemctl:
 def fixture_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Takes a Systemctl; returns the path of the request."""
     monkeypatch.setattr(move, "RUNTIME", tmp_path)
-    monkeypatch.setattr(move, "PATIENCE", 0.3)
+    monkeypatch.setattr(move, "PATIENCE", HANG)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
     def use(systemctl: Systemctl) -> Path:
@@ -52,6 +53,13 @@ def fixture_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 
 
 Run = Callable[[Systemctl], Path]
+
+
+@pytest.fixture
+def impatient(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is waited for in vain."""
+    del run  # it comes first
+    monkeypatch.setattr(move, "PATIENCE", 0.3)
 
 
 def test_the_sender_is_asked_and_the_move_is_waited_for(
@@ -82,6 +90,7 @@ def test_an_app_that_is_there_already(
     assert capsys.readouterr().out == f"App x counts on {host} already\n"
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("status", "counts"),
     [(OTHER, "b"), (OWN, HERE), ("waiting until the record can be written", "no host")],
@@ -93,6 +102,7 @@ def test_a_host_that_does_not_take_it(run: Run, status: str, counts: str) -> Non
     assert f"c has not taken App x within 0.3 s: it counts on {counts}; is" in str(caught.value)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_app_that_is_paused_and_that_nothing_counts(run: Run) -> None:
     run(Systemctl(("active", HELD)))
     with pytest.raises(ReceiverUnavailable) as caught:
@@ -153,6 +163,7 @@ def test_a_half_is_moved_on_this_machine(
         move.main(arguments)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_link_in_the_senders_directory_is_not_followed(run: Run, tmp_path: Path) -> None:
     path = run(Systemctl(("active", OTHER)))
     target = tmp_path / "target"

@@ -9,6 +9,7 @@ from sendrecv.admin import acts, ask, files, halves, move_half, units
 from sendrecv.admin.units import Half, Units, half_of
 from sendrecv.core.record import Record
 from sendrecv.errors import ConfigError, ReceiverUnavailable, UsageError
+from tests.lab.waiting import HANG
 
 RUN, NEW = "a" * 32, "b" * 32
 MAIN = half_of("x", "main").replace(state="active", run=RUN, text="connected, epoch 7")
@@ -29,7 +30,7 @@ class Machine:
         self.directory = directory
         monkeypatch.setattr(move_half, "NOTES", directory)
         monkeypatch.setattr(acts, "person", lambda: "joe")
-        monkeypatch.setattr(halves, "PATIENCE", 0.2)
+        monkeypatch.setattr(halves, "PATIENCE", HANG)
         monkeypatch.setattr(halves, "assert_can_start", self.check)
         monkeypatch.setattr(halves, "systemctl", self._systemctl)
         monkeypatch.setattr(units, "read", self._units)
@@ -72,11 +73,15 @@ def test_the_half_that_counts_already(machine: Machine, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "App x: main counts already\n"
 
 
-def test_without_a_receiver_a_count_in_the_record_is_enough(machine: Machine) -> None:
+def test_without_a_receiver_a_count_in_the_record_is_enough(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine.rows = {}
+    monkeypatch.setattr(halves, "PATIENCE", 0.2)
     machine.starts[0]["failover"] = COUNTS.replace(text="not connected, epoch 8")
     with pytest.raises(ReceiverUnavailable, match="has taken no count within .* says: not conn"):
         move_half.move("x", "failover", "")
+    monkeypatch.setattr(halves, "PATIENCE", HANG)
     machine.now = {"main": MAIN, "failover": FAILOVER}
     machine.starts = [{"main": MAIN.replace(state="inactive"), "failover": COUNTS}]
     counts = iter([RECORD, *[RECORD.replace(run=NEW, count=count) for count in (41, 42)]])

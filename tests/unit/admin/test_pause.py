@@ -16,6 +16,7 @@ from sendrecv.core import lease
 from sendrecv.core.lease import decode_pause, encode_pause
 from sendrecv.core.takeover import PAUSED, RESUMED
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
+from tests.lab.waiting import HANG
 from sendrecv.sender.etcd_messages import EtcdError, Found, Key, Written
 from tests.unit.admin.test_schema import FACTS
 
@@ -208,7 +209,7 @@ def fixture_etcd(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Etcd:
     monkeypatch.setattr(pause_hosts, "credential_files", lambda _: {})
     monkeypatch.setattr(pause_hosts, "Etcd", lambda *_, **__: etcd)
     monkeypatch.setattr(pause.files, "settings", lambda _: environ)
-    monkeypatch.setattr(pause_hosts, "PATIENCE", 0.2)
+    monkeypatch.setattr(pause_hosts, "PATIENCE", HANG)
     scene.main = MAIN.replace(text=THERE)
     return etcd
 
@@ -256,7 +257,10 @@ def test_two_who_pause_it_at_once(scene: Scene, etcd: Etcd) -> None:
     assert pause.pause(["x"]) == 0 and scene.told
 
 
-def test_an_app_of_several_hosts_that_no_host_takes(scene: Scene, etcd: Etcd) -> None:
+def test_an_app_of_several_hosts_that_no_host_takes(
+    scene: Scene, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pause_hosts, "PATIENCE", 0.2)
     pause.pause(["x"])
     scene.main = MAIN.replace(text=HELD)
     with pytest.raises(ReceiverUnavailable, match="no host has taken it"):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendrecv.core.tokens import MAX_FILE, MAX_PROBLEMS, MAX_TOKEN, MIN_TOKEN, SHORT, Token, parse
+from sendrecv.core.tokens import MAX_PROBLEMS, SHORT, Token, parse
+from sendrecv.core.wire import MAX_TOKEN, MAX_TOKEN_FILE, MIN_TOKEN
 from sendrecv.core.wire import is_name
 
 A, B, C = "a" * MIN_TOKEN, "b" * MIN_TOKEN, "c" * MIN_TOKEN
@@ -106,8 +107,8 @@ def test_no_secret_is_said(lines: list[str]) -> None:
 
 @pytest.mark.parametrize("line", ["x\n", "a * {}\n", "{} * x\n", "a{} * x\n", "a * x,y\n"])
 def test_a_file_of_nothing_but_wrong_lines(line: str) -> None:
-    lines = "".join(line.replace("{}", str(number)) for number in range(MAX_FILE // len(line)))
-    problems = judge("# a comment\n" + lines[:MAX_FILE])
+    lines = "".join(line.replace("{}", str(number)) for number in range(MAX_TOKEN_FILE // len(line)))
+    problems = judge("# a comment\n" + lines[:MAX_TOKEN_FILE])
     assert problems[-1].endswith(" more lines are wrong") and problems[0].startswith("line ")
 
 

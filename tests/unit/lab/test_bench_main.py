@@ -10,6 +10,7 @@ import pytest
 from tests.bench.__main__ import HOSTS, SECTIONS, main
 from tests.bench.figures import Figure
 from tests.bench.hosts.scene import MIXED
+from tests.lab import nspawn
 from tests.lab.machine import MachineError
 
 
@@ -24,6 +25,7 @@ def _planted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, st
     called: list[tuple[str, Mapping[str, str], int]] = []
 
     def works(releases: Mapping[str, str], kills: int) -> list[Figure]:
+        assert nspawn.SYNCS, "a sync is part of what is measured"
         called.append(("hosts.works", releases, kills))
         return [Figure("hosts.works", "a thing", "s", (1.0,), 2.0)]
 
@@ -31,6 +33,7 @@ def _planted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, st
         called.append(("hosts.fails", releases, kills))
         raise MachineError("planted")
 
+    monkeypatch.setattr(nspawn, "SYNCS", False)
     for name in list(HOSTS):
         monkeypatch.delitem(HOSTS, name)
     monkeypatch.setitem(HOSTS, "hosts.fails", fails)

@@ -15,6 +15,7 @@ import pytest
 from sendrecv.patching import Misfit, module
 from sendrecv.receiver import admission, complaints, gateway, patched_engineio, tls
 from tests.lab.reception import TOKEN, Reception
+from tests.lab.waiting import HANG
 from tests.peers.peer import Peer, auth, payload
 
 SOON = 0.3
@@ -76,16 +77,20 @@ def complaints_of(reception: Reception, text: str) -> list[str]:
 
 def test_a_heartbeat_is_answered_once_and_silence_is_noticed(reception: Reception) -> None:
     def scenario() -> None:
+        started = time.monotonic()  # before anybody connects: so it is never less than that
         with admitted(reception, "a") as peer:
             peer.send_text("3")  # nobody has asked
-            started = time.monotonic()
             assert [peer.read_raw(), peer.read_raw()] == ["2", None]
             assert time.monotonic() - started > 1.5 * SOON
 
     reception.do(scenario)
 
 
-def test_who_answers_is_asked_again_and_again(reception: Reception) -> None:
+def test_who_answers_is_asked_again_and_again(
+    reception: Reception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patched_engineio, "PING_TIMEOUT", HANG)  # it may answer late
+
     def scenario() -> None:
         with admitted(reception, "a") as peer:
             for _ in range(4):
@@ -132,17 +137,24 @@ def test_a_ping_that_cannot_be_sent_ends_its_session_only(
 
 
 @pytest.fixture
-def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who shows no token is swept out soon, and by nothing but the sweep."""
-    monkeypatch.setattr(patched_engineio, "PING_INTERVAL", 60)
-    for place in (gateway, admission):
-        monkeypatch.setattr(place, "AUTHENTICATION_TIMEOUT", 2.0)
+def sweep_out(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Who shows no token is swept out as soon as this is called, and by nothing but the sweep."""
+
+    def set_limit(seconds: float) -> None:
+        for place in (gateway, admission):
+            monkeypatch.setattr(place, "AUTHENTICATION_TIMEOUT", seconds)
+
+    monkeypatch.setattr(patched_engineio, "PING_INTERVAL", HANG)
+    set_limit(HANG)
+    return lambda: set_limit(0.0)
 
 
-@pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize("what", ["session", "connection"])
 def test_one_that_cannot_be_ended_does_not_keep_the_others_in(
-    reception: Reception, monkeypatch: pytest.MonkeyPatch, what: str
+    reception: Reception,
+    monkeypatch: pytest.MonkeyPatch,
+    sweep_out: Callable[[], None],
+    what: str,
 ) -> None:
     failing: dict[str, tuple[Any, str]] = {
         "session": (
@@ -159,6 +171,7 @@ def test_one_that_cannot_be_ended_does_not_keep_the_others_in(
             if what == "session":
                 assert [peer.open() for peer in opened] == [101] * 3
             fail_once(monkeypatch, *failing[what])
+            sweep_out()
             assert [peer.read() for peer in opened] == [None] * 3
             assert peers.enter_context(reception.peer()).read() is None
 
@@ -166,14 +179,14 @@ def test_one_that_cannot_be_ended_does_not_keep_the_others_in(
     assert len(complaints_of(reception, "(RuntimeError), ignoring")) == 1
 
 
-@pytest.mark.usefixtures("short_patience")
 def test_a_certificate_that_cannot_be_taken_over_does_not_keep_anybody_in(
-    reception: Reception, monkeypatch: pytest.MonkeyPatch
+    reception: Reception, monkeypatch: pytest.MonkeyPatch, sweep_out: Callable[[], None]
 ) -> None:
     def scenario() -> None:
         with reception.peer() as peer:
             assert peer.open() == 101
             fail_once(monkeypatch, tls.Secured, "refresh")
+            sweep_out()
             assert peer.read() is None
 
     reception.do(scenario)

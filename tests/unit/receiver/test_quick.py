@@ -164,13 +164,13 @@ def test_a_frame_in_pieces(reception: Reception, taken: list[bool]) -> None:
             inner = frame(f'422{event(1, "pieces")}'.encode())
             outer = frame(b'423["x","' + inner + b'"]')
             peer.send(whole[:9])
-            time.sleep(0.05)
+            reception.turn()
             peer.send(whole[9:])
             first = peer.read()
             at = outer.index(inner)
             for piece in (outer[:at], inner, outer[at + len(inner) :]):
                 peer.send(piece)
-                time.sleep(0.05)
+                reception.turn()
             peer.read()
             return first
 

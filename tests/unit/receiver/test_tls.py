@@ -250,6 +250,7 @@ def test_a_peer_that_does_not_finish_its_handshake_is_cut(
                 return stream.recv(100)
 
         assert reception.do(work) == b""
+        monkeypatch.setattr("sendrecv.receiver.admission.AUTHENTICATION_TIMEOUT", 60)
         assert reception.do(lambda: asked(connect(port_of(listener)))).endswith(b"ok\n")
 
 

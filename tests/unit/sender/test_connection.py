@@ -308,7 +308,8 @@ def test_a_listener_that_is_no_receiver(
     monkeypatch: pytest.MonkeyPatch, name: str, number: int
 ) -> None:
     play, cause = NOT_A_RECEIVER[name]
-    monkeypatch.setattr("sendrecv.sender.connection.HANDSHAKE_TIMEOUT", 0.3)
+    patience = 0.3 if cause == "timed out" else HANG
+    monkeypatch.setattr("sendrecv.sender.connection.HANDSHAKE_TIMEOUT", patience)
     with Listener(play, probes=number - 1) as listener:
         client = Client(listener.port, number=number)
         event = client.next()
