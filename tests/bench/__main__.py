@@ -29,7 +29,7 @@ from pathlib import Path
 from tests.bench import audit, figures, growth, pairs, peers, plot, plot_growth
 from tests.bench import probe, rates, rest, takeover
 from tests.bench.hosts import keepalived, living, lost, outages, scene, sizing
-from tests.lab import npm, nspawn
+from tests.lab import npm
 from tests.lab.machine import DEB, TOP, Machine
 from tests.lab.roots import RELEASES
 
@@ -72,7 +72,6 @@ GROUPS: dict[str, Mapping[str, object]] = {"hosts": HOSTS, "growth": growth.SECT
 def main() -> int:
     """Runs the sections that are asked for; returns 1 if one fails, or misses what was asked."""
     options = _options()
-    nspawn.SYNCS = True
     load = probe.load_now()
     print(f"load before: {load} on {os.cpu_count()} cores", file=sys.stderr)
     found: list[figures.Figure] = []

@@ -29,10 +29,10 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 _WANTED_INSTANCES = 2048
 
-SYNCS = False
-"""Whether a sync in a machine waits for the host's disk. No test needs that: what a machine has
-written outlives all that is done to it, and a busy disk would make watchdogs and leases run out.
-Figures need it: tests/bench sets it.
+SYNCS = True
+"""Whether a sync in a machine waits for the host's disk, as everywhere but in tests/system. No test
+there needs that, because what a machine has written outlives all that is done to it; and a busy disk
+would make watchdogs and leases run out.
 """
 
 # The cgroup first, or machines would share one and remove each other's units.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import roots
+from tests.lab import nspawn, roots
 from tests.lab.cluster import installed
 from tests.lab.machine import DEB, Machine
 
@@ -15,6 +15,11 @@ from tests.lab.machine import DEB, Machine
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--release", choices=roots.RELEASES, default="trixie", help="Debian release")
     parser.addoption("--not-planted", action="store_true", help="without planted violations")
+
+
+def pytest_configure() -> None:
+    """See nspawn.SYNCS."""
+    nspawn.SYNCS = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -33,7 +33,6 @@ def _planted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, st
         called.append(("hosts.fails", releases, kills))
         raise MachineError("planted")
 
-    monkeypatch.setattr(nspawn, "SYNCS", False)
     for name in list(HOSTS):
         monkeypatch.delitem(HOSTS, name)
     monkeypatch.setitem(HOSTS, "hosts.fails", fails)
