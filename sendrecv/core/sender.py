@@ -4,9 +4,10 @@ Rules
     1. A count is taken (count + 1) when it is due, and made durable before it is sent.
     2. What is not acknowledged is a range, acknowledged + 1 to count. It is sent in order, one
        batch in flight at a time, whatever node took the counts.
-    3. The receiver's last count is the truth: a greater one than ours is adopted, and made durable
-       (our record was lost or rolled back), a smaller one is gone back to, unless the same ledger
-       had more: then it is an old copy, and is told what may be printed, and is not sent that.
+    3. The receiver's last count is the truth. If it is greater than ours, it is adopted, and made
+       durable (our record was lost or rolled back). If the receiver's count is smaller, the sender
+       goes back to it. Exception: the same ledger had more before. Then the ledger is an old copy;
+       the sender tells it which counts may be printed, and does not send these.
     4. Nothing is sent before the epoch is durable, and before the receiver has said its last count.
     5. A stale epoch is raised to just above the receiver's, but only after the lock was verified to
        be ours (VerifyLock). The lock is verified in each connection too, when the receiver has
@@ -23,54 +24,54 @@ Rules
 
 Invariants: -1 <= acknowledged <= count; flight, if any, is acknowledged + 1 .. at most count.
 
-The states of the connection, and what each event makes of them. "-": no state or command. A state
-"any" is each of the four; an event that no row has for a state, and each event of an older
-connection than the last one opened, changes nothing and has no commands. A test walks the table.
+The states of the connection, and what each event makes of them. A state "any" is each of the four,
+"open" each but DOWN; "-" is no state or command. Commands in brackets are not always there:
+[Persist] and [Persist Emit] if a count is due as well; [Report] unless rule 6 holds it back;
+[Report over] if a trouble was reported, for it is over; [Report most] if the largest count is
+reached. An event that no row has for a state, and an event of another connection than the last one
+opened, changes nothing and has no commands. A test compares the machine's every step with the rows.
 
-    state     event       condition                  next      commands
-    DOWN      Started     -                          OPENING   Persist Ready Connect
-    DOWN      Started     a count is due             OPENING   Persist Ready Connect Persist
-    DOWN      TimePassed  a retry is due             OPENING   Connect
-    DOWN      TimePassed  retry and count are due    OPENING   Connect Persist
-    DOWN      TimePassed  a count is due             DOWN      Persist
-    DOWN      TimePassed  stopping                   DOWN      Persist Exit
-    OPENING   TimePassed  a count is due             OPENING   Persist
-    OPENING   TimePassed  no answer in time          DOWN      Disconnect Report
-    OPENING   Connected   -                          RESUMING  Resume
-    OPENING   Refused     stale, our epoch or above  OPENING   Disconnect VerifyLock Persist Connect
-    OPENING   Refused     stale, below our epoch     DOWN      Disconnect
-    OPENING   Refused     stale, no epoch is left    DOWN      Disconnect Report
-    OPENING   Refused     stale, beyond our reach    DOWN      Disconnect Report
-    OPENING   Refused     for another reason         DOWN      Disconnect Report
-    OPENING   Lost        -                          DOWN      Disconnect Report
-    RESUMING  TimePassed  a count is due             RESUMING  Persist
-    RESUMING  TimePassed  no answer in time          DOWN      Disconnect Report
-    RESUMING  Resumed     nothing to send            UP        VerifyLock
-    RESUMING  Resumed     counts to send             UP        VerifyLock Emit
-    RESUMING  Resumed     the receiver is ahead      UP        VerifyLock Persist
-    RESUMING  Resumed     ahead, we have no count    UP        VerifyLock Persist Report
-    RESUMING  Resumed     a count is due             UP        VerifyLock Persist Emit
-    RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
-    RESUMING  Resumed     its ledger is an old copy  RESUMING  Resume
-    RESUMING  Resumed     beyond our reach           DOWN      Disconnect Report
-    RESUMING  Lost        -                          DOWN      Disconnect Report
-    UP        TimePassed  a count is due             UP        Persist Emit
-    UP        TimePassed  a count is due, in flight  UP        Persist
-    UP        TimePassed  no answer in time          DOWN      Disconnect Report
-    UP        TimePassed  ledger may be writable     UP        Emit
-    UP        Answered    nothing more to send       UP        -
-    UP        Answered    counts to send             UP        Emit
-    UP        Answered    the receiver is ahead      UP        Persist
-    UP        Answered    beyond our reach           DOWN      Disconnect Report
-    UP        Answered    a gap                      UP        Emit
-    UP        Answered    unavailable                UP        Report
-    UP        Answered    fenced or invalid          DOWN      Disconnect Report
-    UP        Answered    stopping                   UP        Persist Exit
-    UP        TimePassed  stopping, no answer        UP        Persist Exit
-    UP        Lost        -                          DOWN      Disconnect Report
-    UP        StopAsked   in flight                  UP        -
-    any       StopAsked   nothing in flight          any       Persist Exit
-    any       Accepted    -                          any       -
+    state     event       condition                next      commands
+    DOWN      Started     the first                OPENING   Persist Ready Connect [Persist]
+    any       Started     again                    any       -
+    DOWN      TimePassed  a retry is due           OPENING   Connect [Persist]
+    open      TimePassed  no answer in time        DOWN      Disconnect [Report] [Persist]
+    UP        TimePassed  ledger may be writable   UP        Emit [Persist]
+    UP        TimePassed  a count is due           UP        Persist Emit
+    any       TimePassed  a count is due, waits    any       Persist
+    DOWN      TimePassed  stopping                 DOWN      Persist Exit
+    UP        TimePassed  stopping, no answer      UP        Persist Exit
+    any       TimePassed  nothing is due           any       -
+    OPENING   Connected   -                        RESUMING  Resume
+    OPENING   Refused     stale, first trouble     OPENING   Disconnect VerifyLock Persist Connect
+                                                             [Persist]
+    OPENING   Refused     stale, more trouble      DOWN      Disconnect VerifyLock Persist [Persist]
+    OPENING   Refused     stale, below our epoch   DOWN      Disconnect
+    OPENING   Refused     stale, no epoch is left  DOWN      Disconnect [Report]
+    OPENING   Refused     stale, beyond our reach  DOWN      Disconnect [Report]
+    OPENING   Refused     for another reason       DOWN      Disconnect [Report]
+    RESUMING  Resumed     nothing to send          UP        VerifyLock [Report over] [Report most]
+                                                             [Persist Emit]
+    RESUMING  Resumed     counts to send           UP        VerifyLock [Report over] [Report most]
+                                                             [Persist] Emit
+    RESUMING  Resumed     the receiver is ahead    UP        VerifyLock Persist [Report over]
+                                                             [Report most] [Persist Emit]
+    RESUMING  Resumed     ahead, we have no count  UP        VerifyLock Persist Report [Report over]
+                                                             [Report most] [Persist Emit]
+    RESUMING  Resumed     its ledger is old        RESUMING  Resume
+    RESUMING  Resumed     beyond our reach         DOWN      Disconnect [Report]
+    UP        Answered    nothing to send          UP        [Persist Emit]
+    UP        Answered    counts to send           UP        [Persist] Emit
+    UP        Answered    the receiver is ahead    UP        Persist [Persist Emit]
+    UP        Answered    beyond our reach         DOWN      Disconnect [Report]
+    UP        Answered    unavailable              UP        [Report]
+    UP        Answered    fenced or invalid        DOWN      Disconnect [Report]
+    UP        Answered    stopping                 UP        Persist Exit
+    UP        Answered    nothing was in flight    UP        -
+    open      Lost        -                        DOWN      Disconnect [Report]
+    UP        StopAsked   in flight                UP        -
+    any       StopAsked   nothing in flight        any       Persist Exit
+    any       Accepted    -                        any       -
 
 Times are nanoseconds of the monotonic clock.
 """
