@@ -25,10 +25,12 @@ Rules
        next write is compared with another revision, and stands by.
     6. While a second key is there, the App is paused: no host takes it by itself. Each write that
        takes the App compares that there is no such key, in the same transaction; so once the key is
-       written, nobody takes the App who has not been asked to. Exempt is what a person asks for: a
-       process that a person or a boot has started, on the host that held the App last, until that
-       process has held it; the host that it was released for; and the process that has released it
-       for a host that does not take it. Who counts does not look at that key, and counts on.
+       written, only these processes take the App, for a person has asked them to:
+       - one that a person or a boot has started, until it has held the App: on the host that held
+         the App last, or on any host if there never was a key;
+       - any of the host that the App was released for;
+       - the one that has released the App for a host which does not take it.
+       The process that counts does not look at that key, and counts on.
 
 What this relies on: that clocks run at the same rate, within 30 %. What they show does not matter.
 A holder that was stopped between rule 2 and its send may be late all the same. So the receiver

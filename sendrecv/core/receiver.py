@@ -11,9 +11,9 @@ Rules
     4. One run has one connection: the newest.
     5. A sender may know that the ledger is an old copy: it had accepted counts that it does not
        have. Then the row is raised, and the counts in between are neither accepted again nor
-       printed: they are said to be unproven. A copy is put back between two starts of the receiver:
-       so of an App that has counted since the start, nobody is believed that. Nor that there are
-       more than MAX_LOST such counts, for whoever has the token may say so.
+       printed: they are said to be unproven. The receiver refuses that if the App has counted
+       since the receiver's start, for a copy is put back before a start. It refuses more than
+       MAX_LOST such counts too, for whoever has the token can say so.
     6. The ledger knows every App that ever counted, the machine not more than it has room for. If
        there is no room for one more, that one gives way which is not connected, and has not
        changed for the longest time. Nothing of it is lost: its row comes back from the ledger.
@@ -25,8 +25,8 @@ Events come in groups, and a group is one transaction. After the last event of a
 committed() or rolled_back() is called. After rolled_back() nothing of the group has happened.
 
 The table has each event, its commands, and what it does to its App. "its connection" is the
-connection from which counts are accepted. "the row" is what is durable of the App. A test walks the
-table.
+connection from which counts are accepted. "the row" is what is durable of the App. "known to
+ledger": only the ledger knows the App. A test compares the machine's every step with the rows.
 
     event             condition                     commands                            the App then
     AdmissionAsked    no such App, room for it      StoreRow Admit(new)                 claimed
@@ -35,6 +35,7 @@ table.
     AdmissionAsked    known to ledger, above        StoreRow Admit(new)                 claimed
     AdmissionAsked    known to ledger, the same     Admit(same)                         reconnected
     AdmissionAsked    known to ledger, stale        Refuse(stale)                       unchanged
+    AdmissionAsked    known to ledger, far above    Refuse(invalid)                     unchanged
     AdmissionAsked    known to ledger, no room      Refuse(full)                        unchanged
     AdmissionAsked    epoch above the row's         StoreRow Admit(new)                 claimed
     AdmissionAsked    epoch above row's, connected  StoreRow Admit(new) CutOff          claimed
@@ -45,7 +46,6 @@ table.
     AdmissionAsked    epoch of row, another run     Refuse(stale)                       unchanged
     AdmissionAsked    epoch of row, another node    Refuse(stale)                       unchanged
     AdmissionAsked    epoch below the row's         Refuse(stale)                       unchanged
-    ResumeAsked       its connection                Answer(accepted)                    unchanged
     ResumeAsked       its connection, not ahead     Answer(accepted)                    unchanged
     ResumeAsked       its connection, ahead of row  Unproven StoreRow Answer(accepted)  raised
     ResumeAsked       its connection, far ahead     Answer(invalid)                     unchanged

@@ -4,18 +4,18 @@ Rules
     1. A count is taken (count + 1) when it is due, and made durable before it is sent.
     2. What is not acknowledged is a range, acknowledged + 1 to count. It is sent in order, one
        batch in flight at a time, whatever node took the counts.
-    3. The receiver's last count is the truth: a greater one than ours is adopted, and made durable
-       (our record was lost or rolled back), a smaller one is gone back to, unless the same ledger
-       had more: then it is an old copy, and is told what may be printed, and is not sent that.
+    3. The receiver's last count is the truth. If it is greater than ours, it is adopted, and made
+       durable (our record was lost or rolled back). If the receiver's count is smaller, the sender
+       goes back to it. Exception: the same ledger had more before. Then the ledger is an old copy;
+       the sender tells it which counts may be printed, and does not send these.
     4. Nothing is sent before the epoch is durable, and before the receiver has said its last count.
     5. A stale epoch is raised to just above the receiver's, but only after the lock was verified to
        be ours (VerifyLock). The lock is verified in each connection too, when the receiver has
        answered `resume` and so obeys no older run.
-    6. If a connection cannot be opened or has ended, the next one waits: RETRY_LEAST at first,
-       then an eighth of the time for which the trouble has lasted, and at most RETRY_MOST. The
-       trouble is over with a count that is acknowledged, or a connection that has lasted for
-       STEADY. A cause is reported once, until there is another cause, and at most REPORTS times a
-       minute.
+    6. If a connection cannot be opened or has ended, the next one waits for an eighth of the time
+       for which the trouble has lasted (trouble.py). The trouble is over with a count that is
+       acknowledged, or a connection that has lasted. A cause is reported once, until there is
+       another cause, and at most REPORTS times a minute.
     7. A last count, or an epoch, that this App cannot have reached (reach.py), or a last count that
        is far below what was acknowledged, is not adopted, and nothing is sent. When a person
        accepts the number, the next connection adopts it, once.
@@ -24,58 +24,56 @@ Rules
 
 Invariants: -1 <= acknowledged <= count; flight, if any, is acknowledged + 1 .. at most count.
 
-The states of the connection, and what each event makes of them. "-": no state or command. A state
-"any" is each of the four; an event that no row has for a state, and each event of an older
-connection than the last one opened, changes nothing and has no commands. A test walks the table.
+The states of the connection, and what each event makes of them. A state "any" is each of the four,
+"open" each but DOWN; "-" is no state or command. Commands in brackets are not always there:
+[Persist] and [Persist Emit] if a count is due as well; [Report] unless rule 6 holds it back;
+[Report over] if a trouble was reported, for it is over; [Report most] if the largest count is
+reached. An event that no row has for a state, and an event of another connection than the last one
+opened, changes nothing and has no commands. A test compares the machine's every step with the rows.
 
-    state     event       condition                  next      commands
-    DOWN      Started     -                          OPENING   Persist Ready Connect
-    DOWN      Started     a count is due             OPENING   Persist Ready Connect Persist
-    DOWN      TimePassed  a retry is due             OPENING   Connect
-    DOWN      TimePassed  retry and count are due    OPENING   Connect Persist
-    DOWN      TimePassed  a count is due             DOWN      Persist
-    DOWN      TimePassed  stopping                   DOWN      Persist Exit
-    OPENING   TimePassed  a count is due             OPENING   Persist
-    OPENING   TimePassed  no answer in time          DOWN      Disconnect Report
-    OPENING   Connected   -                          RESUMING  Resume
-    OPENING   Refused     stale, our epoch or above  OPENING   Disconnect VerifyLock Persist Connect
-    OPENING   Refused     stale, below our epoch     DOWN      Disconnect
-    OPENING   Refused     stale, no epoch is left    DOWN      Disconnect Report
-    OPENING   Refused     stale, beyond our reach    DOWN      Disconnect Report
-    OPENING   Refused     for another reason         DOWN      Disconnect Report
-    OPENING   Lost        -                          DOWN      Disconnect Report
-    RESUMING  TimePassed  a count is due             RESUMING  Persist
-    RESUMING  TimePassed  no answer in time          DOWN      Disconnect Report
-    RESUMING  Resumed     nothing to send            UP        VerifyLock
-    RESUMING  Resumed     counts to send             UP        VerifyLock Emit
-    RESUMING  Resumed     the receiver is ahead      UP        VerifyLock Persist
-    RESUMING  Resumed     ahead, we have no count    UP        VerifyLock Persist Report
-    RESUMING  Resumed     a count is due             UP        VerifyLock Persist Emit
-    RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
-    RESUMING  Resumed     its ledger is an old copy  RESUMING  Resume
-    RESUMING  Resumed     beyond our reach           DOWN      Disconnect Report
-    RESUMING  Resumed     far back                   DOWN      Disconnect Report
-    RESUMING  Resumed     far back, accepted         DOWN      Disconnect VerifyLock Persist
-    RESUMING  Lost        -                          DOWN      Disconnect Report
-    UP        TimePassed  a count is due             UP        Persist Emit
-    UP        TimePassed  a count is due, in flight  UP        Persist
-    UP        TimePassed  no answer in time          DOWN      Disconnect Report
-    UP        TimePassed  ledger may be writable     UP        Emit
-    UP        Answered    nothing more to send       UP        -
-    UP        Answered    counts to send             UP        Emit
-    UP        Answered    the receiver is ahead      UP        Persist
-    UP        Answered    beyond our reach           DOWN      Disconnect Report
-    UP        Answered    far back                   DOWN      Disconnect Report
-    UP        Answered    far back, accepted         DOWN      Disconnect VerifyLock Persist
-    UP        Answered    a gap                      UP        Emit
-    UP        Answered    unavailable                UP        Report
-    UP        Answered    fenced or invalid          DOWN      Disconnect Report
-    UP        Answered    stopping                   UP        Persist Exit
-    UP        TimePassed  stopping, no answer        UP        Persist Exit
-    UP        Lost        -                          DOWN      Disconnect Report
-    UP        StopAsked   in flight                  UP        -
-    any       StopAsked   nothing in flight          any       Persist Exit
-    any       Accepted    -                          any       -
+    state     event       condition                next      commands
+    DOWN      Started     the first                OPENING   Persist Ready Connect [Persist]
+    any       Started     again                    any       -
+    DOWN      TimePassed  a retry is due           OPENING   Connect [Persist]
+    open      TimePassed  no answer in time        DOWN      Disconnect [Report] [Persist]
+    UP        TimePassed  ledger may be writable   UP        Emit [Persist]
+    UP        TimePassed  a count is due           UP        Persist Emit
+    any       TimePassed  a count is due, waits    any       Persist
+    DOWN      TimePassed  stopping                 DOWN      Persist Exit
+    UP        TimePassed  stopping, no answer      UP        Persist Exit
+    any       TimePassed  nothing is due           any       -
+    OPENING   Connected   -                        RESUMING  Resume
+    OPENING   Refused     stale, first trouble     OPENING   Disconnect VerifyLock Persist Connect
+                                                             [Persist]
+    OPENING   Refused     stale, more trouble      DOWN      Disconnect VerifyLock Persist [Persist]
+    OPENING   Refused     stale, below our epoch   DOWN      Disconnect
+    OPENING   Refused     stale, no epoch is left  DOWN      Disconnect [Report]
+    OPENING   Refused     stale, beyond our reach  DOWN      Disconnect [Report]
+    OPENING   Refused     for another reason       DOWN      Disconnect [Report]
+    RESUMING  Resumed     nothing to send          UP        VerifyLock [Report over] [Report most]
+                                                             [Persist Emit]
+    RESUMING  Resumed     counts to send           UP        VerifyLock [Report over] [Report most]
+                                                             [Persist] Emit
+    RESUMING  Resumed     the receiver is ahead    UP        VerifyLock Persist [Report over]
+                                                             [Report most] [Persist Emit]
+    RESUMING  Resumed     ahead, we have no count  UP        VerifyLock Persist Report [Report over]
+                                                             [Report most] [Persist Emit]
+    RESUMING  Resumed     its ledger is old        RESUMING  Resume
+    RESUMING  Resumed     not believed (rule 7)    DOWN      Disconnect [Report]
+    RESUMING  Resumed     far back, accepted       DOWN      Disconnect VerifyLock Persist
+    UP        Answered    nothing to send          UP        [Persist Emit]
+    UP        Answered    counts to send           UP        [Persist] Emit
+    UP        Answered    the receiver is ahead    UP        Persist [Persist Emit]
+    UP        Answered    not believed (rule 7)    DOWN      Disconnect [Report]
+    UP        Answered    far back, accepted       DOWN      Disconnect VerifyLock Persist
+    UP        Answered    unavailable              UP        [Report]
+    UP        Answered    fenced or invalid        DOWN      Disconnect [Report]
+    UP        Answered    stopping                 UP        Persist Exit
+    UP        Answered    nothing was in flight    UP        -
+    open      Lost        -                        DOWN      Disconnect [Report]
+    UP        StopAsked   in flight                UP        -
+    any       StopAsked   nothing in flight        any       Persist Exit
+    any       Accepted    -                        any       -
 
 Times are nanoseconds of the monotonic clock.
 """
@@ -109,24 +107,10 @@ from sendrecv.core.sender_events import (
     TimePassed,
     VerifyLock,
 )
-from sendrecv.core.trouble import Trouble, kept
-from sendrecv.core.values import MILLISECOND, SECOND
+from sendrecv.core.trouble import ANSWER_TIMEOUT, RETRY, RETRY_ANSWER, RETRY_NUMBER, Trouble, kept
+from sendrecv.core.values import SECOND
 from sendrecv.core.wire import MAX_BATCH, MAX_COUNT, MAX_EPOCH, Claim, Refusal, Status
 
-ANSWER_TIMEOUT = 5 * SECOND
-"""Without an answer, the connection is dead. The receiver's watchdog kills a hung one earlier."""
-RETRY = {
-    Refusal.UNAVAILABLE: 500 * MILLISECOND,
-    Refusal.FULL: SECOND,
-    Refusal.TOKEN: 5 * SECOND,
-    Refusal.INVALID: 5 * SECOND,
-}
-RETRY_ANSWER = {
-    # If two machines fence each other by mistake, they take turns each second, not at full speed.
-    Status.FENCED: SECOND,
-    Status.INVALID: 5 * SECOND,
-}
-RETRY_NUMBER = 5 * SECOND
 STOP_TIMEOUT = SECOND
 """How long a stop waits for the answer to a batch in flight."""
 
@@ -350,15 +334,16 @@ class SenderMachine:
         return [self._persist(), *(() if self.belief.known else (Report(NOTICE, text),))]
 
     def _disbelieve(self, last: int, now: int) -> list[SenderCommand]:
-        """What follows if that last count is not simply adopted (rule 7); nothing if it is."""
+        """What follows if that last count is not simply adopted; nothing if it is."""
         if not self.belief.in_count(last, self.count, self.acknowledged, now):
             return self._doubt("count", last, self.count, now)
         if not self.belief.is_far_back(last, self.acknowledged):
             return []
         if last != self.belief.accepted.count:
             return self._doubt("count", last, self.acknowledged, now)
-        # A new epoch, because of two records with the same one, that with more counts is the newer.
+        # A new epoch: of two records of the same one, that with more counts is the newer.
         self.count, self.acknowledged, self.epoch = last, last, min(self.epoch + 1, MAX_EPOCH)
+        self._ledger = self._ledger.replace(sent=last)
         self.belief = self.belief.replace(accepted=Accepted(), doubt="")
         return [*self._drop(now, 0), VerifyLock(), self._persist()]
 
@@ -377,11 +362,10 @@ class SenderMachine:
         waiting = self._flight is not None or self._deadline is not None
         if self.state is not State.UP or nothing or waiting:
             return []
-        first = self.acknowledged + 1
         self._flight = min(self.count, self.acknowledged + MAX_BATCH)
         self._ledger = self._ledger.replace(sent=max(self._ledger.sent, self._flight))
         self._deadline = now + ANSWER_TIMEOUT
-        return [Emit(self.connection, first, self._flight)]
+        return [Emit(self.connection, self.acknowledged + 1, self._flight)]
 
     def _retry(self, now: int) -> list[SenderCommand]:
         self._deadline = None

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from sendrecv.core.values import SECOND, Value
+from sendrecv.core.values import MILLISECOND, SECOND, Value
+from sendrecv.core.wire import Refusal, Status
 
 RETRY_LEAST, RETRY_MOST = SECOND // 50, 2 * SECOND
 """A receiver that restarts is found at once, and one that is back after hours within 2 s."""
+ANSWER_TIMEOUT = 5 * SECOND
+"""Without an answer, the connection is dead. The receiver's watchdog kills a hung one earlier."""
+RETRY = {
+    Refusal.UNAVAILABLE: 500 * MILLISECOND,
+    Refusal.FULL: SECOND,
+    Refusal.TOKEN: 5 * SECOND,
+    Refusal.INVALID: 5 * SECOND,
+}
+"""After each refusal, how long the next connection waits."""
+RETRY_ANSWER = {
+    # If two machines fence each other by mistake, they take turns each second, not at full speed.
+    Status.FENCED: SECOND,
+    Status.INVALID: 5 * SECOND,
+}
+"""After such an answer."""
+RETRY_NUMBER = 5 * SECOND
+"""After a number that is not believed."""
 STEADY = SECOND
 """A connection that has lasted so long was none of the trouble."""
 REPORTS, MINUTE = 5, 60 * SECOND

@@ -147,6 +147,7 @@ def test_what_a_wrong_receiver_acknowledged_is_not_sent_by_the_billion() -> None
     assert kinds(commands) == ["Disconnect", "VerifyLock", "Persist"]
     assert (machine.count, machine.acknowledged, machine.epoch) == (100, 100, epoch + 1)
     assert not machine.belief.doubt and machine.belief.accepted == Accepted()
+    assert machine._ledger.sent == 100  # or an old copy of the ledger would be told of a billion
     now = machine.deadline() or 0
     (connect, *_) = machine.handle(TimePassed(), now)
     assert isinstance(connect, Connect) and connect.claim.epoch == epoch + 1

@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendrecv.core.record import Record, next_due
-from sendrecv.core.sender import (
+from sendrecv.core.sender import STOP_TIMEOUT, SenderMachine, State
+from sendrecv.core.trouble import (
     ANSWER_TIMEOUT,
     RETRY,
     RETRY_ANSWER,
-    STOP_TIMEOUT,
-    SenderMachine,
-    State,
+    RETRY_LEAST,
+    RETRY_MOST,
+    STEADY,
 )
-from sendrecv.core.trouble import RETRY_LEAST, RETRY_MOST, STEADY
 from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.core.sender_events import (
     Accepted,
