@@ -258,12 +258,11 @@ class SenderMachine:
         return commands
 
     def _resumed(self, event: Resumed, now: int) -> list[SenderCommand]:
-        last = event.last
         if self._ledger.is_old(event, self.acknowledged):
             self._ledger = self._ledger.replace(told=self.connection)
             self._deadline = now + ANSWER_TIMEOUT
             return [Resume(self.connection, max(self.acknowledged, self._ledger.sent))]
-        if disbelieved := self._disbelieve(last, now):
+        if disbelieved := self._disbelieve(event.last, now):
             return disbelieved
         self._ledger = self._ledger.replace(name=event.ledger)
         self.state, self._deadline = State.UP, None
@@ -271,7 +270,7 @@ class SenderMachine:
         # From now on the receiver obeys no older run. Another run may have begun because our file
         # was removed or replaced. If it was admitted before us, VerifyLock finds that out, and none
         # of our counts follows one of its counts. If it is admitted later, it fences us.
-        commands: list[SenderCommand] = [VerifyLock(), *self._adopt(last, now)]
+        commands: list[SenderCommand] = [VerifyLock(), *self._adopt(event.last, now)]
         self.belief = self.belief.resumed()
         if self._trouble.told:
             self._trouble = self._trouble.replace(told="")
