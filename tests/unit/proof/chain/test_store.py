@@ -13,7 +13,7 @@ from sendrecv.proof.chain.append import AUDITS, DETAILED, News, append
 from sendrecv.proof.chain.lines import digest
 from sendrecv.proof.chain.store import Chain, ChainError
 from sendrecv.proof.chain.witness import LAST, NUMBER, Witness, fault, witness_of
-from tests.unit.proof.chains import BEGIN, DAY, HOUR, MACHINE, chain_of, line, news, quickly, read
+from tests.unit.proof.chain.chains import BEGIN, DAY, HOUR, MACHINE, chain_of, line, news, quickly, read
 
 
 def fault_of(directory: Path) -> str:
