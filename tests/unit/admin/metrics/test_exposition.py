@@ -1,33 +1,21 @@
-"""The text for Prometheus: what is in it, what is not, and its manual page."""
+"""The text for Prometheus: what is in it, and what is not."""
 
-import json
-import re
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sendrecv.admin import metrics
 from sendrecv.admin.facts import STATES, App, Facts, apps_of
-from sendrecv.admin.metrics import command, exposition, reading, table, tally
+from sendrecv.admin.metrics import exposition, tally
 from sendrecv.admin.metrics.measured import Read, measured
-from sendrecv.admin.metrics.table import COUNTER, HISTOGRAM, METRICS, Metric
 from sendrecv.admin.metrics.tally import Tally
 from sendrecv.admin.paused import Pause
 from sendrecv.admin.receiver import Receiver, parse
 from sendrecv.admin.units import Units
-from sendrecv.core import takeover
 from sendrecv.core.wire import Refusal
-from sendrecv.errors import MissingPackage, UsageError
-from tests.lab.dashboard import expressions
-from tests.lab.paths import TOP
 from tests.unit.admin.journals import EVENT
 from tests.unit.admin.test_facts import FAILED, MAIN, NOW, ROW, sources
 from tests.unit.only import only
 
-PAGE = (TOP / "debian/man/sendrecv-metrics.1").read_text(encoding="utf-8")
 OWN = {
     "since": NOW - 5,
     "connections": 1,
@@ -136,137 +124,3 @@ def test_paused() -> None:
     said = text(facts(app().replace(paused=Pause(NOW - 60))))
     assert value(said, "sendrecv_app_paused", app="x") == 1
     assert value(said, "sendrecv_app_paused_timestamp_seconds", app="x") == NOW - 60
-
-
-# What Prometheus wants of names; promtool has a look, too, in tests/admin.
-
-
-def faults(metric: Metric) -> list[str]:
-    found = []
-    if not re.fullmatch("sendrecv(_[a-z]+)+", metric.name):
-        found.append("characters")
-    if metric.name.endswith("_total") != (metric.kind == COUNTER):
-        found.append("_total")
-    if metric.name.endswith(("_sum", "_count", "_bucket")):
-        found.append("suffix of a histogram")
-    if {"instance", "job", "le", "quantile"} & {*metric.labels}:
-        found.append("a label that is Prometheus' own")
-    if metric.kind == HISTOGRAM and not metric.name.endswith("_seconds"):
-        found.append("unit")
-    return found
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: str(metric.name))
-def test_a_name(metric: Metric) -> None:
-    assert not faults(metric) and metric.text.endswith(".")
-
-
-def test_a_wrong_name_is_found() -> None:
-    for name, kind, labels in (
-        ("sendrecv_counts", COUNTER, ()),
-        ("sendrecv_x_total", "gauge", ()),
-        ("sendrecv_appID", "gauge", ()),
-        ("sendrecv_app_count", "gauge", ()),
-        ("sendrecv_app", "gauge", ("instance",)),
-        ("sendrecv_commit_ms", HISTOGRAM, ()),
-    ):
-        assert faults(Metric(name, kind, labels, ""))
-
-
-def test_no_name_is_there_twice() -> None:
-    assert len({metric.name for metric in METRICS}) == len(METRICS)
-
-
-# The manual page.
-
-
-def documented(page: str) -> list[Metric]:
-    """The metrics of the page, in its order."""
-    part = page.split(".SH METRICS\n")[1].split("\n.SH ")[0].replace("\\(aq", "'")
-    rows = re.findall(r"\.TP\n\\fB(\w+)\\fR(?:\{([^}]*)\})? \((\w+)\)\n([^.].*)", part)
-    return [
-        Metric(name, kind, tuple(labels.split(", ")) if labels else (), said)
-        for name, labels, kind, said in rows
-    ]
-
-
-def test_the_manual_page_has_each_with_type_labels_and_meaning() -> None:
-    assert documented(PAGE) == [*METRICS]
-    assert documented(PAGE.replace("(counter)", "(gauge)")) != [*METRICS]
-    assert documented(PAGE.replace("Whether", "If")) != [*METRICS]
-
-
-def test_each_alert_is_in_the_manual_page() -> None:
-    rules = (TOP / "monitoring/sendrecv.rules.yml").read_text(encoding="utf-8")
-    named = re.findall(r"^ +- alert: (\w+)$", rules, re.M)
-    part = PAGE.split(".SH ALERTS\n")[1].split("\n.SH ")[0]
-    assert sorted(named) == sorted(re.findall(r"\bSendrecv\w+", part)) and len(named) > 10
-
-
-@pytest.mark.parametrize("file", ["sendrecv.rules.yml", "sendrecv.dashboard.json"])
-def test_rules_and_dashboard_name_no_metric_that_there_is_not(file: str) -> None:
-    """Prometheus itself would not complain: it may come yet."""
-    read = (TOP / "monitoring" / file).read_text(encoding="utf-8")
-    if file.endswith(".json"):
-        read = "\n".join(expressions(json.loads(read)))
-    known = {metric.name: metric for metric in METRICS}
-    named = {
-        re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(r"\bsendrecv_[a-z_]+", read)
-    }
-    assert named and named - {*known} == set()
-
-
-# Reasons.
-
-
-def test_the_reasons_are_those_of_takeovers() -> None:
-    """In the table at the head of the module; and systemd's results."""
-    rows = re.findall(r"^    ([a-z-]+)  ", str(takeover.__doc__), re.M)
-    results = re.findall(r'^    "([a-z-]+)": ', Path(takeover.__file__).read_text("utf-8"), re.M)
-    assert len(rows) > 10 and len(results) > 8
-    assert sorted({*rows, *results} - {"code"}) == sorted(table.REASONS)
-
-
-# The command.
-
-
-@pytest.fixture(name="said")
-def fixture_said(monkeypatch: pytest.MonkeyPatch) -> str:
-    said = text(facts(app()))
-    monkeypatch.setattr(reading, "text", lambda *_: said)
-    return said
-
-
-def test_printed(said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main([]) == 0
-    assert capsys.readouterr().out == said
-
-
-def test_a_file_is_replaced_as_a_whole(said: str, tmp_path: Path) -> None:
-    """Who has opened the one before reads that to its end; and nothing else is left behind."""
-    file = tmp_path / "sendrecv.prom"
-    file.write_text("before", encoding="ascii")
-    with file.open(encoding="ascii") as before:
-        assert command.main(["--output", str(file)]) == 0
-        assert before.read() == "before"
-    assert file.read_text(encoding="utf-8") == said
-    assert file.stat().st_mode & 0o777 == 0o644
-    assert [one.name for one in tmp_path.iterdir()] == ["sendrecv.prom"]
-
-
-@pytest.mark.usefixtures("said")
-def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file"):
-        command.main(["--output", str(tmp_path / "none/x.prom")])
-    (tmp_path / "x.prom").mkdir()
-    with pytest.raises(UsageError, match="Is a directory"):
-        command.main(["--output", str(tmp_path / "x.prom")])
-    assert [one.name for one in tmp_path.iterdir()] == ["x.prom"]
-
-
-def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(metrics, "exposition")
-    monkeypatch.delitem(sys.modules, "sendrecv.admin.metrics.exposition")
-    monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(MissingPackage, match="apt install python3-prometheus-client"):
-        reading.text()
