@@ -290,8 +290,8 @@ LINTERS = (
 # the tree, are no part of the package. What takes long and only computes, with nothing of the
 # release but the language and SQLite, is in `make test` on one release, and in `make long` on both.
 COMPUTES = (
-    *("core", "receiver/test_ledger_kills.py", "proof/test_verdict_holes.py"),
-    *("proof/test_verdict_random.py", "proof/test_past.py", "proof/test_year.py"),
+    *("core", "receiver/test_ledger_kills.py", "proof/judge/test_verdict_holes.py"),
+    *("proof/judge/test_verdict_random.py", "proof/show/test_past.py"),
 )
 UNIT_OF_BOOKWORM = (
     "python3 -m pytest tests/unit --ignore=tests/unit/lab"

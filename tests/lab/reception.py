@@ -162,14 +162,19 @@ class Reception:
         os.kill(os.getpid(), signal.SIGTERM)
         with self._output():
             self._loop.run_until_complete(self._task)
-        for _ in range(20):  # engineio's tasks swallow being cancelled, but not for ever
-            left: set[asyncio.Task[Any]] = asyncio.all_tasks(self._loop)
-            if not left:
-                break
-            for task in left:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.wait(left, timeout=0.1))
-        self._loop.close()
+        close(self._loop)
+
+
+def close(loop: asyncio.AbstractEventLoop) -> None:
+    """Also if a library has tasks that do not end."""
+    for _ in range(20):  # engineio's tasks swallow being cancelled, but not for ever
+        left: set[asyncio.Task[Any]] = asyncio.all_tasks(loop)
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(left, timeout=0.1))
+    loop.close()
 
 
 _LINE = re.compile(

@@ -1,7 +1,6 @@
-"""The contract with the service manager, on real sockets and descriptors."""
+"""The contract with the service manager: what it is told, and what a unit hands over."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import subprocess
@@ -12,97 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sendrecv import descriptors, systemd
+from sendrecv import systemd
 from sendrecv.errors import CredentialError, LockBusy, StoreUnusable
 
-# Puts the descriptors it is given at 3, 4, ..., as systemd does, and asks for one by its name.
-# Says where that one listens, whether it blocks, and what is left of the variables.
-INHERIT = """
-import os, sys
-from sendrecv import descriptors
-from sendrecv.errors import UsageError
-
-pid, names, wanted, *given = sys.argv[1:]
-for target, descriptor in enumerate(given, 3):
-    os.dup2(int(descriptor), target)
-os.environ.update(LISTEN_PID=pid or str(os.getpid()), LISTEN_FDS=str(len(given)))
-os.environ["LISTEN_FDNAMES"] = names
-try:
-    for listener in descriptors.listening_sockets(*wanted.split()):
-        print(listener.getsockname()[1], listener.getblocking(), end=" ")
-except UsageError as error:
-    print(error, end=" ")
-print([name for name in os.environ if name.startswith("LISTEN_")])
-"""
-
-
-def test_a_process_can_have_another_watchdog(
-    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WATCHDOG_USEC", "1300000")
-    with notifying() as notifier:
-        notifier.watchdog(1.05)
-        assert manager.recv(100) == b"WATCHDOG_USEC=1050000"
-        assert notifier.ping_interval == pytest.approx(0.35)
-    monkeypatch.delenv("WATCHDOG_USEC")
-    with notifying() as notifier:
-        notifier.watchdog(1.05)  # there is none, and none is made
-        assert notifier.ping_interval == 1.0
-        manager.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            manager.recv(100)
-
-
-# What a process hands to the next one.
-
-
-def test_the_next_process_has_what_was_stored(manager: socket.socket) -> None:
-    one, other = socket.socketpair()
-    with one, other:
-        descriptors.store("stdout", one.fileno())
-        assert manager.recv(100) == b"FDSTOREREMOVE=1\nFDNAME=stdout"
-        text, (stored, *more), _, _ = socket.recv_fds(manager, 100, 4)
-        assert text == b"FDSTORE=1\nFDNAME=stdout" and not more
-        assert os.path.sameopenfile(stored, one.fileno())
-        os.close(stored)
-
-
-def test_nothing_is_stored_where_nobody_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    descriptors.store("stdout", 0)
-
-
-@pytest.mark.parametrize(
-    ("names", "count", "found"),
-    [
-        ("receiver:stdout", "2", [4]),
-        ("receiver:stdout:stdout", "3", [4, 5]),
-        ("receiver:stdout", "1", []),
-        ("receiver", "1", []),
-        ("stdout", "many", []),
-    ],
-)
-def test_what_is_stored_has_a_name(
-    names: str, count: str, found: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for pid, expected in ((os.getpid(), found), (1, [])):
-        monkeypatch.setenv("LISTEN_PID", str(pid))
-        monkeypatch.setenv("LISTEN_FDS", count)
-        monkeypatch.setenv("LISTEN_FDNAMES", names)
-        assert descriptors.stored("stdout") == expected
-
-
 # Notifications.
-
-
-@pytest.fixture(name="manager")
-def fixture_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """The socket that a service manager would read notifications from."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(120)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        yield manager
 
 
 @contextlib.contextmanager
@@ -133,6 +45,23 @@ def test_notifications(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) 
         "WATCHDOG=1",
         "STOPPING=1",
     ]
+
+
+def test_a_process_can_have_another_watchdog(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "1300000")
+    with notifying() as notifier:
+        notifier.watchdog(1.05)
+        assert manager.recv(100) == b"WATCHDOG_USEC=1050000"
+        assert notifier.ping_interval == pytest.approx(0.35)
+    monkeypatch.delenv("WATCHDOG_USEC")
+    with notifying() as notifier:
+        notifier.watchdog(1.05)  # there is none, and none is made
+        assert notifier.ping_interval == 1.0
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
 
 
 def test_no_more_pings_than_are_of_use(
@@ -276,76 +205,6 @@ def test_a_token_as_standard_input(tmp_path: Path) -> None:
     with (tmp_path / "token").open("rb") as file:
         output = subprocess.check_output([sys.executable, "-c", code], stdin=file, env=environ)
     assert output.decode() == f"{SECRET}\n"
-
-
-# The inherited socket.
-
-
-def inherit(names: str, wanted: str, listeners: list[socket.socket], pid: str = "") -> str:
-    """What a child says that inherits these sockets under these names."""
-    copies = [os.dup(listener.fileno()) for listener in listeners]
-    # Above 3, 4, ..., which the child puts them at.
-    high = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in copies]
-    try:
-        command = [sys.executable, "-c", INHERIT, pid, names, wanted, *map(str, high)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, pass_fds=high)
-    finally:
-        for number in (*copies, *high):
-            os.close(number)
-    return done.stdout.strip()
-
-
-@pytest.fixture(name="listeners")
-def fixture_listeners() -> Iterator[list[socket.socket]]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as two,
-    ):
-        yield [one, two]
-
-
-@pytest.mark.parametrize(
-    ("names", "which"), [("receiver", 0), ("unknown", 0), ("receiver:x", 0), ("x:receiver", 1)]
-)
-def test_the_socket_is_chosen_by_its_name(
-    listeners: list[socket.socket], names: str, which: int
-) -> None:
-    handed = listeners[: names.count(":") + 1]
-    port = listeners[which].getsockname()[1]
-    assert inherit(names, "receiver", handed) == f"{port} False []"
-
-
-@pytest.mark.parametrize("names", ["receiver:receiver", "unknown:unknown"])
-def test_each_socket_of_that_name_is_handed_over(
-    listeners: list[socket.socket], names: str
-) -> None:
-    one, two = (listener.getsockname()[1] for listener in listeners)
-    assert inherit(names, "receiver", listeners) == f"{one} False {two} False []"
-
-
-def test_sockets_of_several_units_keep_their_names_apart(listeners: list[socket.socket]) -> None:
-    one, two = (listener.getsockname()[1] for listener in listeners)
-    assert inherit("a:b", "b a", listeners) == f"{one} False {two} False []"
-    assert inherit("a:b", "b", listeners) == f"{two} False []"
-    assert inherit("ab:b", "a ab", listeners) == f"{one} False []"
-
-
-def test_what_nobody_can_connect_to_is_left_out(listeners: list[socket.socket]) -> None:
-    port = listeners[0].getsockname()[1]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, socket.socket() as idle:
-        handed = [datagrams, listeners[0], idle]
-        assert inherit("receiver:receiver:receiver", "receiver", handed) == f"{port} False []"
-        none = "no socket called receiver was handed over: see receiver.socket []"
-        assert inherit("receiver:receiver", "receiver", [datagrams, idle]) == none
-
-
-def test_a_socket_that_was_not_handed_over(listeners: list[socket.socket]) -> None:
-    none = "no listening socket was handed over: start receiver.socket []"
-    other = "no socket called receiver was handed over: see receiver.socket []"
-    assert inherit("receiver", "receiver", listeners[:1], pid="1") == none
-    assert inherit("x:y", "receiver", listeners) == other
-    assert inherit("", "receiver", []) == other
-    assert inherit("", "receiver", listeners[:1]) == other
 
 
 def test_a_log_line_has_its_severity(capfd: pytest.CaptureFixture[str]) -> None:

@@ -165,6 +165,13 @@ def test_the_table_has_each_step_with_its_seconds_and_tests() -> None:
     ]
 
 
+def test_what_only_computes_is_there() -> None:
+    """pytest says nothing of an --ignore= that names no file."""
+    assert steps.COMPUTES
+    for path in steps.COMPUTES:
+        assert (Path(__file__).parents[1] / path).exists(), path
+
+
 def test_what_runs_on_one_release_alone_is_there_and_is_left_to_make_long_on_the_other() -> None:
     names = [name for names in (*steps.PARTS, *steps.ON_ONE.values()) for name in names]
     for name in names:

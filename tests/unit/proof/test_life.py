@@ -26,7 +26,7 @@ from sendrecv.proof.show import report
 from sendrecv.proof.statements import Missing, Statement
 from tests.unit.proof.journals import Fields, World, export, without
 from tests.unit.proof.judging import judge, outcome
-from tests.unit.proof.test_verdict_random import is_killed, loses_counts_with_the_power
+from tests.unit.proof.judge.test_verdict_random import is_killed, loses_counts_with_the_power
 
 
 def read(written: Sequence[Fields]) -> list[tuple[bytes, Statement]]:

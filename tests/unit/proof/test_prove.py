@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from xml.etree import ElementTree
 
 import hypothesis.strategies as st
 import pytest
@@ -18,16 +17,8 @@ from hypothesis import given
 
 from sendrecv.errors import UsageError
 from sendrecv.proof import prove
-from sendrecv.proof.evidence import field
-from sendrecv.proof.judge.spans import Spans
-from sendrecv.proof.read import export, holes
-from sendrecv.proof.read.holes import Header
-from sendrecv.proof.read.journal import Source
-from sendrecv.proof.show import picture
-from sendrecv.proof.statements import At
 from tests.unit.proof.journals import Fields, World
 from tests.unit.proof.journals import export as written
-from tests.unit.proof.judging import judge
 
 
 def world() -> World:
@@ -46,61 +37,6 @@ def journal(tmp_path: Path) -> Path:
 
 def run(*arguments: str | Path) -> int:
     return prove.main([str(argument) for argument in arguments])
-
-
-# The export format
-
-
-def parse(data: bytes) -> list[bytes]:
-    return list(export.entries(io.BytesIO(data)))
-
-
-def binary(name: str, value: bytes) -> bytes:
-    return name.encode() + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
-
-
-def test_text_fields_are_found_and_nothing_else() -> None:
-    (entry,) = parse(b"A=1\nBA=2\nB=3=4\nC=\n\n")
-    assert [field(entry, name) for name in (b"A", b"BA", b"B", b"C", b"D")] == [
-        b"1",
-        b"2",
-        b"3=4",
-        b"",
-        b"",
-    ]
-
-
-def test_an_entry_hidden_in_a_field_stays_hidden() -> None:
-    hidden = b"a\n\n_PID=1\nMESSAGE=forged\n\nB=\n_PID=1"
-    entries = parse(b"A=1\n" + binary("MESSAGE", hidden) + b"_PID=7\n\nA=2\n\n")
-    assert entries == [b"\nA=1\n_PID=7\n", b"\nA=2\n"]
-
-
-@given(st.lists(st.binary(max_size=40), max_size=5))
-def test_binary_fields_of_any_content_are_left_out(values: list[bytes]) -> None:
-    data = b"".join(b"A=1\n" + binary("B", value) + b"C=2\n\n" for value in values)
-    assert parse(data) == [b"\nA=1\nC=2\n"] * len(values)
-
-
-def test_fields_larger_than_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "CHUNK", 16)
-    data = b"A=1\n" + binary("B", b"\n" * 1000) + b"C=" + b"3" * 200 + b"\n\nD=4\n\n"
-    assert parse(data) == [b"\nA=1\nC=" + b"3" * 200 + b"\n", b"\nD=4\n"]
-
-
-@pytest.mark.parametrize("end", range(1, 60))
-def test_a_file_cut_anywhere_is_noticed(end: int) -> None:
-    data = b"A=1\n" + binary("B", b"x\n\ny" * 3) + b"C=2\n\nA=5\nB=6\n\n"
-    if data[:-end] in (data[: data.index(b"A=5")], b""):
-        assert len(parse(data[:-end])) <= 1
-    else:
-        with pytest.raises(export.ExportError):
-            parse(data[:-end])
-
-
-def test_what_is_no_export_is_refused() -> None:
-    with pytest.raises(export.ExportError, match="not a field"):
-        parse(b"some text\nwithout a field\n\n")
 
 
 # The command
@@ -456,13 +392,6 @@ def test_a_damaged_file_is_a_verdict_and_no_fault(data: st.DataObject) -> None:
         assert run("--file", path, "--svg", Path(directory) / "picture", *options) in {0, 1, 2}
 
 
-def test_a_moment_that_names_no_boot_has_a_place_in_the_picture() -> None:
-    """A damaged entry may name none. Chance found one; it was a traceback."""
-    verdict = judge(world())
-    frame = picture._Frame(verdict)  # pylint: disable=protected-access
-    assert frame.of(At("", 5, 5)) == frame.of(At("", 5, 9))
-
-
 DAMAGE = [b"9" * 30, b"9" * 5000, b"\xff\xfe", b"\n", b"\n\n", b"=", b"[" * 2000, b"\0", b"1" * 17]
 WRITTEN = written(world().entries)
 
@@ -487,124 +416,3 @@ def test_nobody_can_log_a_bundles_own_entry(tmp_path: Path) -> None:
     path = tmp_path / "later"
     path.write_bytes(written(later.entries[forged:]))
     assert run("--file", path) == 2
-
-
-# Holes
-
-
-def header(head: int, tail: int, series: str = "s", name: str = "system.journal") -> Header:
-    return Header(f"/j/{name}", "m", series, head, tail, head * 10, tail * 10)
-
-
-@pytest.mark.parametrize(
-    ("files", "holes_found"),
-    [
-        ([header(1, 10), header(11, 20)], []),
-        ([header(5, 20), header(8, 15)], []),
-        ([header(1, 10), header(12, 20)], ["11 to 11"]),
-        ([header(30, 40), header(1, 10)], ["11 to 29"]),
-        ([header(1, 10), header(3, 5), header(21, 30), header(31, 34, "t")], ["11 to 20"]),
-        ([header(1, 10), header(3, 30, name="user-1000.journal"), header(21, 30)], ["11 to 20"]),
-    ],
-)
-def test_a_file_that_is_gone_shows(files: list[Header], holes_found: list[str]) -> None:
-    found = [one.text for one in holes.missing(Source(files=()), files)]
-    found = [text for text in found if "cannot be read" not in text]
-    assert found == [f"the journal's entries {hole} are missing" for hole in holes_found]
-
-
-@pytest.mark.parametrize(
-    ("files", "found"),
-    [
-        ([header(5, 10), header(31, 40, "t")], True),
-        ([header(5, 30), header(31, 40, "t")], False),
-        ([header(5, 10)], False),
-    ],
-)
-def test_a_numbering_that_begins_in_the_middle_shows(files: list[Header], found: bool) -> None:
-    texts = [one.text for one in holes.missing(Source(), files)]
-    expected = ["the journal's entries before 31, of another numbering, are missing"]
-    assert texts == (expected if found else [])
-
-
-def jumped(first: int, last: int, head: int) -> Header:
-    return Header("/j/system.journal", "m", "s", head, head + 9, first, last)
-
-
-@pytest.mark.parametrize(
-    ("since", "until", "found"),
-    [(None, None, 0), (150, None, 1), (250, None, 0), (99, None, 0), (None, 150, 1), (150, 160, 2)],
-)
-def test_a_clock_that_was_set_back_over_an_end_of_the_period_is_a_doubt(
-    since: int | None, until: int | None, found: int
-) -> None:
-    files = [jumped(10, 200, 1), jumped(100, 300, 11)]
-    missing = list(holes.missing(Source(since=since, until=until), files))
-    assert len(missing) == found and all(one.somewhere for one in missing)
-
-
-def test_a_hole_outside_of_what_is_asked_for_does_not_matter() -> None:
-    files = [header(1, 10), header(12, 20)]
-    text = "the journal's entries 11 to 11 are missing"
-    for since, until, found in ((None, None, True), (130, None, False), (None, 90, False)):
-        source = Source(since=since, until=until)
-        assert (text in [one.text for one in holes.missing(source, files)]) is found
-
-
-# The picture
-
-
-def draw(entries: World, tmp_path: Path) -> ElementTree.Element:
-    path, svg = tmp_path / "entries", tmp_path / "picture.svg"
-    path.write_bytes(written(entries.entries))
-    run("--file", path, "--svg", svg)
-    return ElementTree.parse(svg).getroot()
-
-
-def shapes(picture: ElementTree.Element, kind: str) -> int:
-    return sum(element.get("class") == kind for element in picture.iter())
-
-
-def texts(picture: ElementTree.Element) -> list[str]:
-    return [element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}text")]
-
-
-def test_the_picture_has_bars_dots_and_gaps(tmp_path: Path) -> None:
-    picture = draw(world(), tmp_path)
-    legend = 1
-    assert (shapes(picture, "main"), shapes(picture, "failover")) == (3 + legend, 1 + legend)
-    assert shapes(picture, "takeover") == 2 + legend
-    dots = "".join(path.get("d", "") for path in picture.iter() if path.get("stroke-linecap"))
-    assert dots.count("M") == 10
-    assert {"PROVEN", "x", "y", "main", "failover", "1,046 ms"} <= set(texts(picture))
-
-
-def test_the_picture_shows_violations_and_escapes_names(tmp_path: Path) -> None:
-    wrong = world()
-    wrong.print("x", "main", 1)
-    assert shapes(draw(wrong, tmp_path), "wrong") == 1
-
-
-def test_the_picture_of_nothing(tmp_path: Path) -> None:
-    assert "INCONCLUSIVE" in texts(draw(World(), tmp_path))
-
-
-def test_dots_are_merged_when_there_are_too_many() -> None:
-    spans = Spans(100)
-    for second in range(100_000):
-        if second % 1000 < 990:
-            spans.add(second * 1_000_000, second // 5000, 0)
-    assert len(spans.spans) <= 200
-    assert spans.spans[0].first == 0 and spans.spans[-1].last == 99_989_000_000
-
-
-def test_the_time_between_boots_is_cut_short(tmp_path: Path) -> None:
-    two = world()
-    two.wait(30)
-    two.boot(clean=True)
-    two.boots += 24 * 7  # hours
-    two.start_receiver()
-    two.admit(two.start("x", "main"))
-    two.count("x", times=30)
-    runs = [shape for shape in draw(two, tmp_path).iter() if shape.get("class") == "main"]
-    assert max(float(shape.get("width", 0)) for shape in runs) > 300

@@ -16,8 +16,8 @@ from sendrecv.proof.statements import Missing
 from tests.unit.proof.journals import OTHER, Fields, World, without
 from tests.unit.proof.judging import feed, figures, found, judge, outcome
 from tests.unit.proof.several import Several
-from tests.unit.proof.test_several_hosts import HARMLESS as ON_SEVERAL
-from tests.unit.proof.test_verdict_random import (
+from tests.unit.proof.judge.test_hosts import HARMLESS as ON_SEVERAL
+from tests.unit.proof.judge.test_verdict_random import (
     APPS,
     DOUBTFUL,
     HARMLESS,

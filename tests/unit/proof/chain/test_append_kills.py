@@ -11,7 +11,7 @@ import pytest
 from sendrecv.proof.chain import append as appending
 from sendrecv.proof.chain.append import DETAILED, News, append
 from sendrecv.proof.chain.store import Chain, ChainError
-from tests.unit.proof.chains import BEGIN, DAY, MACHINE, chain_of, news, quickly, read
+from tests.unit.proof.chain.chains import BEGIN, DAY, MACHINE, chain_of, news, quickly, read
 
 
 class Cut(BaseException):

@@ -1,4 +1,4 @@
-"""An audit without files: what is new of each App, how far the journal was read, and its room."""
+"""An audit without files: what is new of each App, and what is told of it."""
 
 import io
 import re
@@ -13,20 +13,16 @@ from sendrecv.proof.audit import entries
 from sendrecv.proof.audit.audit import appended
 from sendrecv.proof.audit.periods import Period
 from sendrecv.proof.audit.reading import Outcome, hashes_of, judge_of
-from sendrecv.proof.audit.room import PERIOD, Room, rotated, small
+from sendrecv.proof.audit.room import Room
 from sendrecv.proof.chain import witness
 from sendrecv.proof.chain.store import Chain
 from sendrecv.proof.evidence import statements
-from sendrecv.proof.read.after import lost, moved, news
 from sendrecv.proof.read.export import entries as parsed
-from sendrecv.proof.read.holes import Header
-from sendrecv.proof.read.mark import Mark, later, place
 from sendrecv.proof.statements import Missing
 from tests.judges.documents import catalog
 from tests.unit.only import only
 from tests.unit.proof.journals import Fields, World, export
 
-SERIES, OTHER, BOOT = "5" * 32, "6" * 32, "b" * 32
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 
@@ -137,93 +133,6 @@ def test_findings_are_told_before_the_chain_has_them(
     priority, text, fields = only(told)
     assert (priority, text) == (2, "App x: VIOLATED: each count once: count 1 was printed twice")
     assert len(fields["SENDRECV_CURSORS"].split()) == 2
-
-
-# How far the journal was read
-
-
-def cursor(number: int, series: str = SERIES, boot: str = BOOT) -> str:
-    return f"s={series};i={number:x};b={boot};m={number:x};t={number:x};x=1"
-
-
-def header(head: int, tail: int, series: str = SERIES, path: str = "system@x.journal") -> Header:
-    return Header(path, "a" * 32, series, head, tail, head, tail)
-
-
-def mark(number: int, **numberings: int) -> Mark:
-    return Mark(cursor(number), frozenset({BOOT}), numberings)
-
-
-def test_a_mark_goes_through_json() -> None:
-    assert Mark.decode(mark(5).as_json()) == mark(5)
-    for said in (None, 5, {}, {"cursor": "x", "boots": [], "numberings": {}}):
-        with pytest.raises(ValueError):
-            Mark.decode(said)
-
-
-def test_the_later_of_two_places() -> None:
-    assert later(cursor(5), cursor(9)) == later(cursor(9), cursor(5)) == cursor(9)
-    assert later(cursor(9), cursor(12, OTHER)) == cursor(12, OTHER)
-    assert place("--output=json") is None
-
-
-def test_a_mark_moves_with_what_was_read_and_not_back() -> None:
-    entry = f"\n__CURSOR={cursor(9)}\n".encode()
-    assert moved(mark(5), entry).cursor == cursor(9)
-    assert moved(mark(12), entry).cursor == cursor(12)
-    assert moved(mark(5), entry).numberings == {SERIES: 9}
-
-
-@pytest.mark.parametrize(
-    ("files", "holes", "gone"),
-    [
-        ([header(1, 5), header(6, 20)], False, False),
-        ([header(1, 20)], False, False),
-        ([header(6, 20)], False, False),
-        ([header(8, 20)], True, False),
-        ([header(1, 5), header(8, 20)], True, False),
-        ([header(1, 7, OTHER)], False, True),  # nobody knows what followed 5 in its own numbering
-        ([header(6, 9, OTHER)], False, False),  # a damaged file was put aside
-    ],
-)
-def test_what_is_missing_after_a_mark(files: list[Header], holes: bool, gone: bool) -> None:
-    there = news(mark(5), files)
-    assert (there[0].tail, there[0].series) == (5, SERIES)
-    known = there[0].tail
-    ours = [one for one in there[1:] if one.series == SERIES]
-    assert any(one.head > known + 1 for one in ours) == holes
-    assert bool(lost(mark(5), files)) == gone
-
-
-# Whether there is room
-
-
-def test_a_rotation_is_a_reason_once_a_quarter_is_not_audited(tmp_path: Path) -> None:
-    for number in range(1, 9):
-        name = f"system@{SERIES}-{number * 100:016x}-{number:016x}.journal"
-        (tmp_path / name).write_bytes(b"x" * 1000)
-    assert rotated([tmp_path], None)
-    assert rotated([tmp_path], Mark(cursor(650), frozenset(), {SERIES: 650}))
-    assert not rotated([tmp_path], Mark(cursor(750), frozenset(), {SERIES: 750}))
-    assert rotated([tmp_path], Mark(cursor(750), frozenset(), {OTHER: 750}))
-
-
-@pytest.mark.parametrize(
-    ("room", "is_small"),
-    [
-        (Room(8 << 20, 8 << 20, 0, 30 * 60 * SECOND, False), True),
-        (Room(8 << 20, 80 << 20, 0, 30 * 60 * SECOND, True), False),
-        (Room(8 << 20, 9 << 20, 0, 30 * 60 * SECOND, True), True),
-        (Room(8 << 20, 0, 0, 30 * 60 * SECOND, True), False),  # it may be large: nobody knows
-        (Room(8 << 20, 0, 0, 30 * 60 * SECOND, False), True),
-        (Room(8 << 20, 8 << 20, 0, 3 * PERIOD * SECOND, False), False),
-        (Room(), False),
-    ],
-)
-def test_a_journal_that_is_too_small(room: Room, is_small: bool) -> None:
-    text = small(room)
-    assert bool(text) == is_small
-    assert not text or "set SystemMaxUse=" in text
 
 
 def test_the_catalog_explains_what_an_audit_tells(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Whatever a receiver says: a connection gives only events that the machine knows, and ends.
 
 The real Connection and its libraries, against a receiver on a loopback socket that is none. What
-the machine does with such events is in test_fake_receiver.py.
+the machine does with such events is in test_main_fake_receiver.py.
 """
 
 import json
