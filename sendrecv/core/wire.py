@@ -117,7 +117,7 @@ def payloads(first: int, last: int, app_id: str, node_id: str) -> list[dict[str,
 
 
 def parse_payloads(batch: Sequence[object], app_id: str, node_id: str) -> tuple[int, int]:
-    """The first and last count of a batch sent in the session of `app_id` and `node_id`."""
+    """The first and last count of a batch, sent after a claim with `app_id` and `node_id`."""
     if not 0 < len(batch) <= MAX_BATCH:
         raise PeerError(f"count: {len(batch)} payloads in one event, must be 1 to {MAX_BATCH}")
     first = _parse_payload(batch[0], app_id, node_id)
@@ -146,7 +146,7 @@ def _parse_payload(payload: object, app_id: str, node_id: str) -> int:
         raise PeerError(f"count: count is {quoted(count)}, must be an integer from 0 to 2^63-1")
     for key, expected in (("appID", app_id), ("nodeID", node_id)):
         if payload[key] != expected:
-            raise PeerError(f"count: {key} is {quoted(payload[key])}, not the session's {expected}")
+            raise PeerError(f"count: {key} is {quoted(payload[key])}, not the claim's {expected}")
     return count
 
 

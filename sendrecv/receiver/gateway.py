@@ -362,7 +362,9 @@ class Gateway:
             yield
         except Exception as error:  # pylint: disable=broad-exception-caught
             self._forget(eio_sid)
-            self._complain(f"session that did not end properly ({type(error).__name__})", claim)
+            self._complain(
+                f"Engine.IO session that did not end properly ({type(error).__name__})", claim
+            )
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -114,12 +114,12 @@ WRONG_PAYLOADS: dict[str, tuple[object, str]] = {
     "count true": (count_of(True), f"count: count is True, {COUNTS}"),
     "count 2^63": (count_of(2**63), f"count: count is 9223372036854775808, {COUNTS}"),
     "count null": (count_of(None), f"count: count is None, {COUNTS}"),
-    "appID other": ({"appID": "other"}, "count: appID is 'other', not the session's peer"),
-    "appID empty": ({"appID": ""}, "count: appID is '', not the session's peer"),
+    "appID other": ({"appID": "other"}, "count: appID is 'other', not the claim's peer"),
+    "appID empty": ({"appID": ""}, "count: appID is '', not the claim's peer"),
     "appID long": ({"appID": "x" * 10_000}, "count: appID is 'xxx"),
     "appID newline": ({"appID": 'a\n{"'}, r"count: appID is 'a\n{" + '"'),
     "appID control": ({"appID": "\x00\x1b[1m"}, r"count: appID is '\x00\x1b[1m'"),
-    "nodeID other": ({"nodeID": "failover"}, "count: nodeID is 'failover', not the session's main"),
+    "nodeID other": ({"nodeID": "failover"}, "count: nodeID is 'failover', not the claim's main"),
     "key more": ({"more": 1}, "count: payload has keys ['appID', 'count', 'more', 'nodeID']"),
 }
 

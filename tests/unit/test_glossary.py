@@ -1,14 +1,18 @@
-"""The words that docs/glossary.md says are not used are not, in any file of the project."""
+"""One word for one thing: what docs/glossary.md says is not used is in no file of the project, and
+each class has a name of its own.
+"""
 
 import ast
 import re
+import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.judges.imports import defined
+from tests.judges.imports import PACKAGE, defined, modules
 
 TOP = Path(__file__).resolve().parents[2]
 GLOSSARY = TOP / "docs/glossary.md"
@@ -21,6 +25,39 @@ NOT_OURS = {
 }
 MADE = {".git", ".build", ".hypothesis", "__pycache__"}
 """Folders of what is not the project's source."""
+NOT_THE_SENDERS = "the commands import nothing of the senders"
+NOT_THE_JUDGED = "the proof shares no code with those whom it judges"
+# Classes with one name that are one thing, seen from sides that do not know of each other. For each
+# name: the modules that have it, and why none of them takes it from another one.
+ONE_THING: Mapping[str, tuple[set[str], str]] = {
+    "App": (
+        {"core.reach", "admin.facts"},
+        "what a sender is told of its own App, and what an administrator sees of any",
+    ),
+    "Clock": (
+        {"sender.ports", "receiver.start"},
+        "a clock that the tests replace: each loop names the methods that it calls",
+    ),
+    "Half": ({"sender.story", "admin.units"}, NOT_THE_SENDERS),
+    "Pause": (
+        {"core.lease", "admin.paused"},
+        "a person's wish: as etcd has it, and as commands show it, wherever it is kept",
+    ),
+    "Ports": (
+        {"sender.loop", "receiver.loop"},
+        "what a loop needs from outside: neither of the two programs imports the other",
+    ),
+    "Receiver": (
+        {"receiver.loop", "admin.receiver", "proof.judge.runs"},
+        f"the receiver itself, its answers, and its unit: {NOT_THE_JUDGED}",
+    ),
+    "Row": (
+        {"core.receiver_events", "admin.receiver"},
+        "what the receiver has of an App: in its ledger, and in an answer, which may be malformed",
+    ),
+    "Takeover": ({"admin.takeovers", "proof.judge.processes"}, NOT_THE_JUDGED),
+    "Unproven": ({"core.receiver_events", "proof.statements"}, NOT_THE_JUDGED),
+}
 
 
 def terms(page: str) -> list[tuple[str, str]]:
@@ -58,6 +95,27 @@ def found(words: list[str], text: str) -> set[str]:
     spaced = [r"[\s#*_]+".join(map(re.escape, word.split())) for word in words]
     pattern = re.compile(rf"(?<![a-z0-9])({'|'.join(spaced)})(?![a-z0-9])", re.IGNORECASE)
     return {" ".join(re.split(r"[\s#*_]+", match[1])).lower() for match in pattern.finditer(text)}
+
+
+def names_of_types(tree: ast.Module) -> Iterator[str]:
+    """The classes, wherever they are, and the other names of types that a module has."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        for name in (target.id for target in targets if isinstance(target, ast.Name)):
+            if re.match(r"_?[A-Z]\w*[a-z]", name):
+                yield name
+
+
+def shared(package: Path) -> dict[str, list[str]]:
+    """The modules of each name that more than one class or type has."""
+    found = defaultdict(list)
+    for module, tree in modules(package).items():
+        for name in names_of_types(tree):
+            found[name].append(module)
+    return {name: sorted(places) for name, places in found.items() if len(places) > 1}
 
 
 def test_no_file_has_them() -> None:
@@ -139,3 +197,39 @@ def test_a_planted_place_is_seen(right: str, wrong: str) -> None:
 )
 def test_a_planted_word_is_seen(text: str, words: set[str]) -> None:
     assert found(["friend", "seat", "let in"], text) == words
+
+
+def test_each_class_has_a_name_of_its_own() -> None:
+    assert shared(PACKAGE) == {name: sorted(places) for name, (places, _) in ONE_THING.items()}
+    assert all(len(reason) > 20 for _, reason in ONE_THING.values())
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "name", "places"),
+    [
+        ("core/record.py", "class Ledger:\n    pass", "Ledger", ["core.record", "receiver.ledger"]),
+        (
+            "sender/quick.py",
+            "class Row:\n    pass",
+            "Row",
+            ["admin.receiver", "core.receiver_events", "sender.quick"],
+        ),
+        (
+            "admin/checks/unseen.py",
+            "if True:\n    class Claim:\n        pass",
+            "Claim",
+            ["admin.checks.unseen", "core.wire"],
+        ),
+        ("proof/life.py", "Session = str", "Session", ["proof.judge.sessions", "proof.life"]),
+        ("core/wire.py", "class Claim:\n    pass", "Claim", ["core.wire", "core.wire"]),
+    ],
+)
+def test_a_planted_second_class_is_seen(
+    tmp_path: Path, file: str, source: str, name: str, places: list[str]
+) -> None:
+    copy = tmp_path / "sendrecv"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / file).open("a", encoding="utf-8") as text:
+        text.write(f"\n{source}\n")
+    assert shared(copy)[name] == places
+    assert shared(copy).keys() - {name} == shared(PACKAGE).keys() - {name}

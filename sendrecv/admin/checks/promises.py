@@ -67,9 +67,7 @@ _OF_HALVES = (
     ),
     Promise("OnFailureJobMode", "Unit", "fail", "a takeover may cancel a stop or a hand-back"),
     Promise("OnSuccessJobMode", "Unit", "fail", "a takeover may cancel a stop or a hand-back"),
-    Promise(
-        "StartLimitAction", "Unit", "none", "a series of failed starts takes the machine with it"
-    ),
+    Promise("StartLimitAction", "Unit", "none", "a streak of starts takes the machine with it"),
     Promise("FailureAction", "Unit", "none", "a failure of this half takes the machine with it"),
     Promise("SuccessAction", "Unit", "none", "the end of this half takes the machine with it"),
     Promise(

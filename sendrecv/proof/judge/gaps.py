@@ -1,4 +1,4 @@
-"""The times of an App for which something is unproven, if everything else is proven.
+"""The times of an App for which something is in doubt, if everything else is proven.
 
 A doubt is of its time: what came before and after it is no less proven. That can be said if each
 doubt has entries that tell its time, and the App's beginning is known.

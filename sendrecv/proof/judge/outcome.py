@@ -61,7 +61,7 @@ class AppVerdict:
 
     @property
     def but_for(self) -> Sequence[Gap]:
-        """The times for which something is unproven, if everything else is PROVEN; else none."""
+        """The times for which something is in doubt, if everything else is PROVEN; else none."""
         whole = self.tally.from_the_start and not self.missing
         if self.status != INCONCLUSIVE or not whole or any(check.more for check in self.checks):
             return ()
