@@ -70,7 +70,7 @@ opened, changes nothing and has no commands. A test compares the machine's every
     UP        Answered    fenced or invalid        DOWN      Disconnect [Report]
     UP        Answered    stopping                 UP        Persist Exit
     UP        Answered    nothing was in flight    UP        -
-    open      Lost        -                        DOWN      Disconnect [Report]
+    open      Closed      -                        DOWN      Disconnect [Report]
     UP        StopAsked   in flight                UP        -
     any       StopAsked   nothing in flight        any       Persist Exit
     any       Accepted    -                        any       -
@@ -88,12 +88,12 @@ from sendrecv.core.reach import App, belief, known_ledger
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
+    Closed,
     Connect,
     Connected,
     Disconnect,
     Emit,
     Exit,
-    Lost,
     Persist,
     Ready,
     Refused,
@@ -216,7 +216,7 @@ class SenderMachine:
         return []
 
     def _handle_news(
-        self, event: Connected | Refused | Resumed | Answered | Lost, now: int
+        self, event: Connected | Refused | Resumed | Answered | Closed, now: int
     ) -> list[SenderCommand]:
         match event, self.state:
             case Connected(), State.OPENING:
@@ -228,7 +228,7 @@ class SenderMachine:
                 return self._resumed(event, now)
             case Answered(), State.UP if self._flight is not None:
                 return self._answered(event, now)
-            case Lost(), State.OPENING | State.RESUMING | State.UP:
+            case Closed(), State.OPENING | State.RESUMING | State.UP:
                 # A receiver that restarts is back at once. If it is not, there is a cause to say.
                 severity = NOTICE if self.state is State.UP else WARNING
                 drop = self._drop(now, self._back_off(now))

@@ -55,12 +55,12 @@ from sendrecv.receiver.complaints import (
 )
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
-from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
+from sendrecv.receiver.patched_engineio import EngineioSessions, Heartbeats
 from sendrecv.receiver.patched_socketio import engine, make_server
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.report import Own
 from sendrecv.receiver.secrets import Secrets
-from sendrecv.receiver.senders import Sender, Senders
+from sendrecv.receiver.senders import AdmittedSender, AdmittedSenders
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
@@ -96,7 +96,7 @@ class Gateway:
         self._inbox = inbox
         self._secrets = secrets
         self._complain = Complaints(*secrets.texts)
-        self._senders = Senders()
+        self._senders = AdmittedSenders()
         self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
         self.own = Own(time.time())
@@ -148,7 +148,7 @@ class Gateway:
             self.cut_off(sid)
         return len(gone)
 
-    def _may_stay(self, sender: Sender) -> bool:
+    def _may_stay(self, sender: AdmittedSender) -> bool:
         return sender.key is None or self._secrets.keeps(sender.key, sender.claim.app_id)
 
     def apps_with(self, digest: str) -> list[str]:
@@ -168,7 +168,7 @@ class Gateway:
             ("*", self._on_unknown),
         ):
             server.on(name, handler)
-        self._sessions = Sessions(engine(server))
+        self._sessions = EngineioSessions(engine(server))
         self._inner = self._sessions.follow(
             {"connect": self._on_transport, "message": self._on_message, "disconnect": self._on_end}
         )
@@ -231,7 +231,7 @@ class Gateway:
                 self._complain(why, claim)
             raise self._refused(refusal, claim)
         session = self._name_session(sid)
-        self._senders.add(sid, Sender(claim, session, time.time(), key))
+        self._senders.add(sid, AdmittedSender(claim, session, time.time(), key))
         self._opened.pop(session, None)
         quick = QuickCounts(sid, claim, self._inbox.submit)
         self._admission.authenticate(session, claim, quick)

@@ -12,9 +12,9 @@ from sendrecv.core.sender import SenderMachine, State
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
+    Closed,
     Connected,
     Exit,
-    Lost,
     Refused,
     Resumed,
     SenderCommand,
@@ -76,7 +76,7 @@ def walks(kind: type[SenderMachine] = SenderMachine) -> Iterator[Step]:
 def short_walks(machine: SenderMachine) -> Iterator[Step]:
     """After each step of a calm walk, and of one whose first connection fails."""
     first = step(machine, Started(), NOW)
-    for taken in (first, step(first.after, Lost(1, "gone"), NOW)):
+    for taken in (first, step(first.after, Closed(1, "gone"), NOW)):
         yield from along_a_calm_walk(taken)
 
 
@@ -145,7 +145,7 @@ def kinds_of_events(machine: SenderMachine) -> list[list[SenderEvent]]:
     expected = {State.OPENING: refused, State.RESUMING: resumed, State.UP: answered}
     return [
         [TimePassed()],
-        [Lost(number, "gone"), Lost(number, "no route")],
+        [Closed(number, "gone"), Closed(number, "no route")],
         [StopAsked(), Accepted(FAR), Accepted(MAX_COUNT), Accepted(epoch=MAX_EPOCH - 1)],
         [Started(), *any_news(number), *any_news(number - 1)[::2], *any_news(number + 1)[1::2]],
         *([expected[machine.state](machine)] if machine.state in expected else ()),
@@ -155,7 +155,7 @@ def kinds_of_events(machine: SenderMachine) -> list[list[SenderEvent]]:
 def any_news(number: int) -> list[SenderEvent]:
     """Of a connection."""
     return [
-        *(Connected(number), Lost(number, "gone"), Refused(number, Refusal.TOKEN, 0)),
+        *(Connected(number), Closed(number, "gone"), Refused(number, Refusal.TOKEN, 0)),
         *(Resumed(number, 60), Answered(number, Status.ACCEPTED, 60)),
     ]
 

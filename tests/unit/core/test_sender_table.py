@@ -10,7 +10,7 @@ import pytest
 
 from sendrecv.core.errors import WARNING
 from sendrecv.core.sender import SenderMachine, State
-from sendrecv.core.sender_events import Answered, Lost, SenderCommand, SenderEvent
+from sendrecv.core.sender_events import Answered, Closed, SenderCommand, SenderEvent
 from tests.unit.core.sender_table import OPTIONS, ROWS, Checker, Row, steps_met
 from tests.unit.core.sender_walks import walks
 from tests.unit.core.tables import parts
@@ -77,7 +77,7 @@ def without(kind: type[SenderCommand]) -> type[SenderMachine]:
 class StaysUp(SenderMachine):
     def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
         before, commands = self.state, super().handle(event, now)
-        self.state = before if isinstance(event, Lost) else self.state
+        self.state = before if isinstance(event, Closed) else self.state
         return commands
 
 

@@ -47,11 +47,11 @@ class Known:
             self._paces.counted("one", 1, now - LONG_AGO - (5 - number) / 2, APPS)
 
     def apps(self) -> Mapping[str, AppState]:
-        """See answers.Known."""
+        """See answers.AppStates."""
         return APPS
 
     def paces(self) -> Paces:
-        """See answers.Known."""
+        """See answers.AppStates."""
         return self._paces
 
 
@@ -62,11 +62,11 @@ class Senders:
         self.own = Own(1_790_000_000.5)
 
     def connections(self) -> int:
-        """See answers.Senders."""
+        """See answers.ConnectedSenders."""
         return 1
 
     def since(self, sid: str | None) -> float | None:
-        """See answers.Senders."""
+        """See answers.ConnectedSenders."""
         return 1_790_000_009.25 if sid == "sid-1" else None
 
 

@@ -199,7 +199,7 @@ def test_a_refusal_has_its_reason_and_is_counted(
     ("call", "complaint"),
     [
         (("ledger", 5), "unknown event 'ledger'"),
-        (("count", payload(5, "b")), "count: appID is 'b', not the session's a"),
+        (("count", payload(5, "b")), "count: appID is 'b', not the claim's a"),
         (("count",), "count: 0 payloads in one event"),
         (("resume", {"last": -1}), "resume: "),
     ],

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from sendrecv.core.errors import PeerError
-from sendrecv.sender.etcd_access import Access, Credentials
-from sendrecv.sender.etcd_messages import EtcdError, Key
-from sendrecv.sender.etcd_worker import Outcome, Request, Worker, words_of
+from sendrecv.sender.etcd_access import Credentials, EtcdAccess
+from sendrecv.sender.etcd_messages import EtcdError, EtcdKey
+from sendrecv.sender.etcd_worker import Request, RequestOutcome, Worker, words_of
 from tests.lab.waiting import HANG, wait_until
 from tests.peers.fake_etcd import Answer, Asked, FakeEtcd, silent
 from tests.unit.sender.etcd_answers import GOOD, good
 
 Said = Mapping[str, Any]
 """An answer, as JSON has it."""
-FOUND = Key(5, b"what is there")
+FOUND = EtcdKey(5, b"what is there")
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def working(answer: Answer) -> Iterator[tuple[Worker, FakeEtcd]]:
     """A worker and its endpoint. In the end its thread is over."""
     before = threading.enumerate()
     with FakeEtcd(answer) as fake:
-        worker = Worker(fake.endpoint, Access(Credentials(), None))
+        worker = Worker(fake.endpoint, EtcdAccess(Credentials(), None))
         assert threading.active_count() == len(before) + 1  # the endpoint's: it has none yet
         try:
             yield worker, fake
@@ -47,20 +47,20 @@ def threads() -> list[threading.Thread]:
 
 def request(
     path: str = "/v3/kv/range",
-    read: Callable[[Said], Key] = lambda _answer: FOUND,
+    read: Callable[[Said], EtcdKey] = lambda _answer: FOUND,
     seconds: float = HANG,
 ) -> Request:
     return Request(path, b"{}", time.monotonic() + seconds, read)
 
 
-def outcome(asked: Request) -> Outcome:
+def outcome(asked: Request) -> RequestOutcome:
     return asked.outcomes.get(timeout=HANG)
 
 
 def test_what_is_read_from_the_answer_is_the_outcome() -> None:
     seen = []
 
-    def read(answer: Said) -> Key:
+    def read(answer: Said) -> EtcdKey:
         seen.append(answer)
         return FOUND
 
@@ -68,7 +68,7 @@ def test_what_is_read_from_the_answer_is_the_outcome() -> None:
         for path in ("/v3/kv/range", "/v3/kv/txn"):
             one = request(path, read)
             worker.ask(one)
-            assert outcome(one) == Outcome(worker, FOUND, None)
+            assert outcome(one) == RequestOutcome(worker, FOUND, None)
         assert seen == [GOOD, GOOD]
         assert fake.asked == [Asked("/v3/kv/range", {}, None), Asked("/v3/kv/txn", {}, None)]
         assert (len(threads()), fake.connections) == (1, 1)
@@ -84,7 +84,7 @@ def test_what_is_read_from_the_answer_is_the_outcome() -> None:
     ],
 )
 def test_no_answer_ends_the_thread(error: Exception, words: str) -> None:
-    def fails(_answer: Said) -> Key:
+    def fails(_answer: Said) -> EtcdKey:
         raise error
 
     with working(good) as (worker, _):
@@ -104,7 +104,7 @@ def test_a_new_request_ends_the_one_before_and_passes_over_those_between() -> No
     def answer(asked: Asked) -> Iterable[bytes]:
         return silent(asked) if asked.path == "/first" else good(asked)
 
-    def late(_answer: Said) -> Key:
+    def late(_answer: Said) -> EtcdKey:
         reached.set()
         assert go_on.wait(HANG)
         return FOUND

@@ -45,7 +45,7 @@ print(*sorted([next_event(), next_event()]))
 first.close()
 second.close()
 """
-SERVED = ["Connected-1", "Resumed-1", "Answered-1", "Connected-2", "Lost-1"]
+SERVED = ["Connected-1", "Resumed-1", "Answered-1", "Closed-1", "Connected-2"]
 PACKAGES = ("socketio", "engineio", "websocket")
 NEEDS = "from http import HTTPMethod"
 # By the library that has changed.

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sendrecv.admin.facts import STATES, App, Facts, apps_of
 from sendrecv.admin.metrics import exposition, tally
-from sendrecv.admin.metrics.measured import Read, measured
+from sendrecv.admin.metrics.measured import MetricsInput, measured
 from sendrecv.admin.metrics.tally import Tally
 from sendrecv.admin.paused import Pause
 from sendrecv.admin.receiver import Receiver, parse
@@ -38,7 +38,9 @@ def app() -> App:
 
 
 def text(found: Facts, counted: Tally | None = None) -> str:
-    return exposition.text(measured(Read(found, counted, {"/var/lib/sendrecv": (4, 9)}, 0.25)))
+    return exposition.text(
+        measured(MetricsInput(found, counted, {"/var/lib/sendrecv": (4, 9)}, 0.25))
+    )
 
 
 def samples(said: str) -> Samples:

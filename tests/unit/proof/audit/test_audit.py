@@ -11,7 +11,7 @@ import pytest
 from sendrecv.core import takeover
 from sendrecv.proof.audit import entries
 from sendrecv.proof.audit.audit import appended
-from sendrecv.proof.audit.periods import Period
+from sendrecv.proof.audit.periods import AuditPeriod
 from sendrecv.proof.audit.reading import Outcome, hashes_of, judge_of
 from sendrecv.proof.audit.room import Room
 from sendrecv.proof.chain import witness
@@ -29,7 +29,7 @@ DAY = 86_400 * SECOND
 
 def audit(chain: Chain, written: Sequence[Fields], *missing: Missing) -> Chain:
     """One audit of these entries."""
-    judge, hashes, period = judge_of(chain), hashes_of(chain), Period()
+    judge, hashes, period = judge_of(chain), hashes_of(chain), AuditPeriod()
     judge.limit(missing)
     for _, statement in statements(parsed(io.BytesIO(export(written)))):
         judge.feed(statement)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sendrecv.proof.audit.room import PERIOD, Room, rotated, small
-from sendrecv.proof.read.mark import Mark
+from sendrecv.proof.read.mark import ReadMark
 from tests.unit.proof.read.test_mark import OTHER, SERIES, cursor
 
 SECOND = 1_000_000
@@ -16,9 +16,9 @@ def test_a_rotation_is_a_reason_once_a_quarter_is_not_audited(tmp_path: Path) ->
         name = f"system@{SERIES}-{number * 100:016x}-{number:016x}.journal"
         (tmp_path / name).write_bytes(b"x" * 1000)
     assert rotated([tmp_path], None)
-    assert rotated([tmp_path], Mark(cursor(650), frozenset(), {SERIES: 650}))
-    assert not rotated([tmp_path], Mark(cursor(750), frozenset(), {SERIES: 750}))
-    assert rotated([tmp_path], Mark(cursor(750), frozenset(), {OTHER: 750}))
+    assert rotated([tmp_path], ReadMark(cursor(650), frozenset(), {SERIES: 650}))
+    assert not rotated([tmp_path], ReadMark(cursor(750), frozenset(), {SERIES: 750}))
+    assert rotated([tmp_path], ReadMark(cursor(750), frozenset(), {OTHER: 750}))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from sendrecv.proof.read.after import lost, moved, news
 from sendrecv.proof.read.holes import Header
-from sendrecv.proof.read.mark import Mark, later, place
+from sendrecv.proof.read.mark import ReadMark, later, place
 
 SERIES, OTHER, BOOT = "5" * 32, "6" * 32, "b" * 32
 
@@ -17,15 +17,15 @@ def header(head: int, tail: int, series: str = SERIES, path: str = "system@x.jou
     return Header(path, "a" * 32, series, head, tail, head, tail)
 
 
-def mark(number: int, **numberings: int) -> Mark:
-    return Mark(cursor(number), frozenset({BOOT}), numberings)
+def mark(number: int, **numberings: int) -> ReadMark:
+    return ReadMark(cursor(number), frozenset({BOOT}), numberings)
 
 
 def test_a_mark_goes_through_json() -> None:
-    assert Mark.decode(mark(5).as_json()) == mark(5)
+    assert ReadMark.decode(mark(5).as_json()) == mark(5)
     for said in (None, 5, {}, {"cursor": "x", "boots": [], "numberings": {}}):
         with pytest.raises(ValueError):
-            Mark.decode(said)
+            ReadMark.decode(said)
 
 
 def test_the_later_of_two_places() -> None:
