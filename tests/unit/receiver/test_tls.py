@@ -17,6 +17,7 @@ from sendrecv.core.wire import Claim
 from sendrecv.descriptors import Listener
 from sendrecv.receiver import gateway
 from sendrecv.receiver.admission import Admission
+from sendrecv.receiver.crowds import Limits
 from sendrecv.receiver.tls import needs_tls
 from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
@@ -257,7 +258,7 @@ def test_handshakes_make_room_for_one_another(
     tmp_path: Path, listener: Listener, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that are not finished; whoever has finished one stays."""
-    monkeypatch.setattr("sendrecv.receiver.admission.PENDING", 3)
+    monkeypatch.setattr("sendrecv.receiver.crowds.PENDING", 3)
     monkeypatch.setattr("sendrecv.receiver.admission.AUTHENTICATION_TIMEOUT", 600)
     with Reception(directory(tmp_path), more=[listener], identity=identity) as reception:
         port = port_of(listener)
@@ -304,7 +305,7 @@ async def _closed_twice(listener: Listener) -> list[str]:
     loop.set_exception_handler(lambda _, context: said.append(str(context)))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATES / "good.pem")
-    one = Admission(Closing, 10, lambda session, text: said.append(text))
+    one = Admission(Closing, Limits(10, 10), lambda session, text: said.append(text))
     await one.open(listener, context)
 
     one.authenticated[""] = Claim("app", "main", 1, "0" * 32)  # it is served at once
