@@ -16,9 +16,10 @@ Rules
        socket has a queue of its own.
     3. Of each kind of socket, at most PENDING connections that are not authenticated are known to
        aiohttp. When one more sends something, the oldest of them is cut. Those known to aiohttp are
-       served before the others. At most PENDING TLS handshakes are unfinished. When one more
-       begins, the oldest of them is cut. So no peer can keep the others out. And Python's garbage
-       collector, which looks at every object of every connection at once, never takes long.
+       served before the others. At most PENDING TLS connections have sent nothing after their
+       handshake, or not finished it. When one more begins, the oldest of them is cut. So no peer
+       can keep the others out. And Python's garbage collector, which looks at every object of every
+       connection at once, never takes long.
     4. In one turn of the event loop at most SERVED_AT_ONCE authenticated connections are served:
        the loop must reach the watchdog's pings in time.
     5. An authenticated connection is not read while BACKLOG of its messages are unhandled. After
@@ -33,6 +34,8 @@ aiohttp has no such limits. So a PeerConnection is between the event loop and ai
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 import sys
 from collections import deque
@@ -46,6 +49,7 @@ from sendrecv.descriptors import Listener
 from sendrecv.receiver import crowds
 from sendrecv.receiver.access import Access, access_of
 from sendrecv.receiver.crowds import Crowd, Limits, Peer, Received
+from sendrecv.receiver.patched_asyncio import patch_tls
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.tls import Handshakes
 
@@ -72,9 +76,9 @@ class PeerConnection(asyncio.BufferedProtocol):
         self.arrived = admission.now()
         self._admission = admission
         self._transport: asyncio.Transport
+        self._tls: socket.socket | None = None  # that TLS is spoken on
         self._inner: asyncio.Protocol | None = None
         self._waiting = b""  # received, and not looked at
-        self._end = b""  # the last bytes handed to the inner protocol
         self._received = Received(self._crowd, self)
         self._frames: Frames | None = None
         self._taken = 0
@@ -94,11 +98,13 @@ class PeerConnection(asyncio.BufferedProtocol):
         """Cut the connection, now."""
         if complaint and not self._transport.is_closing():
             self._admission.complain(self.session, complaint)
-        try:
+        if not self._tls:
+            return self._transport.abort()
+        with contextlib.suppress(AttributeError):  # on Python 3.11; see _is_tls()
             self._transport.abort()
-        except AttributeError:  # on Python 3.11; see _is_tls(). It ends by itself.
-            if not _is_tls(self._transport):
-                raise
+        with contextlib.suppress(OSError):  # abort() does not end what was closed twice
+            self._tls.shutdown(socket.SHUT_RDWR)
+        return None
 
     # What the gateway tells.
 
@@ -123,7 +129,7 @@ class PeerConnection(asyncio.BufferedProtocol):
 
         counted: took_message() will be called for each message.
         """
-        if self._waiting or self._end != b"\r\n\r\n":
+        if self._waiting or self._received.end != b"\r\n\r\n":
             self.abort()
             raise PeerError("frames before the answer to the upgrade")
         self._frames = Frames()
@@ -165,7 +171,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if _is_tls(transport):
-            self._admission.handshakes.finished(transport.get_extra_info("socket").fileno())
+            self._tls = transport.get_extra_info("socket")
         self._crowd.enter(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -182,6 +188,8 @@ class PeerConnection(asyncio.BufferedProtocol):
             return self._feed(data)
         self._transport.pause_reading()
         if not self._waiting:
+            if self._tls and not self._inner:
+                self._admission.handshakes.finished(self._tls.fileno())
             self._admission.enqueue(self._serve, self._queue())
         self._waiting += data
         return None
@@ -234,7 +242,7 @@ class PeerConnection(asyncio.BufferedProtocol):
             self._inner = self._admission.make_protocol()
             self._inner.connection_made(self._transport)
         if self._frames is None:
-            self._end = (self._end + data)[-4:]
+            self._received.end = (self._received.end + data)[-4:]
         elif self._took_quickly(self._frames, data):
             return
         self._inner.data_received(data)
@@ -298,6 +306,7 @@ class Admission:
         """Begin to accept connections. tls: what they are secured with, before all else."""
         access = access_of(listener)
         if tls:
+            patch_tls()
             listener.accepted.append(lambda one: self.handshakes.begin(one, crowds.PENDING))
         # asyncio accepts `backlog` connections at once. It would call listen() with that number
         # too, if a Listener let it.
@@ -307,10 +316,12 @@ class Admission:
             backlog=ACCEPT_AT_ONCE,
             ssl=tls,
             ssl_handshake_timeout=AUTHENTICATION_TIMEOUT if tls else None,
+            ssl_shutdown_timeout=AUTHENTICATION_TIMEOUT if tls else None,
         )
 
     def _complain_of_handshakes(self) -> None:
-        self.complain("", f"more than {crowds.PENDING} TLS handshakes at once, one closed")
+        most = crowds.PENDING
+        self.complain("", f"more than {most} TLS connections without a request, one closed")
 
     # For the gateway.
 

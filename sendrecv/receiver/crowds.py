@@ -69,12 +69,14 @@ class Received:
     """The bytes that one connection has sent.
 
     early: those that came while it was not authenticated. unhandled: those of its request, or of
-    its messages, that are not handled. is_counted: whether it is told which are handled.
+    its messages, that are not handled. is_counted: whether it is told which are handled. end: the
+    last bytes that were handed on.
     """
 
     def __init__(self, crowd: Crowd, peer: Peer) -> None:
         self.early = self.unhandled = 0
         self.is_counted = True
+        self.end = b""
         self._handling = 0
         self._crowd = crowd
         self._peer = peer
