@@ -48,7 +48,7 @@ from sendrecv.core.wire import MAX_MESSAGE, Claim
 from sendrecv.descriptors import Listener
 from sendrecv.receiver import crowds
 from sendrecv.receiver.access import Access, access_of
-from sendrecv.receiver.crowds import Crowd, Limits, Peer, Received
+from sendrecv.receiver.crowds import UNREAD, Crowd, Limits, Peer, Received
 from sendrecv.receiver.patched_asyncio import patch_tls
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.tls import Handshakes
@@ -172,6 +172,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         self._transport = transport
         if _is_tls(transport):
             self._tls = transport.get_extra_info("socket")
+        transport.set_write_buffer_limits(UNREAD)
         self._crowd.enter(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -199,10 +200,12 @@ class PeerConnection(asyncio.BufferedProtocol):
         return not _is_tls(self._transport)  # not at once; with TLS it is
 
     def pause_writing(self) -> None:
+        self._crowd.pause(self)
         if self._inner:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
+        self._crowd.resume(self)
         if self._inner:
             self._inner.resume_writing()
 

@@ -17,7 +17,9 @@ Rules
        those of a peer that finishes what it sends are held for a moment only.
     5. At most LARGE messages of more than SMALL bytes are handled at the same time, and the others
        wait: until a batch is on disk, it takes some ten times its bytes.
-    6. At most 2 * PENDING sessions are opened and not admitted. For one more, the oldest is closed.
+    6. A transport has at most UNREAD bytes of answers before it is asked to wait. At most PAUSED
+       connections have to. For one more, the one that has read too little for longest is cut.
+    7. At most 2 * PENDING sessions are opened and not admitted. For one more, the oldest is closed.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ READERS = 64
 """Connections of those who may only look."""
 SMALL = 4096
 LARGE = 32
+UNREAD, PAUSED = 16_384, 128
 HELD_LOCAL, HELD = 64 << 20, 16 << 20
 """On this machine, 4096 senders may have a batch of MAX_BATCH under way at the same time. Most of
 it waits in the kernel."""
@@ -124,6 +127,7 @@ class Crowd:
         self._serving: dict[str, dict[Peer, None]] = {}  # the connections of each session
         self._holding: dict[Peer, int] = {}  # bytes, since a while
         self._held = 0
+        self._paused: dict[Peer, None] = {}
 
     # Connections.
 
@@ -141,6 +145,7 @@ class Crowd:
         self.unauthenticated.pop(peer, None)
         self._pending.pop(peer, None)
         self._stop_serving(peer)
+        self.resume(peer)
         self.hold(peer, 0)
 
     def begin(self, peer: Peer) -> None:
@@ -154,6 +159,18 @@ class Crowd:
     def is_pending(self, peer: Peer) -> bool:
         """Whether aiohttp knows the connection, and it has never been authenticated."""
         return peer in self._pending
+
+    def pause(self, peer: Peer) -> None:
+        """Too much is unread on the connection."""
+        if len(self._paused) >= PAUSED:
+            slowest = next(iter(self._paused))
+            del self._paused[slowest]
+            slowest.abort(f"more than {PAUSED} connections with unread answers, one closed")
+        self._paused[peer] = None
+
+    def resume(self, peer: Peer) -> None:
+        """Most of it was read."""
+        self._paused.pop(peer, None)
 
     def hold(self, peer: Peer, size: int) -> None:
         """The connection has so many bytes that are not handled. Raises PeerError if these are too
