@@ -79,7 +79,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         self._tls: socket.socket | None = None  # that TLS is spoken on
         self._inner: asyncio.Protocol | None = None
         self._waiting = b""  # received, and not looked at
-        self._received = Received(self._crowd, self)
+        self._received = Received(self._crowd.held, self)
         self._frames: Frames | None = None
         self._taken = 0
         self._held = False  # not read, because of messages that are unread

@@ -68,6 +68,34 @@ class Peer(Protocol):
         """Cut the connection, now."""
 
 
+class Held:
+    """The bytes that are not handled, of all connections: at most so many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._total = 0
+        self._of: dict[Peer, int] = {}  # who has had some for longest comes first
+
+    def set(self, peer: Peer, size: int) -> None:
+        """The connection has so many. Raises PeerError if it has to be cut for that."""
+        before = self._of.get(peer, 0) if size > SMALL else self._of.pop(peer, 0)
+        if size > SMALL:
+            self._of[peer] = size
+        else:
+            size = 0
+        self._total += size - before
+        while self._total > self._most:
+            self._cut_the_slowest(peer)
+
+    def _cut_the_slowest(self, peer: Peer) -> None:
+        slowest = next(iter(self._of))
+        self._total -= self._of.pop(slowest)
+        complaint = f"more than {self._most} bytes of requests at once, one closed"
+        if slowest is peer:
+            raise PeerError(complaint)
+        slowest.abort(complaint)
+
+
 class Received:
     """The bytes that one connection has sent.
 
@@ -76,19 +104,19 @@ class Received:
     last bytes that were handed on.
     """
 
-    def __init__(self, crowd: Crowd, peer: Peer) -> None:
+    def __init__(self, held: Held, peer: Peer) -> None:
         self.early = self.unhandled = 0
         self.is_counted = True
         self.end = b""
         self._handling = 0
-        self._crowd = crowd
+        self._held = held
         self._peer = peer
 
     def more(self, size: int) -> None:
-        """So many have come. Raises PeerError: see Crowd.hold()."""
+        """So many have come. Raises PeerError: see Held."""
         self.unhandled += size
         if self.unhandled > SMALL and self.is_counted:
-            self._crowd.hold(self._peer, self.unhandled)
+            self._held.set(self._peer, self.unhandled)
 
     def handle(self, size: int) -> None:
         """A message of about so many bytes begins to be handled."""
@@ -101,7 +129,7 @@ class Received:
         about = self.unhandled - self._handling - size
         self.unhandled = max(0, about) if left is None else left
         self._handling = 0
-        self._crowd.hold(self._peer, self.unhandled)
+        self._held.set(self._peer, self.unhandled)
 
 
 class Crowd:
@@ -120,13 +148,11 @@ class Crowd:
         self.accepted: deque[Work] = deque()
         self.large = asyncio.Semaphore(LARGE)
         self._limit = limit
-        self._most_held = held
+        self.held = Held(held)
         self._connections: dict[Peer, None] = {}  # by age
         self._pending: dict[Peer, None] = {}  # the unauthenticated that aiohttp knows, by age
         self._keys: dict[str, str] = {}  # the admitted sessions, by age: whose token each has shown
         self._serving: dict[str, dict[Peer, None]] = {}  # the connections of each session
-        self._holding: dict[Peer, int] = {}  # bytes, since a while
-        self._held = 0
         self._paused: dict[Peer, None] = {}
 
     # Connections.
@@ -146,7 +172,7 @@ class Crowd:
         self._pending.pop(peer, None)
         self._stop_serving(peer)
         self.resume(peer)
-        self.hold(peer, 0)
+        self.held.set(peer, 0)
 
     def begin(self, peer: Peer) -> None:
         """aiohttp gets to know a connection."""
@@ -171,27 +197,6 @@ class Crowd:
     def resume(self, peer: Peer) -> None:
         """Most of it was read."""
         self._paused.pop(peer, None)
-
-    def hold(self, peer: Peer, size: int) -> None:
-        """The connection has so many bytes that are not handled. Raises PeerError if these are too
-        many.
-        """
-        before = self._holding.get(peer, 0) if size > SMALL else self._holding.pop(peer, 0)
-        if size > SMALL:
-            self._holding[peer] = size
-        else:
-            size = 0
-        self._held += size - before
-        while self._held > self._most_held:
-            self._cut_the_slowest(peer)
-
-    def _cut_the_slowest(self, peer: Peer) -> None:
-        slowest = next(iter(self._holding))
-        self._held -= self._holding.pop(slowest)
-        complaint = f"more than {self._most_held} bytes of requests at once, one closed"
-        if slowest is peer:
-            raise PeerError(complaint)
-        slowest.abort(complaint)
 
     def _reserved(self) -> int:
         return min(PENDING, self._limit)
