@@ -18,7 +18,7 @@ PERIOD = 3600
 TIMER, SERVICE = "sendrecv-audit.timer", "sendrecv-audit.service"
 ACKNOWLEDGE = "sendrecv audit --acknowledge REASON"
 _LARGEST = 1 << 20
-Found = tuple[str, str, str, tuple[str, ...], bool]
+AuditProblem = tuple[str, str, str, tuple[str, ...], bool]
 
 
 class Audits(Value):
@@ -51,7 +51,7 @@ def read(directory: str = STATE) -> Audits | None:
         return None
 
 
-def problems(audits: Audits, states: Mapping[str, str], now: float) -> Iterator[Found]:
+def problems(audits: Audits, states: Mapping[str, str], now: float) -> Iterator[AuditProblem]:
     """appID ("" for all), code, text, what to type, and whether it is an error. states:
     ActiveState= of the units that are in memory.
     """

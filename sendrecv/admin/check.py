@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from sendrecv.admin import facts as reading
 from sendrecv.admin import files, names
 from sendrecv.admin.checks import hosts, journald, places, settings, units
-from sendrecv.admin.checks.settings import Known
+from sendrecv.admin.checks.settings import AppSettings
 from sendrecv.admin.checks.unseen import ROOT_OR_ADM, Unseen
 from sendrecv.admin.facts import STOPPED, App, Facts
 from sendrecv.admin.problems import Problem, problems
@@ -80,7 +80,7 @@ def _all(facts: Facts, apps: Sequence[App]) -> Iterator[Problem | Unseen]:
     if not facts.sees_records:
         yield Unseen("the records")
     yield from places.problems(facts, instances)
-    known: list[Known] = []
+    known: list[AppSettings] = []
     yield from settings.problems(facts, apps, known)
     yield from journald.problems(facts, _rate(known))
     yield from units.problems(facts, apps)
@@ -91,7 +91,7 @@ def _all(facts: Facts, apps: Sequence[App]) -> Iterator[Problem | Unseen]:
         yield from etcd.problems(known)
 
 
-def _rate(known: Iterable[Known]) -> float:
+def _rate(known: Iterable[AppSettings]) -> float:
     """Counts a second that the Apps take which are meant to run, by their settings."""
     intervals = (one.config.interval for one in known if one.app.meant)
     return sum(1 / interval for interval in intervals if interval)

@@ -16,7 +16,7 @@ from sendrecv.admin import halves
 from sendrecv.admin.bus import BusError
 from sendrecv.admin.checks import settings
 from sendrecv.admin.checks.etcd import credential_files, credentials_of
-from sendrecv.admin.checks.settings import Own
+from sendrecv.admin.checks.settings import UnitSettings
 from sendrecv.admin.facts import App, Facts
 from sendrecv.admin.paused import Pause
 from sendrecv.admin.told import Told, told
@@ -24,7 +24,7 @@ from sendrecv.config import StoreConfig, sender_config
 from sendrecv.core import lease
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
 from sendrecv.sender.etcd import Endpoint, Etcd
-from sendrecv.sender.etcd_messages import EtcdError, Found, Key
+from sendrecv.sender.etcd_messages import CompareFailed, EtcdError, EtcdKey
 from sendrecv.sender.etcd_pause import pause_path
 
 TIMEOUT = 3.0
@@ -52,7 +52,7 @@ class Keys:
         with _errors("it may be paused all the same"):
             done = self._etcd.put_if(self._path, 0, value, TIMEOUT)
         # What is found may be what was written: of two copies of a request, one comes too late.
-        if isinstance(done, Found) and done.key is None:
+        if isinstance(done, CompareFailed) and done.key is None:
             raise StoreUnusable("etcd: the key of the pause changes all the time")
 
     def remove(self) -> None:
@@ -65,7 +65,7 @@ class Keys:
             if there:
                 raise StoreUnusable("another one has paused the App just now")
 
-    def _get(self) -> Key | None:
+    def _get(self) -> EtcdKey | None:
         with _errors("nothing is changed"):
             return self._etcd.get(self._path, TIMEOUT)
 
@@ -99,7 +99,7 @@ def keys_of(facts: Facts, app: App) -> Iterator[Keys]:
         etcd.close()
 
 
-def _running(owns: list[Own], app: App) -> Own:
+def _running(owns: list[UnitSettings], app: App) -> UnitSettings:
     """Of the half that runs, or else of main."""
     roles = {own.role: own for own in owns if own.instance == app.instance}
     return roles[app.half or "main"]

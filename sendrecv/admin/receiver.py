@@ -25,7 +25,7 @@ class Row(Value):
     beat: float | None
 
 
-class Refusal(Value):
+class RefusedClaim(Value):
     """A claim that it refused. app_id: "" if that is not known."""
 
     when: float
@@ -57,7 +57,7 @@ class Receiver(Value):
     counts: int | None = None
     rate: float | None = None
     refusals: Mapping[str, int] | None = None
-    refusal: Refusal | None = None
+    refusal: RefusedClaim | None = None
     commits: Commits | None = None
     rows: Mapping[str, Row] = {}
 
@@ -103,9 +103,9 @@ def _row(name: str, app: Mapping[str, object]) -> Row:
     )
 
 
-def _refusal(found: Mapping[str, object]) -> Refusal | None:
+def _refusal(found: Mapping[str, object]) -> RefusedClaim | None:
     when, reason = _number(found.get("when")), _name(found.get("reason"))
-    return Refusal(when, reason, _name(found.get("appID"))) if when and reason else None
+    return RefusedClaim(when, reason, _name(found.get("appID"))) if when and reason else None
 
 
 def _commits(found: Mapping[str, object]) -> Commits | None:

@@ -49,7 +49,7 @@ def parse(data: bytes) -> Read:
     """The settings in the bytes of a file."""
     if whole := _unreadable(data):
         return Read((), (whole,))
-    reader = _Reader()
+    reader = _Parser()
     for character in data.decode():
         reader.step(character)
     reader.end()
@@ -73,7 +73,7 @@ def _unreadable(data: bytes) -> Complaint | None:
     return None
 
 
-class _Reader:
+class _Parser:
     """The states are those of parse_env_file_internal() in systemd's env-file.c, 252 to 257."""
 
     def __init__(self) -> None:

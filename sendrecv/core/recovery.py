@@ -97,7 +97,7 @@ class Known:
         return ""
 
 
-class Reading(Value):
+class JournalReading(Value):
     """What was read of the journal: no file of it was renamed, removed or skipped meanwhile.
 
     known: what the lines tell, the newest ones. since: for each boot, in seconds of its clock, from
@@ -110,14 +110,14 @@ class Reading(Value):
     bounds: Mapping[str, Bounds]
 
 
-class Finding(Value):
+class Reconciliation(Value):
     """orders: what was not printed. unproven: counts of which nobody can tell."""
 
     orders: list[Print]
     unproven: list[Print]
 
 
-def unprinted(spans: Iterable[Span], reading: Reading, newest: Known) -> Finding:
+def unprinted(spans: Iterable[Span], reading: JournalReading, newest: Known) -> Reconciliation:
     """What of the spans was not printed, by the table above. The spans are in order of time.
     `newest`: what else is known, of the journal's last lines.
     """
@@ -141,7 +141,7 @@ def unprinted(spans: Iterable[Span], reading: Reading, newest: Known) -> Finding
             # What follows it was printed after it, and so is lost, too. Of an unproven span nothing
             # is known that says so of the next one.
             highest[app_id] = span.order.last
-    return Finding(orders, unproven)
+    return Reconciliation(orders, unproven)
 
 
 def above(spans: Iterable[Span], known: Iterable[Row]) -> list[Span]:
@@ -181,14 +181,14 @@ def raised(rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:
     return found
 
 
-def _stores(span: Span, reading: Reading, newest: Known) -> bool:
+def _stores(span: Span, reading: JournalReading, newest: Known) -> bool:
     """Whether the journal has a payload that took the same way."""
     times = [known.boots.get(span.boot) for known in (reading.known, newest)]
     since = span.way_since
     return since is not None and any(time is not None and time >= since for time in times)
 
 
-def _reaches(span: Span, reading: Reading) -> bool:
+def _reaches(span: Span, reading: JournalReading) -> bool:
     """Whether the journal has all lines since the span was opened."""
     bounds = reading.bounds.get(span.boot)
     if bounds is None:

@@ -42,7 +42,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     OPENING   Refused     stale, no epoch is left    DOWN      Disconnect Report
     OPENING   Refused     stale, beyond our reach    DOWN      Disconnect Report
     OPENING   Refused     for another reason         DOWN      Disconnect Report
-    OPENING   Lost        -                          DOWN      Disconnect Report
+    OPENING   Closed      -                          DOWN      Disconnect Report
     RESUMING  TimePassed  a count is due             RESUMING  Persist
     RESUMING  TimePassed  no answer in time          DOWN      Disconnect Report
     RESUMING  Resumed     nothing to send            UP        VerifyLock
@@ -53,7 +53,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     RESUMING  Resumed     trouble was reported       UP        VerifyLock Report
     RESUMING  Resumed     its ledger is an old copy  RESUMING  Resume
     RESUMING  Resumed     beyond our reach           DOWN      Disconnect Report
-    RESUMING  Lost        -                          DOWN      Disconnect Report
+    RESUMING  Closed      -                          DOWN      Disconnect Report
     UP        TimePassed  a count is due             UP        Persist Emit
     UP        TimePassed  a count is due, in flight  UP        Persist
     UP        TimePassed  no answer in time          DOWN      Disconnect Report
@@ -67,7 +67,7 @@ connection than the last one opened, changes nothing and has no commands. A test
     UP        Answered    fenced or invalid          DOWN      Disconnect Report
     UP        Answered    stopping                   UP        Persist Exit
     UP        TimePassed  stopping, no answer        UP        Persist Exit
-    UP        Lost        -                          DOWN      Disconnect Report
+    UP        Closed      -                          DOWN      Disconnect Report
     UP        StopAsked   in flight                  UP        -
     any       StopAsked   nothing in flight          any       Persist Exit
     any       Accepted    -                          any       -
@@ -85,12 +85,12 @@ from sendrecv.core.reach import App, belief, known_ledger
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
+    Closed,
     Connect,
     Connected,
     Disconnect,
     Emit,
     Exit,
-    Lost,
     Persist,
     Ready,
     Refused,
@@ -227,7 +227,7 @@ class SenderMachine:
         return []
 
     def _handle_news(
-        self, event: Connected | Refused | Resumed | Answered | Lost, now: int
+        self, event: Connected | Refused | Resumed | Answered | Closed, now: int
     ) -> list[SenderCommand]:
         match event, self.state:
             case Connected(), State.OPENING:
@@ -239,7 +239,7 @@ class SenderMachine:
                 return self._resumed(event, now)
             case Answered(), State.UP if self._flight is not None:
                 return self._answered(event, now)
-            case Lost(), State.OPENING | State.RESUMING | State.UP:
+            case Closed(), State.OPENING | State.RESUMING | State.UP:
                 # A receiver that restarts is back at once. If it is not, there is a cause to say.
                 severity = NOTICE if self.state is State.UP else WARNING
                 drop = self._drop(now, self._back_off(now))

@@ -54,7 +54,7 @@ class Answered(Value):
     last: int
 
 
-class Lost(Value):
+class Closed(Value):
     """A connection has ended, or could not be opened. reason: for people."""
 
     connection: int
@@ -79,34 +79,34 @@ class Accepted(Value):
 
 
 SenderEvent = (
-    Started | TimePassed | Connected | Refused | Resumed | Answered | Lost | StopAsked | Accepted
+    Started | TimePassed | Connected | Refused | Resumed | Answered | Closed | StopAsked | Accepted
 )
 
-# What the receiver says, as events. If it does not follow the protocol, the connection is Lost.
+# What the receiver says, as events. If it does not follow the protocol, the connection is Closed.
 
 
-def resumed_by(connection: int, reply: object) -> Resumed | Lost:
+def resumed_by(connection: int, reply: object) -> Resumed | Closed:
     """Its answer to `resume`."""
     try:
         return Resumed(connection, *parse_resumed(reply))
     except PeerError as error:
-        return Lost(connection, str(error))
+        return Closed(connection, str(error))
 
 
-def answered_by(connection: int, reply: object) -> Answered | Lost:
+def answered_by(connection: int, reply: object) -> Answered | Closed:
     """Its answer to `count`."""
     try:
         return Answered(connection, *parse_answer(reply))
     except PeerError as error:
-        return Lost(connection, str(error))
+        return Closed(connection, str(error))
 
 
-def refused_by(connection: int, reply: object) -> Refused | Lost:
+def refused_by(connection: int, reply: object) -> Refused | Closed:
     """Its answer to a CONNECT packet, if it is a refusal."""
     try:
         return Refused(connection, *parse_refusal(reply))
     except PeerError as error:
-        return Lost(connection, str(error))
+        return Closed(connection, str(error))
 
 
 # Commands.

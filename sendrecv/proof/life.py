@@ -22,16 +22,16 @@ from sendrecv.proof.judge.verdict import Judge
 from sendrecv.proof.read import after, holes
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source
-from sendrecv.proof.read.mark import Mark, Place, place
+from sendrecv.proof.read.mark import Cursor, ReadMark, place
 from sendrecv.proof.statements import Booted, Missing, Statement
 
 
 @dataclass
-class Life:
+class AuditedLife:
     """A chain that can be gone on from. judge: knows all that was audited, and nothing else."""
 
     chain: Chain
-    mark: Mark
+    mark: ReadMark
     judge: Judge
     known: frozenset[Missing] = frozenset()
     """What is missing of that time."""
@@ -40,7 +40,7 @@ class Life:
     """Whether an entry of this boot was new: then all that follow are."""
 
     @classmethod
-    def of(cls, chain: Chain, dots: int = 0) -> Life | None:
+    def of(cls, chain: Chain, dots: int = 0) -> AuditedLife | None:
         """None if there was no audit yet. Raises ChainError."""
         mark, state = mark_of(chain), chain.state()
         if mark is None or state is None:
@@ -82,7 +82,7 @@ def _day(wall: int) -> str:
     return datetime.fromtimestamp(wall / 1e6).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def is_new(mark: Mark, cursor: str) -> bool:
+def is_new(mark: ReadMark, cursor: str) -> bool:
     """Whether the entry came after the mark."""
     at, end = place(cursor), place(mark.cursor)
     if not at or not end:
@@ -90,13 +90,13 @@ def is_new(mark: Mark, cursor: str) -> bool:
     return _is_after(at, end) if at.boot == end.boot else at.boot not in mark.boots
 
 
-def _is_after(one: Place, other: Place) -> bool:
+def _is_after(one: Cursor, other: Cursor) -> bool:
     if one.numbering == other.numbering:
         return one.number > other.number
     return one.mono > other.mono if one.boot == other.boot else one.wall > other.wall
 
 
-def of_this_machine(source: Source, directory: Path, dots: int) -> tuple[Life | None, str]:
+def of_this_machine(source: Source, directory: Path, dots: int) -> tuple[AuditedLife | None, str]:
     """The life that its chain has, if there is one that can be used, and what is wrong with it. The
     source must be held.
     """
@@ -106,7 +106,7 @@ def of_this_machine(source: Source, directory: Path, dots: int) -> tuple[Life | 
         entry = source.journalctl.first("--reverse", "--lines=1", *witness.matches(user))
         if fault := witness.fault(chain, witness.witness_of(entry)):
             return None, _unusable(fault)
-        return (Life.of(chain, dots) if chain else None), ""
+        return (AuditedLife.of(chain, dots) if chain else None), ""
     except FileNotFoundError:
         return None, ""
     except (ChainError, OSError) as error:
@@ -118,7 +118,7 @@ def _unusable(why: str) -> str:
 
 
 def look_for_holes(
-    source: Source, life: Life, found: list[Header], of_all: Iterable[Missing]
+    source: Source, life: AuditedLife, found: list[Header], of_all: Iterable[Missing]
 ) -> None:
     """Add what is missing between what was audited and what is new. of_all: what is missing of all
     that is read.
@@ -129,7 +129,7 @@ def look_for_holes(
     source.missing += [one for one in between if one not in source.missing]
 
 
-def go_on(source: Source, life: Life, found: list[Header]) -> None:
+def go_on(source: Source, life: AuditedLife, found: list[Header]) -> None:
     """Read only what came after the chain."""
     source.after = life.mark
     source.held = after.relevant(source, life.mark, found)
@@ -148,7 +148,7 @@ class Comparison:
     same: int = 0
     differ: list[tuple[int, int]] = field(default_factory=list)
     """From when to when, by the wall clock."""
-    _ends: list[tuple[Place, str]] = field(default_factory=list)
+    _ends: list[tuple[Cursor, str]] = field(default_factory=list)
     _passed: int = 0
     _hashes: Hashes | None = field(default_factory=Hashes)
     _any: bool = False
@@ -201,7 +201,7 @@ class Comparison:
             yield Missing(f"{text} from {_day(begin)} to {_day(end)}", begin)
 
 
-def _ends(chain: Chain) -> Iterator[tuple[Place, str]]:
+def _ends(chain: Chain) -> Iterator[tuple[Cursor, str]]:
     """The last entry of each audit, and the hash of the evidence until there."""
     last = None
     for line in chain.lines():

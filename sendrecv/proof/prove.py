@@ -156,7 +156,7 @@ def _judged_once(arguments: argparse.Namespace, source: Source, damages: list[Mi
         notes = _inspect(source, arguments.verify_key, reading)
         scope.missing += [*source.missing, *damages]
         if arguments.bundle:
-            reading.writer = held.enter_context(bundle.Writer(arguments.bundle))
+            reading.writer = held.enter_context(bundle.BundleWriter(arguments.bundle))
         _feed(reading, source, scope)
         verdict = reading.verdict(scope.names)
         if verdict.status == VIOLATED and not damages and (found := holes.damaged(source)):
@@ -221,7 +221,7 @@ def _inspect(source: Source, key: str | None, reading: Reading) -> list[str]:
 def _feed(reading: Reading, source: Source, scope: bundle.Scope) -> None:
     reading.limit(scope)
     known = len(source.missing)
-    progress = Progress()
+    progress = ProgressLine()
     late = bundle.Scope()
     begun = time.time_ns() // 1000
     last = b""
@@ -252,7 +252,7 @@ def _without_own(stream: Iterator[bytes], scope: bundle.Scope, reading: Reading)
             yield entry
 
 
-class Progress:
+class ProgressLine:
     """Shows progress on standard error, if the reading takes longer than PATIENCE."""
 
     def __init__(self) -> None:

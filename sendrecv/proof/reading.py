@@ -18,14 +18,14 @@ from sendrecv.proof.chain.pack import packed, unpacked
 from sendrecv.proof.chain.store import ChainError
 from sendrecv.proof.judge.outcome import worst
 from sendrecv.proof.judge.verdict import VIOLATED, Judge, Verdict
-from sendrecv.proof.life import Comparison, Life
+from sendrecv.proof.life import AuditedLife, Comparison
 from sendrecv.proof.read import bundle, exports
 from sendrecv.proof.read.journal import Source
 from sendrecv.proof.read.period import Period
 from sendrecv.proof.statements import Statement
 
 DOTS = 2000
-"""Spans of counts that a picture has."""
+"""Time spans that a picture has."""
 
 
 class Reading:
@@ -33,7 +33,7 @@ class Reading:
 
     def __init__(self, arguments: argparse.Namespace, source: Source) -> None:
         dots = DOTS if arguments.svg else 0
-        self.writer: bundle.Writer | None = None
+        self.writer: bundle.BundleWriter | None = None
         self.notes: list[str] = []
         self.life = self._life(arguments, source, dots)
         self.all_of_it = bool(arguments.full or arguments.bundle or source.files)
@@ -42,7 +42,7 @@ class Reading:
         compares = self.life and self.all_of_it and source.live
         self._comparison = Comparison(self.life.chain) if self.life and compares else None
 
-    def _life(self, arguments: argparse.Namespace, source: Source, dots: int) -> Life | None:
+    def _life(self, arguments: argparse.Namespace, source: Source, dots: int) -> AuditedLife | None:
         whole = not (source.scoped or source.until is not None or arguments.verify_key)
         if not whole or source.directory:
             return None
@@ -92,7 +92,7 @@ class Reading:
         return _with_violations(verdict, self._judge.verdict(names)) if self.all_of_it else verdict
 
 
-def _of_bundle(source: Source, dots: int) -> tuple[Life | None, str]:
+def _of_bundle(source: Source, dots: int) -> tuple[AuditedLife | None, str]:
     """The chain that a bundle has. Several bundles are of several hosts, and are judged at once."""
     if len(source.files) != 1 or not source.exports:
         return None, ""
@@ -103,7 +103,7 @@ def _of_bundle(source: Source, dots: int) -> tuple[Life | None, str]:
         if not found:
             return None, ""
         chain, known = unpacked(found, path)
-        of_chain = Life.of(chain, dots)
+        of_chain = AuditedLife.of(chain, dots)
         if of_chain:
             of_chain.known = known
         return of_chain, ""

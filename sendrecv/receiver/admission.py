@@ -22,8 +22,8 @@ Rules
        connection at once, never takes long.
     4. In one turn of the event loop at most SERVED_AT_ONCE authenticated connections are served:
        the loop must reach the watchdog's pings in time.
-    5. An authenticated connection is not read while BACKLOG of its messages are unhandled. After
-       that happened once, the connection is served from the queue of rule 2. A frame above
+    5. An authenticated connection is not read while MOST_UNHANDLED of its messages are unhandled.
+       After that happened once, the connection is served from the queue of rule 2. A frame above
        MAX_MESSAGE ends the connection before the frame is stored. (aiohttp checks the size of a
        message only when it has the whole message.)
     6. crowds.py has the limits of what all connections on one kind of socket take together.
@@ -58,7 +58,7 @@ UNAUTHENTICATED_BYTES = 16_384
 """A session's long poll may come on a new connection, whose session is known three reads later."""
 UNAUTHENTICATED_MESSAGES = 8
 SERVED_AT_ONCE = 64
-BACKLOG = 64
+MOST_UNHANDLED = 64
 CHUNK, SMALL_CHUNK = 32_768, 4096
 """Bytes that are read at once. The larger one is mostly enough for a batch of MAX_BATCH."""
 REQUEST_BYTES = MAX_MESSAGE + UNAUTHENTICATED_BYTES
@@ -151,7 +151,7 @@ class PeerConnection(asyncio.BufferedProtocol):
             self._frames.idle = False
         if self.is_unauthenticated and self._taken > UNAUTHENTICATED_MESSAGES:
             self.abort(self._of_nobody(f"more than {UNAUTHENTICATED_MESSAGES} messages"))
-        elif self._held and self._unread() <= BACKLOG // 2:
+        elif self._held and self._unread() <= MOST_UNHANDLED // 2:
             self._held = False  # if it was held here: aiohttp may hold it for its own reasons
             self._transport.resume_reading()
 
@@ -249,7 +249,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         elif self._took_quickly(self._frames, data):
             return
         self._inner.data_received(data)
-        if self._unread() > BACKLOG:
+        if self._unread() > MOST_UNHANDLED:
             self._held = self._was_held = True
             self._transport.pause_reading()
 

@@ -31,7 +31,7 @@ EVERY_APP = Key("", None, "")
 """As if it had been shown by who has connected to a Unix socket."""
 
 
-class Known(Protocol):
+class AppStates(Protocol):
     """The receiver's loop, as these answers see it. See gateway.Inbox."""
 
     def apps(self) -> Mapping[str, AppState]:
@@ -41,7 +41,7 @@ class Known(Protocol):
         """How fast counts come, by the clock of the event loop."""
 
 
-class Senders(Protocol):
+class ConnectedSenders(Protocol):
     """The gateway, as these answers see it. own: what the receiver knows of itself."""
 
     own: Own
@@ -64,7 +64,11 @@ class Answers:
     """The answers, to whoever has shown one of the secrets."""
 
     def __init__(
-        self, known: Known, senders: Senders, secrets: Secrets, complain: Callable[[str], None]
+        self,
+        known: AppStates,
+        senders: ConnectedSenders,
+        secrets: Secrets,
+        complain: Callable[[str], None],
     ) -> None:
         self._known = known
         self._senders = senders

@@ -37,7 +37,7 @@ class Stamp(NamedTuple):
 
 UNKNOWN = Stamp(0, 0, 0)
 """Of a file that is not there, or is being written."""
-Written = Callable[[Stamp, Stamp], None]
+WhenWritten = Callable[[Stamp, Stamp], None]
 """Is called before and after this process writes to the database: with the stamp that it had, and
 with the one that it has."""
 
@@ -49,7 +49,7 @@ class Files:
     Each method raises LedgerBroken if somebody else has replaced, removed or written to them.
     """
 
-    def __init__(self, path: Path, written: Written) -> None:
+    def __init__(self, path: Path, written: WhenWritten) -> None:
         self._path = str(path)
         self._log_path = f"{path}-wal"
         self._written = written

@@ -56,12 +56,12 @@ from sendrecv.receiver.complaints import (
 from sendrecv.receiver.crowds import SMALL, Limits
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
-from sendrecv.receiver.patched_engineio import Heartbeats, Sessions
+from sendrecv.receiver.patched_engineio import EngineioSessions, Heartbeats
 from sendrecv.receiver.patched_socketio import make_server
 from sendrecv.receiver.quick import QuickCounts
 from sendrecv.receiver.report import Own
 from sendrecv.receiver.secrets import Secrets
-from sendrecv.receiver.senders import Sender, Senders
+from sendrecv.receiver.senders import AdmittedSender, AdmittedSenders
 from sendrecv.receiver.tls import Identity, Secured
 
 SWEEP_INTERVAL = 1.0
@@ -98,7 +98,7 @@ class Gateway:
         self._inbox = inbox
         self._secrets = secrets
         self._complain = Complaints(*secrets.texts)
-        self._senders = Senders()
+        self._senders = AdmittedSenders()
         self._tasks: set[asyncio.Task[None]] = set()
         self.own = Own(time.time())
         self._secured: Secured
@@ -149,7 +149,7 @@ class Gateway:
             self.cut_off(sid)
         return len(gone)
 
-    def _may_stay(self, sender: Sender) -> bool:
+    def _may_stay(self, sender: AdmittedSender) -> bool:
         return sender.key is None or self._secrets.keeps(sender.key, sender.claim.app_id)
 
     def apps_with(self, digest: str) -> list[str]:
@@ -169,7 +169,7 @@ class Gateway:
             ("*", self._on_unknown),
         ):
             server.on(name, handler)
-        self._sessions = Sessions(server)
+        self._sessions = EngineioSessions(server)
         self._inner = self._sessions.follow(
             {"connect": self._on_transport, "message": self._on_message, "disconnect": self._on_end}
         )
@@ -236,7 +236,7 @@ class Gateway:
         if self._sessions.has_ended(session):  # meanwhile, and _on_disconnect() knew no sender
             await self._inbox.submit(ConnectionClosed(sid, claim.app_id))
             raise self._refused(Refuse(Refusal.UNAVAILABLE), claim)
-        self._senders.add(sid, Sender(claim, session, time.time(), key))
+        self._senders.add(sid, AdmittedSender(claim, session, time.time(), key))
         quick = QuickCounts(sid, claim, self._inbox.submit)
         self._admission.authenticate(session, claim, quick)
         self._admission.crowds[access()].authenticate(session, key.name if key else "")

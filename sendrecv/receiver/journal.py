@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import BinaryIO, Protocol
 
-from sendrecv.core.recovery import Bounds, Known, Reading
+from sendrecv.core.recovery import Bounds, JournalReading, Known
 
 ADDRESS = "/run/sendrecv-journal.socket"
 PATIENCE = 20.0
@@ -44,15 +44,15 @@ class Journal(Protocol):
     A reading is repeated until no journal file was renamed, made or removed meanwhile.
     """
 
-    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> JournalReading:
         """The boots, in that order, each backwards to so many seconds of its monotonic clock; not
         more of them than it takes to see a payload of each App in `wanted`.
         """
 
-    def read_all(self, lines: int) -> Reading:
+    def read_all(self, lines: int) -> JournalReading:
         """The last lines of all boots, so many."""
 
-    def read_back(self, boot: str, since: float) -> Reading:
+    def read_back(self, boot: str, since: float) -> JournalReading:
         """All lines since then, in seconds of that boot's monotonic clock, and all of later boots.
         All that there are, if there are none of that boot. It takes as long as it takes.
         """
@@ -70,19 +70,19 @@ class JournalReader:
     def __init__(self, address: str = ADDRESS) -> None:
         self._address = address
 
-    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> JournalReading:
         """See Journal."""
         return self._read(since, MAX_LINES, set(wanted))
 
-    def read_all(self, lines: int) -> Reading:
+    def read_all(self, lines: int) -> JournalReading:
         """See Journal."""
         return self._read({"-": 0.0}, lines, None)
 
-    def read_back(self, boot: str, since: float) -> Reading:
+    def read_back(self, boot: str, since: float) -> JournalReading:
         """See Journal."""
         return _again(lambda: self._read_back(boot, since))
 
-    def _read_back(self, boot: str, since: float) -> Reading:
+    def _read_back(self, boot: str, since: float) -> JournalReading:
         """journalctl opens all files before it shows the first line, and what is open can be read
         to its end, whatever becomes of its name. So the files have to be the same until then.
         """
@@ -100,7 +100,7 @@ class JournalReader:
                 known.add(of_boot, at, text)
         if not number:
             _assert_same(before, self._files())
-        return Reading(known, {}, {})
+        return JournalReading(known, {}, {})
 
     def sync(self) -> None:
         """See Journal."""
@@ -114,13 +114,15 @@ class JournalReader:
             connection.connect(self._address)
             connection.sendall(b"sync\n")
 
-    def _read(self, since: Mapping[str, float], limit: int, wanted: set[str] | None) -> Reading:
+    def _read(
+        self, since: Mapping[str, float], limit: int, wanted: set[str] | None
+    ) -> JournalReading:
         deadline = time.monotonic() + PATIENCE
         return _again(lambda: self._read_once(deadline, since, limit, wanted))
 
     def _read_once(
         self, deadline: float, since: Mapping[str, float], limit: int, wanted: set[str] | None
-    ) -> Reading:
+    ) -> JournalReading:
         with self._connected(deadline - time.monotonic()) as ask:
             before = list(ask("files"))
             bounds = {boot: found for boot in since if (found := _bounds(ask, boot))}
@@ -128,7 +130,7 @@ class JournalReader:
         with self._connected(deadline - time.monotonic()) as ask:
             known, complete = _lines(ask, since, limit, wanted)
         _assert_same(before, self._files(deadline - time.monotonic()))
-        return Reading(known, complete, bounds)
+        return JournalReading(known, complete, bounds)
 
     def _files(self, at_most: float = PATIENCE) -> list[str]:
         with self._connected(at_most) as ask:
@@ -149,7 +151,7 @@ class JournalReader:
                 raise Unreadable(f"{self._address}: {error.strerror or error}") from None
 
 
-def _again(read: Callable[[], Reading]) -> Reading:
+def _again(read: Callable[[], JournalReading]) -> JournalReading:
     """What it returns; it is tried again if it failed for what may be over at once."""
     for _ in range(TRIES - 1):
         with contextlib.suppress(_Passing):

@@ -31,7 +31,7 @@ from sendrecv.core.values import Value
 from sendrecv.core.wire import LEDGER_NAME
 from sendrecv.errors import LedgerBroken
 from sendrecv.receiver import schema
-from sendrecv.receiver.files import Files, Written, locked
+from sendrecv.receiver.files import Files, WhenWritten, locked
 from sendrecv.receiver.way import Ways
 
 MAX_NAMES = 100_000
@@ -75,7 +75,7 @@ class Ledger:
         directory: Path,
         boot: str = "",
         look: Callable[[], str] = lambda: "",
-        written: Written = lambda before, after: None,
+        written: WhenWritten = lambda before, after: None,
     ) -> None:
         """`boot`: the ID of this boot. look: tells the way of the lines, see way.py. written: see
         files.py.

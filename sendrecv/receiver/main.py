@@ -57,7 +57,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     open_ledger = partial(Ledger, Path(systemd.state_directory()), boot, way, mark.written)
     journal = JournalReader()
     ledger = start.open_ledger(
-        start.Ports(open_ledger, mark, journal, printer, notifier, time, Requests(runtime))
+        start.StartPorts(open_ledger, mark, journal, printer, notifier, time, Requests(runtime))
     )
     receiver = loop.Receiver(
         loop.Ports(ledger, notifier, ThreadPoolExecutor(1, "writer"), printer, backoff, journal)

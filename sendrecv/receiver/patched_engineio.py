@@ -1,10 +1,11 @@
 """python-engineio's server, read for 4.3.4 and 4.11.2, with limits that it lacks.
 
-    patch_driver   engineio reads messages from the response of patched_aiohttp.py, with its limits.
-                   And it reads a request body that is chunked or comes in pieces: without the patch
-                   it takes the first piece for the whole body
-    Sessions       what the gateway has to know of engineio's sessions
-    Heartbeats     notice a peer that vanishes, and one that answers heartbeats that it was not sent
+    patch_driver      engineio reads messages from the response of patched_aiohttp.py, with its
+                      limits. And it reads a request body that is chunked or comes in pieces:
+                      without the patch it takes the first piece for the whole body
+    EngineioSessions  what the gateway has to know of engineio's sessions
+    Heartbeats        notice a peer that vanishes, and one that answers heartbeats that it was not
+                      sent
 
 If the library has changed, it is used without the patch:
 
@@ -104,7 +105,7 @@ def _check_translate() -> None:
 # Its sessions.
 
 
-class Sessions:
+class EngineioSessions:
     """Engine.IO's sessions, by name. If engineio has changed, none is known."""
 
     def __init__(self, server: Any) -> None:
@@ -180,7 +181,7 @@ class Heartbeats:
     which may jump.
     """
 
-    def __init__(self, sessions: Sessions, on_silence: Callable[[str], None]) -> None:
+    def __init__(self, sessions: EngineioSessions, on_silence: Callable[[str], None]) -> None:
         """`on_silence` is called with the name of a session that does not answer."""
         self._on_silence = on_silence
         self._timers: dict[str, asyncio.TimerHandle] = {}

@@ -26,7 +26,7 @@ LOOK = 1.0
 """Seconds between two looks at whether an old token has ended."""
 
 
-class Connections(Protocol):
+class SecuredConnections(Protocol):
     """The gateway, as this module sees it."""
 
     async def secure(self) -> None:
@@ -43,7 +43,11 @@ class Renewal:
     """Takes over what is handed over in the file `path`. done: tells systemd that it is done."""
 
     def __init__(
-        self, secrets: Secrets, connections: Connections, path: Path, done: Callable[[], None]
+        self,
+        secrets: Secrets,
+        connections: SecuredConnections,
+        path: Path,
+        done: Callable[[], None],
     ) -> None:
         self._secrets = secrets
         self._connections = connections

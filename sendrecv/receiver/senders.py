@@ -8,7 +8,7 @@ from sendrecv.core.keyring import Key
 from sendrecv.core.wire import Claim
 
 
-class Sender(NamedTuple):
+class AdmittedSender(NamedTuple):
     """An admitted connection. session: what Admission calls it. since: wall clock, for people. key:
     what it has shown, None where nothing is needed.
     """
@@ -19,20 +19,20 @@ class Sender(NamedTuple):
     key: Key | None
 
 
-class Senders(dict[str, Sender]):
+class AdmittedSenders(dict[str, AdmittedSender]):
     """By sid. Add with add(), and remove with remove()."""
 
     def __init__(self) -> None:
         super().__init__()
         self._here: dict[str, str] = {}  # run, and the newest sid that has it
 
-    def add(self, sid: str, sender: Sender) -> None:
+    def add(self, sid: str, sender: AdmittedSender) -> None:
         """One more."""
         self[sid] = sender
         if sender.key is None:
             self._here[sender.claim.run] = sid
 
-    def remove(self, sid: str) -> Sender | None:
+    def remove(self, sid: str) -> AdmittedSender | None:
         """The one that was there; None for none."""
         sender = self.pop(sid, None)
         if sender and self._here.get(sender.claim.run) == sid:

@@ -30,9 +30,9 @@ from sendrecv.core.errors import ERROR, NOTICE, WARNING
 from sendrecv.core.lines import forgotten_line, unproven_line
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import (
-    Finding,
-    Known as Told,
-    Reading,
+    JournalReading,
+    Known,
+    Reconciliation,
     Span,
     above,
     forgotten_since,
@@ -59,7 +59,7 @@ class Clock(Protocol):
         """See time.sleep()."""
 
 
-class Ports(NamedTuple):
+class StartPorts(NamedTuple):
     """All that a start needs from outside. open_ledger: see Ledger."""
 
     open_ledger: Callable[[], Ledger]
@@ -71,7 +71,7 @@ class Ports(NamedTuple):
     requests: Requests
 
 
-class Known(NamedTuple):
+class Recovered(NamedTuple):
     """What is found out: rows to be raised in the ledger, counts to be printed, and counts of which
     nobody can tell. forgotten: Apps, with their incarnations, that the ledger does not know to be
     forgotten.
@@ -83,7 +83,7 @@ class Known(NamedTuple):
     forgotten: Mapping[str, int] = MappingProxyType({})
 
 
-def open_ledger(ports: Ports) -> Ledger:
+def open_ledger(ports: StartPorts) -> Ledger:
     """The ledger, with nothing left in it that should be printed. Waits while it cannot be used, or
     is known to be old while the journal cannot be asked: else senders would be told to send again
     what is printed.
@@ -115,7 +115,7 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
-def _prepare(ledger: Ledger, ports: Ports) -> None:
+def _prepare(ledger: Ledger, ports: StartPorts) -> None:
     try:
         _go_on(ledger, _find_out(ledger, ports), ports)
         _forget(ledger, ports)
@@ -124,7 +124,7 @@ def _prepare(ledger: Ledger, ports: Ports) -> None:
         raise
 
 
-def _find_out(ledger: Ledger, ports: Ports) -> Known:
+def _find_out(ledger: Ledger, ports: StartPorts) -> Recovered:
     standing, progress = ports.mark.compare(ledger.identity, ledger.serial, ledger.files.database)
     if standing is not Standing.CONTINUES:
         ledger.renew()
@@ -132,7 +132,7 @@ def _find_out(ledger: Ledger, ports: Ports) -> Known:
         if ledger.is_new:
             _sync_if_possible(ports)
             told = _read_back("", 0.0, ports)
-            return Known(rows=list(told.rows.values()), forgotten=told.incarnations)
+            return Recovered(rows=list(told.rows.values()), forgotten=told.incarnations)
         if standing is Standing.CONTINUES:
             return _of_the_last_group(ledger, progress, ports)
         return _of_the_journal(ledger, standing, ports)
@@ -142,10 +142,10 @@ def _find_out(ledger: Ledger, ports: Ports) -> Known:
         ports.notifier.log(
             WARNING, f"the journal cannot be asked what was printed: {error}, ignoring"
         )
-        return Known(unproven=[] if ledger.is_new else [span.order for span in ledger.outbox()])
+        return Recovered(unproven=[] if ledger.is_new else [span.order for span in ledger.outbox()])
 
 
-def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
+def _go_on(ledger: Ledger, known: Recovered, ports: StartPorts) -> None:
     """Make durable what is found out, and print what was not printed."""
     for order in known.unproven:
         ports.notifier.log(NOTICE, unproven_line(order))
@@ -164,26 +164,26 @@ def _go_on(ledger: Ledger, known: Known, ports: Ports) -> None:
         ports.printer.nothing_left(serial, ledger.pending())
 
 
-def _of_the_last_group(ledger: Ledger, progress: Progress, ports: Ports) -> Known:
+def _of_the_last_group(ledger: Ledger, progress: Progress, ports: StartPorts) -> Recovered:
     """Its lines up to `written` are out, those above `intended` are not."""
     pending = ledger.pending()
     doubtful = _cut(pending, progress.written, progress.intended)
     rest = _cut(pending, progress.intended, lines_in(pending))
     if not doubtful:
-        return Known(orders=rest)
+        return Recovered(orders=rest)
     # All of the chunk, or nothing: its first line tells.
     first = doubtful[0].replace(last=doubtful[0].first)
     try:
-        finding = _compare_with_the_journal([ledger.span_of(first)], Told(), ledger, ports)
+        finding = _compare_with_the_journal([ledger.span_of(first)], Known(), ledger, ports)
     except Unreadable as error:
         ports.notifier.log(WARNING, f"killed while it printed, and {error}, ignoring")
-        finding = Finding([], [first])
+        finding = Reconciliation([], [first])
     if finding.orders:
-        return Known(orders=[*doubtful, *rest])
-    return Known(orders=rest, unproven=doubtful if finding.unproven else ())
+        return Recovered(orders=[*doubtful, *rest])
+    return Recovered(orders=rest, unproven=doubtful if finding.unproven else ())
 
 
-def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
+def _of_the_journal(ledger: Ledger, standing: Standing, ports: StartPorts) -> Recovered:
     """After another boot, or of a ledger that is old."""
     newer = _newer(ledger, ports.journal.read_all(NEWEST).known)
     if standing is Standing.OLD or newer.rows or newer.forgotten:
@@ -197,7 +197,7 @@ def _of_the_journal(ledger: Ledger, standing: Standing, ports: Ports) -> Known:
     spans = [span for span in _doubtful(ledger) if span.order.app_id not in newer.forgotten]
     told = newer.told
     finding = _compare_with_the_journal(above(spans, told.rows.values()), told, ledger, ports)
-    return Known(newer.rows, finding.orders, finding.unproven, newer.forgotten)
+    return Recovered(newer.rows, finding.orders, finding.unproven, newer.forgotten)
 
 
 def _doubtful(ledger: Ledger) -> list[Span]:
@@ -212,10 +212,10 @@ def _doubtful(ledger: Ledger) -> list[Span]:
 
 class _Newer(NamedTuple):
     """told: what the journal's lines tell. rows: what of it the ledger does not have. forgotten:
-    see Known.
+    see Recovered.
     """
 
-    told: Told
+    told: Known
     rows: Sequence[Row]
     forgotten: Mapping[str, int]
 
@@ -225,7 +225,7 @@ class _Newer(NamedTuple):
         return {row.app_id for row in self.rows} | {*self.forgotten}
 
 
-def _since_its_last_group(ledger: Ledger, ports: Ports) -> Told:
+def _since_its_last_group(ledger: Ledger, ports: StartPorts) -> Known:
     """What the journal has that an old ledger may not know: what was printed before its newest
     span was opened was accepted before, and is in it. Unless it was old before that, and went on
     when the journal did not have all that it has now: a power cut may take back that files of it
@@ -236,13 +236,13 @@ def _since_its_last_group(ledger: Ledger, ports: Ports) -> Told:
     return _read_back(boot, opened, ports)
 
 
-def _read_back(boot: str, since: float, ports: Ports) -> Told:
+def _read_back(boot: str, since: float, ports: StartPorts) -> Known:
     """However much it is: an App that has been stopped for long is at the end of it."""
     ports.notifier.status("reading the journal back to what the ledger knows")
     return ports.journal.read_back(boot, since).known
 
 
-def _newer(ledger: Ledger, told: Told) -> _Newer:
+def _newer(ledger: Ledger, told: Known) -> _Newer:
     known = list(told.rows.values())
     forgotten = forgotten_since(told, ledger.incarnations())
     valid = (row for row in known if row.app_id not in forgotten)
@@ -250,7 +250,7 @@ def _newer(ledger: Ledger, told: Told) -> _Newer:
     return _Newer(told, raised(rows, known), forgotten)
 
 
-def _forget(ledger: Ledger, ports: Ports) -> None:
+def _forget(ledger: Ledger, ports: StartPorts) -> None:
     """The line comes first, and is on disk: if the ledger says that an App was forgotten, so does
     the journal. Else its old lines would be taken for what is printed, by the next start and by
     the proof. There is no line if journald is too busy, or does not store it.
@@ -278,7 +278,7 @@ def _forget(ledger: Ledger, ports: Ports) -> None:
             ports.notifier.log(WARNING, f"App {app_id} is not forgotten yet: {why}")
 
 
-def _sync_if_possible(ports: Ports) -> None:
+def _sync_if_possible(ports: StartPorts) -> None:
     """What the journal is believed about is on disk then: a power cut does not take it away again.
 
     A journald that is too busy for that can still be read.
@@ -288,10 +288,10 @@ def _sync_if_possible(ports: Ports) -> None:
 
 
 def _compare_with_the_journal(
-    spans: Sequence[Span], told: Told, ledger: Ledger, ports: Ports
-) -> Finding:
+    spans: Sequence[Span], told: Known, ledger: Ledger, ports: StartPorts
+) -> Reconciliation:
     if not spans:
-        return Finding([], [])
+        return Reconciliation([], [])
     is_of_this_boot = any(span.boot == ledger.boot for span in spans)
     probe = int(ports.clock.monotonic() * 1e6)
     if is_of_this_boot:
@@ -306,7 +306,7 @@ def _compare_with_the_journal(
     return unprinted(spans, reading, told)
 
 
-def _assert_stored(probe: int, reading: Reading) -> None:
+def _assert_stored(probe: int, reading: JournalReading) -> None:
     """Raises Unreadable."""
     if probe not in reading.known.probes:
         raise Unreadable("it does not store what is printed now")

@@ -5,9 +5,9 @@ their time-outs. A sender must not wait for that. So each connection is opened i
 own, with wait=False, and answers arrive through callbacks. Socket.IO has no event for a connection
 that ends before its handshake is answered. Engine.IO's own "disconnect" is used instead.
 
-A connection is tried once. If it fails, Lost says why, in words. The machine decides when to try
-again. After Refused or Lost a connection posts nothing more, and Connected comes once: a peer that
-says the same again and again does not fill the queue.
+A connection is tried once. If it fails, Closed says why, in words. The machine decides when to try
+again. After Refused or Closed a connection posts nothing more, and Connected comes once: a peer
+that says the same again and again does not fill the queue.
 
 On this machine the receiver has a Unix socket. Before anything is said there, own_socket.py asks
 the kernel who listens. The token is not sent: the socket's mode is the right to connect.
@@ -21,8 +21,8 @@ import threading
 
 from sendrecv.core.errors import quoted
 from sendrecv.core.sender_events import (
+    Closed,
     Connected,
-    Lost,
     Refused,
     answered_by,
     refused_by,
@@ -218,11 +218,11 @@ class Connection:
         self._post_lost(f"no receiver at {self._url} ({cause})")
 
     def _post_lost(self, reason: str) -> None:
-        self._post(Lost(self._number, reason))
+        self._post(Closed(self._number, reason))
 
     def _post(self, event: SenderEvent) -> None:
         if not self._closed.is_set() and not self._over:
-            self._over = isinstance(event, (Lost, Refused))
+            self._over = isinstance(event, (Closed, Refused))
             self._post_to(event)
 
 

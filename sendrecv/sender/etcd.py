@@ -23,9 +23,9 @@ import queue
 import time
 
 from sendrecv.sender import etcd_messages as messages
-from sendrecv.sender.etcd_access import Access, Credentials, Endpoint, Tls
-from sendrecv.sender.etcd_connection import Connection
-from sendrecv.sender.etcd_messages import EtcdError, EtcdRefused, Found, Key, Written
+from sendrecv.sender.etcd_access import Credentials, Endpoint, EtcdAccess, Tls
+from sendrecv.sender.etcd_connection import EtcdConnection
+from sendrecv.sender.etcd_messages import CompareFailed, EtcdError, EtcdKey, EtcdRefused, Written
 from sendrecv.sender.etcd_watch import Watch
 from sendrecv.sender.etcd_worker import Request, Worker
 
@@ -33,11 +33,12 @@ TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sendrecv.sender.etcd_worker import Outcome, Result
+    from sendrecv.sender.etcd_worker import RequestOutcome, Result
     from sendrecv.sender.etcd_messages import Answer
 
 __all__ = [
-    *("Credentials", "Endpoint", "Etcd", "EtcdError", "EtcdRefused", "Found", "Key", "Watch"),
+    *("CompareFailed", "Credentials", "Endpoint", "Etcd", "EtcdError", "EtcdKey", "EtcdRefused"),
+    "Watch",
     "Written",
 ]
 HEDGE = 0.08
@@ -57,7 +58,7 @@ class Etcd:
     ) -> None:
         """Connects to nothing yet. Raises EtcdError if a file of `credentials` cannot be used."""
         given = credentials or Credentials()
-        self._access = Access(given, Tls(given) if tls else None)
+        self._access = EtcdAccess(given, Tls(given) if tls else None)
         self._workers = [Worker(endpoint, self._access) for endpoint in endpoints]
         """The one to be asked first is the first one."""
         self._watches: list[Watch] = []
@@ -65,12 +66,12 @@ class Etcd:
         self._ahead: dict[str, Request] = {}
         self._meanwhile: Callable[[], object] | None = None
 
-    def get(self, key: str, timeout: float) -> Key | None:
+    def get(self, key: str, timeout: float) -> EtcdKey | None:
         """What the key is now; None: there is no such key. timeout: seconds. Raises EtcdError."""
         request = _get(key, timeout)
         outcome = self._ahead_of(key, timeout)
         found = outcome.result if outcome else self._call(request, timeout)
-        assert not isinstance(found, (Written, Found))
+        assert not isinstance(found, (Written, CompareFailed))
         self._keep_warm(key)
         return found
 
@@ -83,21 +84,21 @@ class Etcd:
 
     def put_if(
         self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
-    ) -> Written | Found:
+    ) -> Written | CompareFailed:
         """Write the key if its revision is that one (0: if there is no such key), else read it.
 
         absent: another key, which must not be there either. timeout: seconds. Raises EtcdError. See
         above for what may have happened then.
         """
 
-        def read(answer: Answer) -> Written | Found:
+        def read(answer: Answer) -> Written | CompareFailed:
             return messages.written_or_found(answer, key)
 
         body = messages.put_if_request(key, revision, value, absent)
         request = Request(messages.TXN, body, time.monotonic() + timeout, read)
         meanwhile, self._meanwhile = self._meanwhile, None
         outcome = self._call(request, timeout, meanwhile)
-        assert isinstance(outcome, (Written, Found))
+        assert isinstance(outcome, (Written, CompareFailed))
         self._keep_warm(key)
         return outcome
 
@@ -113,7 +114,7 @@ class Etcd:
         """The next put_if() calls it, once, while its request is on its way."""
         self._meanwhile = act
 
-    def watch(self, key: str, wake: Callable[[Key | None], None]) -> Watch:
+    def watch(self, key: str, wake: Callable[[EtcdKey | None], None]) -> Watch:
         """From now on `wake` is called, in another thread, soon after the key has changed: with its
         new value, or None if that is not known.
 
@@ -132,7 +133,7 @@ class Etcd:
             watch.close()
         self._workers = []
 
-    def _ahead_of(self, key: str, timeout: float) -> Outcome | None:
+    def _ahead_of(self, key: str, timeout: float) -> RequestOutcome | None:
         """The good answer to what was asked ahead."""
         if (request := self._ahead.pop(key, None)) is None:
             return None
@@ -161,21 +162,21 @@ class Etcd:
         for worker in self._workers[1:]:
             worker.ask(Request(messages.RANGE, body, now + WARM_TIMEOUT, _nothing))
 
-    def _connection(self, attempt: int) -> Connection | None:
+    def _connection(self, attempt: int) -> EtcdConnection | None:
         workers = self._workers
         if not workers:
             return None
-        return Connection(workers[attempt % len(workers)].endpoint, self._access)
+        return EtcdConnection(workers[attempt % len(workers)].endpoint, self._access)
 
 
 def _get(key: str, timeout: float) -> Request:
-    def read(answer: Answer) -> Key | None:
+    def read(answer: Answer) -> EtcdKey | None:
         return messages.key_in(answer, key)
 
     return Request(messages.RANGE, messages.get_request(key), time.monotonic() + timeout, read)
 
 
-def _within(seconds: float, request: Request) -> Outcome | None:
+def _within(seconds: float, request: Request) -> RequestOutcome | None:
     try:
         return request.outcomes.get(timeout=seconds)
     except queue.Empty:
@@ -229,7 +230,7 @@ class _Race:
         self._running.append(worker)
         worker.ask(self._request)
 
-    def _take(self, outcome: Outcome) -> EtcdError | None:
+    def _take(self, outcome: RequestOutcome) -> EtcdError | None:
         self._running.remove(outcome.worker)
         if outcome.error is None:
             self._answered.append(outcome.worker)

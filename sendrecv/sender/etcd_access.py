@@ -79,7 +79,7 @@ class Tls:
         return context
 
 
-class Access:
+class EtcdAccess:
     """What all connections share: credentials, the token, and the number of the cluster.
 
     etcd tells a token to each of its members. A member forgets it after 5 minutes without use, or

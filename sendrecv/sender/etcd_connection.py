@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from http import client as http_client
     from typing import Any
 
-    from sendrecv.sender.etcd_access import Access, Endpoint
+    from sendrecv.sender.etcd_access import Endpoint, EtcdAccess
     from sendrecv.sender.etcd_messages import Answer
 else:
     http_client = light_http.http_client()
@@ -50,7 +50,7 @@ class Abandoned(Exception):
 FAILURES: tuple[type[Exception], ...] = (
     *(OSError, http_client.HTTPException, ValueError, PeerError, EtcdError, Abandoned),
 )
-"""What a Connection raises."""
+"""What an EtcdConnection raises."""
 
 
 class Wire:
@@ -71,15 +71,15 @@ class Wire:
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What is read from it."""
-        return io.BufferedReader(_Reading(self))
+        return io.BufferedReader(_WireReader(self))
 
     def close(self) -> None:
         """Nothing: http.client closes it, and then reads an answer that ends with the connection.
-        See Connection.drop().
+        See EtcdConnection.drop().
         """
 
 
-class _Reading(io.RawIOBase):
+class _WireReader(io.RawIOBase):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
@@ -109,10 +109,10 @@ def time_left(deadline: float) -> float | None:
     return left
 
 
-class Connection(http_client.HTTPConnection):
+class EtcdConnection(http_client.HTTPConnection):
     """A connection to an endpoint, opened when it is used. One thread uses it; any may cut() it."""
 
-    def __init__(self, endpoint: Endpoint, access: Access) -> None:
+    def __init__(self, endpoint: Endpoint, access: EtcdAccess) -> None:
         super().__init__(endpoint.host, endpoint.port)
         self.endpoint = endpoint
         self._access = access

@@ -14,7 +14,7 @@ from sendrecv.core.lease import HandedOver, Here, Holding, LeaseLost, Move, Tenu
 from sendrecv.core.record import Record
 from sendrecv.core.values import SECOND
 from sendrecv.errors import RecordFromFuture, SendrecvError
-from sendrecv.sender.etcd import EtcdError, Key, Written
+from sendrecv.sender.etcd import EtcdError, EtcdKey, Written
 from sendrecv.sender.etcd_outage import Outage
 
 TYPE_CHECKING = False  # see values.py
@@ -242,7 +242,7 @@ class HeldLease:
         is_new = move and self._holding and move.epoch == self._holding.record.epoch
         return move if is_new else None
 
-    def read(self, key: Key | None) -> Holding | None:
+    def read(self, key: EtcdKey | None) -> Holding | None:
         """What the key says. Raises RecordFromFuture if that is not understood."""
         if key is None:
             return None
@@ -254,7 +254,7 @@ class HeldLease:
             raise RecordFromFuture(f"etcd, {self.path}: not a record of this App", "remove the key")
         return holding
 
-    def see(self, key: Key | None) -> Holding | None:
+    def see(self, key: EtcdKey | None) -> Holding | None:
         """For a stand-by, see read(). What it shows goes to this host's file at once: the next
         request may have no answer.
         """
@@ -306,7 +306,7 @@ class HeldLease:
             pass
         return None
 
-    def _revision_of_this_host(self, key: Key | None, ours: Holding) -> int:
+    def _revision_of_this_host(self, key: EtcdKey | None, ours: Holding) -> int:
         """Of the key, if no other host has taken the App meanwhile. Raises LeaseLost."""
         there = self.read(key)
         if key is None or there is None:
@@ -360,7 +360,7 @@ class HeldLease:
         self._tenure = Tenure(revision, sent, self._here.lease)
         return serial == self._writes.newest
 
-    def _own(self, key: Key | None) -> Holding:
+    def _own(self, key: EtcdKey | None) -> Holding:
         """What a write of this run has left there. Raises LeaseLost if it is of another one."""
         holding = self.read(key)
         if holding is None:

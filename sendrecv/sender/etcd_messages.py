@@ -28,7 +28,7 @@ _OF_TOKENS = ("invalid auth token", "user name is empty", " is old")
 of its users or roles."""
 
 
-class Key(Value):
+class EtcdKey(Value):
     """What etcd has of a key. revision: its mod_revision, never 0."""
 
     revision: int
@@ -41,10 +41,10 @@ class Written(Value):
     revision: int
 
 
-class Found(Value):
+class CompareFailed(Value):
     """The compare failed. key: what is there; None: no such key."""
 
-    key: Key | None
+    key: EtcdKey | None
 
 
 class EtcdError(Exception):
@@ -116,27 +116,27 @@ def cluster_of(answer: Answer) -> str:
     return str(_number(_part(answer, "header"), "cluster_id"))
 
 
-def key_in(answer: Answer, key: str) -> Key | None:
+def key_in(answer: Answer, key: str) -> EtcdKey | None:
     """The answer to RANGE. Raises PeerError."""
     _number(_part(answer, "header"), "revision")
     return _key_in(answer, key)
 
 
-def written_or_found(answer: Answer, key: str) -> Written | Found:
+def written_or_found(answer: Answer, key: str) -> Written | CompareFailed:
     """The answer to TXN. Raises PeerError."""
     revision = _number(_part(answer, "header"), "revision")
     (response,) = _list(answer, "responses", 1)
     if answer.get("succeeded", False) is True:
         _part(response, "response_put")
         return Written(revision)
-    return Found(_key_in(_part(response, "response_range"), key))
+    return CompareFailed(_key_in(_part(response, "response_range"), key))
 
 
-def removed_or_found(answer: Answer) -> Written | Found:
+def removed_or_found(answer: Answer) -> Written | CompareFailed:
     """The answer to TXN that removes a key; what is found is not read. Raises PeerError."""
     revision = _number(_part(answer, "header"), "revision")
     if answer.get("succeeded", False) is not True:
-        return Found(None)
+        return CompareFailed(None)
     (response,) = _list(answer, "responses", 1)
     _part(response, "response_delete_range")
     return Written(revision)
@@ -158,17 +158,17 @@ def is_without_auth(error: EtcdError) -> bool:
     return _NO_AUTH in str(error)
 
 
-class Change(Value):
+class WatchResponse(Value):
     """What a line of a watch says. is_first: the watch has begun. changed: the key has changed.
     key: what it is now, None if it is gone or the line does not say it.
     """
 
     is_first: bool
     changed: bool
-    key: Key | None = None
+    key: EtcdKey | None = None
 
 
-def change_in(line: bytes) -> Change:
+def change_in(line: bytes) -> WatchResponse:
     """A line of a watch. Raises EtcdError if the watch is over, PeerError for anything else."""
     answer = _parsed(line)
     if "error" in answer:
@@ -177,29 +177,29 @@ def change_in(line: bytes) -> Change:
     if result.get("canceled"):
         raise _error(str(result.get("cancel_reason", "")), 0, ())
     events = result.get("events")
-    return Change(bool(result.get("created")), bool(events), _key_of(events))
+    return WatchResponse(bool(result.get("created")), bool(events), _key_of(events))
 
 
-def _key_of(events: object) -> Key | None:
+def _key_of(events: object) -> EtcdKey | None:
     """Of the last of them. This is a hint: whatever else it may be, it says nothing."""
     match events:
         case [*_, {"type": "DELETE"}]:
             return None
         case [*_, {"kv": dict(found)}]:
             try:
-                return Key(_number(found, "mod_revision"), _decoded(found, "value"))
+                return EtcdKey(_number(found, "mod_revision"), _decoded(found, "value"))
             except PeerError:
                 return None
     return None
 
 
-def _key_in(answer: Answer, key: str) -> Key | None:
+def _key_in(answer: Answer, key: str) -> EtcdKey | None:
     if "kvs" not in answer:
         return None
     (found,) = _list(answer, "kvs", 1)
     if _decoded(found, "key") != key.encode():
         raise PeerError("another key in the answer")
-    return Key(_number(found, "mod_revision"), _decoded(found, "value"))
+    return EtcdKey(_number(found, "mod_revision"), _decoded(found, "value"))
 
 
 def _error_of(answer: Answer, secrets: tuple[str, ...]) -> EtcdError:

@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sendrecv.sender.etcd import Etcd, Key
+    from sendrecv.sender.etcd import Etcd, EtcdKey
 
 
 def pause_path(app_id: str) -> str:
@@ -57,7 +57,7 @@ class Pauses:
         self._has_looked = False
         self._is_held = False
 
-    def changed(self, _key: Key | None = None) -> None:
+    def changed(self, _key: EtcdKey | None = None) -> None:
         """Perhaps. Also for the thread of a watch."""
         self._is_told = True
 

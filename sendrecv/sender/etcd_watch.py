@@ -6,7 +6,7 @@ import threading
 import time
 
 from sendrecv.sender import etcd_messages as messages
-from sendrecv.sender.etcd_connection import FAILURES, MAX_ANSWER, Connection
+from sendrecv.sender.etcd_connection import FAILURES, MAX_ANSWER, EtcdConnection
 from sendrecv.sender.etcd_messages import TokenRefused
 
 TYPE_CHECKING = False  # see values.py
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import http.client
     from collections.abc import Callable
 
-    from sendrecv.sender.etcd_messages import Change, Key
+    from sendrecv.sender.etcd_messages import EtcdKey, WatchResponse
 
 FIRST_LINE = 2.0
 """Seconds for the beginning of a watch."""
@@ -29,9 +29,9 @@ class Watch:
 
     def __init__(
         self,
-        connect: Callable[[int], Connection | None],
+        connect: Callable[[int], EtcdConnection | None],
         key: str,
-        wake: Callable[[Key | None], None],
+        wake: Callable[[EtcdKey | None], None],
     ) -> None:
         """connect: the connection for an attempt, that is not opened yet; None: no more."""
         self._connect = connect
@@ -39,7 +39,7 @@ class Watch:
         self._wake = wake
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection: EtcdConnection | None = None
         threading.Thread(target=self._run, name="etcd watch", daemon=True).start()
 
     def close(self) -> None:
@@ -61,19 +61,19 @@ class Watch:
             self._closed.wait(wait)
             wait = min(2 * wait, LONGEST)
 
-    def _next(self, attempt: int) -> Connection | None:
+    def _next(self, attempt: int) -> EtcdConnection | None:
         with self._lock:
             self._connection = None if self._closed.is_set() else self._connect(attempt)
             return self._connection
 
-    def _begin(self, connection: Connection) -> http.client.HTTPResponse:
+    def _begin(self, connection: EtcdConnection) -> http.client.HTTPResponse:
         deadline = time.monotonic() + FIRST_LINE
         stream = connection.follow(messages.watch_request(self._key), deadline)
         if stream.status != 200:
             messages.read_answer(stream.status, stream.read(MAX_ANSWER))
         return stream
 
-    def _follow(self, connection: Connection) -> bool:
+    def _follow(self, connection: EtcdConnection) -> bool:
         """Until the watch ends. Whether it had begun."""
         has_begun = False
         try:
@@ -89,7 +89,7 @@ class Watch:
             pass
         return has_begun
 
-    def _woken(self, change: Change) -> None:
+    def _woken(self, change: WatchResponse) -> None:
         if (change.is_first or change.changed) and not self._closed.is_set():
             self._wake(change.key)
             self._closed.wait(PAUSE)

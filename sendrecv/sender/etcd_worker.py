@@ -8,17 +8,17 @@ import threading
 from sendrecv.core.errors import PeerError
 from sendrecv.core.values import Value
 from sendrecv.sender.connection import words_of_certificate, words_of_system
-from sendrecv.sender.etcd_connection import Connection, time_left
+from sendrecv.sender.etcd_connection import EtcdConnection, time_left
 from sendrecv.sender.etcd_messages import EtcdError
 
 TYPE_CHECKING = False  # see values.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sendrecv.sender.etcd_access import Access, Endpoint
-    from sendrecv.sender.etcd_messages import Answer, Found, Key, Written
+    from sendrecv.sender.etcd_access import Endpoint, EtcdAccess
+    from sendrecv.sender.etcd_messages import Answer, CompareFailed, EtcdKey, Written
 
-    Result = Key | Written | Found | None
+    Result = EtcdKey | Written | CompareFailed | None
 
 CA_SETTING = "the credential etcd-ca"
 
@@ -33,11 +33,11 @@ class Request:
         self.body = body
         self.deadline = deadline
         self.read = read
-        self.outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self.outcomes: queue.SimpleQueue[RequestOutcome] = queue.SimpleQueue()
         """One from each worker that is asked, at some time or never."""
 
 
-class Outcome(Value):
+class RequestOutcome(Value):
     """What came of a request to a worker: error, if it is not None; else result."""
 
     worker: Worker
@@ -48,10 +48,10 @@ class Outcome(Value):
 class Worker:
     """The thread of an endpoint, started when it is needed. It handles one request at a time."""
 
-    def __init__(self, endpoint: Endpoint, access: Access) -> None:
+    def __init__(self, endpoint: Endpoint, access: EtcdAccess) -> None:
         self.endpoint = endpoint
         self._access = access
-        self._connection = Connection(endpoint, access)
+        self._connection = EtcdConnection(endpoint, access)
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._latest: Request | None = None
@@ -95,13 +95,13 @@ class Worker:
             self._connection.renew()
             return True
 
-    def _outcome(self, request: Request) -> Outcome:
+    def _outcome(self, request: Request) -> RequestOutcome:
         try:
-            return Outcome(self, self._handle(request), None)
+            return RequestOutcome(self, self._handle(request), None)
         # Of an endpoint, anything can come: no answer ends this thread.
         except Exception as found:  # pylint: disable=broad-exception-caught
             known = found if isinstance(found, EtcdError) else EtcdError(words_of(found))
-            return Outcome(self, None, known)
+            return RequestOutcome(self, None, known)
 
     def _handle(self, request: Request) -> Result:
         time_left(request.deadline)  # while it was in the queue

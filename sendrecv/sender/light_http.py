@@ -29,13 +29,13 @@ _STATUS = {"CONTINUE": 100, "OK": 200, "NO_CONTENT": 204, "NOT_MODIFIED": 304}
 """What http.client uses of http.HTTPStatus, which is slow to make."""
 
 
-class Status(int):
+class HttpStatus(int):
     """An http.HTTPStatus."""
 
     phrase = ""
 
 
-class Head(dict[str, str]):
+class HttpHeaders(dict[str, str]):
     """The head of an answer, by names in lower case. Of a field that comes twice, the first."""
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -56,7 +56,7 @@ def _copy() -> ModuleType:
     spec = _spec()
     vars(copy).update(__spec__=spec, __package__="http")
     http, email = ModuleType("http"), ModuleType("email")
-    members = {name: Status(number) for name, number in _STATUS.items()}
+    members = {name: HttpStatus(number) for name, number in _STATUS.items()}
     vars(http)["HTTPStatus"] = type("HTTPStatus", (), {"__members__": members, **members})
     message = Deferred("email.message", Message=object)
     vars(email)["message"] = message
@@ -75,8 +75,8 @@ def _patch(copy: Any, read_lines: Callable[[Any], list[bytes]]) -> None:
     patching.uses(copy.HTTPResponse, "begin", "parse_headers")
     patching.uses(copy.HTTPResponse, "begin", "get")
 
-    def parse_headers(file: Any) -> Head:
-        head = Head()
+    def parse_headers(file: Any) -> HttpHeaders:
+        head = HttpHeaders()
         for line in read_lines(file)[:-1]:  # the last one is empty
             name, colon, value = line.decode("iso-8859-1").partition(":")
             if not colon or not name or name != name.strip():  # no lines that go on, either

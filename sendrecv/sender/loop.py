@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from sendrecv.backoff import Backoff
     from sendrecv.core.lease import Taken
-    from sendrecv.sender.ports import Clock, Link, OpenLink, Queue
+    from sendrecv.sender.ports import Clock, OpenConnection, Queue, SenderConnection
     from sendrecv.sender.store import Store
     from sendrecv.systemd import Notifier
 
@@ -101,7 +101,7 @@ class Ports(Value):
     """
 
     store: Store
-    connect: OpenLink
+    connect: OpenConnection
     notifier: Notifier
     backoff: Backoff
     clock: Clock
@@ -124,7 +124,7 @@ class Sender:
         self._notifier.pings_apart = PINGS_APART * self._notifier.ping_interval
         self._notifier.most_apart = PINGS_MOST_APART * self._notifier.ping_interval
         self._clock = ports.clock
-        self._connection: Link | None = None
+        self._connection: SenderConnection | None = None
         self._streak_ends: int | None = self._clock.now() + int(ENOUGH * SECOND)
         self._stop_asked = self._done = False
         self._before: Record | Taken | None = None

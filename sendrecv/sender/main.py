@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sendrecv.core.wire import Claim
     from sendrecv.sender.ahead import Ahead
     from sendrecv.sender.loop import Departure
-    from sendrecv.sender.ports import OpenLink
+    from sendrecv.sender.ports import OpenConnection
 
 
 PAUSED = "/var/lib/sendrecv-pause"
@@ -138,7 +138,7 @@ def _tell_if_masked(half: str) -> None:
             pass
 
 
-def _connector(config: SenderConfig, half: str, ahead: Ahead | None) -> OpenLink:
+def _connector(config: SenderConfig, half: str, ahead: Ahead | None) -> OpenConnection:
     """How a connection is opened. Only by TCP a token is needed."""
     if path_of(config.url):
         return partial(Connection, config.url, "")

@@ -32,7 +32,7 @@ class Queue(Protocol):
         """See queue.SimpleQueue. Raises queue.Empty."""
 
 
-class Link(Protocol):
+class SenderConnection(Protocol):
     """A connection. It puts its events on the queue, and none after close()."""
 
     def resume(self, last: int) -> None:
@@ -45,4 +45,4 @@ class Link(Protocol):
         """Close the connection, without waiting for anything."""
 
 
-OpenLink = Callable[[int, Claim, Callable[[SenderEvent], None]], Link]
+OpenConnection = Callable[[int, Claim, Callable[[SenderEvent], None]], SenderConnection]

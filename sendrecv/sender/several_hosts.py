@@ -26,7 +26,7 @@ from sendrecv.core.values import SECOND, Value
 from sendrecv.core.wire import is_name
 from sendrecv.errors import StoreUnusable
 from sendrecv.imports import imported
-from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, Key
+from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, EtcdKey
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.etcd_lease import HeldLease
 from sendrecv.sender.own_socket import path_of
@@ -191,18 +191,18 @@ class SenderOfSeveral(Sender):
         self._is_ready = False
         self._is_asked_here = self._is_asked_elsewhere = False
 
-    def key_changed(self, key: Key | None) -> None:
+    def key_changed(self, key: EtcdKey | None) -> None:
         """Perhaps. For the thread of a watch."""
         if self._several.changed(key):
             self._ports.events.put(TimePassed())
 
-    def move_asked(self, _key: Key | None) -> None:
+    def move_asked(self, _key: EtcdKey | None) -> None:
         """Perhaps, on another host. For the thread of a watch."""
         self._is_asked_elsewhere = True
         if self._lease.record:
             self._ports.events.put(TimePassed())
 
-    def pause_changed(self, _key: Key | None) -> None:
+    def pause_changed(self, _key: EtcdKey | None) -> None:
         """Perhaps. For the thread of a watch."""
         self._several.pauses.changed()
         self._ports.events.put(TimePassed())

@@ -15,7 +15,7 @@ from sendrecv.core.errors import NOTICE, WARNING
 from sendrecv.core.lease import NOTHING_SEEN, Growth, Here, Holding, Move, Sight, Taken
 from sendrecv.core.record import Record
 from sendrecv.core.values import MILLISECOND, SECOND, Value
-from sendrecv.sender.etcd import EtcdError, Key
+from sendrecv.sender.etcd import EtcdError, EtcdKey
 from sendrecv.sender.etcd_lease import NO_BOOT, HeldLease, standing_by
 from sendrecv.sender.etcd_pause import Pauses, pause_path
 
@@ -169,7 +169,7 @@ class EtcdStore:
             if not idle(status + self.pauses.words(), seconds):
                 return None
 
-    def changed(self, key: Key | None) -> bool:
+    def changed(self, key: EtcdKey | None) -> bool:
         """For the thread of a watch: the key may be this now. Whether a stand-by should look at it.
 
         A look at each write of the holder would cost too much. But that a write was seen counts.

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sendrecv.proof.audit import audit as real
-from sendrecv.proof.audit.periods import Period
+from sendrecv.proof.audit.periods import AuditPeriod
 from sendrecv.proof.audit.reading import Outcome, hashes_of, judge_of, mark_of
 from sendrecv.proof.audit.room import Room
 from sendrecv.proof.chain.store import Chain
 from sendrecv.proof.evidence import statements, text, time_of
 from sendrecv.proof.judge.findings import NO_GAP, Finding
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, Judge, Verdict
-from sendrecv.proof.read.mark import Mark, place
+from sendrecv.proof.read.mark import ReadMark, place
 from tests.bench.year import Truth
 
 
@@ -22,7 +22,7 @@ def audit(directory: Path, machine: str, entries: Sequence[bytes]) -> Verdict:
     judge, hashes, period = (
         judge_of(chain),
         hashes_of(chain),
-        Period(mark.boots if mark else frozenset()),
+        AuditPeriod(mark.boots if mark else frozenset()),
     )
     for _, said in statements(entries):
         judge.feed(said)
@@ -36,12 +36,12 @@ def audit(directory: Path, machine: str, entries: Sequence[bytes]) -> Verdict:
     return verdict
 
 
-def _moved(mark: Mark | None, cursor: str) -> Mark:
+def _moved(mark: ReadMark | None, cursor: str) -> ReadMark:
     found = place(cursor)
     if not found:
         raise ValueError(f"{cursor!r} is no cursor")
     boots = mark.boots if mark else frozenset()
-    return Mark(cursor, boots | {found.boot}, {found.numbering: found.number})
+    return ReadMark(cursor, boots | {found.boot}, {found.numbering: found.number})
 
 
 def joined(directory: Path, entries: Iterable[bytes]) -> Verdict:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 
-from sendrecv.core.sender_events import Answered, Connected, Lost, Refused, Resumed
+from sendrecv.core.sender_events import Answered, Closed, Connected, Refused, Resumed
 from sendrecv.core.wire import Claim, Refusal, Status
 from sendrecv.sender.connection import Connection
 from tests.lab.waiting import HANG, wait_until
@@ -19,7 +19,7 @@ SECRET = "a-token-that-nobody-repeats"
 LARGEST = 2**63 - 1
 LONGEST = 300
 """Characters of a reason."""
-ENDS = (Lost, Refused)
+ENDS = (Closed, Refused)
 _uncaught: list[threading.ExceptHookArgs] = []
 
 
@@ -129,7 +129,7 @@ def assert_known(events: Sequence[object]) -> None:
     assert not any(isinstance(event, ENDS) for event in events[:-1])
     assert [type(event) for event in events].count(Connected) <= 1
     for event in events:
-        assert isinstance(event, (Connected, Refused, Resumed, Answered, Lost)), event
+        assert isinstance(event, (Connected, Refused, Resumed, Answered, Closed)), event
         assert event.connection == 1
         if isinstance(event, Refused):
             assert isinstance(event.reason, Refusal)
@@ -138,6 +138,6 @@ def assert_known(events: Sequence[object]) -> None:
             assert isinstance(event.status, Status)
         if isinstance(event, (Resumed, Answered)):
             assert type(event.last) is int and -1 <= event.last <= LARGEST
-        if isinstance(event, Lost):
+        if isinstance(event, Closed):
             assert event.reason.isprintable() and 0 < len(event.reason) <= LONGEST
             assert SECRET not in event.reason

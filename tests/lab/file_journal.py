@@ -6,7 +6,7 @@ It answers as journal-reader does, of which the system tests have the real one.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sendrecv.core.recovery import Bounds, Known, Reading
+from sendrecv.core.recovery import Bounds, JournalReading, Known
 from sendrecv.receiver.journal import Unreadable
 
 
@@ -22,23 +22,23 @@ class FileJournal:
         self._why = why
         self.asked = 0
 
-    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> JournalReading:
         """See Journal."""
         del wanted  # all is read
         return self._read(since, None)
 
-    def read_all(self, lines: int) -> Reading:
+    def read_all(self, lines: int) -> JournalReading:
         """See Journal."""
         return self._read({"-": 0.0}, lines)
 
-    def read_back(self, boot: str, since: float) -> Reading:
+    def read_back(self, boot: str, since: float) -> JournalReading:
         """See Journal."""
         known = Known()
         for of_boot, at, text in reversed(self._ask()):
             if of_boot == boot and at < since:
                 break
             known.add(of_boot, at, text)
-        return Reading(known, {}, {})
+        return JournalReading(known, {}, {})
 
     def sync(self) -> None:
         """See Journal."""
@@ -59,7 +59,7 @@ class FileJournal:
             found.append((boot, float(at), text))
         return found
 
-    def _read(self, since: Mapping[str, float], limit: int | None) -> Reading:
+    def _read(self, since: Mapping[str, float], limit: int | None) -> JournalReading:
         lines = self._ask()
         known = Known()
         for boot, at, text in reversed(lines[-limit:] if limit else lines):
@@ -70,4 +70,4 @@ class FileJournal:
             times = [at for of_boot, at, _ in lines if of_boot == boot]
             if times:
                 bounds[boot] = Bounds(min(times), max(times))
-        return Reading(known, dict(since), bounds)
+        return JournalReading(known, dict(since), bounds)

@@ -15,7 +15,7 @@ import time
 from functools import partial
 from typing import Any
 
-from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, Key, Written
+from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdError, EtcdKey, Written
 
 TIMEOUT = 5.0
 """Seconds for a call."""
@@ -28,7 +28,7 @@ def say(answer: object) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def shown(key: Key | None) -> object:
+def shown(key: EtcdKey | None) -> object:
     """A key as JSON."""
     return key and [key.revision, base64.b64encode(key.value).decode()]
 

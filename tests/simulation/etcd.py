@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sendrecv.core.record import Record, read_values
-from sendrecv.sender.etcd import EtcdError, Found, Key, Written
+from sendrecv.sender.etcd import CompareFailed, EtcdError, EtcdKey, Written
 from tests.simulation.verdict import require
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Watch:
 
     process: HostProcess
     key: str
-    wake: Callable[[Key | None], None]
-    news: list[Key | None] = field(default_factory=list)
+    wake: Callable[[EtcdKey | None], None]
+    news: list[EtcdKey | None] = field(default_factory=list)
     dead: bool = False
 
 
@@ -89,7 +89,7 @@ class Cluster:
         self.writes: list[Write] = []
         self.revision = 0
         self.sent = -1
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[str, EtcdKey] = {}
         self._watches: list[Watch] = []
 
     # What the world steps.
@@ -157,17 +157,17 @@ class Cluster:
         watch.news.append(None)
         self._watches.append(watch)
 
-    def get(self, key: str) -> Key | None:
+    def get(self, key: str) -> EtcdKey | None:
         """See etcd.Etcd."""
         return self._keys.get(key)
 
     def put_if(
         self, key: str, revision: int, value: bytes, absent: str = "", *, was_out: bool = False
-    ) -> Written | Found:
+    ) -> Written | CompareFailed:
         """See etcd.Etcd. was_out: by a process that counted without etcd, so it takes nothing."""
         there = self._keys.get(key)
         if (there.revision if there else 0) != revision or absent in self._keys:
-            return Found(there)
+            return CompareFailed(there)
         if key.endswith("/record"):
             self._assert_may_take(json.loads(value), was_out)
             self._note(json.loads(value), self.revision + 1)
@@ -186,7 +186,7 @@ class Cluster:
 
     def _change(self, key: str, value: bytes | None) -> None:
         self.revision += 1
-        written = None if value is None else Key(self.revision, value)
+        written = None if value is None else EtcdKey(self.revision, value)
         if written:
             self._keys[key] = written
         else:
@@ -233,10 +233,10 @@ class Client:
         self._asked = self._works = 0  # since it has pinged its watchdog
         self._is_shown_loss = False  # and may not have written that down yet
 
-    def get(self, key: str, timeout: float) -> Key | None:
+    def get(self, key: str, timeout: float) -> EtcdKey | None:
         """See etcd.Etcd."""
         asked: Any = self._ask(Get, lambda: self._cluster.get(key), timeout)
-        found: Key | None = asked
+        found: EtcdKey | None = asked
         if found is None:
             return None
         if key.endswith("/record"):
@@ -245,7 +245,7 @@ class Client:
 
     def put_if(
         self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
-    ) -> Written | Found:
+    ) -> Written | CompareFailed:
         """See etcd.Etcd."""
         is_record = key.endswith("/record")
         if is_record and json.loads(value)["released"]:
@@ -253,7 +253,7 @@ class Client:
 
         was_out = self._process.is_out
 
-        def act() -> Written | Found | None:
+        def act() -> Written | CompareFailed | None:
             if self._cluster.full:
                 return None
             done = self._cluster.put_if(key, revision, value, absent, was_out=was_out)
@@ -264,20 +264,20 @@ class Client:
         answer: Any = self._ask(Put, act, timeout)
         if answer is None:
             raise EtcdError("etcd: mvcc: database space exceeded")
-        done: Written | Found = answer
+        done: Written | CompareFailed = answer
         if is_record:
             self._hear(done)
         return done
 
-    def watch(self, key: str, wake: Callable[[Key | None], None]) -> None:
+    def watch(self, key: str, wake: Callable[[EtcdKey | None], None]) -> None:
         """See etcd.Etcd."""
         self._cluster.watch(Watch(self._process, key, wake))
 
     def close(self) -> None:
         """See etcd.Etcd."""
 
-    def _hear(self, done: Written | Found) -> None:
-        if isinstance(done, Found) and done.key is not None:
+    def _hear(self, done: Written | CompareFailed) -> None:
+        if isinstance(done, CompareFailed) and done.key is not None:
             self._is_shown_loss = self._tells_loss(done.key)
 
     def _assert_pings(self, thread: Thread) -> None:
@@ -288,7 +288,7 @@ class Client:
             self._works = works
             require(self._asked < MOST_ASKED, f"{self._process.app}: asks, and pings no watchdog")
 
-    def _tells_loss(self, key: Key) -> bool:
+    def _tells_loss(self, key: EtcdKey) -> bool:
         """Whether another host has the lease, or may take it."""
         values = json.loads(key.value)
         is_elsewhere: bool = values["released"] or values["place"] != self._process.host.boot

@@ -8,7 +8,7 @@ from typing import Any, cast
 from sendrecv.core.lease import Here, Holding, LeaseLost, Tenure
 from sendrecv.core.record import Record
 from sendrecv.core.sender_events import SenderCommand
-from sendrecv.sender.etcd import Etcd, Found, Key, Written
+from sendrecv.sender.etcd import CompareFailed, Etcd, EtcdKey, Written
 from sendrecv.sender.etcd_lease import NO_BOOT, HeldLease
 from sendrecv.sender.several_hosts import SenderOfSeveral
 from sendrecv.sender.store_etcd import EtcdStore
@@ -191,15 +191,15 @@ class _Careless:
 
     def put_if(
         self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
-    ) -> Written | Found:
+    ) -> Written | CompareFailed:
         """See Etcd."""
         done = self._etcd.put_if(key, revision, value, timeout, absent=absent)
-        if isinstance(done, Found):
+        if isinstance(done, CompareFailed):
             return self._etcd.put_if(key, _revision(done.key), value, timeout)
         return done
 
 
-def _revision(key: Key | None) -> int:
+def _revision(key: EtcdKey | None) -> int:
     return key.revision if key else 0
 
 

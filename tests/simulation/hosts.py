@@ -26,7 +26,7 @@ from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim
 from sendrecv.errors import LockLost
 from sendrecv.sender import etcd_lease, store_etcd
-from sendrecv.sender.etcd import Etcd, Key
+from sendrecv.sender.etcd import Etcd, EtcdKey
 from sendrecv.sender.loop import Sender
 from sendrecv.sender.several_hosts import SenderOfSeveral
 from sendrecv.sender.store_etcd import EtcdStore, Hooks
@@ -190,7 +190,7 @@ class HostProcess(SenderProcess):
             raise Empty
         return self.events.popleft()
 
-    def wake(self, wake: Callable[[Key | None], None], key: Key | None) -> None:
+    def wake(self, wake: Callable[[EtcdKey | None], None], key: EtcdKey | None) -> None:
         """A watch's thread does."""
         self._is_woken = True
         wake(key)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from sendrecv.core.lines import parse_probe
-from sendrecv.core.recovery import Bounds, Known, Reading
+from sendrecv.core.recovery import Bounds, JournalReading, Known
 from sendrecv.core.values import SECOND
 from sendrecv.receiver.journal import Unreadable
 from tests.simulation.verdict import require
@@ -130,7 +130,7 @@ class Journal:
 
     # What a receiver asks: see sendrecv.receiver.journal.Journal.
 
-    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> JournalReading:
         """See Journal."""
         del wanted  # all is read
         known = Known()
@@ -139,14 +139,14 @@ class Journal:
                 known.add(boot, at, line)
         return self._answer(known, since)
 
-    def read_all(self, lines: int) -> Reading:
+    def read_all(self, lines: int) -> JournalReading:
         """See Journal."""
         known = Known()
         for line, (boot, at) in list(zip(self.lines, self._at, strict=True))[: -lines - 1 : -1]:
             known.add(boot, at, line)
         return self._answer(known, {"-": 0.0})
 
-    def read_back(self, boot: str, since: float) -> Reading:
+    def read_back(self, boot: str, since: float) -> JournalReading:
         """See Journal."""
         known = Known()
         for line, (of_boot, at) in list(zip(self.lines, self._at, strict=True))[::-1]:
@@ -166,9 +166,9 @@ class Journal:
         if self._sync_due is not None:
             self._sync_due = min(self._sync_due, self._now + SYNC_TAKES)
 
-    def _answer(self, known: Known, since: Mapping[str, float]) -> Reading:
+    def _answer(self, known: Known, since: Mapping[str, float]) -> JournalReading:
         if self.blind:
             raise Unreadable("it is blind")
         ends = {**self._ends, self._boot: self._now / SECOND}
         bounds = {boot: Bounds(0.0, ends[boot]) for boot in since if boot in ends}
-        return Reading(known, dict(since), bounds)
+        return JournalReading(known, dict(since), bounds)

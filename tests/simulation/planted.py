@@ -27,12 +27,12 @@ from sendrecv.core.receiver_events import (
     StoreRow,
 )
 from sendrecv.core.record import Record
-from sendrecv.core.recovery import Finding, Reading, Span
+from sendrecv.core.recovery import JournalReading, Reconciliation, Span
 from sendrecv.core.sender import SenderMachine, State
 from sendrecv.core.sender_events import (
+    Closed,
     Emit,
     Exit,
-    Lost,
     Persist,
     Refused,
     Resumed,
@@ -45,7 +45,7 @@ from sendrecv.core.sender_events import (
 from sendrecv.core.wire import Status
 from sendrecv.errors import LockLost
 from sendrecv.receiver import files, ledger, start
-from sendrecv.receiver.files import Stamp, Written
+from sendrecv.receiver.files import Stamp, WhenWritten
 from sendrecv.receiver.journal import Journal, Unreadable
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Connections, Pending, Receiver
@@ -87,7 +87,7 @@ class ForgetsTheRange(SenderMachine):
     """Thinks that what it has sent has arrived."""
 
     def handle(self, event: SenderEvent, now: int) -> list[SenderCommand]:
-        if isinstance(event, Lost) and self._flight is not None:
+        if isinstance(event, Closed) and self._flight is not None:
             self.acknowledged = self._flight
         return super().handle(event, now)
 
@@ -333,7 +333,7 @@ class LosesTheFirstRow(Receiver):
 # The receiver's start, and its unit.
 
 
-def knows_nothing(ports: start.Ports) -> Ledger:
+def knows_nothing(ports: start.StartPorts) -> Ledger:
     """A ledger that was lost is begun from nothing."""
 
     def opened() -> Ledger:
@@ -367,49 +367,49 @@ def _replaced(name: str, planted: object) -> Iterator[None]:
         setattr(start, name, _REAL[name])
 
 
-def prints_again(ports: start.Ports) -> Ledger:
+def prints_again(ports: start.StartPorts) -> Ledger:
     """Whatever it is not sure of is printed again."""
     with _replaced("unprinted", all_of_them):
         return start.open_ledger(ports)
 
 
-def all_of_them(spans: Iterable[Span], _reading: Reading, *_: object) -> Finding:
+def all_of_them(spans: Iterable[Span], _reading: JournalReading, *_: object) -> Reconciliation:
     """None of the spans is printed."""
-    return Finding([span.order for span in spans], [])
+    return Reconciliation([span.order for span in spans], [])
 
 
-def doubts_the_whole_boot(ports: start.Ports) -> Ledger:
+def doubts_the_whole_boot(ports: start.StartPorts) -> Ledger:
     """All that the ledger has of this boot may not be printed."""
     with _replaced("_doubtful", lambda ledger: ledger.outbox()):
         return start.open_ledger(ports)
 
 
-def believes_the_ledger(ports: start.Ports) -> Ledger:
+def believes_the_ledger(ports: start.StartPorts) -> Ledger:
     """A ledger that is older than what was printed is taken as it is."""
     with _replaced("raised", lambda *_: []):
         return start.open_ledger(ports)
 
 
-def remembers_the_forgotten(ports: start.Ports) -> Ledger:
+def remembers_the_forgotten(ports: start.StartPorts) -> Ledger:
     """Nobody looks whether an App was forgotten since."""
     with _replaced("forgotten_since", lambda *_: {}):
         return start.open_ledger(ports)
 
 
-def goes_on_unread(ports: start.Ports) -> Ledger:
+def goes_on_unread(ports: start.StartPorts) -> Ledger:
     """A ledger that is known to be old is taken as it is, if the journal cannot be asked."""
 
-    def find_out(ledger: Ledger, its: start.Ports) -> start.Known:
+    def find_out(ledger: Ledger, its: start.StartPorts) -> start.Recovered:
         try:
-            return cast(start.Known, _REAL["_find_out"](ledger, its))
+            return cast(start.Recovered, _REAL["_find_out"](ledger, its))
         except Unreadable:
-            return start.Known()
+            return start.Recovered()
 
     with _replaced("_find_out", find_out):
         return start.open_ledger(ports)
 
 
-def forgets_without_a_sync(ports: start.Ports) -> Ledger:
+def forgets_without_a_sync(ports: start.StartPorts) -> Ledger:
     """Nobody cares whether the line that says that an App is forgotten is on disk."""
     journal = SimpleNamespace(sync=lambda: None, read_boots=ports.journal.read_boots)
     hasty = ports._replace(journal=cast(Journal, journal))
@@ -478,7 +478,7 @@ class HasNoReceiverLock(Ledger):
     """Does not wait for a predecessor that is still there."""
 
     def __init__(
-        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+        self, directory: Path, boot: str, look: Callable[[], str], written: WhenWritten
     ) -> None:
         with mock.patch.object(files.fcntl, "flock"):
             super().__init__(directory, boot, look, written)
@@ -488,7 +488,7 @@ class StampsTooSoon(Ledger):
     """Takes itself for complete before the journal's rows are in it."""
 
     def __init__(
-        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+        self, directory: Path, boot: str, look: Callable[[], str], written: WhenWritten
     ) -> None:
         super().__init__(directory, boot, look, written)
         if self.is_new:
@@ -501,7 +501,7 @@ class TakesEachWayForTheSame(Ledger):
     """Does not see that another journald is given the lines."""
 
     def __init__(
-        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+        self, directory: Path, boot: str, look: Callable[[], str], written: WhenWritten
     ) -> None:
         super().__init__(directory, boot, lambda: look() and "the same", written)
 
@@ -510,7 +510,7 @@ class TakesNoWay(Ledger):
     """Is never sure that the journal stores anything."""
 
     def __init__(
-        self, directory: Path, boot: str, look: Callable[[], str], written: Written
+        self, directory: Path, boot: str, look: Callable[[], str], written: WhenWritten
     ) -> None:
         super().__init__(directory, boot, lambda: look() and "", written)
 

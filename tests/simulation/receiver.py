@@ -35,7 +35,7 @@ from sendrecv.core.receiver_events import (
     Row,
     StoreRow,
 )
-from sendrecv.core.recovery import Reading
+from sendrecv.core.recovery import JournalReading
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Refusal, Status, parse_resume
 from sendrecv.errors import LedgerBroken
@@ -150,7 +150,7 @@ class ReceiverProcess:
         mark = type("Watched", (WatchedMark, self.world.parts.mark), {})(self)
         self.mark = cast(Mark, mark)
         printer = self.world.parts.printer(mark, self._write, lambda: None)
-        ports = start.Ports(
+        ports = start.StartPorts(
             self._open_ledger,
             mark,
             WatchedJournal(self),
@@ -446,15 +446,15 @@ class WatchedJournal:
     def __init__(self, process: ReceiverProcess) -> None:
         self._process = process
 
-    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> Reading:
+    def read_boots(self, since: Mapping[str, float], wanted: Iterable[str]) -> JournalReading:
         """See Journal."""
         return self._asked().read_boots(since, wanted)
 
-    def read_all(self, lines: int) -> Reading:
+    def read_all(self, lines: int) -> JournalReading:
         """See Journal."""
         return self._asked().read_all(lines)
 
-    def read_back(self, boot: str, since: float) -> Reading:
+    def read_back(self, boot: str, since: float) -> JournalReading:
         """See Journal."""
         return self._asked().read_back(boot, since)
 

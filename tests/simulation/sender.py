@@ -15,10 +15,10 @@ from sendrecv.core.record import Record
 from sendrecv.core.reach import App
 from sendrecv.core.sender_events import (
     Accepted,
+    Closed,
     Connect,
     Connected,
     Emit,
-    Lost,
     Persist,
     Resume,
     SenderCommand,
@@ -253,18 +253,18 @@ class Link:
         self._connection = connection
 
     def resume(self, last: int) -> None:
-        """See loop.Link."""
+        """See ports.SenderConnection."""
         self._process.pause(Resume)
         self._send(("resume", *resume_arguments(last)))
 
     def emit(self, first: int, last: int) -> None:
-        """See loop.Link."""
+        """See ports.SenderConnection."""
         self._process.pause(Emit)
         self._process.emits(last)
         self._send(("count", first, last))
 
     def close(self) -> None:
-        """See loop.Link."""
+        """See ports.SenderConnection."""
         self._connection.close()
 
     def _send(self, message: Message) -> None:
@@ -283,4 +283,4 @@ def arrived(number: int, message: Message) -> SenderEvent:
             return resumed_by(number, reply)
         case ("answered", reply):
             return answered_by(number, reply)
-    return Lost(number, "connection lost")
+    return Closed(number, "connection lost")

@@ -61,7 +61,7 @@ class Parts:
     store: Callable[[str], StateFile] = StateFile
     receiver: type[ReceiverMachine] = ReceiverMachine
     receiver_loop: type[Receiver] = Receiver
-    open_ledger: Callable[[start.Ports], Ledger] = start.open_ledger
+    open_ledger: Callable[[start.StartPorts], Ledger] = start.open_ledger
     ledger: type[Ledger] = Ledger
     mark: type[Mark] = Mark
     printer: type[Printer] = Printer

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sendrecv.admin.bus import Bus, BusError
-from sendrecv.admin.checks.settings import Known
+from sendrecv.admin.checks.settings import AppSettings
 from sendrecv.admin.checks.unseen import Unseen
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.screen import plain
@@ -21,8 +21,8 @@ from sendrecv.config import StoreConfig
 from sendrecv.core.errors import quoted
 from sendrecv.core.values import Value
 from sendrecv.sender import etcd_messages as messages
-from sendrecv.sender.etcd_access import Access, Credentials, Endpoint, Tls
-from sendrecv.sender.etcd_connection import FAILURES, Connection
+from sendrecv.sender.etcd_access import Credentials, Endpoint, EtcdAccess, Tls
+from sendrecv.sender.etcd_connection import FAILURES, EtcdConnection
 from sendrecv.sender.etcd_messages import EtcdError, EtcdRefused
 from sendrecv.sender.etcd_worker import words_of
 
@@ -53,7 +53,7 @@ class Asked(Value):
     is_full: bool = False
 
 
-def problems(known: Iterable[Known]) -> Iterator[Problem | Unseen]:
+def problems(known: Iterable[AppSettings]) -> Iterator[Problem | Unseen]:
     """Of the etcd of each App that has one. Each of them is asked once."""
     done: set[tuple[object, ...]] = set()
     for one in known:
@@ -66,7 +66,9 @@ def problems(known: Iterable[Known]) -> Iterator[Problem | Unseen]:
                 yield from _of_app(one, store, files)
 
 
-def _of_app(one: Known, store: StoreConfig, files: Mapping[str, str]) -> Iterator[Problem | Unseen]:
+def _of_app(
+    one: AppSettings, store: StoreConfig, files: Mapping[str, str]
+) -> Iterator[Problem | Unseen]:
     instance = one.app.instance
     show = (f"systemctl cat sender@{instance}",)
     cost = "its senders do not start"
@@ -114,11 +116,11 @@ def ask(store: StoreConfig, credentials: Credentials, key: str) -> list[Asked]:
     tls = Tls(credentials) if store.tls else None
     endpoints = [Endpoint(*pair) for pair in store.endpoints]
     with ThreadPoolExecutor(len(endpoints)) as pool:
-        return [*pool.map(lambda one: _ask(one, Access(credentials, tls), key), endpoints)]
+        return [*pool.map(lambda one: _ask(one, EtcdAccess(credentials, tls), key), endpoints)]
 
 
-def _ask(endpoint: Endpoint, access: Access, key: str) -> Asked:
-    connection = Connection(endpoint, access)
+def _ask(endpoint: Endpoint, access: EtcdAccess, key: str) -> Asked:
+    connection = EtcdConnection(endpoint, access)
     asked = Asked(f"{endpoint.host}:{endpoint.port}")
     try:
         answer = _answer(connection, messages.RANGE, messages.get_request(key, here=True))
@@ -135,11 +137,11 @@ def _ask(endpoint: Endpoint, access: Access, key: str) -> Asked:
     return asked
 
 
-def _answer(connection: Connection, path: str, body: bytes) -> dict[str, Any]:
+def _answer(connection: EtcdConnection, path: str, body: bytes) -> dict[str, Any]:
     return connection.ask(path, body, time.monotonic() + TIMEOUT)
 
 
-def _more(connection: Connection) -> dict[str, object]:
+def _more(connection: EtcdConnection) -> dict[str, object]:
     """What a user of etcd with few rights may not ask, is not known."""
     found: dict[str, object] = {}
     try:

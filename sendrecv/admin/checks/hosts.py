@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable, Iterator
 
-from sendrecv.admin.checks.settings import Known
+from sendrecv.admin.checks.settings import AppSettings
 from sendrecv.admin.problems import Problem
 
 _TIMEX = 256
@@ -19,7 +19,7 @@ def is_synchronised() -> bool | None:
     return None if state < 0 else state != _ERROR
 
 
-def clock(known: Iterable[Known], is_right: bool | None) -> Iterator[Problem]:
+def clock(known: Iterable[AppSettings], is_right: bool | None) -> Iterator[Problem]:
     """One warning for all: no App of one machine needs the right time."""
     for one in known:
         reason = ""

@@ -55,7 +55,7 @@ class Setting(Value):
     file: str
 
 
-class Journal(Value):
+class JournalStorage(Value):
     """What is known of it. settings: by name. is_kept: whether there is a directory on a disk.
     used: bytes that its files take, None if this user may not see. disk: where it is.
     """
@@ -118,7 +118,7 @@ def problems(facts: Facts, expected: float) -> Iterator[Problem | Unseen]:
     rate = facts.receiver.rate
     if rate is None and facts.receiver.exit_status == NO_TOKEN:
         yield Unseen("how many counts a second are printed", ROOT_OR_ADM)
-    yield from judge(Journal(settings, is_kept, used, disk), max(rate or 0, expected))
+    yield from judge(JournalStorage(settings, is_kept, used, disk), max(rate or 0, expected))
 
 
 def _used(directory: str) -> int | None:
@@ -137,7 +137,7 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def judge(journal: Journal, rate: float | None) -> Iterator[Problem]:
+def judge(journal: JournalStorage, rate: float | None) -> Iterator[Problem]:
     """What is wrong with it. rate: counts a second, None if not known."""
     storage = journal.settings.get("Storage")
     kind = storage.value.lower() if storage else "auto"
@@ -185,7 +185,7 @@ def _problem(
     return Problem("", code, text + where, commands, is_error, cost)
 
 
-def _level(journal: Journal) -> Iterator[Problem]:
+def _level(journal: JournalStorage) -> Iterator[Problem]:
     setting = journal.settings.get("MaxLevelStore")
     if not setting:
         return
@@ -196,7 +196,7 @@ def _level(journal: Journal) -> Iterator[Problem]:
         yield _problem("journal-level", text, setting, "MaxLevelStore=debug")
 
 
-def _rate_limit(journal: Journal) -> Iterator[Problem]:
+def _rate_limit(journal: JournalStorage) -> Iterator[Problem]:
     """receiver.service has limits of its own. systemd's and the senders' lines have these."""
     burst = journal.settings.get("RateLimitBurst")
     every = journal.settings.get("RateLimitIntervalSec", journal.settings.get("RateLimitInterval"))
@@ -209,7 +209,7 @@ def _rate_limit(journal: Journal) -> Iterator[Problem]:
         yield _problem("journal-rate-limit", text, burst or every, better, cost, is_error=False)
 
 
-def _line(journal: Journal) -> Iterator[Problem]:
+def _line(journal: JournalStorage) -> Iterator[Problem]:
     setting = journal.settings.get("LineMax")
     most = size(setting.value) if setting else None
     if setting and most is not None and most < 512:
@@ -218,7 +218,7 @@ def _line(journal: Journal) -> Iterator[Problem]:
         yield _problem("journal-line", text, setting, "LineMax=48K", cost)
 
 
-def _reach(journal: Journal, rate: float | None, is_volatile: bool) -> Iterator[Problem]:
+def _reach(journal: JournalStorage, rate: float | None, is_volatile: bool) -> Iterator[Problem]:
     """For how long it keeps a count."""
     names = ("MaxRetentionSec", "RuntimeMaxUse" if is_volatile else "SystemMaxUse")
     longest = journal.settings.get(names[0])
@@ -243,7 +243,7 @@ def _reach(journal: Journal, rate: float | None, is_volatile: bool) -> Iterator[
         yield _problem("journal-size", text, setting, better, cost, is_error=False)
 
 
-def limit(journal: Journal, is_volatile: bool = False) -> tuple[int, Setting | None]:
+def limit(journal: JournalStorage, is_volatile: bool = False) -> tuple[int, Setting | None]:
     """Bytes that it may take, by whichever limit is the narrowest; and the setting that says so."""
     prefix = "Runtime" if is_volatile else "System"
     used = journal.used or 0

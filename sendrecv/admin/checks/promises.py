@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from sendrecv.core.values import Value
 
-Found = str | int | bool | tuple[str, ...]
+PropertyValue = str | int | bool | tuple[str, ...]
 
 
 class Promise(Value):
@@ -23,7 +23,7 @@ class Promise(Value):
 
     key: str
     kind: str
-    wanted: Found
+    wanted: PropertyValue
     cost: str
     name: str = ""
     is_error: bool = True
@@ -236,7 +236,7 @@ BURST = 10_000
 """LogRateLimitBurst= a second, below which lines of a busy receiver may be lost."""
 
 
-def holds(promise: Promise, found: Found, names: Mapping[str, str]) -> bool:
+def holds(promise: Promise, found: PropertyValue, names: Mapping[str, str]) -> bool:
     """Whether the property is as it must be. names: what stands for {other} and so on."""
     if isinstance(promise.wanted, tuple) and isinstance(found, tuple):
         return {one.format(**names) for one in promise.wanted} <= {*found}

@@ -33,7 +33,7 @@ RECEIVER = "receiver.service"
 MAX_ENVIRON = 1 << 20
 
 
-class Own(Value):
+class UnitSettings(Value):
     """What one unit is given. instance: "receiver" for the receiver. files: its EnvironmentFile=.
     environ: what its next start gets, None if a file of it cannot be seen. running: what its
     process was started with, None if there is none, or that cannot be seen. since: of that process.
@@ -53,14 +53,14 @@ class Own(Value):
     allowed: bool = True
 
 
-class Known(Value):
+class AppSettings(Value):
     """The settings of an App, as far as they are right. config: of main."""
 
     app: App
     config: SenderConfig
 
 
-def read(facts: Facts, apps: Iterable[App]) -> list[Own]:
+def read(facts: Facts, apps: Iterable[App]) -> list[UnitSettings]:
     """What the units of these Apps, and the receiver's, are given. Raises BusError."""
     began = facts.units.began
     wanted = [(RECEIVER, "receiver", "", began)]
@@ -73,9 +73,9 @@ def read(facts: Facts, apps: Iterable[App]) -> list[Own]:
         return [_read(bus, *one) for one in wanted]
 
 
-def _read(bus: Bus, unit: str, instance: str, role: str, since: float | None) -> Own:
+def _read(bus: Bus, unit: str, instance: str, role: str, since: float | None) -> UnitSettings:
     if bus.text(unit, "LoadState") != "loaded":
-        return Own(unit, instance, role, (settings_file.path_of(instance),))
+        return UnitSettings(unit, instance, role, (settings_file.path_of(instance),))
     set_here = (one.partition("=") for one in bus.texts(unit, "Environment", "Service"))
     environ: dict[str, str] | None = {key: value for key, _, value in set_here}
     files = tuple(path for path, _ in bus.pairs(unit, "EnvironmentFiles", "Service", "b"))
@@ -85,7 +85,7 @@ def _read(bus: Bus, unit: str, instance: str, role: str, since: float | None) ->
         except PermissionError:
             environ = None
     pid = bus.count(unit, "MainPID") if since else 0
-    return Own(
+    return UnitSettings(
         unit=unit,
         instance=instance,
         role=role,
@@ -136,7 +136,7 @@ def _allows_others(drop_ins: Iterable[str]) -> bool:
 
 
 def judge(
-    owns: Iterable[Own], apps: Iterable[App], host: str, known: list[Known]
+    owns: Iterable[UnitSettings], apps: Iterable[App], host: str, known: list[AppSettings]
 ) -> Iterator[Problem | Unseen]:
     """What is wrong with these settings. known: gets those of each App that are right."""
     by_instance = {app.instance: app for app in apps}
@@ -151,7 +151,7 @@ def judge(
         if problem and own.role != "failover":  # both halves have the same file
             yield problem
         if own.role == "main" and app and isinstance(config, SenderConfig):
-            known.append(Known(app, config))
+            known.append(AppSettings(app, config))
         if isinstance(config, SenderConfig):
             yield from _network(own, config)
             yield from _ca(own, config)
@@ -187,7 +187,9 @@ def _restart(instance: str) -> str:
     )
 
 
-def _config(own: Own, host: str) -> tuple[SenderConfig | ReceiverConfig | None, Problem | None]:
+def _config(
+    own: UnitSettings, host: str
+) -> tuple[SenderConfig | ReceiverConfig | None, Problem | None]:
     environ = own.environ
     if environ is None:
         return None, None
@@ -203,11 +205,11 @@ def _config(own: Own, host: str) -> tuple[SenderConfig | ReceiverConfig | None, 
         return None, Problem(instance, "setting", str(error), commands, True, cost)
 
 
-def _where(own: Own, environ: Mapping[str, str], key: str) -> str:
+def _where(own: UnitSettings, environ: Mapping[str, str], key: str) -> str:
     return settings_file.where(key, environ.get(key), own.instance, own.unit)
 
 
-def _older(own: Own) -> Iterator[Problem]:
+def _older(own: UnitSettings) -> Iterator[Problem]:
     """What a process runs with, and what its next start would get."""
     if own.since is None:
         return
@@ -235,7 +237,7 @@ def _said(value: str | None) -> str:
     return "not set" if value is None else quoted(value)
 
 
-def _network(own: Own, config: SenderConfig) -> Iterator[Problem]:
+def _network(own: UnitSettings, config: SenderConfig) -> Iterator[Problem]:
     elsewhere = "SENDRECV_STORE" if config.store else ""
     elsewhere = elsewhere or ("" if config.url.startswith("unix:") else "SENDRECV_URL")
     if not elsewhere:
@@ -271,7 +273,7 @@ def _other_machines(config: SenderConfig) -> list[str]:
 _SEEN_BY_SENDERS = ("/etc/", "/usr/", "/run/")
 
 
-def _ca(own: Own, config: SenderConfig) -> Iterator[Problem]:
+def _ca(own: UnitSettings, config: SenderConfig) -> Iterator[Problem]:
     if not config.ca or own.role != "main":
         return
     try:
@@ -290,7 +292,7 @@ def _ca(own: Own, config: SenderConfig) -> Iterator[Problem]:
         yield Problem(own.instance, "setting-ca", text, commands, True, cost)
 
 
-def _twice(known: Iterable[Known]) -> Iterator[Problem]:
+def _twice(known: Iterable[AppSettings]) -> Iterator[Problem]:
     """Two instances with one appID."""
     seen: dict[str, str] = {}
     for one in known:
@@ -305,7 +307,9 @@ def _twice(known: Iterable[Known]) -> Iterator[Problem]:
             yield Problem(instance, "setting-twice", text, (command,), True, cost)
 
 
-def problems(facts: Facts, apps: Iterable[App], known: list[Known]) -> Iterator[Problem | Unseen]:
+def problems(
+    facts: Facts, apps: Iterable[App], known: list[AppSettings]
+) -> Iterator[Problem | Unseen]:
     """Of these Apps and of the receiver. known: see judge()."""
     apps = [*apps]
     if facts.units.error:

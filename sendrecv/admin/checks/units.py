@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from sendrecv.admin.bus import Bus, BusError
 from sendrecv.admin.checks import promises
 from sendrecv.admin.checks.journald import seconds
-from sendrecv.admin.checks.promises import Found, Promise
+from sendrecv.admin.checks.promises import Promise, PropertyValue
 from sendrecv.admin.facts import STOPPED, App, Facts
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.screen import duration, plain
@@ -68,7 +68,7 @@ class Look(Value):
     fragment: str = ""
     drop_ins: tuple[str, ...] = ()
     is_old: bool = False
-    found: Mapping[str, Found] = {}
+    found: Mapping[str, PropertyValue] = {}
     watchdog: int | None = None
     level: int = -1
     burst: float | None = None
@@ -161,7 +161,7 @@ def watchdog_in(files: Iterable[str]) -> int | None:
     return found
 
 
-def _property(bus: Bus, unit: str, promise: Promise) -> Found:
+def _property(bus: Bus, unit: str, promise: Promise) -> PropertyValue:
     key, kind = promise.key, promise.kind
     if key == "Listen":
         return tuple(address for _, address in bus.pairs(unit, key, kind))
@@ -235,7 +235,9 @@ def _template(unit: str) -> str:
     return f"{prefix}@.{rest.rpartition('.')[2]}" if at else unit
 
 
-def _broken(look: Look, promise: Promise, found: Found, names: Mapping[str, str]) -> Problem:
+def _broken(
+    look: Look, promise: Promise, found: PropertyValue, names: Mapping[str, str]
+) -> Problem:
     if isinstance(promise.wanted, tuple):
         there = found if isinstance(found, tuple) else ()
         missing = [one.format(**names) for one in promise.wanted]

@@ -41,7 +41,7 @@ class Histogram(Value):
 Measured = Sample | Histogram
 
 
-class Read(Value):
+class MetricsInput(Value):
     """What is measured. tally: None if the journal cannot be read. space: by directory, available
     and whole bytes. seconds: how long it took to read all that.
     """
@@ -52,7 +52,7 @@ class Read(Value):
     seconds: float
 
 
-def measured(read: Read) -> Iterator[Measured]:
+def measured(read: MetricsInput) -> Iterator[Measured]:
     """All that is known. What is not known has no sample."""
     yield Sample(table.BUILD, (__version__,), 1)
     yield Sample(table.COLLECTED, (), read.facts.when)
@@ -69,7 +69,7 @@ def measured(read: Read) -> Iterator[Measured]:
             yield from _of_tally(app.instance, read.tally.apps.get(app.instance, OfApp()))
 
 
-def _of_sources(read: Read) -> Iterator[Measured]:
+def _of_sources(read: MetricsInput) -> Iterator[Measured]:
     sources = {
         "systemd": not read.facts.units.error,
         "receiver": not read.facts.receiver.error,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from sendrecv.admin import facts
 from sendrecv.admin.metrics import tally
-from sendrecv.admin.metrics.measured import Read, measured
+from sendrecv.admin.metrics.measured import MetricsInput, measured
 from sendrecv.errors import MissingPackage, SendrecvError
 
 DIRECTORIES = ("/var/lib/sendrecv", "/var/lib/sendrecv-receiver", "/var/log/journal")
@@ -29,7 +29,7 @@ def text(complain: Callable[[str], None] = lambda _line: None) -> str:
     return exposition.text(measured(read(complain)))
 
 
-def read(complain: Callable[[str], None] = lambda _line: None) -> Read:
+def read(complain: Callable[[str], None] = lambda _line: None) -> MetricsInput:
     """All that this user may see."""
     began = time.monotonic()
     found = facts.gather()
@@ -41,7 +41,7 @@ def read(complain: Callable[[str], None] = lambda _line: None) -> Read:
         counted = tally.current()
     except (SendrecvError, OSError) as error:
         complain(f"takeovers: {error}")
-    return Read(found, counted, _space(), round(time.monotonic() - began, 6))
+    return MetricsInput(found, counted, _space(), round(time.monotonic() - began, 6))
 
 
 def _space() -> Mapping[str, tuple[int, int]]:

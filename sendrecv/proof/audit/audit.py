@@ -12,7 +12,7 @@ from sendrecv.proof.audit.periods import Memory
 from sendrecv.proof.audit.reading import Outcome, audited, machine_id, user_of
 from sendrecv.proof.audit.room import small
 from sendrecv.proof.chain import witness
-from sendrecv.proof.chain.append import News, append, locked
+from sendrecv.proof.chain.append import Addition, append, locked
 from sendrecv.proof.chain.head import HEAD, is_ours
 from sendrecv.proof.chain.lines import Line
 from sendrecv.proof.chain.store import Chain
@@ -77,7 +77,7 @@ def appended(
         "until": cursor,
         "evidence": outcome.hashes.machine,
     }
-    news = News(
+    news = Addition(
         [*({**every, **line} for line in lines.values()), of_machine],
         at,
         cursor,
@@ -145,7 +145,7 @@ def acknowledge(reason: str, who: str, directory: Path = STATE) -> tuple[str, ..
         at, head = time.time_ns() // 1000, chain.head
         line = {"at": at, "n": head.number + 1, "acknowledged": reason, "by": who}
         line |= {"apps": list(head.alarm), "notes": list(head.notes)}
-        done = append(chain, News([line], at, head.cursor, chain.state(), memory))
+        done = append(chain, Addition([line], at, head.cursor, chain.state(), memory))
     apps = ", ".join(head.alarm) or "the chain"
     text = f"{apps}: acknowledged by {who}: {reason}"
     entries.log(entries.WARNING, entries.ACKNOWLEDGED_ID, text)
@@ -167,7 +167,7 @@ def begin_anew(reason: str, who: str, directory: Path = STATE) -> Path:
             if (directory / name).exists():
                 (directory / name).rename(aside / name)
         line = {"at": at, "n": 1, "anew": reason, "by": who, "aside": aside.name}
-        done = append(Chain.begun(directory, machine_id()), News([line], at, "", None, {}))
+        done = append(Chain.begun(directory, machine_id()), Addition([line], at, "", None, {}))
     text = f"the chain of audits is put aside in {aside} by {who}: {reason}"
     entries.log(entries.WARNING, entries.ACKNOWLEDGED_ID, text)
     entries.tell_audited(done.head, {})

@@ -27,7 +27,7 @@ Memory = dict[str, Any]
 
 
 @dataclass
-class Period:
+class AuditPeriod:
     """What is fed between two audits. known: the boots that there were before."""
 
     known: frozenset[str] = frozenset()
@@ -59,7 +59,7 @@ class Period:
             self.boots[hour] = self.boots.get(hour, 0) + 1
 
 
-def line_of(app: AppVerdict, period: Period, before: Memory) -> tuple[Line, Memory]:
+def line_of(app: AppVerdict, period: AuditPeriod, before: Memory) -> tuple[Line, Memory]:
     """What is new of the App, and what is to be remembered for the next audit. before: what the
     last one remembered. A line without anything new has no verdict.
     """
@@ -148,7 +148,7 @@ def _of_takeovers(takeovers: Sequence[Takeover], number: int) -> dict[str, Any]:
     return {"silence": max((one for one in silences if one is not None), default=0), "hours": hours}
 
 
-def machine_line(lines: Mapping[str, Line], period: Period, notes: Sequence[str]) -> Line:
+def machine_line(lines: Mapping[str, Line], period: AuditPeriod, notes: Sequence[str]) -> Line:
     """The last line of an audit. notes: what is new, and concerns no single App."""
     verdicts = [line["verdict"] for line in lines.values()]
     line: Line = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sendrecv.errors import CredentialError, StoreUnusable
-from sendrecv.proof.audit.periods import Period
+from sendrecv.proof.audit.periods import AuditPeriod
 from sendrecv.proof.audit.room import LIMIT_ID, Room
 from sendrecv.proof.chain import witness
 from sendrecv.proof.chain.evidence import Hashes
@@ -24,7 +24,7 @@ from sendrecv.proof.read import after, holes
 from sendrecv.proof.read.files import Vanished
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source, read
-from sendrecv.proof.read.mark import Mark
+from sendrecv.proof.read.mark import ReadMark
 from sendrecv.proof.statements import Booted, Missing
 
 READINGS = 5
@@ -41,9 +41,9 @@ class Outcome:
 
     verdict: Verdict
     state: dict[str, Any]
-    period: Period
+    period: AuditPeriod
     hashes: Hashes
-    mark: Mark | None
+    mark: ReadMark | None
     newest: Witness | None
     room: Room
 
@@ -64,7 +64,7 @@ def audited(chain: Chain, user: int, journal: Path | None = None) -> Outcome:
     damages: list[Missing] = []
     for _ in range(READINGS):
         try:
-            return _Reading(chain, user, journal, damages).outcome()
+            return _AuditAttempt(chain, user, journal, damages).outcome()
         except Vanished:
             continue
         except _Damaged as error:
@@ -72,11 +72,11 @@ def audited(chain: Chain, user: int, journal: Path | None = None) -> Outcome:
     raise StoreUnusable(f"files of the journal were removed while it was read, {READINGS} times")
 
 
-def mark_of(chain: Chain) -> Mark | None:
+def mark_of(chain: Chain) -> ReadMark | None:
     """How far the last audit has read. Raises ChainError."""
     said = chain.memory().get("mark")
     try:
-        return Mark.decode(said) if said else None
+        return ReadMark.decode(said) if said else None
     except ValueError:
         raise ChainError(f"{chain.directory}: the state has no mark") from None
 
@@ -97,7 +97,7 @@ def hashes_of(chain: Chain) -> Hashes:
 
 
 @dataclass
-class _Reading:
+class _AuditAttempt:
     """One attempt."""
 
     chain: Chain
@@ -132,7 +132,7 @@ class _Reading:
         matches = witness.matches(self.user)
         return witness.witness_of(source.journalctl.first("--reverse", "--lines=1", *matches))
 
-    def _look_for_holes(self, source: Source, before: Mark | None) -> None:
+    def _look_for_holes(self, source: Source, before: ReadMark | None) -> None:
         if before is None:
             source.missing += holes.missing(source, self.found)
         else:
@@ -140,12 +140,12 @@ class _Reading:
             source.missing += after.lost(before, self.found)
         source.missing += self.damages
 
-    def _judged(self, source: Source, before: Mark | None, there: Mark | None) -> Outcome:
+    def _judged(self, source: Source, before: ReadMark | None, there: ReadMark | None) -> Outcome:
         judge, hashes = judge_of(self.chain), hashes_of(self.chain)
         begun = time.time_ns() // 1000
         judge.limit(source.missing)
         known = len(source.missing)
-        period = Period(before.boots if before else frozenset())
+        period = AuditPeriod(before.boots if before else frozenset())
         last = _fed(judge, source, hashes, period)
         ends = {time_of(last).machine: begun} if last else {}
         judge.limit(source.missing[known:], ends=ends)
@@ -158,7 +158,7 @@ class _Reading:
         return Outcome(verdict, state, period, hashes, mark, None, Room())
 
 
-def _fed(judge: Judge, source: Source, hashes: Hashes, period: Period) -> bytes:
+def _fed(judge: Judge, source: Source, hashes: Hashes, period: AuditPeriod) -> bytes:
     """All that is new; returns the last entry that is evidence, b"" if there is none."""
     last = b""
     for entry, statement in statements(read(source)):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.holes import Header
-from sendrecv.proof.read.mark import Mark
+from sendrecv.proof.read.mark import ReadMark
 
 PERIOD = 3600
 """Seconds between two audits, as sendrecv-audit.timer has it."""
@@ -73,7 +73,7 @@ def small(room: Room, period: float = PERIOD) -> str:
     )
 
 
-def rotated(directories: Iterable[Path], mark: Mark | None) -> bool:
+def rotated(directories: Iterable[Path], mark: ReadMark | None) -> bool:
     """Whether so much of the journal is not audited that it is time for it."""
     audited, news = 0, 0
     for directory in directories:

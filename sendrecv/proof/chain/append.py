@@ -32,7 +32,7 @@ NEW = f"{HEAD}.new"
 
 
 @dataclass(frozen=True)
-class News:
+class Addition:
     """What one audit adds. at: wall clock in microseconds. judge, audit: the state of the one and
     the other. The last line is given the hash of the state, and that of the merged days if there
     are more of them. alarm, notes: see Head.
@@ -47,7 +47,7 @@ class News:
     notes: tuple[str, ...] = ()
 
 
-def append(chain: Chain, news: News) -> Chain:
+def append(chain: Chain, news: Addition) -> Chain:
     """The chain with one audit more. Raises OSError; then the chain on disk is as it was. Only one
     process may do this at a time: see locked().
     """
@@ -78,7 +78,7 @@ class _Plan:
     added: Mapping[str, bytes]
 
 
-def _planned(chain: Chain, news: News) -> _Plan:
+def _planned(chain: Chain, news: Addition) -> _Plan:
     old = chain.head
     name = max([_file_of(news.at), *old.sizes])
     days = _merged(chain, _due(old, name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sendrecv.proof.judge import findings
-from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.counts import PrintedCounts
 from sendrecv.proof.judge.course import Course
 from sendrecv.proof.judge.findings import Exhibit
 from sendrecv.proof.judge.hosts import LEASE, RATES, Hosts
@@ -30,7 +30,7 @@ class Basis:
         return self.course.moving if self.hosts.several else self.course.alone
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> PrintedCounts:
         """Its counts."""
         return self.course.tally
 

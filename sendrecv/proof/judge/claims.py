@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.counts import PrintedCounts
 from sendrecv.proof.judge.findings import OWN, Book, Exhibit
 from sendrecv.proof.judge.owners import exhibit
 from sendrecv.proof.judge.runs import Lineage, Run
@@ -46,7 +46,7 @@ class Runs:
             runs.sort(key=lambda run: (run.machine, run.first.order))
 
 
-def claims_of(tallies: Mapping[str, Tally]) -> Claims:
+def claims_of(tallies: Mapping[str, PrintedCounts]) -> Claims:
     """See Claims."""
     claims: Claims = {}
     for app, tally in tallies.items():

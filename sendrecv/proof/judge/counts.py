@@ -18,7 +18,7 @@ from sendrecv.proof.judge.findings import (
 )
 from sendrecv.proof.judge.kept import NOT_KEPT
 from sendrecv.proof.judge.owners import Owners, exhibit
-from sendrecv.proof.judge.spans import Spans
+from sendrecv.proof.judge.spans import TimeSpans
 from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import Claimed, Counted, Forgotten, Unproven
 
@@ -64,7 +64,7 @@ class Incarnation:
 
 
 @dataclass(slots=True)
-class Tally:
+class PrintedCounts:
     """Fed with the receiver's lines of one App, in their order."""
 
     timeline: Timeline = field(metadata=NOT_KEPT)
@@ -76,10 +76,10 @@ class Tally:
     incarnations: int = 1
     forgotten: list[Forgotten] = field(default_factory=list)
     """The last ones of those after which its counts began anew."""
-    spans: Spans | None = field(default=None, metadata=NOT_KEPT)
+    spans: TimeSpans | None = field(default=None, metadata=NOT_KEPT)
     _now: Incarnation = field(default_factory=Incarnation)
     _order: int = 0
-    """Of the last count, as in Mark."""
+    """Of the last count, as in EntryMark."""
 
     @property
     def from_the_start(self) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from sendrecv.proof.judge import claims as of_runs
 from sendrecv.proof.judge.claims import Claims, Runs
-from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.counts import PrintedCounts
 from sendrecv.proof.judge.findings import ONE, OWN, Ends, Exhibit
 from sendrecv.proof.judge.kept import NOT_KEPT
 from sendrecv.proof.judge.lives import Life, Takeovers, lives_of
@@ -37,7 +37,7 @@ MOST_UNKNOWN = 8
 MOST_ADMISSIONS = 4
 TOLERANCE = 0.3
 """Of the rates of two clocks: that which the lease relies on."""
-Place = tuple[str, int, Exhibit]
+RunPlace = tuple[str, int, Exhibit]
 """The first entry of a run, and where it stands among those of all hosts."""
 
 
@@ -57,8 +57,8 @@ class Sums:
     """What was counted of runs and sessions."""
 
     runs: int = 0
-    first_run: Place | None = None
-    last_run: Place | None = None
+    first_run: RunPlace | None = None
+    last_run: RunPlace | None = None
     counted: int = 0
     """Sessions that counted."""
     printed_late: int = 0
@@ -91,7 +91,7 @@ class Course:
 
     app: str = field(metadata=NOT_KEPT)
     timeline: Timeline = field(metadata=NOT_KEPT)
-    tally: Tally
+    tally: PrintedCounts
     sums: Sums = field(default_factory=Sums)
     alone: Takeovers = field(default_factory=lambda: Takeovers(several=False))
     moving: Takeovers = field(default_factory=lambda: Takeovers(several=True))
@@ -106,7 +106,7 @@ class Course:
     lives: list[Life] = field(default_factory=list, metadata=NOT_KEPT)
     """For those who look at them."""
     _known: dict[str, int] = field(default_factory=dict)
-    """By host: the place of the last run that was admitted, as in Mark."""
+    """By host: the place of the last run that was admitted, as in EntryMark."""
     _begun: set[str] = field(default_factory=set)
     """The hosts whose first life is settled."""
 

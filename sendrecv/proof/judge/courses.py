@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.claims import Claims, claims_of, owners_of, runs_by_app
-from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.counts import PrintedCounts
 from sendrecv.proof.judge.course import MOST_WAITING, Course
 from sendrecv.proof.judge.findings import Book
 from sendrecv.proof.judge.owners import Owners
 from sendrecv.proof.judge.runs import Lineage, Run
-from sendrecv.proof.judge.spans import Spans
+from sendrecv.proof.judge.spans import TimeSpans
 from sendrecv.proof.judge.timeline import Timeline
 
 
 @dataclass(slots=True)
 class Courses:
-    """By the names of the Apps. `dots`: how many spans of each to keep for a picture; 0: none."""
+    """By the names of the Apps. `dots`: time spans to keep of each for a picture; 0: none."""
 
     timeline: Timeline
     dots: int
@@ -31,13 +31,15 @@ class Courses:
         course = self.of.get(app)
         if course is None:
             book = Book()
-            spans = Spans(self.dots) if self.dots else None
-            tally = Tally(self.timeline, Owners(app, self.timeline, book), book, spans=spans)
+            spans = TimeSpans(self.dots) if self.dots else None
+            tally = PrintedCounts(
+                self.timeline, Owners(app, self.timeline, book), book, spans=spans
+            )
             course = self.of[app] = Course(app, self.timeline, tally)
         return course
 
     @property
-    def tallies(self) -> dict[str, Tally]:
+    def tallies(self) -> dict[str, PrintedCounts]:
         """Of all Apps, by their names."""
         return {app: self.of[app].tally for app in sorted(self.of)}
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.counts import PrintedCounts
 from sendrecv.proof.judge.course import Course, Unknown
 from sendrecv.proof.judge.findings import ONE, ORDER, OWN, WHOLE
 from sendrecv.proof.judge.owners import exhibit
@@ -46,7 +46,7 @@ class Hosts:
         return self.course.timeline
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> PrintedCounts:
         return self.course.tally
 
     @property

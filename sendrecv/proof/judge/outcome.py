@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sendrecv.proof.judge.boots import Boot
-from sendrecv.proof.judge.counts import Tally
+from sendrecv.proof.judge.counts import PrintedCounts
 from sendrecv.proof.judge.course import Sums
 from sendrecv.proof.judge.findings import Exhibit, Finding
 from sendrecv.proof.judge.gaps import Gap, gaps_of
@@ -44,7 +44,7 @@ class AppVerdict:
     lives: tuple[Life, ...]
     takeovers: tuple[Takeover, ...]
     checks: tuple[Check, ...]
-    tally: Tally
+    tally: PrintedCounts
     hosts: tuple[str, ...]
     """The IDs of the machines on which its runs were."""
     missing: tuple[tuple[str, ...], ...]

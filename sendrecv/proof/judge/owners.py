@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.findings import EPOCHS, NEWER, OWN, WHOLE, Book, Exhibit
 from sendrecv.proof.judge.kept import NOT_KEPT
-from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.runs import EntryMark, Run
 from sendrecv.proof.judge.sessions import Session, Sessions
 from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import At, Claimed, Counted, Forgotten
@@ -136,7 +136,7 @@ class Owners:
             self.book.violation(OWN, text, *exhibits, exhibit(said))
 
     def session_of(self, said: Counted, since: int) -> Session:
-        """The session of a count. `since`: as in Mark.order, after the last count."""
+        """The session of a count. `since`: as in EntryMark.order, after the last count."""
         self.receivers.setdefault(said.at.machine, said)
         session = self.sessions.current
         if session is None or session.node != said.node:
@@ -314,7 +314,7 @@ def _may_send(run: Run, said: Counted, alive: bool) -> bool:
     return not alive and elapsed(run.ended.at, said.at) <= LATE
 
 
-def _ended(run: Run, end: Mark) -> Exhibit:
+def _ended(run: Run, end: EntryMark) -> Exhibit:
     return Exhibit(f"{run.unit} ended", end.at, end.ref)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sendrecv.proof.judge.findings import ONE, ORDER, Book, Exhibit, Finding
-from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.runs import EntryMark, Run
 from sendrecv.proof.judge.timeline import Timeline
 from sendrecv.proof.statements import Counted
 
@@ -21,7 +21,7 @@ class Takeover:
     `kind`: "takeover" by the other half; "restart" of the same half; "start" if the App was stopped
     between; "boot" if the machine was; "host" if the App went to another host. Then the processes'
     times are None: both may have run for long, and one of them stood by.
-    Times are marks of the journal; those of one boot are on one monotonic clock.
+    Times are entry marks; those of one boot are on one monotonic clock.
     """
 
     kind: str
@@ -31,15 +31,15 @@ class Takeover:
     first_count: Counted | None
 
     @property
-    def exited(self) -> Mark | None:
+    def exited(self) -> EntryMark | None:
         return None if self.kind == "host" else self.before.exit
 
     @property
-    def started(self) -> Mark | None:
+    def started(self) -> EntryMark | None:
         return None if self.kind == "host" else self.after.starting or self.after.first
 
     @property
-    def ready(self) -> Mark | None:
+    def ready(self) -> EntryMark | None:
         return None if self.kind == "host" else self.after.started
 
     @property
@@ -53,7 +53,7 @@ class Takeover:
         return _between(self.last_count, self.first_count)
 
 
-def _between(one: Mark | Counted | None, other: Mark | Counted | None) -> int | None:
+def _between(one: EntryMark | Counted | None, other: EntryMark | Counted | None) -> int | None:
     """Microseconds; None if there is no common clock."""
     if one is None or other is None or one.at.place != other.at.place:
         return None
@@ -148,5 +148,5 @@ def _name(run: Run) -> str:
     return f"{run.unit} (run {run.run[:8]})"
 
 
-def _exhibit(what: str, mark: Mark) -> Exhibit:
+def _exhibit(what: str, mark: EntryMark) -> Exhibit:
     return Exhibit(what, mark.at, mark.ref)

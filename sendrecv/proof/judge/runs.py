@@ -24,7 +24,7 @@ to say of it then: a count is on its way for 15 s at most, see owners.py.
 """
 
 
-class Mark(NamedTuple):
+class EntryMark(NamedTuple):
     """An entry, and its place among all that were read. Compare places of one host only."""
 
     at: At
@@ -41,19 +41,19 @@ class Run:
     role: str
     run: str
     boot: Boot
-    first: Mark
-    marks: dict[str, Mark] = field(default_factory=dict)
+    first: EntryMark
+    marks: dict[str, EntryMark] = field(default_factory=dict)
     """PID 1's first entry of each kind, by UnitSaid.what."""
     how: str = ""
     result: str = ""
     pid: int = 0
     app: str = ""
     """The App for which the process said that it counts, in an entry of its own."""
-    said_app: Mark | None = None
+    said_app: EntryMark | None = None
     settled_for: set[str] = field(default_factory=set)
     """The Apps of which it is among what is settled."""
 
-    def said(self, what: str, detail: str, mark: Mark) -> None:
+    def said(self, what: str, detail: str, mark: EntryMark) -> None:
         """PID 1 made a statement about it."""
         if what in self.marks:
             return  # a later start that fails is logged with the invocation of the run before
@@ -64,34 +64,34 @@ class Run:
             self.result = detail
 
     @property
-    def starting(self) -> Mark | None:
+    def starting(self) -> EntryMark | None:
         return self.marks.get("starting")
 
     @property
-    def started(self) -> Mark | None:
+    def started(self) -> EntryMark | None:
         return self.marks.get("started")
 
     @property
-    def exited(self) -> Mark | None:
+    def exited(self) -> EntryMark | None:
         return self.marks.get("exited")
 
     @property
-    def ended(self) -> Mark | None:
+    def ended(self) -> EntryMark | None:
         return self.marks.get("ended")
 
     @property
-    def left_behind(self) -> Mark | None:
+    def left_behind(self) -> EntryMark | None:
         return self.marks.get(LEFT_BEHIND)
 
     @property
-    def end(self) -> Mark | None:
+    def end(self) -> EntryMark | None:
         """PID 1's word that no process of the run is left. None: that is not proven."""
         if self.left_behind or (self.result in _WITH_AN_EXIT and not self.exited):
             return None
         return self.ended
 
     @property
-    def exit(self) -> Mark | None:
+    def exit(self) -> EntryMark | None:
         """When the main process was reaped. Of a clean exit PID 1 logs only the end of the run."""
         return self.exited or self.ended
 
@@ -147,14 +147,14 @@ class Run:
 class Receiver:
     """The receiver's unit of one boot of a host, as it is now."""
 
-    started: Mark | None = None
+    started: EntryMark | None = None
 
 
 class Loss(NamedTuple):
     """Entries are missing here, or may be (not `certain`); `counts`: also lines of the receiver.
 
     `machine`: the ID of the host that they are missing on, "" if that is not known. `order`: as in
-    Mark.
+    EntryMark.
     """
 
     text: str

@@ -33,7 +33,7 @@ class Session:
     printed_late: int = 0
     """Counts that a later receiver printed for one that was killed."""
     since: int = 0
-    """As in Mark.order: after the last line that can only be of this session."""
+    """As in EntryMark.order: after the last line that can only be of this session."""
     overtaken: Counted | None = None
     """The first count of a newer session."""
     settled: bool = False

@@ -7,7 +7,7 @@ from typing import NamedTuple
 DAY = 86_400_000_000
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """Microseconds of the boot's monotonic clock; the numbers of session and boot."""
 
     first: int
@@ -16,27 +16,27 @@ class Span(NamedTuple):
     boot: int
 
 
-class Spans:
-    """Spans of time in which one session counted; about `limit` of them, however many counts."""
+class TimeSpans:
+    """The times in which one session counted; about `limit` spans, however many counts."""
 
     def __init__(self, limit: int) -> None:
-        self.spans: list[Span] = []
+        self.spans: list[TimeSpan] = []
         self._limit = limit
         self._resolution = 0
 
     def add(self, time: int, session: int, boot: int) -> None:
         """A count of that session, in that boot (both by their numbers)."""
-        self._append(Span(time, time, session, boot))
+        self._append(TimeSpan(time, time, session, boot))
         while len(self.spans) > self._limit:
             self._coarsen()
 
-    def _append(self, span: Span) -> None:
+    def _append(self, span: TimeSpan) -> None:
         if self.spans and self._is_one(self.spans[-1], span):
             self.spans[-1] = self.spans[-1]._replace(last=span.last)
         else:
             self.spans.append(span)
 
-    def _is_one(self, before: Span, span: Span) -> bool:
+    def _is_one(self, before: TimeSpan, span: TimeSpan) -> bool:
         same = (before.session, before.boot) == (span.session, span.boot)
         return same and span.first - before.last <= self._resolution
 

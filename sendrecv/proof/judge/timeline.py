@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from sendrecv.proof.judge.boots import Boot, Boots
 from sendrecv.proof.judge.findings import Exhibit
 from sendrecv.proof.judge.kept import NOT_KEPT
-from sendrecv.proof.judge.runs import Lineage, Loss, Mark, Receiver, Run
+from sendrecv.proof.judge.runs import EntryMark, Lineage, Loss, Receiver, Run
 from sendrecv.proof.statements import (
     RECEIVER,
     At,
@@ -43,7 +43,7 @@ class Timeline:
     by_instance: dict[tuple[str, str], Lineage] = field(default_factory=dict)
     """By host (its machine ID) and instance."""
     pair_stops: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    """By host and instance: as in Mark."""
+    """By host and instance: as in EntryMark."""
     losses: list[Loss] = field(default_factory=list)
     order: int = 0
     boot: Boot | None = None
@@ -63,8 +63,8 @@ class Timeline:
         return self._receivers.get(at.place)
 
     def excuse(self, since: int, machine: str, *, certain: bool = False) -> Loss | None:
-        """The newest loss from then on (as Mark.order) that may explain missing receiver lines of
-        that host. certain: only one that is certain.
+        """The newest loss from then on (as EntryMark.order) that may explain missing receiver
+        lines of that host. certain: only one that is certain.
         """
         losses = (loss for loss in reversed(self.losses) if loss.until >= since)
         some = (loss for loss in losses if loss.counts and loss.is_of(machine))
@@ -119,7 +119,7 @@ class Timeline:
 
     def unit_said(self, said: UnitSaid) -> Run | None:
         """PID 1 made a statement about a unit. Returns the run of a sender, if it is its first."""
-        mark = Mark(said.at, said.ref, self.order)
+        mark = EntryMark(said.at, said.ref, self.order)
         name, _, kind = said.unit.rpartition(".")
         unit, at_sign, instance = name.partition("@")
         if unit == "receiver":
@@ -132,13 +132,13 @@ class Timeline:
             return None if known else self.runs[said.run]
         return None
 
-    def _receiver_said(self, said: UnitSaid, mark: Mark) -> None:
+    def _receiver_said(self, said: UnitSaid, mark: EntryMark) -> None:
         if said.what == "starting":
             self._receivers[said.at.place] = Receiver()
         elif said.what == "started" and (receiver := self.receiver(said.at)):
             receiver.started = mark
 
-    def _target_said(self, said: UnitSaid, mark: Mark, instance: str) -> None:
+    def _target_said(self, said: UnitSaid, mark: EntryMark, instance: str) -> None:
         if instance and said.what == "stopped":
             stops = self.pair_stops.setdefault((said.at.machine, instance), [])
             stops.append(mark.order)
@@ -152,7 +152,7 @@ class Timeline:
         del self.runs[run.run]
         self.by_instance[run.machine, run.instance].runs.remove(run)
 
-    def _run_said(self, said: UnitSaid, mark: Mark, instance: str, role: str) -> None:
+    def _run_said(self, said: UnitSaid, mark: EntryMark, instance: str, role: str) -> None:
         run = self.runs.get(said.run)
         if run is None:
             boot = self.boots.of[said.at.place]
@@ -172,7 +172,7 @@ class Timeline:
             return
         run.pid = run.pid or said.pid
         if said.app and not run.app and run.machine == said.at.machine:
-            run.app, run.said_app = said.app, Mark(said.at, said.ref, self.order)
+            run.app, run.said_app = said.app, EntryMark(said.at, said.ref, self.order)
 
     def lost(self, said: Lost) -> None:
         """journald dropped entries; those of other units are no evidence."""

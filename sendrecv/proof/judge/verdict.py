@@ -85,7 +85,7 @@ UNREAD = 4
 
 
 @dataclass(slots=True)
-class Reading:
+class Extent:
     """What was read, and what was not."""
 
     scoped: bool = False
@@ -110,10 +110,10 @@ class Judge:
     """
 
     def __init__(self, dots: int = 0, *, alone: bool = False) -> None:
-        """`dots`: how many spans to keep for a picture; 0: none."""
+        """`dots`: how many time spans to keep for a picture; 0: none."""
         self._timeline = Timeline(alone)
         self._courses = Courses(self._timeline, dots)
-        self._read = Reading()
+        self._read = Extent()
 
     def feed(self, said: Statement) -> None:
         """One statement more."""

@@ -1,4 +1,4 @@
-"""Reading on after a mark: what is new, and what is missing in between."""
+"""Reading on after a read mark: what is new, and what is missing in between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sendrecv.proof.evidence import text as text_of
 from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source, boots_in_order, values_of
-from sendrecv.proof.read.mark import Mark, later, place
+from sendrecv.proof.read.mark import ReadMark, later, place
 from sendrecv.proof.statements import Missing
 
 
@@ -18,7 +18,7 @@ def boots(source: Source) -> frozenset[str]:
     return frozenset(values_of("_BOOT_ID", source))
 
 
-def relevant(source: Source, mark: Mark | None, found: Iterable[Header]) -> Held:
+def relevant(source: Source, mark: ReadMark | None, found: Iterable[Header]) -> Held:
     """The files that may have something after the mark. journalctl opens no others."""
     at = place(mark.cursor) if mark else None
     if mark is None or at is None:
@@ -28,7 +28,7 @@ def relevant(source: Source, mark: Mark | None, found: Iterable[Header]) -> Held
     return source.held.of(path for path in source.held.descriptors if path not in old)
 
 
-def mark_of(source: Source, there: frozenset[str], found: Iterable[Header]) -> Mark | None:
+def mark_of(source: Source, there: frozenset[str], found: Iterable[Header]) -> ReadMark | None:
     """How far a reading goes that begins now; None if there is no entry. It may go farther, as
     journald goes on to write: see moved(). there: all boots that the journal has.
     """
@@ -42,10 +42,10 @@ def mark_of(source: Source, there: frozenset[str], found: Iterable[Header]) -> M
     numberings: dict[str, int] = {}
     for header in found:
         numberings[header.series] = max(header.tail, numberings.get(header.series, 0))
-    return moved(Mark(cursor, there, numberings), b"")
+    return moved(ReadMark(cursor, there, numberings), b"")
 
 
-def moved(mark: Mark, last: bytes) -> Mark:
+def moved(mark: ReadMark, last: bytes) -> ReadMark:
     """The mark after a reading. last: the last entry that was read."""
     cursor = text_of(last, b"__CURSOR") if last else mark.cursor
     read, there = place(cursor), place(mark.cursor)
@@ -58,7 +58,7 @@ def moved(mark: Mark, last: bytes) -> Mark:
     return mark._replace(numberings={**mark.numberings, ends.numbering: last_number})
 
 
-def news(mark: Mark, found: Sequence[Header]) -> list[Header]:
+def news(mark: ReadMark, found: Sequence[Header]) -> list[Header]:
     """The system's files that have something after the mark, and in front of them one that ends
     with the mark: so what is missing in between shows as a hole.
     """
@@ -72,7 +72,7 @@ def news(mark: Mark, found: Sequence[Header]) -> list[Header]:
     return [read, *files]
 
 
-def lost(mark: Mark, found: Sequence[Header]) -> list[Missing]:
+def lost(mark: ReadMark, found: Sequence[Header]) -> list[Missing]:
     """Whether nothing can be known of what followed the mark: its numbering is gone, or ends before
     the mark. For a numbering that goes on, news() shows what is missing.
     """

@@ -108,7 +108,7 @@ def _unreached(said: Any) -> dict[str, str]:
     return {str(machine): str(text) for machine, text in dict(said).items()}
 
 
-class Writer:
+class BundleWriter:
     """Writes a bundle; it is in place once finish() was called, and not before.
 
     Raises UsageError where it cannot write. A bundle takes the place of a file or of nothing,

@@ -18,7 +18,7 @@ from pathlib import Path
 from sendrecv.proof.evidence import field
 from sendrecv.proof.read.files import LIVE
 from sendrecv.proof.read.journal import Source, first_of, seconds
-from sendrecv.proof.read.period import MARK, Clock
+from sendrecv.proof.read.period import BASIC_TARGET, ClockSteps
 from sendrecv.proof.statements import Missing
 
 
@@ -103,7 +103,7 @@ def _of_machine(source: Source, machine: str, files: list[Header]) -> Iterator[M
         series[header.series].append(header)
     numberings = sorted(series.values(), key=lambda its: min(one.head_time for one in its))
     tails = {header.tail for header in files}
-    clock = Clock(source.period, machine)
+    clock = ClockSteps(source.period, machine)
     for place, its in enumerate(numberings):
         head = its[0].head
         # journald puts a damaged file aside, and continues its numbers under a new numbering.
@@ -170,7 +170,7 @@ def _reach_boot(source: Source, boot: str, files: list[Header]) -> None:
 
 
 def _has_mark(source: Source, boot: str) -> bool:
-    return source.journalctl.first(*MARK, f"_BOOT_ID={boot}") is not None
+    return source.journalctl.first(*BASIC_TARGET, f"_BOOT_ID={boot}") is not None
 
 
 def _asked_for(source: Source, since: int, until: int) -> bool:

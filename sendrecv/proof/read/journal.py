@@ -19,7 +19,7 @@ from sendrecv.proof.evidence import time_of
 from sendrecv.proof.read import exports, files
 from sendrecv.proof.read.files import Held
 from sendrecv.proof.read.journalctl import ENVIRONMENT, Journalctl
-from sendrecv.proof.read.mark import Mark, place
+from sendrecv.proof.read.mark import ReadMark, place
 from sendrecv.proof.read.period import Period
 from sendrecv.proof.statements import Missing
 
@@ -48,7 +48,7 @@ class Source:
     since: int | None = None
     until: int | None = None
     boot: str | None = None
-    after: Mark | None = None
+    after: ReadMark | None = None
     """Only what came after that."""
     missing: list[Missing] = field(default_factory=list)
     held: Held = field(default_factory=Held)
@@ -164,7 +164,7 @@ class _Order:
 
 
 @dataclass(frozen=True)
-class Boot:
+class BootStart:
     """A boot by its first entry: its place in the journal's numbering, and its wall clock."""
 
     boot: str
@@ -205,7 +205,7 @@ def _boots_of(source: Source) -> list[str]:
     return list(dict.fromkeys([*of_journal, *(boot for boot in seen if boot)]))
 
 
-def in_order(boots: list[Boot]) -> list[Boot]:
+def in_order(boots: list[BootStart]) -> list[BootStart]:
     """The boots in order: by journald's numbering, or by the wall clock where that began again."""
     begins: dict[str, int] = {}
     for boot in boots:
@@ -218,19 +218,19 @@ def boots_in_order(source: Source) -> list[str]:
     return [boot.boot for boot in in_order(_boots(source))]
 
 
-def _boots(source: Source) -> list[Boot]:
+def _boots(source: Source) -> list[BootStart]:
     found = [first_of(name, source) for name in values_of("_BOOT_ID", source)]
     return [boot for boot in found if boot]
 
 
-def first_of(name: str, source: Source) -> Boot | None:
+def first_of(name: str, source: Source) -> BootStart | None:
     """A boot, by its ID; None if no entry of it is there."""
     entry = source.journalctl.first("--output-fields=_MACHINE_ID", f"_BOOT_ID={name}")
     cursor = _CURSOR.match(text_of(entry, b"__CURSOR")) if entry else None
     if not entry or not cursor:
         return None
     machine = text_of(entry, b"_MACHINE_ID")
-    return Boot(name, machine, cursor[1], int(cursor[2], 16), time_of(entry).wall)
+    return BootStart(name, machine, cursor[1], int(cursor[2], 16), time_of(entry).wall)
 
 
 # journalctl
@@ -262,7 +262,7 @@ def _of_boots(source: Source, senders: list[str], boots: list[str]) -> Iterator[
         yield from _of_boot(source, senders, boot)
 
 
-def _after(source: Source, senders: list[str], mark: Mark) -> Iterator[bytes]:
+def _after(source: Source, senders: list[str], mark: ReadMark) -> Iterator[bytes]:
     """The rest of the boot of the mark, and then all boots that are new."""
     at = place(mark.cursor)
     boots = boots_in_order(source)

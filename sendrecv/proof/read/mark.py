@@ -17,7 +17,7 @@ _CURSOR = re.compile(
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-class Mark(NamedTuple):
+class ReadMark(NamedTuple):
     """cursor: of the last entry. boots: those that were there. numberings: of each of journald's
     numberings, the last number.
     """
@@ -45,7 +45,7 @@ class Mark(NamedTuple):
         return mark
 
 
-class Place(NamedTuple):
+class Cursor(NamedTuple):
     """What a cursor says: journald's numbering and number, the boot, microseconds of its monotonic
     clock and of the wall clock.
     """
@@ -57,13 +57,13 @@ class Place(NamedTuple):
     wall: int
 
 
-def place(cursor: str) -> Place | None:
+def place(cursor: str) -> Cursor | None:
     """None if it is no cursor of journald's."""
     match = _CURSOR.fullmatch(cursor)
     if not match:
         return None
     numbering, number, boot, mono, wall = match.groups()
-    return Place(numbering, int(number, 16), boot, int(mono, 16), int(wall, 16))
+    return Cursor(numbering, int(number, 16), boot, int(mono, 16), int(wall, 16))
 
 
 def later(one: str, other: str) -> str:

@@ -17,11 +17,11 @@ from sendrecv.proof.evidence import time_of
 from sendrecv.proof.evidence import text as text_of
 from sendrecv.proof.statements import At, Missing
 
-MARK = (
+BASIC_TARGET = (
     *("_PID=1", "_UID=0", "_TRANSPORT=journal"),
     *("UNIT=basic.target", "MESSAGE_ID=39f53479d3a045ac8e11786248231fbf"),
 )
-_MARK = [f"\n{one}\n".encode() for one in MARK]
+_BASIC_TARGET = [f"\n{one}\n".encode() for one in BASIC_TARGET]
 _FIRST = re.compile(r"s=[0-9a-f]+;i=1;")
 
 
@@ -73,12 +73,12 @@ class Period:
         return self._of(entries, missing)
 
     def _of(self, entries: Iterator[bytes], missing: list[Missing]) -> Iterator[bytes]:
-        clocks: dict[str, Clock] = {}
+        clocks: dict[str, ClockSteps] = {}
         for entry in entries:
             at = time_of(entry)
             if at.machine not in clocks:
                 self._first(at, text_of(entry, b"__CURSOR"))
-                clocks[at.machine] = Clock(self, at.machine)
+                clocks[at.machine] = ClockSteps(self, at.machine)
             missing += clocks[at.machine].missing(at.wall, at.wall)
             if at.machine in self._first_of_boot and at.boot == self.boot and is_mark(entry):
                 self._reached.add(at.machine)
@@ -93,7 +93,7 @@ class Period:
         )
 
 
-class Clock:
+class ClockSteps:
     """Notices that a machine's wall clock was set back over the beginning or end of the period.
 
     After such a step, some entries seem to be outside of the period, which then has a hole.
@@ -121,7 +121,7 @@ class Clock:
 
 def is_mark(entry: bytes) -> bool:
     """Whether PID 1 says in it that basic.target was reached."""
-    return all(mark in entry for mark in _MARK)
+    return all(mark in entry for mark in _BASIC_TARGET)
 
 
 def local(wall: int) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sendrecv.proof.judge.verdict import Verdict
 from sendrecv.proof.show import days, past, picture
-from sendrecv.proof.show.past import Line
+from sendrecv.proof.show.past import ChainLine
 
 
-def draw(verdict: Verdict, lines: Sequence[Line] = ()) -> str:
+def draw(verdict: Verdict, lines: Sequence[ChainLine] = ()) -> str:
     """Run by run; or day by day, if there are many of them, or some of the runs are known to the
     chain alone, which keeps no single run. lines: of the chain, if there is one.
     """

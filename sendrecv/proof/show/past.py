@@ -13,12 +13,12 @@ from sendrecv.proof.judge.boots import Boot
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, AppVerdict
 from sendrecv.proof.show.history import History, Remark, Stretch, history_of
 
-Line = Mapping[str, Any]
+ChainLine = Mapping[str, Any]
 _WALL = re.compile(r";t=([0-9a-f]{1,16});")
 _STATUS = (PROVEN, INCONCLUSIVE, VIOLATED)
 
 
-def whole(app: AppVerdict, boots: Iterable[Boot], lines: Sequence[Line]) -> History:
+def whole(app: AppVerdict, boots: Iterable[Boot], lines: Sequence[ChainLine]) -> History:
     """The App's whole life. lines: of the chain, the oldest first. The verdict has what came since,
     and of what was before only what was still open then.
     """
@@ -35,14 +35,14 @@ def whole(app: AppVerdict, boots: Iterable[Boot], lines: Sequence[Line]) -> Hist
     return news._replace(stretches=tuple(stretches), remarks=tuple(remarks))
 
 
-def _end(lines: Sequence[Line]) -> int:
+def _end(lines: Sequence[ChainLine]) -> int:
     """The wall clock of the last entry that was audited; 0 if there is none."""
     cursors = (str(line.get("until", "")) for line in reversed(lines) if "machine" in line)
     found = _WALL.search(next(cursors, ""))
     return int(found[1], 16) if found else 0
 
 
-def _stretch(line: Line) -> Stretch:
+def _stretch(line: ChainLine) -> Stretch:
     last = _number(line.get("at"))
     return Stretch(
         min(_number(line.get("from")), last),
@@ -55,12 +55,12 @@ def _stretch(line: Line) -> Stretch:
     )
 
 
-def _booted(line: Line) -> Stretch:
+def _booted(line: ChainLine) -> Stretch:
     at = _number(line.get("at"))
     return Stretch(at, at, boots=_by_hour(line.get("boots")))
 
 
-def _remarks(line: Line) -> Iterator[Remark]:
+def _remarks(line: ChainLine) -> Iterator[Remark]:
     at = _number(line.get("at"))
     for name, violation in (("witnesses", True), ("doubts", False)):
         found = line.get(name)

@@ -15,8 +15,8 @@ from sendrecv.proof.judge.basis import ms, number
 from sendrecv.proof.judge.boots import Boot
 from sendrecv.proof.judge.lives import Life
 from sendrecv.proof.judge.processes import Takeover
-from sendrecv.proof.judge.runs import Mark
-from sendrecv.proof.judge.spans import Span
+from sendrecv.proof.judge.runs import EntryMark
+from sendrecv.proof.judge.spans import TimeSpan
 from sendrecv.proof.judge.verdict import AppVerdict, Verdict
 from sendrecv.proof.show import svg
 from sendrecv.proof.show.svg import WIDTH
@@ -85,7 +85,7 @@ class _Frame:
         """Where that moment of the boot with this number is."""
         return self._x(mono + self._shifts[boot])
 
-    def at(self, mark: Mark | Counted) -> float:
+    def at(self, mark: EntryMark | Counted) -> float:
         return self.of(mark.at)
 
 
@@ -197,7 +197,7 @@ def _block(app: AppVerdict, lanes: Sequence[str], frame: _Frame, top: int) -> It
 
 def _bar(life: Life, y: int, frame: _Frame) -> Iterator[str]:
     run, session = life.run, life.session
-    marks: list[Mark | Counted] = [run.first] if run else []
+    marks: list[EntryMark | Counted] = [run.first] if run else []
     if session:
         marks += [said for said in (session.first, session.last) if said]
     if not marks:
@@ -243,7 +243,7 @@ def _dots(app: AppVerdict, rows: dict[str, int], frame: _Frame) -> Iterator[str]
         )
 
 
-def _apart(spans: Sequence[Span], frame: _Frame) -> float:
+def _apart(spans: Sequence[TimeSpan], frame: _Frame) -> float:
     """The typical distance between two dots."""
     apart = sorted(
         frame.in_boot(after.first, after.boot) - frame.in_boot(before.last, before.boot)
@@ -267,7 +267,7 @@ def _takeovers(app: AppVerdict, frame: _Frame, top: int, height: int) -> Iterato
             yield f'<text class="gap" x="{x:.1f}" y="{top + LABELS - 7}">{ms(takeover.gap)}</text>'
 
 
-def _moment(takeover: Takeover) -> Mark | Counted:
+def _moment(takeover: Takeover) -> EntryMark | Counted:
     """When the next run started; on another host, when it counted."""
     return takeover.started or takeover.first_count or takeover.after.first
 

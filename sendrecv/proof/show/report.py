@@ -11,7 +11,7 @@ from sendrecv.proof.judge.findings import CHECKS, Exhibit, Finding
 from sendrecv.proof.judge.gaps import Gap
 from sendrecv.proof.judge.lives import Life
 from sendrecv.proof.judge.processes import Takeover
-from sendrecv.proof.judge.runs import Mark, Run
+from sendrecv.proof.judge.runs import EntryMark, Run
 from sendrecv.proof.judge.sessions import Session
 from sendrecv.proof.judge.verdict import PROVEN, AppVerdict, Check, Verdict
 from sendrecv.proof.statements import At, Counted, Forgotten
@@ -28,7 +28,7 @@ def text(verdict: Verdict, notes: Iterable[str] = (), *, whole: bool = False) ->
     if not verdict.apps:
         yield "; ".join([f"{verdict.status}: {_nothing(verdict)}", *notes])
         return
-    clock = Clock(verdict.first, verdict.last)
+    clock = TimeFormat(verdict.first, verdict.last)
     for app in verdict.apps:
         yield from _app(app, verdict.hosts, clock, whole)
         yield ""
@@ -43,14 +43,14 @@ def _nothing(verdict: Verdict) -> str:
     return f"no App or instance {', '.join(map(repr, verdict.unknown))} is in what was read"
 
 
-class Clock:
+class TimeFormat:
     """Wall clock times for people, with the date where there is more than one."""
 
     def __init__(self, first: At | None, last: At | None) -> None:
         days = {_local(at).date() for at in (first, last) if at}
         self._format = "%H:%M:%S.%f" if len(days) < 2 else "%Y-%m-%d %H:%M:%S.%f"
 
-    def of(self, mark: Mark | Counted | Forgotten | Exhibit | None) -> str:
+    def of(self, mark: EntryMark | Counted | Forgotten | Exhibit | None) -> str:
         """To the millisecond."""
         return _local(mark.at).strftime(self._format)[:-3] if mark else "-"
 
@@ -71,7 +71,9 @@ def _summary(verdict: Verdict) -> str:
     return f"{verdict.status}{which}: {apps}, {counts}, {takeovers}, {' to '.join(times)}"
 
 
-def _app(app: AppVerdict, hosts: Mapping[str, str], clock: Clock, whole: bool) -> Iterator[str]:
+def _app(
+    app: AppVerdict, hosts: Mapping[str, str], clock: TimeFormat, whole: bool
+) -> Iterator[str]:
     instances = [one for one in app.instances if one != app.app]
     yield f"App {app.app}" + (f" (instance {', '.join(instances)})" if instances else "")
     yield ""
@@ -122,7 +124,7 @@ def _gap(gap: Gap) -> str:
     return text
 
 
-def _life(place: int, life: Life, clock: Clock) -> list[str]:
+def _life(place: int, life: Life, clock: TimeFormat) -> list[str]:
     run, session = life.run, life.session
     claim = session.claim if session else None
     of_session = [str(place), life.node]
@@ -156,7 +158,7 @@ def _numbers(app: AppVerdict, takeover: Takeover) -> str:
     return f"{max(before, default='earlier')} > {after}"
 
 
-def _takeover(takeover: Takeover, name: str, clock: Clock) -> list[str]:
+def _takeover(takeover: Takeover, name: str, clock: TimeFormat) -> list[str]:
     if takeover.kind != "takeover":
         name += f" ({takeover.kind})"
     exited, first = takeover.exited, takeover.first_count
@@ -167,7 +169,7 @@ def _takeover(takeover: Takeover, name: str, clock: Clock) -> list[str]:
     return [name, clock.of(exited), *later, silence, refs]
 
 
-def _after(exited: Mark | None, mark: Mark | Counted | None, clock: Clock) -> str:
+def _after(exited: EntryMark | None, mark: EntryMark | Counted | None, clock: TimeFormat) -> str:
     if mark is None or exited is None or exited.at.place != mark.at.place:
         return clock.of(mark)
     time = mark.at.mono - exited.at.mono
@@ -185,7 +187,7 @@ def _table(heading: list[str], rows: Sequence[list[str]], whole: bool) -> Iterat
         yield ("  " + "  ".join(cells)).rstrip()
 
 
-def _check(check: Check, clock: Clock) -> Iterator[str]:
+def _check(check: Check, clock: TimeFormat) -> Iterator[str]:
     between = " … ".join(_short(exhibit.ref) for exhibit in check.exhibits)
     line = f"  {check.status:<12}  {check.name:<{NAME}}  {check.text}"
     yield f"{line}  [{between}]" if between else line

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from sendrecv.admin import check
-from sendrecv.admin.checks.settings import Known
+from sendrecv.admin.checks.settings import AppSettings
 from sendrecv.admin.checks.unseen import Unseen
 from sendrecv.admin.problems import Problem
 from sendrecv.admin.schema import checked
@@ -91,9 +91,9 @@ def test_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_rate_of_counts_is_that_of_what_is_meant_to_run() -> None:
-    def known(interval: float, meant: bool) -> Known:
+    def known(interval: float, meant: bool) -> AppSettings:
         app = FACTS.apps[0].replace(meant=meant)
-        return Known(app, SenderConfig("x", "main", interval, "unix:///x"))
+        return AppSettings(app, SenderConfig("x", "main", interval, "unix:///x"))
 
     apps = [known(0.5, True), known(2.0, True), known(0.1, False), known(0.0, True)]
     assert check._rate(apps) == 2.5

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sendrecv.admin import metrics
 from sendrecv.admin.facts import STATES, App, Facts, apps_of
 from sendrecv.admin.metrics import command, exposition, reading, table, tally
-from sendrecv.admin.metrics.measured import Read, measured
+from sendrecv.admin.metrics.measured import MetricsInput, measured
 from sendrecv.admin.metrics.table import COUNTER, HISTOGRAM, METRICS, Metric
 from sendrecv.admin.metrics.tally import Tally
 from sendrecv.admin.paused import Pause
@@ -50,7 +50,9 @@ def app() -> App:
 
 
 def text(found: Facts, counted: Tally | None = None) -> str:
-    return exposition.text(measured(Read(found, counted, {"/var/lib/sendrecv": (4, 9)}, 0.25)))
+    return exposition.text(
+        measured(MetricsInput(found, counted, {"/var/lib/sendrecv": (4, 9)}, 0.25))
+    )
 
 
 def samples(said: str) -> Samples:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sendrecv.admin import acts, halves, pause, pause_hosts, paused
-from sendrecv.admin.checks.settings import Own
+from sendrecv.admin.checks.settings import UnitSettings
 from sendrecv.admin.facts import App
 from sendrecv.admin.paused import Pause
 from sendrecv.admin.told import Told
@@ -16,7 +16,7 @@ from sendrecv.core import lease
 from sendrecv.core.lease import decode_pause, encode_pause
 from sendrecv.core.takeover import PAUSED, RESUMED
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
-from sendrecv.sender.etcd_messages import EtcdError, Found, Key, Written
+from sendrecv.sender.etcd_messages import CompareFailed, EtcdError, EtcdKey, Written
 from tests.unit.admin.test_schema import FACTS
 
 MAIN, FAILOVER = half_of("x", "main"), half_of("x", "failover")
@@ -165,7 +165,7 @@ class Etcd:
     """A few lines of an etcd: one key."""
 
     def __init__(self) -> None:
-        self.key: Key | None = None
+        self.key: EtcdKey | None = None
         self.error = ""
         self.before: Callable[[], None] = lambda: None
 
@@ -173,19 +173,21 @@ class Etcd:
         """What the key says."""
         return decode_pause(self.key.value) if self.key else None
 
-    def get(self, _key: str, _timeout: float) -> Key | None:
+    def get(self, _key: str, _timeout: float) -> EtcdKey | None:
         """See etcd.Etcd."""
         if self.error:
             raise EtcdError(self.error)
         return self.key
 
-    def put_if(self, key: str, revision: int, value: bytes, _timeout: float) -> Written | Found:
+    def put_if(
+        self, key: str, revision: int, value: bytes, _timeout: float
+    ) -> Written | CompareFailed:
         """See etcd.Etcd."""
         assert (key, revision) == ("/sendrecv/x/paused", 0)
         self.before()
         if self.key:
-            return Found(self.key)
-        self.key = Key(7, value)
+            return CompareFailed(self.key)
+        self.key = EtcdKey(7, value)
         return Written(7)
 
     def remove_if(self, _key: str, revision: int, _timeout: float) -> bool:
@@ -203,7 +205,7 @@ def fixture_etcd(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Etcd:
     """The App is one of several hosts, and counts on host a."""
     etcd = Etcd()
     environ = {"SENDRECV_STORE": "etcd://a,b,c"}
-    own = Own("sender@x.service", "x", "main", environ=environ)
+    own = UnitSettings("sender@x.service", "x", "main", environ=environ)
     monkeypatch.setattr(pause_hosts.settings, "read", lambda *_: [own])
     monkeypatch.setattr(pause_hosts, "credential_files", lambda _: {})
     monkeypatch.setattr(pause_hosts, "Etcd", lambda *_, **__: etcd)
@@ -252,7 +254,7 @@ def test_without_etcd_nothing_is_paused(scene: Scene, etcd: Etcd) -> None:
 
 
 def test_two_who_pause_it_at_once(scene: Scene, etcd: Etcd) -> None:
-    etcd.before = lambda: setattr(etcd, "key", Key(6, encode_pause(lease.Pause(1, "eve", ""))))
+    etcd.before = lambda: setattr(etcd, "key", EtcdKey(6, encode_pause(lease.Pause(1, "eve", ""))))
     assert pause.pause(["x"]) == 0 and scene.told
 
 
@@ -277,7 +279,7 @@ def test_an_app_of_several_hosts_that_is_stopped_here(
 def test_settings_that_do_not_name_etcd_any_more(
     scene: Scene, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = Own("sender@x.service", "x", "main", environ={})
+    own = UnitSettings("sender@x.service", "x", "main", environ={})
     monkeypatch.setattr(pause_hosts.settings, "read", lambda *_: [own])
     with pytest.raises(UsageError, match="have no SENDRECV_STORE any more"):
         pause.pause(["x"])

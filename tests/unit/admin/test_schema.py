@@ -8,7 +8,7 @@ import pytest
 
 from sendrecv.admin import problems
 from sendrecv.admin.facts import STATES, App, Facts
-from sendrecv.admin.receiver import Receiver, Refusal
+from sendrecv.admin.receiver import Receiver, RefusedClaim
 from sendrecv.admin.schema import document
 from sendrecv.admin.units import Units, half_of
 from sendrecv.errors import DONE, EXIT_STATUSES
@@ -20,7 +20,7 @@ HALVES = (half_of("x", "main"), half_of("x", "failover"))
 FACTS = Facts(
     when=1.5,
     host="alpha",
-    receiver=Receiver("unix:///x", refusal=Refusal(1.0, "token", "")),
+    receiver=Receiver("unix:///x", refusal=RefusedClaim(1.0, "token", "")),
     units=Units({}),
     apps=(App("x", "x", "stopped", False, False, HALVES, takeover=EVENT),),
     sees_records=False,

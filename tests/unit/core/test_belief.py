@@ -14,10 +14,10 @@ from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
+    Closed,
     Connect,
     Connected,
     Emit,
-    Lost,
     Refused,
     Report,
     Resumed,
@@ -113,7 +113,7 @@ def test_a_wrong_receiver_cannot_go_forward_in_small_steps() -> None:
     claimed = 41
     for _ in range(10):
         claimed += SPARE // 2
-        machine.handle(Lost(machine.connection, "lost"), NOW)
+        machine.handle(Closed(machine.connection, "lost"), NOW)
         machine.handle(TimePassed(), machine.deadline() or 0)
         machine.handle(Connected(machine.connection), NOW)
         machine.handle(Resumed(machine.connection, claimed), NOW)
@@ -144,7 +144,7 @@ def test_what_a_person_accepts_is_adopted_once(said: int, believed: bool) -> Non
     commands = machine.handle(TimePassed(), NOW + 6 * SECOND)
     assert commands[-1] == Emit(2, said + 1, said + 1)
     machine.handle(Answered(2, Status.ACCEPTED, said + 1), NOW + 6 * SECOND)
-    machine.handle(Lost(2, "lost"), NOW + 6 * SECOND)
+    machine.handle(Closed(2, "lost"), NOW + 6 * SECOND)
     machine.handle(TimePassed(), machine.deadline() or 0)
     machine.handle(Connected(3), NOW + 6 * SECOND)
     machine.handle(Resumed(3, 2 * 10**9), NOW + 6 * SECOND)
@@ -191,7 +191,7 @@ def test_the_count_from_which_an_app_goes_on_is_named(
     assert [report.text for report in reports] == told
     assert all(report.severity == 5 for report in reports)
     # Once.
-    machine.handle(Lost(1, "lost"), NOW)
+    machine.handle(Closed(1, "lost"), NOW)
     machine.handle(TimePassed(), machine.deadline() or 0)
     machine.handle(Connected(2), NOW)
     assert not any("no record" in str(one) for one in machine.handle(Resumed(2, last), NOW))

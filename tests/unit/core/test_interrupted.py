@@ -34,18 +34,18 @@ from sendrecv.core.receiver_events import (
     StoreRow,
 )
 from sendrecv.core.record import Record
-from sendrecv.core.recovery import Bounds, Known, Reading, Span, unprinted
+from sendrecv.core.recovery import Bounds, JournalReading, Known, Span, unprinted
 from sendrecv.core.reach import App
 from sendrecv.core.sender import SenderMachine
 from sendrecv.core.values import SECOND
 from sendrecv.core.sender_events import (
     Answered,
+    Closed,
     Connect,
     Connected,
     Disconnect,
     Emit,
     Exit,
-    Lost,
     Persist,
     Refused,
     Resume,
@@ -96,7 +96,7 @@ class Link(Value):
 
     def hung_up(self) -> Link:
         """The receiver closes it, or is dead; what it has sent still arrives."""
-        told = self.told(Lost(self.number, "gone"))
+        told = self.told(Closed(self.number, "gone"))
         return told.replace(closed=True, admitted=False, unwanted=False, to_receiver=())
 
     def asked(self, event: ReceiverEvent) -> Link:
@@ -211,7 +211,7 @@ class Explorer:
         if current := world.current():
             if current.to_sender:
                 yield from self._hear(world, machine, current)
-            broken = current.replace(to_sender=(Lost(current.number, "gone"),))
+            broken = current.replace(to_sender=(Closed(current.number, "gone"),))
             yield world.changed(broken)
             end = ConnectionClosed(current.name, "a")
             yield world.changed(broken.replace(to_receiver=(end,)))
@@ -378,7 +378,7 @@ def answered(
         return world.changed(link.told(Answered(link.number, status, known)))
     if status is Status.ACCEPTED:
         return world.changed(link.told(Resumed(link.number, known)))
-    return world.changed(link.told(Lost(link.number, status.value)))
+    return world.changed(link.told(Closed(link.number, status.value)))
 
 
 def rolled_back(
@@ -560,5 +560,5 @@ def _not_printed(outbox: Iterable[Print], lines: Iterable[str]) -> list[Print]:
     for line in reversed([*lines]):
         known.add("b", 1.0, line)
     known.boots["b"] = 1.0
-    reading = Reading(known, {"b": 0.0}, {"b": Bounds(0.0, 9e9)})
+    reading = JournalReading(known, {"b": 0.0}, {"b": Bounds(0.0, 9e9)})
     return unprinted([Span(order, "b", 0.0, 0.0) for order in outbox], reading, Known()).orders

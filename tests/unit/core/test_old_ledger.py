@@ -9,9 +9,9 @@ from sendrecv.core.record import Record
 from sendrecv.core.sender import SenderMachine
 from sendrecv.core.sender_events import (
     Answered,
+    Closed,
     Connected,
     Emit,
-    Lost,
     Resume,
     Resumed,
     SenderCommand,
@@ -81,7 +81,7 @@ def test_a_receiver_that_does_not_understand_is_told_once_in_each_connection() -
     machine = begun(41, 41)
     for number in (1, 2):
         assert machine.handle(Resumed(number, 12, OURS), NOW) == [Resume(number, 41)]
-        machine.handle(Lost(number, "gone"), NOW)
+        machine.handle(Closed(number, "gone"), NOW)
         machine.handle(TimePassed(), NOW + 10 * SECOND)
         machine.handle(Connected(number + 1), NOW + 10 * SECOND)
     machine = begun(41, 41)
@@ -95,7 +95,7 @@ def test_what_this_process_has_not_sent_is_not_lost() -> None:
     machine.handle(Resumed(1, 41, OURS), NOW)
     machine.handle(TimePassed(), NOW + SECOND)
     machine.handle(Answered(1, Status.ACCEPTED, 42), NOW + SECOND)
-    machine.handle(Lost(1, "gone"), NOW + SECOND)
+    machine.handle(Closed(1, "gone"), NOW + SECOND)
     for seconds in range(2, 9):
         machine.handle(TimePassed(), NOW + seconds * SECOND)
     machine.handle(Connected(machine.connection), NOW + 9 * SECOND)

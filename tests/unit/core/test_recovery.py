@@ -6,9 +6,9 @@ from sendrecv.core.lines import forgotten_line, line_of, probe_line, session_lin
 from sendrecv.core.receiver_events import Print, Row
 from sendrecv.core.recovery import (
     Bounds,
-    Finding,
+    JournalReading,
     Known,
-    Reading,
+    Reconciliation,
     Span,
     forgotten_since,
     raised,
@@ -36,10 +36,10 @@ def read(
     bounds: tuple[float, float] | None = (0.0, 500.0),
     since: float = 0.0,
     boot: str = BEFORE,
-) -> Reading:
+) -> JournalReading:
     """A reading that has these payloads (boot, App, count)."""
     there = {boot: Bounds(*bounds)} if bounds else {}
-    return Reading(known(*counts, at=at), {boot: since}, there)
+    return JournalReading(known(*counts, at=at), {boot: since}, there)
 
 
 def known(*counts: tuple[str, str, int], at: float = 60) -> Known:
@@ -49,17 +49,17 @@ def known(*counts: tuple[str, str, int], at: float = 60) -> Known:
     return found
 
 
-def again(*orders: tuple[int, int]) -> Finding:
-    return Finding([Print("a", "main", *order) for order in orders], [])
+def again(*orders: tuple[int, int]) -> Reconciliation:
+    return Reconciliation([Print("a", "main", *order) for order in orders], [])
 
 
-def unproven(*orders: tuple[int, int]) -> Finding:
-    return Finding([], [Print("a", "main", *order) for order in orders])
+def unproven(*orders: tuple[int, int]) -> Reconciliation:
+    return Reconciliation([], [Print("a", "main", *order) for order in orders])
 
 
 B = (BEFORE, "b", 7)
 """Another App's payload of that boot."""
-CASES: dict[str, tuple[list[Span], Reading, Finding]] = {
+CASES: dict[str, tuple[list[Span], JournalReading, Reconciliation]] = {
     "all is there": ([span(1, 3)], read((BEFORE, "a", 3)), again()),
     "the end is missing": ([span(1, 5)], read((BEFORE, "a", 2)), again((3, 5))),
     "the end is missing, and lines took another way since": (
@@ -100,7 +100,7 @@ CASES: dict[str, tuple[list[Span], Reading, Finding]] = {
     "vacuumed between two spans": (
         [span(1, 3), span(4, 6, opened=103)],
         read(B, bounds=(102.0, 500.0)),
-        Finding([Print("a", "main", 4, 6)], [Print("a", "main", 1, 3)]),
+        Reconciliation([Print("a", "main", 4, 6)], [Print("a", "main", 1, 3)]),
     ),
     "not read so far back": ([span(1, 3)], read(B, since=101.0), unproven((1, 3))),
     "another App's lines are there": ([span(1, 3)], read(B), again((1, 3))),

@@ -18,12 +18,12 @@ from sendrecv.core.values import MILLISECOND, SECOND
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
+    Closed,
     Connect,
     Connected,
     Disconnect,
     Emit,
     Exit,
-    Lost,
     Persist,
     Ready,
     Refused,
@@ -214,19 +214,19 @@ def test_troubles_are_reported_once_until_all_is_well() -> None:
     machine = connected()
     reports = []
     for number in (1, 2, 3):
-        commands = machine.handle(Lost(number, "no route"), NOW)
+        commands = machine.handle(Closed(number, "no route"), NOW)
         reports.append(kinds(commands).count("Report"))
         machine.handle(TimePassed(), NOW + RETRY_LEAST)
     assert reports == [1, 0, 0]
     machine.handle(Connected(4), NOW)
     assert Report(5, "connected again, count 41") in machine.handle(Resumed(4, 41), NOW)
-    assert kinds(machine.handle(Lost(4, "no route"), NOW)) == ["Disconnect", "Report"]
+    assert kinds(machine.handle(Closed(4, "no route"), NOW)) == ["Disconnect", "Report"]
 
 
 FAILURES: dict[str, list[SenderEvent]] = {
-    "not opened": [Lost(0, "refused")],
-    "closed before its answer": [Connected(0), Lost(0, "closed")],
-    "admitted, and ended at once": [Connected(0), Resumed(0, 41), Lost(0, "lost")],
+    "not opened": [Closed(0, "refused")],
+    "closed before its answer": [Connected(0), Closed(0, "closed")],
+    "admitted, and ended at once": [Connected(0), Resumed(0, 41), Closed(0, "lost")],
     "stale, below our epoch": [Refused(0, Refusal.STALE, 5)],
     "stale, above our epoch": [Refused(0, Refusal.STALE, 0)],
 }
@@ -288,7 +288,7 @@ def test_a_connection_that_works_ends_the_back_off(end: str) -> None:
         machine.handle(Answered(machine.connection, Status.ACCEPTED, machine.count), now)
     else:
         now += STEADY
-    machine.handle(Lost(machine.connection, "gone"), now)
+    machine.handle(Closed(machine.connection, "gone"), now)
     early = machine.handle(TimePassed(), now + RETRY_LEAST - 1)
     assert "Connect" not in kinds(early)
     assert "Connect" in kinds(machine.handle(TimePassed(), now + RETRY_LEAST))
@@ -298,7 +298,7 @@ def test_a_peer_that_has_always_something_else_to_say_is_not_repeated() -> None:
     machine, said = begun(found=record(41, 41)), 0
     for number in range(1, 62):
         now = NOW + (number - 1) * SECOND
-        said += kinds(machine.handle(Lost(number, f"mood {number}"), now)).count("Report")
+        said += kinds(machine.handle(Closed(number, f"mood {number}"), now)).count("Report")
         machine.handle(TimePassed(), now + SECOND)
         if machine.state is State.DOWN:
             machine.handle(TimePassed(), now + RETRY_MOST)
@@ -308,13 +308,13 @@ def test_a_peer_that_has_always_something_else_to_say_is_not_repeated() -> None:
 
 def test_events_of_older_connections_are_ignored() -> None:
     machine = connected()
-    machine.handle(Lost(1, "gone"), NOW)
+    machine.handle(Closed(1, "gone"), NOW)
     machine.handle(TimePassed(), NOW + RETRY_LEAST)
     machine.handle(Connected(2), NOW)
     before = machine.status()
     for link in (0, 1, 3):
         assert not machine.handle(Connected(link), NOW) and not machine.handle(
-            Lost(link, "gone"), NOW
+            Closed(link, "gone"), NOW
         )
         assert machine.handle(Refused(link, Refusal.STALE, 99), NOW) == []
         assert machine.handle(Resumed(link, 99), NOW) == []
@@ -330,7 +330,7 @@ def test_the_status_changes_only_when_there_is_something_to_say() -> None:
         assert machine.status() == "connected, epoch 7"  # one is in flight
         machine.handle(Answered(1, Status.ACCEPTED, machine.count), NOW)
         assert machine.status() == "connected, epoch 7"
-    machine.handle(Lost(1, "gone"), NOW)
+    machine.handle(Closed(1, "gone"), NOW)
     assert machine.status() == "not connected, epoch 7, count 44"
     for seconds in (4, 5):
         machine.handle(TimePassed(), NOW + seconds * SECOND)
@@ -410,7 +410,7 @@ def test_a_stop_waits_a_little_for_the_batch_in_flight(end: str) -> None:
     if end == "answer":
         commands = machine.handle(Answered(1, Status.ACCEPTED, 45), until - 1)
     elif end == "loss":
-        machine.handle(Lost(1, "gone"), until - 1)
+        machine.handle(Closed(1, "gone"), until - 1)
         commands = machine.handle(TimePassed(), until - 1)
     else:
         commands = machine.handle(TimePassed(), until)
@@ -428,7 +428,7 @@ EVENTS: st.SearchStrategy[SenderEvent] = st.one_of(
     st.builds(Refused, OLDER, st.sampled_from(Refusal), st.integers(0, 20)),
     st.builds(Resumed, OLDER, LASTS),
     st.builds(Answered, OLDER, st.sampled_from(Status), LASTS),
-    st.builds(Lost, OLDER, st.sampled_from(["gone", "no route"])),
+    st.builds(Closed, OLDER, st.sampled_from(["gone", "no route"])),
     st.just(StopAsked()),
 )
 PAUSES = st.sampled_from([0, 1, 20 * MILLISECOND, SECOND, 6 * SECOND])

@@ -31,8 +31,8 @@ from sendrecv.core.reach import EPOCHS, App
 from sendrecv.core.sender_events import (
     Accepted,
     Answered,
+    Closed,
     Connected,
-    Lost,
     Refused,
     Resumed,
     SenderEvent,
@@ -85,7 +85,7 @@ def at(
     machine = SenderMachine(app, record, 7, NOW)
     if state is State.DOWN:
         machine.handle(Started(), NOW)
-        machine.handle(Lost(1, "gone"), NOW)
+        machine.handle(Closed(1, "gone"), NOW)
         return machine
     machine.handle(Started(), NOW)
     if state is not State.OPENING:
@@ -139,7 +139,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
         lambda: Case(at(State.DOWN, due=1), TimePassed(), NOW + 1)
     ],
     ("DOWN", "TimePassed", "stopping"): [
-        lambda: Case(after(sending(), StopAsked(), Lost(1, "x")), TimePassed())
+        lambda: Case(after(sending(), StopAsked(), Closed(1, "x")), TimePassed())
     ],
     ("OPENING", "TimePassed", "a count is due"): [
         lambda: Case(at(State.OPENING), TimePassed(), NOW + SECOND)
@@ -167,7 +167,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
         for reason in Refusal
         if reason is not Refusal.STALE
     ],
-    ("OPENING", "Lost", "-"): [lambda: Case(at(State.OPENING), Lost(1, "gone"))],
+    ("OPENING", "Closed", "-"): [lambda: Case(at(State.OPENING), Closed(1, "gone"))],
     ("RESUMING", "TimePassed", "a count is due"): [
         lambda: Case(at(State.RESUMING), TimePassed(), NOW + SECOND)
     ],
@@ -196,7 +196,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("RESUMING", "Resumed", "beyond our reach"): [
         lambda: Case(at(State.RESUMING), Resumed(1, 10**9))
     ],
-    ("RESUMING", "Lost", "-"): [lambda: Case(at(State.RESUMING), Lost(1, "gone"))],
+    ("RESUMING", "Closed", "-"): [lambda: Case(at(State.RESUMING), Closed(1, "gone"))],
     ("UP", "TimePassed", "a count is due"): [
         lambda: Case(at(State.UP), TimePassed(), NOW + SECOND)
     ],
@@ -240,7 +240,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
     ("UP", "TimePassed", "stopping, no answer"): [
         lambda: Case(after(sending(), StopAsked()), TimePassed(), NOW + STOP_TIMEOUT)
     ],
-    ("UP", "Lost", "-"): [lambda: Case(at(State.UP), Lost(1, "gone"))],
+    ("UP", "Closed", "-"): [lambda: Case(at(State.UP), Closed(1, "gone"))],
     ("UP", "StopAsked", "in flight"): [lambda: Case(sending(), StopAsked())],
     ("any", "StopAsked", "nothing in flight"): [  # (the same)
         lambda state=state: Case(at(state), StopAsked()) for state in State  # type: ignore[misc]
@@ -252,7 +252,7 @@ CASES: dict[tuple[str, str, str], list[Callable[[], Case]]] = {
 SENDER = table(sender, "state", "event", "condition", "next", "commands")
 EVERY: list[SenderEvent] = [
     *(Started(), TimePassed(), Connected(1), Refused(1, Refusal.TOKEN, 0)),
-    *(Resumed(1, 60), Answered(1, Status.ACCEPTED, 60), Lost(1, "gone"), StopAsked()),
+    *(Resumed(1, 60), Answered(1, Status.ACCEPTED, 60), Closed(1, "gone"), StopAsked()),
     Accepted(10**9),
 ]
 

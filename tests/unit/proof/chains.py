@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sendrecv.proof.chain import append as appending
-from sendrecv.proof.chain.append import News, append
+from sendrecv.proof.chain.append import Addition, append
 from sendrecv.proof.chain.lines import digest
 from sendrecv.proof.chain.store import Chain
 
@@ -35,7 +35,7 @@ def line(app: str, number: int, **fields: Any) -> dict[str, Any]:
     return {**period, "verdict": "PROVEN", **figures, **fields}
 
 
-def news(number: int, apps: Sequence[str] = ("x",), at: int = 0, **fields: Any) -> News:
+def news(number: int, apps: Sequence[str] = ("x",), at: int = 0, **fields: Any) -> Addition:
     at = at or BEGIN + number * HOUR
     cursor = (
         f"s={'b' * 32};i={number:x};b={'c' * 32};m={abs(at - BEGIN):x};t={at:x};x={number:016x}"
@@ -44,7 +44,7 @@ def news(number: int, apps: Sequence[str] = ("x",), at: int = 0, **fields: Any) 
     of_machine |= {"entries": 5, "verdict": "PROVEN"}
     of_machine["evidence"] = digest(f"{number}".encode())
     lines = [*(line(app, number, **fields) for app in apps), of_machine]
-    return News(lines, at, cursor, {"number": number}, {"n": number})
+    return Addition(lines, at, cursor, {"number": number}, {"n": number})
 
 
 @contextlib.contextmanager

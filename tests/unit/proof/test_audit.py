@@ -11,7 +11,7 @@ import pytest
 from sendrecv.core import takeover
 from sendrecv.proof.audit import entries
 from sendrecv.proof.audit.audit import appended
-from sendrecv.proof.audit.periods import Period
+from sendrecv.proof.audit.periods import AuditPeriod
 from sendrecv.proof.audit.reading import Outcome, hashes_of, judge_of
 from sendrecv.proof.audit.room import PERIOD, Room, rotated, small
 from sendrecv.proof.chain import witness
@@ -20,7 +20,7 @@ from sendrecv.proof.evidence import statements
 from sendrecv.proof.read.after import lost, moved, news
 from sendrecv.proof.read.export import entries as parsed
 from sendrecv.proof.read.holes import Header
-from sendrecv.proof.read.mark import Mark, later, place
+from sendrecv.proof.read.mark import ReadMark, later, place
 from sendrecv.proof.statements import Missing
 from tests.judges.documents import catalog
 from tests.unit.only import only
@@ -33,7 +33,7 @@ DAY = 86_400 * SECOND
 
 def audit(chain: Chain, written: Sequence[Fields], *missing: Missing) -> Chain:
     """One audit of these entries."""
-    judge, hashes, period = judge_of(chain), hashes_of(chain), Period()
+    judge, hashes, period = judge_of(chain), hashes_of(chain), AuditPeriod()
     judge.limit(missing)
     for _, statement in statements(parsed(io.BytesIO(export(written)))):
         judge.feed(statement)
@@ -150,15 +150,15 @@ def header(head: int, tail: int, series: str = SERIES, path: str = "system@x.jou
     return Header(path, "a" * 32, series, head, tail, head, tail)
 
 
-def mark(number: int, **numberings: int) -> Mark:
-    return Mark(cursor(number), frozenset({BOOT}), numberings)
+def mark(number: int, **numberings: int) -> ReadMark:
+    return ReadMark(cursor(number), frozenset({BOOT}), numberings)
 
 
 def test_a_mark_goes_through_json() -> None:
-    assert Mark.decode(mark(5).as_json()) == mark(5)
+    assert ReadMark.decode(mark(5).as_json()) == mark(5)
     for said in (None, 5, {}, {"cursor": "x", "boots": [], "numberings": {}}):
         with pytest.raises(ValueError):
-            Mark.decode(said)
+            ReadMark.decode(said)
 
 
 def test_the_later_of_two_places() -> None:
@@ -203,9 +203,9 @@ def test_a_rotation_is_a_reason_once_a_quarter_is_not_audited(tmp_path: Path) ->
         name = f"system@{SERIES}-{number * 100:016x}-{number:016x}.journal"
         (tmp_path / name).write_bytes(b"x" * 1000)
     assert rotated([tmp_path], None)
-    assert rotated([tmp_path], Mark(cursor(650), frozenset(), {SERIES: 650}))
-    assert not rotated([tmp_path], Mark(cursor(750), frozenset(), {SERIES: 750}))
-    assert rotated([tmp_path], Mark(cursor(750), frozenset(), {OTHER: 750}))
+    assert rotated([tmp_path], ReadMark(cursor(650), frozenset(), {SERIES: 650}))
+    assert not rotated([tmp_path], ReadMark(cursor(750), frozenset(), {SERIES: 750}))
+    assert rotated([tmp_path], ReadMark(cursor(750), frozenset(), {OTHER: 750}))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sendrecv.proof.chain.append import AUDITS, DETAILED, News, append
+from sendrecv.proof.chain.append import AUDITS, DETAILED, Addition, append
 from sendrecv.proof.chain.lines import digest
 from sendrecv.proof.chain.store import Chain, ChainError
 from sendrecv.proof.chain.witness import LAST, NUMBER, Witness, fault, witness_of
@@ -100,7 +100,7 @@ def test_what_was_violated_in_doubt_and_acknowledged_stays(tmp_path: Path) -> No
     chain = append(chain, news(0, verdict="INCONCLUSIVE", doubts=[doubt]))
     chain = append(chain, news(1, verdict="VIOLATED", violations=1, witnesses=[witness]))
     said = {"at": BEGIN + HOUR, "n": 2, "acknowledged": "by hand", "apps": ["x"]}
-    chain = append(chain, News([said], BEGIN + HOUR, "s=a;i=2", {}, {}))
+    chain = append(chain, Addition([said], BEGIN + HOUR, "s=a;i=2", {}, {}))
     with quickly():
         for number in range(3, (DETAILED + 2) * 24):
             chain = append(chain, news(number))

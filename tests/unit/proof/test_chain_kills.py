@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sendrecv.proof.chain import append as appending
-from sendrecv.proof.chain.append import DETAILED, News, append
+from sendrecv.proof.chain.append import DETAILED, Addition, append
 from sendrecv.proof.chain.store import Chain, ChainError
 from tests.unit.proof.chains import BEGIN, DAY, MACHINE, chain_of, news, quickly, read
 
@@ -70,7 +70,7 @@ class Disk:
 
 
 def _cut_at_each_step(
-    tmp_path: Path, begun: Path, added: News
+    tmp_path: Path, begun: Path, added: Addition
 ) -> Iterator[tuple[Path, bool, bool]]:
     """Directories after a kill and after a power cut at each step; whether it was one of power, and
     whether append() had returned.

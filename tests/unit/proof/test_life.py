@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from sendrecv.errors import UsageError
-from sendrecv.proof.chain.append import News, append
+from sendrecv.proof.chain.append import Addition, append
 from sendrecv.proof.chain.evidence import Hashes
 from sendrecv.proof.chain.pack import packed, unpacked
 from sendrecv.proof.chain.store import Chain, ChainError
 from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge import findings as f
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Judge, Verdict
-from sendrecv.proof.life import Comparison, Life, is_new
+from sendrecv.proof.life import AuditedLife, Comparison, is_new
 from sendrecv.proof.prove import main
 from sendrecv.proof.read import bundle
 from sendrecv.proof.read.export import entries
-from sendrecv.proof.read.mark import Mark, place
+from sendrecv.proof.read.mark import ReadMark, place
 from sendrecv.proof.show import report
 from sendrecv.proof.statements import Missing, Statement
 from tests.unit.proof.journals import Fields, World, export, without
@@ -46,12 +46,12 @@ def audit(directory: Path, chain: Chain | None, written: Sequence[Fields]) -> Ch
     assert end
     known = set(chain.memory().get("mark", {}).get("boots", ()))
     boots = frozenset(known | {entry["_BOOT_ID"] for entry in written})
-    mark = Mark(written[-1]["__CURSOR"], boots, {end.numbering: end.number})
+    mark = ReadMark(written[-1]["__CURSOR"], boots, {end.numbering: end.number})
     line = {"at": end.wall, "n": chain.head.number + 1, "machine": "a" * 32}
     line |= {"from": int(written[0]["__REALTIME_TIMESTAMP"]), "until": mark.cursor}
     line |= {"evidence": hashes.machine, "verdict": PROVEN}
     kept = {"mark": mark.as_json(), "evidence": {"machine": hashes.machine, "apps": hashes.of_app}}
-    return append(chain, News([line], end.wall, mark.cursor, one.state(), kept))
+    return append(chain, Addition([line], end.wall, mark.cursor, one.state(), kept))
 
 
 class Audited:
@@ -164,7 +164,7 @@ def test_what_is_missing_after_the_mark_counts_whatever_the_clock_says(audited: 
     assert audited.chain
     old = Missing("a hole that the audits knew", 5, machine="a" * 32)
     new = Missing("a hole after the clock was set back", 7, machine="a" * 32)
-    life = Life.of(audited.chain)
+    life = AuditedLife.of(audited.chain)
     assert life
     life.known = frozenset([old])
     life.limit([old, new], {})
@@ -217,7 +217,7 @@ def test_an_entry_that_was_removed_or_changed_since_is_a_doubt_with_its_time(
 
 def test_only_what_came_after_the_mark_is_new(audited: Audited) -> None:
     assert audited.chain
-    life = Life.of(audited.chain)
+    life = AuditedLife.of(audited.chain)
     assert life
     new = [is_new(life.mark, entry["__CURSOR"]) for entry in audited.world.entries]
     assert new == [place >= audited.ends[-1] for place in range(len(new))]

@@ -11,7 +11,7 @@ from sendrecv.proof.evidence import statements
 from sendrecv.proof.judge.verdict import INCONCLUSIVE, PROVEN, VIOLATED, Judge, Verdict
 from sendrecv.proof.show.drawing import draw
 from sendrecv.proof.show.history import HOUR, History, Remark, local, moment
-from sendrecv.proof.show.past import Line, whole
+from sendrecv.proof.show.past import ChainLine, whole
 from tests.unit.proof.journals import Fields, World, export
 
 
@@ -30,9 +30,9 @@ def fed(judge: Judge, entries: list[Fields]) -> Judge:
     return judge
 
 
-def audited(parts: list[list[Fields]]) -> tuple[Verdict, list[Line]]:
+def audited(parts: list[list[Fields]]) -> tuple[Verdict, list[ChainLine]]:
     """Each part but the last is audited; the verdict joins the last one."""
-    lines: list[Line] = []
+    lines: list[ChainLine] = []
     state: Any = None
     known = 0
     for number, part in enumerate(parts, 1):
@@ -48,7 +48,7 @@ def audited(parts: list[list[Fields]]) -> tuple[Verdict, list[Line]]:
     raise AssertionError
 
 
-def line_of(part: list[Fields], hours: Counter[str]) -> list[Line]:
+def line_of(part: list[Fields], hours: Counter[str]) -> list[ChainLine]:
     ends = {
         "from": int(part[0]["__REALTIME_TIMESTAMP"]),
         "at": int(part[-1]["__REALTIME_TIMESTAMP"]),
@@ -102,7 +102,7 @@ def test_all_of_the_time_that_was_counted_is_drawn(alone: bool) -> None:
 BEGIN = 1_790_000_000_000_000
 
 
-def with_lines(*lines: Line) -> History:
+def with_lines(*lines: ChainLine) -> History:
     verdict = fed(Judge(alone=True), life(2).entries).verdict()
     return whole(verdict.apps[0], verdict.boots, lines)
 
@@ -136,7 +136,7 @@ def test_boots_are_those_of_the_machine() -> None:
         },
     ],
 )
-def test_what_no_audit_writes_does_no_harm(line: Line) -> None:
+def test_what_no_audit_writes_does_no_harm(line: ChainLine) -> None:
     history = with_lines({**line, "app": "x"}, {"machine": 1, "until": 7})
     assert history.stretches[0].status == INCONCLUSIVE
     assert all(hour >= 0 and n >= 0 for one in history.stretches for hour, n in one.takeovers)

@@ -19,7 +19,7 @@ from hypothesis import given
 from sendrecv.errors import UsageError
 from sendrecv.proof import prove
 from sendrecv.proof.evidence import field
-from sendrecv.proof.judge.spans import Spans
+from sendrecv.proof.judge.spans import TimeSpans
 from sendrecv.proof.read import export, holes
 from sendrecv.proof.read.holes import Header
 from sendrecv.proof.read.journal import Source
@@ -590,7 +590,7 @@ def test_the_picture_of_nothing(tmp_path: Path) -> None:
 
 
 def test_dots_are_merged_when_there_are_too_many() -> None:
-    spans = Spans(100)
+    spans = TimeSpans(100)
     for second in range(100_000):
         if second % 1000 < 990:
             spans.add(second * 1_000_000, second // 5000, 0)

@@ -75,7 +75,8 @@ def wait(_):
 clock = SimpleNamespace(monotonic=time.monotonic, sleep=wait)
 notifier = SimpleNamespace(log=log, status=lambda _: None)
 requests = Requests(directory)
-ledger = start.open_ledger(start.Ports(opened, mark, journal, printer, notifier, clock, requests))
+ports = start.StartPorts(opened, mark, journal, printer, notifier, clock, requests)
+ledger = start.open_ledger(ports)
 last = ledger.rows()[0].last if ledger.rows() else -1
 for group in range(3):
     first, last = last + 1, last + 3

@@ -56,7 +56,7 @@ def test_a_journal_that_does_not_store_what_is_printed_now_proves_nothing(
     monkeypatch.setattr(notifier, "log", lambda _severity, text: said.append(text))
     printer = Printer(mark, write, lambda: None)
     journal = FileJournal(tmp_path / "journal", BOOT)
-    ports = start.Ports(
+    ports = start.StartPorts(
         lambda: Ledger(tmp_path, BOOT, lambda: "the same"),
         mark,
         journal,
@@ -94,7 +94,7 @@ def test_an_app_is_forgotten_only_if_the_journal_says_so_too(
 
     monkeypatch.setattr(notifier, "log", log)
     mark = Mark(tmp_path / "mark", BOOT)
-    ports = start.Ports(
+    ports = start.StartPorts(
         lambda: Ledger(tmp_path, BOOT),
         mark,
         FileJournal(tmp_path / "journal", BOOT),
@@ -117,9 +117,9 @@ OTHERS = 3 * NEWEST
 """Lines of another App: more than show that a ledger is old."""
 
 
-def _ports(directory: Path) -> start.Ports:
+def _ports(directory: Path) -> start.StartPorts:
     mark = Mark(directory / "mark", BOOT)
-    return start.Ports(
+    return start.StartPorts(
         lambda: Ledger(directory, BOOT),
         mark,
         FileJournal(directory / "journal", BOOT),
@@ -207,7 +207,7 @@ class Receiver:
         self._mark = Mark(directory / "mark", BOOT)
         self._printer = Printer(self._mark, self._write, lambda: None)
         self.ledger = start.open_ledger(
-            start.Ports(
+            start.StartPorts(
                 lambda: Ledger(directory, BOOT, lambda: "the same", self._mark.written),
                 self._mark,
                 FileJournal(directory / "journal", BOOT),

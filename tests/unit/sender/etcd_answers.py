@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
-from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, Key
+from sendrecv.sender.etcd import Credentials, Endpoint, Etcd, EtcdKey
 from sendrecv.sender.etcd_connection import MAX_ANSWER
 from tests.lab.waiting import wait_until
 from tests.peers.fake_etcd import (
@@ -27,7 +27,7 @@ from tests.peers.fake_etcd import (
 )
 
 VALUE = b"\x00\xff what is there"
-FOUND = Key(5, VALUE)
+FOUND = EtcdKey(5, VALUE)
 GOOD = {"header": HEADER, "kvs": [pair("app", VALUE)], "count": "1"}
 good = says(GOOD)
 SHORT = 0.3

@@ -11,7 +11,7 @@ from sendrecv.core.lease import Here, Holding, decode
 from sendrecv.core.reach import App
 from sendrecv.core.record import Record
 from sendrecv.core.values import SECOND
-from sendrecv.sender.etcd import EtcdError, Found, Key, Written
+from sendrecv.sender.etcd import CompareFailed, EtcdError, EtcdKey, Written
 from sendrecv.sender.store_etcd import EtcdStore, Hooks
 from sendrecv.sender.store_file import StateFile
 
@@ -27,15 +27,15 @@ class Cluster:
 
     def __init__(self) -> None:
         self.now = SECOND
-        self.key: Key | None = None
-        self.others: dict[str, Key] = {}
+        self.key: EtcdKey | None = None
+        self.others: dict[str, EtcdKey] = {}
         self.accepted = -1  # the last count that the receiver of test_several_hosts.py has
         self.silent = False
         self.unheard = 0
         self.before_write: Callable[[], None] = lambda: None
         self.revision = 10
 
-    def get(self, key: str, timeout: float) -> Key | None:
+    def get(self, key: str, timeout: float) -> EtcdKey | None:
         """See Etcd."""
         assert timeout <= LEASE / SECOND / 8
         if self.silent:
@@ -44,13 +44,13 @@ class Cluster:
 
     def put_if(
         self, key: str, revision: int, value: bytes, timeout: float, *, absent: str = ""
-    ) -> Written | Found:
+    ) -> Written | CompareFailed:
         """See Etcd."""
         before, self.before_write = self.before_write, lambda: None
         before()
         there = self.get(key, timeout)
         if revision != (there.revision if there else 0) or (absent and self.get(absent, timeout)):
-            return Found(there)
+            return CompareFailed(there)
         self.write(value, key)
         if self.unheard:
             self.unheard -= 1
@@ -61,9 +61,9 @@ class Cluster:
         """Whoever does it."""
         self.revision += 1
         if key == RECORD:
-            self.key = Key(self.revision, value)
+            self.key = EtcdKey(self.revision, value)
         else:
-            self.others[key] = Key(self.revision, value)
+            self.others[key] = EtcdKey(self.revision, value)
 
     def holding(self) -> Holding:
         """What the key says."""

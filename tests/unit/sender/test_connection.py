@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from sendrecv.core.sender_events import Answered, Connected, Lost, Refused, Resumed, SenderEvent
+from sendrecv.core.sender_events import Answered, Closed, Connected, Refused, Resumed, SenderEvent
 from sendrecv.core.wire import LEDGER_NAME, Claim, Refusal, Status
 from sendrecv.sender.connection import Connection, cause_of
 from tests.lab.reception import TOKEN, Reception
@@ -150,7 +150,7 @@ def test_an_old_copy_is_told_what_it_may_have_printed(tmp_path: Path) -> None:
             Resumed(1, 1, name),
             Resumed(1, 44, name),
             Answered(1, Status.ACCEPTED, 45),
-            Lost(1, "the receiver answers: invalid"),
+            Closed(1, "the receiver answers: invalid"),
         ]
         printed = [json.loads(line)["count"] for line in there.printed()]
     assert printed == [0, 1, 45]
@@ -205,7 +205,7 @@ def test_lost_to_a_newer_connection(reception: Reception) -> None:
         assert older.events.empty()
         return events
 
-    assert reception.do(work) == [Lost(1, "connection lost")]
+    assert reception.do(work) == [Closed(1, "connection lost")]
     assert reception.printed() == []
 
 
@@ -315,7 +315,7 @@ def test_a_listener_that_is_no_receiver(
         client.connection.close()
         del client
         gc.collect()  # see sockets_left
-    assert isinstance(event, Lost) and event.connection == number
+    assert isinstance(event, Closed) and event.connection == number
     assert event.reason.startswith(
         f"no receiver at http://127.0.0.1:{listener.port} ({cause}"
     ), event
@@ -337,7 +337,7 @@ def test_an_answer_that_is_none(answer: str, reason: str) -> None:
         client = Client(listener.port)
         event = client.resumed()
         client.connection.close()
-    assert event == Lost(1, reason)
+    assert event == Closed(1, reason)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_a_refusal_that_is_none(answer: str, reason: str) -> None:
         client = Client(listener.port)
         event = client.next()
         client.connection.close()
-    assert event == Lost(1, reason)
+    assert event == Closed(1, reason)
 
 
 def test_a_peer_that_never_admits_is_left_by_close() -> None:
@@ -407,7 +407,7 @@ def test_nobody_listens(number: int) -> None:
         event = client.next()
         client.connection.close()
     cause = "refused: nothing listens there"
-    assert event == Lost(number, f"no receiver at http://127.0.0.1:{port} ({cause})")
+    assert event == Closed(number, f"no receiver at http://127.0.0.1:{port} ({cause})")
 
 
 def test_a_receiver_that_hangs_up_before_it_has_admitted() -> None:
@@ -421,7 +421,7 @@ def test_a_receiver_that_hangs_up_before_it_has_admitted() -> None:
         event = client.next()
         client.connection.close()
     cause = "closed in the handshake"
-    assert event == Lost(1, f"no receiver at http://127.0.0.1:{listener.port} ({cause})")
+    assert event == Closed(1, f"no receiver at http://127.0.0.1:{listener.port} ({cause})")
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -432,7 +432,7 @@ def test_a_name_that_is_not_known(number: int) -> None:
     connection = Connection(url, TOKEN, number, claim(), events.put)
     event = events.get(timeout=HANG)
     connection.close()
-    assert isinstance(event, Lost)
+    assert isinstance(event, Closed)
     assert event.reason.startswith(f"no receiver at {url} (its name "), event
 
 

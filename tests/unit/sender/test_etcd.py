@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 
 from sendrecv.core.errors import PeerError
 from sendrecv.sender import etcd_messages as messages
-from sendrecv.sender.etcd import Credentials, EtcdError, EtcdRefused, Found, Key, Written
+from sendrecv.sender.etcd import (
+    CompareFailed,
+    Credentials,
+    EtcdError,
+    EtcdKey,
+    EtcdRefused,
+    Written,
+)
 from tests.lab.waiting import HANG, wait_until
 from tests.peers.fake_etcd import (
     HEADER,
@@ -65,19 +72,20 @@ USER = Credentials("one", PASSWORD)
     [
         (GOOD, FOUND),
         ({"header": HEADER}, None),
-        ({**GOOD, "kvs": [{"key": encoded(b"app"), "mod_revision": "7"}]}, Key(7, b"")),
+        ({**GOOD, "kvs": [{"key": encoded(b"app"), "mod_revision": "7"}]}, EtcdKey(7, b"")),
     ],
 )
-def test_get(answer: object, found: Key | None) -> None:
+def test_get(answer: object, found: EtcdKey | None) -> None:
     with etcd(says(answer)) as (one, (fake,)):
         assert one.get("app", HANG) == found
         assert fake.asked == [Asked("/v3/kv/range", {"key": encoded(b"app")}, None)]
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"), [(WRITTEN, Written(9)), (COMPARED, Found(FOUND)), (ABSENT, Found(None))]
+    ("answer", "outcome"),
+    [(WRITTEN, Written(9)), (COMPARED, CompareFailed(FOUND)), (ABSENT, CompareFailed(None))],
 )
-def test_put_if(answer: object, outcome: Written | Found) -> None:
+def test_put_if(answer: object, outcome: Written | CompareFailed) -> None:
     with etcd(says(answer)) as (one, (fake,)):
         assert one.put_if("app", 4, b"new", HANG) == outcome
         (asked,) = fake.asked
@@ -386,10 +394,10 @@ def test_strange_answers(answer: object, status: int) -> None:
             match found:
                 case Written(revision):
                     assert revision > 0
-                case Key(revision, value):
+                case EtcdKey(revision, value):
                     assert revision > 0 and isinstance(value, bytes)
                 case _:
-                    assert found is None or isinstance(found, Found)
+                    assert found is None or isinstance(found, CompareFailed)
     with contextlib.suppress(PeerError, EtcdError):
         messages.change_in(body)
     with contextlib.suppress(PeerError, EtcdError):

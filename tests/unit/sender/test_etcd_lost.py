@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from sendrecv.sender import etcd as client
-from sendrecv.sender.etcd import HEDGE, Endpoint, Etcd, EtcdError, EtcdRefused, Found, Key
+from sendrecv.sender.etcd import (
+    HEDGE,
+    CompareFailed,
+    Endpoint,
+    Etcd,
+    EtcdError,
+    EtcdKey,
+    EtcdRefused,
+)
 from tests.lab.waiting import HANG, wait_until
 from tests.peers.fake_etcd import (
     HEADER,
@@ -173,7 +181,7 @@ def test_the_copy_that_comes_too_late_finds_what_the_first_has_written() -> None
     mine = {"header": HEADER, "kvs": [pair("app", b"mine", 9)]}
     too_late = {"header": HEADER, "responses": [{"response_range": mine}]}
     with etcd(silent, says(too_late)) as (one, fakes):
-        assert one.put_if("app", 5, b"mine", HANG) == Found(Key(9, b"mine"))
+        assert one.put_if("app", 5, b"mine", HANG) == CompareFailed(EtcdKey(9, b"mine"))
         wait_until(lambda: fakes[0].asked == fakes[1].asked, "both were asked the same")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sendrecv.sender import etcd_messages as messages
 from sendrecv.sender import etcd_watch
-from sendrecv.sender.etcd import Credentials, Etcd, Key
+from sendrecv.sender.etcd import Credentials, Etcd, EtcdKey
 from sendrecv.sender.etcd_connection import MAX_ANSWER
 from tests.lab.waiting import wait_until
 from tests.peers.fake_etcd import (
@@ -88,9 +88,9 @@ class Wakes:
 
     def __init__(self) -> None:
         self.count = 0
-        self.keys: list[Key | None] = []
+        self.keys: list[EtcdKey | None] = []
 
-    def __call__(self, key: Key | None) -> None:
+    def __call__(self, key: EtcdKey | None) -> None:
         self.count += 1
         self.keys.append(key)
 
@@ -101,7 +101,7 @@ class Wakes:
 
 @contextmanager
 def watched(
-    *answers: Answer, wake: Callable[[Key | None], None], credentials: Credentials | None = None
+    *answers: Answer, wake: Callable[[EtcdKey | None], None], credentials: Credentials | None = None
 ) -> Iterator[list[FakeEtcd]]:
     """A watch of a client of these endpoints; its thread is over at the end."""
     with ExitStack() as stack:
@@ -276,8 +276,8 @@ def test_strange_lines(data: bytes) -> None:
 def test_a_change_says_what_the_key_is_now_if_that_is_right() -> None:
     there: dict[str, object] = {"key": encoded(b"app"), "value": encoded(b"x"), "mod_revision": "7"}
     for events, key in (
-        ([{"kv": there}], Key(7, b"x")),
-        ([{"type": "PUT", "kv": {**there, "mod_revision": "6"}}, {"kv": there}], Key(7, b"x")),
+        ([{"kv": there}], EtcdKey(7, b"x")),
+        ([{"type": "PUT", "kv": {**there, "mod_revision": "6"}}, {"kv": there}], EtcdKey(7, b"x")),
         ([{"kv": there}, {"type": "DELETE", "kv": there}], None),
         ([{"kv": {**there, "mod_revision": 7}}], None),
         ([{"kv": {**there, "value": "?"}}], None),
@@ -287,4 +287,4 @@ def test_a_change_says_what_the_key_is_now_if_that_is_right() -> None:
     ):
         result = {"header": HEADER, "events": events}
         change = messages.change_in(json.dumps({"result": result}).encode())
-        assert change == messages.Change(False, True, key)
+        assert change == messages.WatchResponse(False, True, key)

@@ -23,8 +23,8 @@ from sendrecv.core.reach import EPOCHS, SPARE, App
 from sendrecv.core.record import Record
 from sendrecv.core.sender import SenderMachine
 from sendrecv.core.sender_events import (
+    Closed,
     Connected,
-    Lost,
     Started,
     TimePassed,
     answered_by,
@@ -229,7 +229,7 @@ def test_the_machine_believes_no_more_than_it_can_have_reached(
             machine.handle(Connected(machine.connection), now)
         event = makes[kind](machine.connection, reply)
         machine.handle(event, now)
-        if isinstance(event, Lost):
+        if isinstance(event, Closed):
             assert event.reason.isprintable() and len(event.reason) < 300
         elapsed = now // SECOND - 1000
         assert FIRST < machine.count <= FIRST + 3 * elapsed + SPARE + 2

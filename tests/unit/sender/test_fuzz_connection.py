@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sendrecv.core.sender_events import Answered, Connected, Lost, Refused, Resumed
+from sendrecv.core.sender_events import Answered, Closed, Connected, Refused, Resumed
 from sendrecv.core.wire import Refusal, Status
 from tests.lab.dialogue import (
     ENDS,
@@ -45,7 +45,7 @@ def uncaught() -> Iterator[None]:
         yield
 
 
-GONE = Lost(1, "connection lost")
+GONE = Closed(1, "connection lost")
 PLANTED: dict[str, list[Any]] = {
     "two ends": [GONE, GONE],
     "no event": [3, GONE],
@@ -60,9 +60,9 @@ PLANTED: dict[str, list[Any]] = {
     "a float": [Resumed(1, 3.0), GONE],  # type: ignore[arg-type]  # wrong, so
     "a truth": [Answered(1, Status.GAP, True), GONE],
     "a status in words": [Answered(1, "gap", 3), GONE],  # type: ignore[arg-type]  # wrong, so
-    "a long reason": [Lost(1, "x" * 301)],
-    "lines": [Lost(1, "a\nb")],
-    "the token": [Lost(1, f"not a receiver: {SECRET}")],
+    "a long reason": [Closed(1, "x" * 301)],
+    "lines": [Closed(1, "a\nb")],
+    "the token": [Closed(1, f"not a receiver: {SECRET}")],
 }
 
 
@@ -181,7 +181,7 @@ def test_strange_handshakes(data: bytes) -> None:
     with FakeReceiver([data], shakes_hands=False) as url:
         events = talk(url)
     assert_known(events)
-    assert len(events) == 1 and isinstance(events[0], Lost)
+    assert len(events) == 1 and isinstance(events[0], Closed)
 
 
 # Too much
@@ -219,14 +219,14 @@ def test_a_head_without_an_end(name: str) -> None:
     with FakeReceiver([data], shakes_hands=False, reads=False) as url:
         events = talk(url)
         assert peak() < MEMORY
-    assert events == [Lost(1, f"no receiver at {url} ({cause} in its answer)")]
+    assert events == [Closed(1, f"no receiver at {url} ({cause} in its answer)")]
 
 
 def test_a_head_may_be_long() -> None:
     data = LINE + (b"X: " + b"x" * 8000 + b"\r\n") * 8 + b"\r\n"
     with FakeReceiver([data], shakes_hands=False) as url:
         event = talk(url)[-1]
-    assert isinstance(event, Lost) and "(not a receiver: " in event.reason
+    assert isinstance(event, Closed) and "(not a receiver: " in event.reason
 
 
 LARGE = 10_000_000
@@ -286,7 +286,7 @@ def test_without_a_limit_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"sendrecv.sender.patched_websocket.{name}", 1 << 40)
     with FakeReceiver([LINE + b"x" * 100_000], shakes_hands=False, reads=False) as url:
         event = talk(url)[-1]
-    assert isinstance(event, Lost) and "closed in the handshake" in event.reason
+    assert isinstance(event, Closed) and "closed in the handshake" in event.reason
 
 
 def test_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
+from sendrecv.core.sender_events import Answered, Closed, Connected, Resumed, SenderEvent
 from sendrecv.core.wire import Claim, Status
 from sendrecv.descriptors import Listener
 from sendrecv.sender import own_socket, patched_websocket
@@ -139,7 +139,7 @@ def test_an_impostor_is_told_nothing(tmp_path: Path, number: int, through: str) 
     (tmp_path / "link").symlink_to(path)
     with listening(path) as heard:
         event = first_event(path if through == "itself" else tmp_path / "link", number)
-    assert not heard and isinstance(event, Lost)
+    assert not heard and isinstance(event, Closed)
     cause = f"(not a receiver: user {os.getuid()} listens there, and not root)"
     assert event.reason.endswith(cause), event
 
@@ -193,7 +193,7 @@ def test_what_is_there_in_the_receivers_place(tmp_path: Path, name: str, number:
     path = tmp_path / "socket"
     there = put(path)
     event = first_event(path, number)
-    assert event == Lost(number, f"no receiver at unix://{path} ({cause})")
+    assert event == Closed(number, f"no receiver at unix://{path} ({cause})")
     del there
 
 
@@ -212,7 +212,7 @@ def test_a_library_that_takes_no_connection_is_given_none(
     monkeypatch.setattr(patched_websocket, "_patched", [])
     with listening(tmp_path / "socket") as heard:
         event = first_event(tmp_path / "socket")
-    assert not heard and isinstance(event, Lost)
+    assert not heard and isinstance(event, Closed)
     assert event.reason.endswith(
         "(this python3-websocket or python3-engineio cannot be given an open connection)"
     )
@@ -243,7 +243,7 @@ def test_a_large_answer_is_not_read(tmp_path: Path, frames: int) -> None:
         connection = connected(tmp_path / "socket", 1, events.put)
         assert events.get(timeout=HANG) == Connected(1)
         connection.resume(-1)
-        assert events.get(timeout=HANG) == Lost(1, "connection lost")
+        assert events.get(timeout=HANG) == Closed(1, "connection lost")
         connection.close()
     assert not read
 
@@ -254,7 +254,7 @@ def test_a_redirection_to_a_port_is_not_followed(tmp_path: Path) -> None:
         there = f"ws://127.0.0.1:{port.getsockname()[1]}/"
         answer = f"HTTP/1.1 302 x\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
         with playing(tmp_path / "socket", play_bytes(answer.encode())):
-            assert isinstance(first_event(tmp_path / "socket"), Lost)
+            assert isinstance(first_event(tmp_path / "socket"), Closed)
         with pytest.raises(BlockingIOError):
             port.accept()
 

@@ -46,7 +46,7 @@ print(*sorted([next_event(), next_event()]))
 first.close()
 second.close()
 """
-SERVED = ["Connected-1", "Resumed-1", "Answered-1", "Connected-2", "Lost-1"]
+SERVED = ["Connected-1", "Resumed-1", "Answered-1", "Closed-1", "Connected-2"]
 PACKAGES = ("socketio", "engineio", "websocket")
 CASES: dict[str, tuple[Change, str]] = {
     "websocket opens": (renamed("_open_socket"), "no function websocket._http._open_socket"),

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
+from sendrecv.core.sender_events import Answered, Closed, Connected, Resumed, SenderEvent
 from sendrecv.core.wire import Claim, Status
 from sendrecv.descriptors import Listener
 from sendrecv.receiver.quick import QuickCounts
@@ -179,7 +179,7 @@ def test_the_answer_is_found_among_other_messages(
 
 
 def test_no_answer_is_a_lost_connection(tmp_path: Path) -> None:
-    assert isinstance(answering(tmp_path, server_frame(b"", CLOSE)), Lost)
+    assert isinstance(answering(tmp_path, server_frame(b"", CLOSE)), Closed)
 
 
 def test_no_thread_is_left(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from sendrecv.backoff import Backoff
 from sendrecv.core.lease import Taken, encode
-from sendrecv.core.sender_events import Answered, Connected, Lost, Resumed, SenderEvent
+from sendrecv.core.sender_events import Answered, Closed, Connected, Resumed, SenderEvent
 from sendrecv.core.values import SECOND
 from sendrecv.core.wire import Claim, Status
 from sendrecv.sender import stopping
@@ -146,19 +146,19 @@ class World(Host):
         return self
 
     def resume(self, last: int) -> None:
-        """See Link."""
+        """See ports.SenderConnection."""
         assert last == -1
         self.post(Resumed(self.number, self.cluster.accepted))
 
     def emit(self, first: int, last: int) -> None:
-        """See Link."""
+        """See ports.SenderConnection."""
         assert first == self.cluster.accepted + 1 and last <= self.cluster.holding().record.count
         self.sent.append((first, last))
         self.cluster.accepted = last
         self.post(Answered(self.number, Status.ACCEPTED, last))
 
     def close(self) -> None:
-        """See Link."""
+        """See ports.SenderConnection."""
         self.closed += 1
 
 
@@ -293,7 +293,7 @@ def test_what_an_older_connection_has_left_is_not_taken_for_news(
         there = cluster.holding()
         record = there.record.replace(run="b" * 32)
         cluster.write(encode(there.replace(record=record, released=True, why="stopped")))
-        cluster.before_write = lambda: a.put(Lost(1, "of long ago"))
+        cluster.before_write = lambda: a.put(Closed(1, "of long ago"))
 
     a.run(lambda: None, lose, lambda: None)
     assert a.told.log_lines[1:] == [

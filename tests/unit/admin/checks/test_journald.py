@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from sendrecv.admin.checks.journald import (
-    Journal,
+    JournalStorage,
     Setting,
     judge,
     limit,
@@ -75,14 +75,14 @@ def test_times(text: str, expected: float | None) -> None:
 
 def journal(
     values: Mapping[str, str] | None = None, *, is_kept: bool = True, disk: Disk = ROOMY
-) -> Journal:
+) -> JournalStorage:
     settings = {
         key: Setting(value, "/etc/systemd/journald.conf") for key, value in (values or {}).items()
     }
-    return Journal(settings, is_kept, 100 << 20, disk)
+    return JournalStorage(settings, is_kept, 100 << 20, disk)
 
 
-def found(one: Journal, rate: float | None = 1.0) -> list[tuple[str, bool]]:
+def found(one: JournalStorage, rate: float | None = 1.0) -> list[tuple[str, bool]]:
     return [(it.code, it.is_error) for it in judge(one, rate)]
 
 
@@ -132,7 +132,7 @@ def test_the_narrowest_limit() -> None:
 
 def test_what_to_type_is_read_after_all_others() -> None:
     settings = {"Storage": Setting("none", "/etc/systemd/journald.conf.d/zz.conf")}
-    problem = only(judge(Journal(settings, True, None, ROOMY), None))
+    problem = only(judge(JournalStorage(settings, True, None, ROOMY), None))
     assert problem.commands[1].endswith(">> /etc/systemd/journald.conf.d/zz.conf")
     problem = only(judge(journal({"Storage": "none"}), None))
     assert problem.commands[1].endswith(">> /etc/systemd/journald.conf.d/sendrecv.conf")

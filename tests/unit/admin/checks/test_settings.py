@@ -7,7 +7,7 @@ import pytest
 
 from sendrecv import settings_file
 from sendrecv.admin.checks import settings
-from sendrecv.admin.checks.settings import Known, Own, judge
+from sendrecv.admin.checks.settings import AppSettings, UnitSettings, judge
 from sendrecv.admin.checks.unseen import Unseen
 from sendrecv.admin.facts import STOPPED, App
 from sendrecv.admin.problems import Problem
@@ -29,16 +29,16 @@ def app(name: str = "x") -> App:
     return App(name, name, STOPPED, False, False, halves)
 
 
-def own(environ: dict[str, str] | None = None, **more: object) -> Own:
-    one = Own("sender@x.service", "x", "main", environ=environ or {})
+def own(environ: dict[str, str] | None = None, **more: object) -> UnitSettings:
+    one = UnitSettings("sender@x.service", "x", "main", environ=environ or {})
     return one.replace(**more)
 
 
-def found(*owns: Own, apps: tuple[str, ...] = ("x",)) -> list[Problem | Unseen]:
+def found(*owns: UnitSettings, apps: tuple[str, ...] = ("x",)) -> list[Problem | Unseen]:
     return [*judge(owns, [app(name) for name in apps], "alpha", [])]
 
 
-def codes(*owns: Own) -> list[tuple[str, bool]]:
+def codes(*owns: UnitSettings) -> list[tuple[str, bool]]:
     return [(it.code, it.is_error) for it in found(*owns) if isinstance(it, Problem)]
 
 
@@ -59,7 +59,9 @@ def test_a_wrong_value_is_said_once_with_its_true_source(file: Path) -> None:
 
 
 def test_the_receivers_settings() -> None:
-    receiver = Own("receiver.service", "receiver", "", environ={"SENDRECV_MAX_CONNECTIONS": "0"})
+    receiver = UnitSettings(
+        "receiver.service", "receiver", "", environ={"SENDRECV_MAX_CONNECTIONS": "0"}
+    )
     (problem,) = found(receiver)
     assert isinstance(problem, Problem) and problem.app == ""
     assert "SENDRECV_MAX_CONNECTIONS='0'" in problem.text
@@ -122,13 +124,13 @@ def test_what_a_setting_needs(
 
 
 def test_two_apps_with_one_app_id() -> None:
-    other = Own("sender@y.service", "y", "main", environ={"SENDRECV_APP_ID": "x"})
+    other = UnitSettings("sender@y.service", "y", "main", environ={"SENDRECV_APP_ID": "x"})
     (problem,) = found(own(), other, apps=("x", "y"))
     assert isinstance(problem, Problem) and (problem.app, problem.code) == ("y", "setting-twice")
 
 
 def test_what_is_right_is_known() -> None:
-    known: list[Known] = []
+    known: list[AppSettings] = []
     assert not [*judge([own({INTERVAL: "5"})], [app()], "alpha", known)]
     assert [(one.app.instance, one.config.interval) for one in known] == [("x", 5.0)]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sendrecv.admin.checks import promises, units
-from sendrecv.admin.checks.promises import Found
+from sendrecv.admin.checks.promises import PropertyValue
 from sendrecv.admin.checks.units import COMMON, PACKAGED, Look, judge
 from sendrecv.admin.problems import Problem
 from tests.unit.only import only
@@ -17,10 +17,10 @@ NAMES = {
 }
 
 
-def kept(role: str) -> dict[str, Found]:
+def kept(role: str) -> dict[str, PropertyValue]:
     """The properties of a unit as it was delivered."""
     other, starter = NAMES.get(role, ("", ""))
-    found: dict[str, Found] = {}
+    found: dict[str, PropertyValue] = {}
     for one in promises.OF[role]:
         wanted = one.wanted
         if isinstance(wanted, tuple):
@@ -78,7 +78,7 @@ def test_a_unit_as_it_was_delivered(role: str) -> None:
         ("receiver.socket", "Listen", ("/run/x",), "has no ListenStream=/run/sendrecv-socket/rec"),
     ],
 )
-def test_a_promise_that_is_broken(role: str, key: str, value: Found, words: str) -> None:
+def test_a_promise_that_is_broken(role: str, key: str, value: PropertyValue, words: str) -> None:
     problem = only(judge(look(role, found={**kept(role), key: value})))
     assert problem.code == "unit-edited" and words in problem.text
     assert problem.is_error and problem.cost and problem.commands
@@ -96,7 +96,7 @@ def test_what_the_failover_requires() -> None:
 @pytest.mark.parametrize("role", promises.OF)
 def test_each_promise_is_seen_to_be_broken(role: str) -> None:
     for one in promises.OF[role]:
-        other: Found = () if isinstance(one.wanted, tuple) else "something else"
+        other: PropertyValue = () if isinstance(one.wanted, tuple) else "something else"
         broken = [*judge(look(role, found={**kept(role), one.key: other}))]
         assert broken and {it.code for it in broken} == {"unit-edited"}, one.key
         assert any(one.setting in it.text for it in broken)
