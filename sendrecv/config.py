@@ -32,12 +32,13 @@ SENDER_SETTINGS = (
 )
 RECEIVER_SETTINGS = (
     "SENDRECV_MAX_CONNECTIONS",
+    "SENDRECV_MAX_TCP_CONNECTIONS",
     "SENDRECV_TLS_CERTIFICATE",
     "SENDRECV_TLS_KEY",
     "SENDRECV_TOKEN_OVERLAP",
 )
 MAX_CONNECTIONS = 16_000
-"""Below the LimitNOFILE= of receiver.service."""
+"""Twice as many are below the LimitNOFILE= of receiver.service."""
 DEFAULT_URL = "unix:///run/sendrecv-socket/receiver.sock"
 """Where receiver.socket listens."""
 SPECIFIERS = " (a specifier such as %H works in a drop-in alone, see sendrecv.env(5))"
@@ -117,12 +118,14 @@ class SenderConfig(Value):
 
 
 class ReceiverConfig(Value):
-    """Settings of the receiver. max_connections: above it, connections are cut (admission.py).
+    """Settings of the receiver. max_connections: of senders on this machine, max_tcp_connections:
+    of TCP clients; above these, connections are cut (crowds.py).
     certificate, key: files, "" for none; sendrecv-tls.service reads them. token_overlap: for how
     many seconds a token that was changed is valid together with the new one.
     """
 
     max_connections: int
+    max_tcp_connections: int
     certificate: str = ""
     key: str = ""
     token_overlap: float = 3600.0
@@ -174,6 +177,7 @@ def receiver_config(
     reader = _Reader("/etc/sendrecv/receiver.env", environ, where)
     config = ReceiverConfig(
         reader.integer("SENDRECV_MAX_CONNECTIONS", 4096, 1, MAX_CONNECTIONS),
+        reader.integer("SENDRECV_MAX_TCP_CONNECTIONS", 1024, 1, MAX_CONNECTIONS),
         reader.path("SENDRECV_TLS_CERTIFICATE"),
         reader.path("SENDRECV_TLS_KEY"),
         reader.number("SENDRECV_TOKEN_OVERLAP", 3600.0, 0.0, 604800.0),

@@ -20,8 +20,8 @@ class ExitStatus(int):
 
 
 LOCK_PATIENCE = 10
-"""Seconds that a sender waits for its App's lock. A predecessor is gone before its successor starts,
-unless SIGKILL does not end it."""
+"""Seconds that a sender waits for its App's lock. A predecessor is gone before its successor
+starts, unless SIGKILL does not end it."""
 
 # Not an enum: making one takes 0.3 ms, and a takeover waits for it.
 EXIT_STATUSES = (

@@ -80,6 +80,7 @@ ENGINEIO = Library("python-engineio", "4.3.4", "4.11.2")
 SOCKETIO = Library("python-socketio", "5.7.2", "5.12.1")
 WEBSOCKET = Library("websocket-client", "1.2.3", "1.8.0")
 HTTP_CLIENT = Library("Python's http.client", "3.11", "3.13")
+ASYNCIO = Library("Python's asyncio", "3.11", "3.13")
 """The versions are those of Debian 12 and 13. Others are taken for the same, until a check finds
 that they are not. See debian/control for the bounds.
 """

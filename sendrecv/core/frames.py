@@ -11,6 +11,8 @@ from sendrecv.core.wire import MAX_MESSAGE
 _TEXT = 0x81
 """A frame of text that is a whole message."""
 _MASKED = 0x80
+_FIN, _CONTROL = 0x80, 0x08
+"""The last frame of a message; the lowest opcode of a frame that is of no message."""
 _SHORT = 125
 """Bytes. The length of a longer payload has a field of its own."""
 
@@ -36,15 +38,18 @@ class Frames:
     """Follows a client's WebSocket frames (RFC 6455, section 5.2), and keeps none of them.
 
     messages: how many have begun their last frame. whole: whether the last data began and ended
-    where a frame does. idle: for whoever reads the messages: whether it has handled all of them.
+    where a frame does. unfinished: the bytes of a message that has not ended. idle: for whoever
+    reads the messages: whether it has handled all of them.
     """
 
     def __init__(self) -> None:
         self.messages = 0
         self.whole = True
+        self.unfinished = 0
         self.idle = False
         self._head = b""
         self._left = 0  # of the payload of the current frame
+        self._is_data = self._is_last = False  # the current frame: of a message, and its last
 
     def feed(self, data: bytes) -> None:
         """Raises PeerError if a frame is too large."""
@@ -55,6 +60,10 @@ class Frames:
             skipped = min(self._left, len(data) - at)
             at += skipped
             self._left -= skipped
+            if self._is_data:
+                self.unfinished = (
+                    0 if self._is_last and not self._left else self.unfinished + skipped
+                )
             size = self._enter(data, at) if not self._left else 0
             if not size:
                 self._head = data[at:]
@@ -77,5 +86,7 @@ class Frames:
         if length > MAX_MESSAGE:
             raise PeerError(f"message of {length} bytes, must be at most {MAX_MESSAGE}")
         self._left = length
+        self._is_data = data[at] & 0x0F < _CONTROL
+        self._is_last = data[at] >= _FIN
         self.messages += data[at] >> 7
         return size

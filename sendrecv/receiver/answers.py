@@ -1,10 +1,17 @@
-"""Answers to plain HTTP: /healthz for anyone, /apps and /status for whoever may look."""
+"""Answers to plain HTTP: /healthz for anyone, /apps and /status for whoever may look.
+
+With thousands of Apps, an answer has megabytes, and takes a tenth of a second to make. So a large
+one is made once in a MOMENT, for all who ask with the same rights, and is sent in pieces: of what a
+peer does not read, the receiver keeps one PIECE. Who has not read all in time is cut
+(admission.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -16,6 +23,10 @@ from sendrecv.receiver.patched_aiohttp import current_connection
 from sendrecv.receiver.report import SCHEMA, Own, of_app
 from sendrecv.receiver.secrets import Secrets
 
+PIECE = 65_600
+"""Bytes. After so many, aiohttp waits until the peer has read them. A longer answer is large."""
+MOMENT = 1.0
+JSON = "application/json"
 EVERY_APP = Key("", None, "")
 """As if it had been shown by who has connected to a Unix socket."""
 
@@ -42,6 +53,13 @@ class ConnectedSenders(Protocol):
         """When that sender has connected, by the wall clock; None if it is not connected."""
 
 
+class Body(NamedTuple):
+    """An answer. made: when."""
+
+    data: bytes
+    made: float
+
+
 class Answers:
     """The answers, to whoever has shown one of the secrets."""
 
@@ -56,6 +74,7 @@ class Answers:
         self._senders = senders
         self._secrets = secrets
         self._complain = complain
+        self._large: dict[tuple[str, frozenset[str] | None], Body] = {}
 
     def add_to(self, app: web.Application) -> None:
         """Answer the requests that come to `app`."""
@@ -66,20 +85,48 @@ class Answers:
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def _answer_apps(self, request: web.Request) -> web.Response:
-        key = self._key_of(request)
-        return web.json_response(self._apps(key)) if key else _unauthorized()
+    async def _answer_apps(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, self._apps)
 
-    async def _answer_status(self, request: web.Request) -> web.Response:
+    async def _answer_status(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, self._status)
+
+    async def _answer(
+        self, request: web.Request, make: Callable[[Key], Mapping[str, object]]
+    ) -> web.StreamResponse:
         key = self._key_of(request)
         if key is None:
             return _unauthorized()
+        data = self._made(request.path, key, make)
+        if len(data) <= PIECE or request.method == "HEAD":
+            return web.Response(body=data, content_type=JSON, charset="utf-8")
+        response = web.StreamResponse()
+        response.content_type, response.charset = JSON, "utf-8"
+        response.content_length = len(data)
+        await response.prepare(request)
+        for start in range(0, len(data), PIECE):
+            await response.write(data[start : start + PIECE])
+        await response.write_eof()
+        return response
+
+    def _made(self, path: str, key: Key, make: Callable[[Key], Mapping[str, object]]) -> bytes:
+        """The answer, made now or, if it is large, a moment ago."""
+        now = asyncio.get_running_loop().time()
+        self._large = {what: one for what, one in self._large.items() if now < one.made + MOMENT}
+        if body := self._large.get((path, key.apps)):
+            return body.data
+        data = json.dumps(make(key)).encode()
+        if len(data) > PIECE:
+            self._large[path, key.apps] = Body(data, now)
+        return data
+
+    def _status(self, key: Key) -> dict[str, object]:
         now = asyncio.get_running_loop().time()
         connections = self._senders.connections()
         own = self._senders.own.report(self._known.paces(), connections, now)
         # The numbers of connections and refusals are those of other Apps, too.
-        known = {"receiver": own if key.apps is None else None, "apps": self._apps(key)}
-        return web.json_response({"schema": SCHEMA, **known})
+        shown = own if key.apps is None else None
+        return {"schema": SCHEMA, "receiver": shown, "apps": self._apps(key)}
 
     def _key_of(self, request: web.Request) -> Key | None:
         """What whoever asks has shown; None if it may see nothing."""
@@ -92,12 +139,14 @@ class Answers:
         return key
 
     def _apps(self, key: Key) -> dict[str, dict[str, object]]:
-        """Of each App that the token is for."""
+        """Of each App that the token is for. How long it takes tells nothing of the others."""
         now, paces = asyncio.get_running_loop().time(), self._known.paces()
+        known = self._known.apps()
+        names = known if key.apps is None else [name for name in key.apps if name in known]
         return {
-            app_id: of_app(state, paces.of(app_id), self._senders.since(state.connection), now)
-            for app_id, state in sorted(self._known.apps().items())
-            if key.is_for(app_id)
+            name: of_app(state, paces.of(name), self._senders.since(state.connection), now)
+            for name in sorted(names)
+            for state in (known[name],)
         }
 
 

@@ -45,7 +45,7 @@ from sendrecv.core.wire import (
     parse_resume,
 )
 from sendrecv.receiver.access import Access
-from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, PENDING, Admission
+from sendrecv.receiver.admission import AUTHENTICATION_TIMEOUT, Admission
 from sendrecv.receiver.answers import Answers, access
 from sendrecv.receiver.complaints import (
     Complaints,
@@ -53,6 +53,7 @@ from sendrecv.receiver.complaints import (
     not_raised,
     why_refused,
 )
+from sendrecv.receiver.crowds import SMALL, Limits
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.patched_aiohttp import current_connection, make_http
 from sendrecv.receiver.patched_engineio import EngineioSessions, Heartbeats
@@ -66,6 +67,7 @@ from sendrecv.receiver.tls import Identity, Secured
 SWEEP_INTERVAL = 1.0
 MAX_UNREAD = 256
 """Packets that a peer may leave unread. A sender has one question open at a time."""
+_NOTHING = contextlib.nullcontext()
 _session: ContextVar[str] = ContextVar("session", default="")
 """The Engine.IO session whose packet is being handled."""
 
@@ -97,7 +99,6 @@ class Gateway:
         self._secrets = secrets
         self._complain = Complaints(*secrets.texts)
         self._senders = AdmittedSenders()
-        self._opened: dict[str, float] = {}  # not yet admitted: eio_sid, monotonic
         self._tasks: set[asyncio.Task[None]] = set()
         self.own = Own(time.time())
         self._secured: Secured
@@ -105,7 +106,7 @@ class Gateway:
         self._server = self._make_server()
 
     async def serve(
-        self, listeners: Iterable[descriptors.Listener], max_connections: int, identity: Identity
+        self, listeners: Iterable[descriptors.Listener], limits: Limits, identity: Identity
     ) -> None:
         """Begin to accept connections; where other hosts can, by TLS only."""
         complain_of_what_is_logged(self._complain)
@@ -114,7 +115,7 @@ class Gateway:
         self._server.attach(app)
         runner = await make_http(app, lambda name: self._sessions.get(name) is not None)
         assert runner.server
-        self._admission = Admission(runner.server, max_connections, self._complain_of)
+        self._admission = Admission(runner.server, limits, self._complain_of)
         self._secured = Secured(listeners, identity)
         for listener in self._secured.others:
             await self._admission.open(listener)
@@ -178,10 +179,9 @@ class Gateway:
     async def _on_transport(self, eio_sid: str, environ: dict[str, Any]) -> object:
         """An Engine.IO session begins."""
         if peer := current_connection():
-            peer.session = eio_sid
-        if len(self._opened) >= 2 * PENDING:  # of long polling, they outlive their connections
-            await self._close(next(iter(self._opened)))
-        self._opened[eio_sid] = time.monotonic()
+            peer.serve(eio_sid)
+        if oldest := self._admission.crowds[access()].open(eio_sid, time.monotonic()):
+            await self._close(oldest)
         self._heartbeats.begin(eio_sid, self._sessions.get(eio_sid))
         return await self._inner["connect"](eio_sid, environ)
 
@@ -191,14 +191,13 @@ class Gateway:
         return await self._inner["disconnect"](eio_sid, *reason)
 
     def _forget(self, eio_sid: str) -> None:
-        self._opened.pop(eio_sid, None)
         self._admission.end(eio_sid)
         self._heartbeats.end(eio_sid)
 
     async def _on_message(self, eio_sid: str, data: object) -> None:
         """A Socket.IO packet, still encoded."""
         claim = self._admission.authenticated.get(eio_sid)
-        if self._sessions.get(eio_sid) is None or (claim is None and eio_sid not in self._opened):
+        if self._sessions.get(eio_sid) is None or (claim is None and not self._opened(eio_sid)):
             return  # it is being closed
         _session.set(eio_sid)
         try:
@@ -206,7 +205,9 @@ class Gateway:
                 raise PeerError("packet before the token")
             if self._sessions.unread(eio_sid) > MAX_UNREAD:
                 raise PeerError(f"more than {MAX_UNREAD} answers unread")
-            await self._inner["message"](eio_sid, data)
+            large = isinstance(data, str) and len(data) > SMALL
+            async with self._admission.crowds[access()].large if large else _NOTHING:
+                await self._inner["message"](eio_sid, data)
         except PeerError as error:
             self._complain(str(error), claim)
             if claim is None or self._sessions.unread(eio_sid) > MAX_UNREAD:
@@ -224,6 +225,7 @@ class Gateway:
                 f"the run that it claims is that of App {other}'s sender, refused", claim
             )
             raise self._refused(Refuse(Refusal.INVALID), claim)
+        self._make_room(claim, key)
         reply = await self._inbox.submit(AdmissionAsked(sid, claim))
         if not isinstance(reply, Admit):
             refusal = reply if isinstance(reply, Refuse) else Refuse(Refusal.UNAVAILABLE)
@@ -231,10 +233,13 @@ class Gateway:
                 self._complain(why, claim)
             raise self._refused(refusal, claim)
         session = self._name_session(sid)
+        if self._sessions.has_ended(session):  # meanwhile, and _on_disconnect() knew no sender
+            await self._inbox.submit(ConnectionClosed(sid, claim.app_id))
+            raise self._refused(Refuse(Refusal.UNAVAILABLE), claim)
         self._senders.add(sid, AdmittedSender(claim, session, time.time(), key))
-        self._opened.pop(session, None)
         quick = QuickCounts(sid, claim, self._inbox.submit)
         self._admission.authenticate(session, claim, quick)
+        self._admission.crowds[access()].authenticate(session, key.name if key else "")
         if not self._may_stay(self._senders[sid]):  # shut out meanwhile
             self.cut_off(sid)
 
@@ -252,6 +257,17 @@ class Gateway:
             self._complain(f"the token {key.name} is not for App {claim.app_id}, refused")
             raise self._refused(Refuse(Refusal.TOKEN), claim)
         return claim, key
+
+    def _make_room(self, claim: Claim, key: Key | None) -> None:
+        """For one more session. Raises what refuses it if there is no room."""
+        session = self._admission.gives_way(access(), claim, key.name if key else "")
+        if session is None:
+            self._complain("no room for one more connection, refused", claim)
+            raise self._refused(Refuse(Refusal.FULL), claim)
+        if session:
+            text = "no room for one more connection: its token has most of them, closed"
+            self._complain(text, self._admission.authenticated.get(session))
+            self._spawn(self._close(session))
 
     def _refused(self, refusal: Refuse, claim: Claim | None = None) -> Exception:
         """The library's exception for it. The refusal is counted."""
@@ -312,7 +328,7 @@ class Gateway:
         if self._sessions.are_known:
             return _session.get()
         if peer := current_connection():
-            peer.session = sid
+            peer.serve(sid)
         return sid
 
     async def _disconnect(self, sid: str) -> None:
@@ -343,10 +359,13 @@ class Gateway:
         self._admission.sweep()
 
     def _is_over(self, eio_sid: str, limit: float) -> bool:
-        if eio_sid not in self._admission.authenticated and self._opened.get(eio_sid, 0) < limit:
+        if eio_sid not in self._admission.authenticated and self._opened(eio_sid) < limit:
             return True
-        session = self._sessions.get(eio_sid)
-        return session is not None and bool(session.closed)  # engineio 4.3 keeps long polling's
+        return self._sessions.has_ended(eio_sid)
+
+    def _opened(self, eio_sid: str) -> float:
+        """When a session was opened that is not admitted yet; else 0."""
+        return max(one.opened.get(eio_sid, 0.0) for one in self._admission.crowds.values())
 
     async def _close(self, eio_sid: str) -> None:
         """End an Engine.IO session, now."""
@@ -362,9 +381,8 @@ class Gateway:
             yield
         except Exception as error:  # pylint: disable=broad-exception-caught
             self._forget(eio_sid)
-            self._complain(
-                f"Engine.IO session that did not end properly ({type(error).__name__})", claim
-            )
+            what = f"Engine.IO session that did not end properly ({type(error).__name__})"
+            self._complain(what, claim)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

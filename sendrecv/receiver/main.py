@@ -21,6 +21,7 @@ from sendrecv.core.errors import ERROR
 from sendrecv.errors import DONE, CredentialError
 from sendrecv.receiver import loop, start
 from sendrecv.receiver.access import READERS
+from sendrecv.receiver.crowds import Limits
 from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
@@ -65,7 +66,8 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     events = asyncio.new_event_loop()
     try:
         secrets = Secrets(_token(), config.token_overlap, runtime / FILE)
-        serving = serve(receiver, listeners, secrets, config.max_connections, Identity())
+        limits = Limits(config.max_connections, config.max_tcp_connections)
+        serving = serve(receiver, listeners, secrets, limits, Identity())
         events.run_until_complete(serving)
         # The next receiver may be one that systemd keeps nothing for.
         if wait_until_read(1, LAST):
@@ -94,14 +96,14 @@ async def serve(
     receiver: loop.Receiver,
     listeners: Sequence[descriptors.Listener],
     secrets: Secrets,
-    max_connections: int,
+    limits: Limits,
     identity: Identity,
 ) -> None:
     """Serve until SIGTERM or SIGINT. SIGHUP: see renewal.py."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.stop)
     gateway = Gateway(receiver, secrets)
-    await gateway.serve(listeners, max_connections, identity)
+    await gateway.serve(listeners, limits, identity)
     handed_over = Path(HANDED_OVER, systemd.invocation())
     renewal = Renewal(secrets, gateway, handed_over, receiver.reloaded)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renewal.begin)

@@ -28,6 +28,8 @@ from sendrecv.core.wire import MAX_MESSAGE
 from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import PeerConnection
 
+ENGINE_IO = "/socket.io/"
+"""The path of Socket.IO's requests, the default of the library and of all clients."""
 FOR_READERS = ("/apps", "/status", "/healthz")
 """All that a peer with Access.LOOK may ask for."""
 _FROM_A_CLIENT = "123456"
@@ -58,7 +60,7 @@ class WebSocketResponse(web.WebSocketResponse):
         while True:
             self._peer.listens()
             message = await super().receive(timeout)
-            self._peer.took_message()
+            self._peer.took_message(_length(message.data))
             if message.type is WSMsgType.PING:
                 await self.pong(message.data)
             elif message.type is not WSMsgType.PONG:
@@ -68,6 +70,10 @@ class WebSocketResponse(web.WebSocketResponse):
         elif message.type is not WSMsgType.BINARY or message.data:
             return message
         return aiohttp.WSMessage(WSMsgType.CLOSED, None, None)
+
+
+def _length(data: object) -> int:
+    return len(data) if isinstance(data, (str, bytes)) else 0
 
 
 def websocket_response() -> Callable[..., web.WebSocketResponse]:
@@ -124,16 +130,39 @@ async def make_http(app: web.Application, sessions: Callable[[str], bool]) -> we
         if peer:
             if peer.access is Access.LOOK and request.path not in FOR_READERS:
                 raise web.HTTPForbidden
-            session = request.query.get("sid", "")
-            peer.session = session if sessions(session) else peer.session
-            peer.requested()
-        return await handler(request)
+            _let_serve(peer, request, sessions)
+        try:
+            return await handler(request)
+        finally:
+            if peer:
+                peer.answered(_size(request))
 
     app.middlewares.append(note)
     app.on_response_prepare.extend((_one_each, _say_less, _follow_upgrade))
     runner = web.AppRunner(app, handle_signals=False, **_handler_options())
     await runner.setup()
     return runner
+
+
+def _let_serve(
+    peer: PeerConnection, request: web.BaseRequest, sessions: Callable[[str], bool]
+) -> None:
+    """Only what asks for a session serves it: else the peer of a session could hold connections of
+    any number by requests of another kind.
+    """
+    session = request.query.get("sid", "")
+    if request.path != ENGINE_IO:
+        session = ""
+    elif not sessions(session):
+        session = peer.session
+    if not peer.serve(session):
+        raise web.HTTPTooManyRequests
+
+
+def _size(request: web.BaseRequest) -> int:
+    """Of the request's head, and of what has come of its body."""
+    head = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    return head + len(request.path_qs) + 16 + int(getattr(request.content, "total_bytes", 0))
 
 
 async def _one_each(request: web.Request, response: web.StreamResponse) -> None:

@@ -133,6 +133,11 @@ class EngineioSessions:
         """The session, an AsyncSocket; None if there is none."""
         return self.eio.sockets.get(name) if self.are_known else None
 
+    def has_ended(self, name: str) -> bool:
+        """Whether it is over, if sessions are known. (engineio 4.3 keeps those of long polling.)"""
+        session = self.get(name)
+        return self.are_known and (session is None or bool(session.closed))
+
     def unread(self, name: str) -> int:
         """The packets that wait for the peer to read them."""
         session = self.get(name)

@@ -89,29 +89,30 @@ class Secured:
 
 
 class Handshakes:
-    """The TLS handshakes that are not finished. cut: is called when the oldest one has to give way.
+    """The TLS connections that have sent nothing yet but their handshake, or a part of it. cut: is
+    called when the oldest one has to give way.
 
     asyncio tells a protocol of its connection only when the handshake is done.
     """
 
     def __init__(self, cut: Callable[[], None]) -> None:
         self._cut = cut
-        self._unfinished: dict[int, socket.socket] = {}  # by descriptor, in the order of arrival
+        self._silent: dict[int, socket.socket] = {}  # by descriptor, in the order of arrival
 
     def begin(self, connection: socket.socket, most: int) -> None:
         """One more begins, of which there may be `most`."""
-        there = self._unfinished.items()
-        self._unfinished = {number: one for number, one in there if one.fileno() == number}
-        if len(self._unfinished) >= most:
-            oldest = self._unfinished.pop(next(iter(self._unfinished)))
+        there = self._silent.items()
+        self._silent = {number: one for number, one in there if one.fileno() == number}
+        if len(self._silent) >= most:
+            oldest = self._silent.pop(next(iter(self._silent)))
             with contextlib.suppress(OSError):  # it is not connected any more
                 oldest.shutdown(socket.SHUT_RDWR)
             self._cut()
-        self._unfinished[connection.fileno()] = connection
+        self._silent[connection.fileno()] = connection
 
     def finished(self, descriptor: int) -> None:
-        """The connection with this descriptor speaks TLS now."""
-        self._unfinished.pop(descriptor, None)
+        """Something was sent by TLS on the connection with this descriptor."""
+        self._silent.pop(descriptor, None)
 
 
 def _context() -> ssl.SSLContext:

@@ -31,8 +31,8 @@ _WANTED_INSTANCES = 2048
 
 SYNCS = True
 """Whether a sync in a machine waits for the host's disk, as everywhere but in tests/system. No test
-there needs that, because what a machine has written outlives all that is done to it; and a busy disk
-would make watchdogs and leases run out.
+there needs that, because what a machine has written outlives all that is done to it; and a busy
+disk would make watchdogs and leases run out.
 """
 
 # The cgroup first, or machines would share one and remove each other's units.

@@ -16,6 +16,7 @@ from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from sendrecv.backoff import Backoff
 from sendrecv.descriptors import Listener
+from sendrecv.receiver.crowds import Limits
 from sendrecv.receiver.journal import JournalReader
 from sendrecv.receiver.ledger import Ledger
 from sendrecv.receiver.loop import Ports, Receiver
@@ -89,7 +90,7 @@ class Reception:
                 self.receiver,
                 self._listeners,
                 secrets,
-                self._max_connections,
+                Limits(self._max_connections, self._max_connections),
                 self._identity,
             )
             self._task = self._loop.create_task(work)

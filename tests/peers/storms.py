@@ -17,6 +17,7 @@ import json
 import os
 import resource
 import socket
+import ssl
 import sys
 import time
 import zlib
@@ -28,6 +29,7 @@ from tests.peers.peer import BINARY, PING, RECEIVER, auth, frame, payload, upgra
 
 IDLE = 2000
 BOMB = 100_000_000
+BY_TLS = ("192.0.2.1", 3443)
 Task = Callable[["Storm", int], Awaitable[None]]
 
 
@@ -37,6 +39,11 @@ class Storm:
     def __init__(self, token: str) -> None:
         self.token = token
         self.tally: Counter[str] = Counter()
+        self.held: list[Writer] = []
+        self._context = ssl.create_default_context()
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+        self._sessions = 0
 
     async def connect(self, receive_buffer: int = 0) -> tuple[asyncio.StreamReader, "Writer"]:
         """A TCP connection. Reads at most 64 kB ahead of whoever reads."""
@@ -47,6 +54,37 @@ class Storm:
         await asyncio.get_running_loop().sock_connect(sock, RECEIVER)
         self.tally["connections"] += 1
         return await asyncio.open_connection(sock=sock)
+
+    async def tls(self) -> tuple[asyncio.StreamReader, "Writer"]:
+        """A TLS connection."""
+        streams = await asyncio.open_connection(*BY_TLS, ssl=self._context)
+        self.tally["by TLS"] += 1
+        return streams
+
+    async def session(self) -> str:
+        """The path of a session of long polling that is admitted."""
+        self._sessions += 1
+        app_id = f"polling{self._sessions % 500}"
+        path = "/socket.io/?EIO=4&transport=polling"
+        opened = await self._asked(f"GET {path}")
+        path += f"&sid={json.loads(opened[1:])['sid']}"
+        epoch = time.monotonic_ns() // 1000
+        claim = auth(app_id, self.token, epoch=epoch)
+        await self._asked(f"POST {path}", f"40{json.dumps(claim)}".encode())
+        if b'40{"sid"' not in await self._asked(f"GET {path}"):
+            raise ConnectionError
+        self.tally["admitted"] += 1
+        return path
+
+    async def _asked(self, what: str, body: bytes = b"") -> bytes:
+        reader, writer = await self.connect()
+        head = f"{what} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise ConnectionError
+        return answer.partition(b"\r\n\r\n")[2]
 
     async def websocket(self, receive_buffer: int = 0) -> tuple[asyncio.StreamReader, "Writer"]:
         """A WebSocket, open, that has not said who it is."""
@@ -132,6 +170,12 @@ async def slow_reader(storm: Storm, number: int) -> None:
     _, writer = await connect()
     while True:
         await storm.send(writer, question * 20, "questions")
+
+
+async def idle_tls(storm: Storm, _: int) -> None:
+    """Speaks TLS, and says nothing."""
+    reader, _writer = await storm.tls()
+    await until_closed(reader)
 
 
 async def half_open(storm: Storm, number: int) -> None:
@@ -270,6 +314,47 @@ async def bomb(storm: Storm, number: int) -> None:
 # One who has the token
 
 
+async def hold_a_session(storm: Storm, _: int) -> None:
+    """As many connections as it can, in the name of a session that is admitted."""
+    path = await storm.session()
+    session = path.partition("sid=")[2]
+    while True:
+        reader, writer = await storm.connect()
+        storm.held.append(writer)
+        writer.write(f"GET /healthz?sid={session} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        await asyncio.wait_for(reader.read(1000), 5)
+        storm.tally["in its name"] += 1
+
+
+async def hold_bodies(storm: Storm, _: int) -> None:
+    """Long requests that never end, on as many connections as a session may have."""
+    path = await storm.session()
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 131072\r\n\r\n".encode()
+    connections = [await storm.connect() for _ in range(4)]
+    for _, writer in connections:
+        await storm.send(writer, head + b"x" * 131_000, "bodies")
+    for reader, _ in connections:
+        await until_closed(reader)
+
+
+async def hold_tls(storm: Storm, number: int) -> None:
+    """A sender by TLS, which stays."""
+    reader, writer = await storm.tls()
+    writer.write(upgrade())
+    await reader.readuntil(b"\r\n\r\n")
+    epoch = time.monotonic_ns() // 1000
+    writer.write(text(f"40{json.dumps(auth(f'tls{number}', storm.token, epoch=epoch))}"))
+    while b'40{"sid"' not in (data := await reader.read(65536)):
+        if not data:
+            raise ConnectionError
+    storm.tally["admitted"] += 1
+    storm.tally["held"] += 1
+    try:
+        await until_closed(reader)
+    finally:
+        storm.tally["held"] -= 1
+
+
 async def event_storm(storm: Storm, number: int) -> None:
     """All that an admitted sender can send, as fast as it can."""
     app_id = f"storm{number}"
@@ -298,6 +383,7 @@ async def event_storm(storm: Storm, number: int) -> None:
 
 STORMS: dict[str, tuple[Task, int]] = {
     "idle-tcp": (idle_tcp, IDLE),
+    "idle-tls": (idle_tls, 1000),
     "idle-websocket": (idle_websocket, IDLE),
     "slow-writers": (slow_writer, 300),
     "slow-readers": (slow_reader, 40),
@@ -311,6 +397,9 @@ STORMS: dict[str, tuple[Task, int]] = {
     "oversized-admitted": (oversized_admitted, 4),
     "bombs": (bomb, 12),
     "events": (event_storm, 9),
+    "hold-session": (hold_a_session, 50),
+    "hold-bodies": (hold_bodies, 250),
+    "hold-tls": (hold_tls, 1100),
 }
 """What each of so many tasks does again and again."""
 

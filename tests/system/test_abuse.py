@@ -19,7 +19,7 @@ import pytest
 from sendrecv.core.takeover import BEGUN
 from tests.judges.checker import check
 from tests.lab.machine import TOP, Machine
-from tests.peers.storms import IDLE
+from tests.peers.storms import BY_TLS, IDLE
 from tests.system.app import FIELDS, App
 from tests.system.trouble import app_on, assert_sound, assert_unbroken, is_printed
 
@@ -52,6 +52,7 @@ on a machine of today that is idle, more on one that is slow or busy, or whose d
 # Of each storm, what there must have been of it, at the least: it lasts for so long.
 STORMS = {
     "idle-tcp": {"connections": IDLE},
+    "idle-tls": {"by TLS": 1500},
     "idle-websocket": {"connections": IDLE, "websockets": 200},
     "slow-writers": {"connections": 300, "slow bytes": 500},
     "slow-readers": {"connections": 40, "questions": 1000},
@@ -65,6 +66,9 @@ STORMS = {
     "oversized-admitted": {"admitted": 4},
     "bombs": {"bombs": 3},
     "events": {"chunks": 100},
+    "hold-session": {"in its name": 1000},
+    "hold-bodies": {"bodies": 500},
+    "hold-tls": {"held": 1024},
 }
 
 
@@ -111,11 +115,29 @@ class Target:
         return int(found[1]) * 1024, int(self.machine.show("receiver", "MemoryMax"))
 
 
+def serve_tls(machine: Machine) -> None:
+    """At an address that other hosts could reach."""
+    host, port = BY_TLS
+    machine.run(f"ip addr add {host}/32 dev lo")
+    machine.write(
+        "/etc/systemd/system/receiver-tcp.socket.d/tls.conf",
+        f"[Socket]\nListenStream={host}:{port}\nIPAddressAllow={host}\n",
+    )
+    machine.run("mkdir /etc/tls; cp /opt/tests/lab/certificates/good.pem /etc/tls")
+    settings = ("CERTIFICATE", "KEY")
+    machine.write(
+        "/etc/sendrecv/receiver.env",
+        "".join(f"SENDRECV_TLS_{name}=/etc/tls/good.pem\n" for name in settings),
+    )
+    machine.run("systemctl daemon-reload; systemctl start sendrecv-tls")
+
+
 @pytest.fixture(scope="module")
 def target(release: str, installed_disk: Path) -> Iterator[Target]:
     """One machine for all storms; what the App has printed through all of them is judged last."""
     binds = {TOP / "tests": "/opt/tests"}
     with Machine(release, layer=installed_disk, binds=binds) as machine:
+        serve_tls(machine)
         machine.run("systemctl start receiver-tcp.socket")
         with app_on(machine, f"SENDRECV_INTERVAL={INTERVAL}") as app:
             yield Target(machine, app)
@@ -146,6 +168,36 @@ def test_a_storm(target: Target, name: str) -> None:
     assert target.pids() == pids, "a process was restarted"
     assert len(delays) >= COUNTS and used < allowed
     assert late[1] <= PIECES * piece and late[2] <= 3 * PIECES * piece, figures
+
+
+HELD = {"hold-session": 40, "hold-tls": 1000}
+"""Sessions."""
+
+
+def senders(machine: Machine) -> int:
+    """How many are connected, as the receiver says."""
+    ask = ["curl", "-s", "--unix-socket", "/run/sendrecv-socket/status.sock", "http://x/status"]
+    return int(json.loads(machine.run(ask).stdout)["receiver"]["connections"])
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_an_app_is_taken_over_while_others_hold_all_that_they_can(
+    target: Target, name: str
+) -> None:
+    """Senders on this machine have slots of their own."""
+    machine = target.machine
+    with app_on(machine, f"SENDRECV_INTERVAL={INTERVAL}") as app:
+        storm = ["nice", "python3", "-B", "-m", "tests.peers.storms", name, "100000"]
+        unit = ["--unit=storm", "--property=WorkingDirectory=/opt", "-p", "LimitNOFILE=20000"]
+        machine.run(["systemd-run", "-q", *unit, *storm])
+        try:
+            machine.wait_until(lambda: senders(machine) >= HELD[name], "all that it can hold")
+            with app.counts_from("failover"):
+                machine.kill(app.main, "KILL")
+            machine.wait_until(lambda: senders(machine) >= HELD[name], "it still holds it")
+            assert machine.show("storm", "ActiveState") == "active"
+        finally:
+            machine.run("systemctl stop storm")
 
 
 def test_who_was_not_admitted_has_printed_nothing(target: Target) -> None:

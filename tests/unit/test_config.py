@@ -25,7 +25,7 @@ def test_the_defaults() -> None:
     url = "unix:///run/sendrecv-socket/receiver.sock"
     assert sender_config("billing", "main", OTHERS) == SenderConfig("billing", "main", 1.0, url)
     assert sender_config("billing", "failover", {}) == SenderConfig("billing", "failover", 1.0, url)
-    assert receiver_config(OTHERS) == ReceiverConfig(4096)
+    assert receiver_config(OTHERS) == ReceiverConfig(4096, 1024)
 
 
 @pytest.mark.parametrize("url", ["unix:///a", "unix:///run/other/a-b.sock", f"unix:///{'x' * 106}"])
@@ -45,9 +45,10 @@ def test_what_can_be_set() -> None:
     url, ca = environ["SENDRECV_URL"], environ["SENDRECV_CA"]
     expected = SenderConfig("orders", "south", 0.25, url, ca)
     assert sender_config("not a name", "failover", environ) == expected
-    assert receiver_config({"SENDRECV_MAX_CONNECTIONS": "1"}) == ReceiverConfig(1)
+    assert receiver_config({"SENDRECV_MAX_CONNECTIONS": "1"}) == ReceiverConfig(1, 1024)
+    assert receiver_config({"SENDRECV_MAX_TCP_CONNECTIONS": "1"}) == ReceiverConfig(4096, 1)
     files = {"SENDRECV_TLS_CERTIFICATE": "/c.pem", "SENDRECV_TLS_KEY": "/k.pem"}
-    assert receiver_config(files) == ReceiverConfig(4096, "/c.pem", "/k.pem")
+    assert receiver_config(files) == ReceiverConfig(4096, 1024, "/c.pem", "/k.pem")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3:80", "127.255.0.1", "[::1]:3000"])

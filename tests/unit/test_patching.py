@@ -21,6 +21,7 @@ PACKAGED = {
 # Who checks what of which library: see the header of patching.py.
 PATCHES = {
     "receiver/patched_aiohttp.py": {"AIOHTTP"},
+    "receiver/patched_asyncio.py": {"ASYNCIO"},
     "receiver/patched_engineio.py": {"ENGINEIO"},
     "receiver/patched_socketio.py": {"SOCKETIO"},
     "receiver/light_server.py": {"AIOHTTP", "ENGINEIO", "SOCKETIO"},

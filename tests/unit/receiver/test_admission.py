@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sendrecv.core.errors import PeerError
 from sendrecv.core.frames import Frames
-from sendrecv.receiver import admission, complaints, gateway, patched_engineio
+from sendrecv.receiver import admission, complaints, crowds, gateway, patched_engineio
 from tests.lab.reception import TOKEN, Reception, assert_sound
 from tests.peers.peer import BINARY, PING, Peer, auth, frame, payload
 
@@ -71,37 +71,10 @@ def test_one_without_the_token_is_cut_off_in_time_and_a_sender_is_not(reception:
     reception.do(scenario)
 
 
-def test_above_the_limit_the_oldest_without_the_token_goes(reception: Reception) -> None:
-    def scenario() -> None:
-        with admitted(reception, "a") as sender:
-            others = [reception.peer() for _ in range(9)]
-            with admitted(reception, "b") as newcomer:
-                assert others[0].response() == (0, b"")
-                assert others[8].request(HEALTHZ)[0] == 200
-                assert count_one(sender, "a") == count_one(newcomer, "b") == "accepted"
-            for other in others:
-                other.close()
-
-    reception.do(scenario)
-    assert complained(reception, "more than 10 connections, one closed")
-
-
-def test_senders_above_the_limit_are_turned_away(reception: Reception) -> None:
-    def scenario() -> None:
-        senders = [admitted(reception, f"s{n}") for n in range(10)]
-        with reception.peer() as late:
-            assert late.request(HEALTHZ) == (0, b"")
-        assert [count_one(peer, f"s{n}") for n, peer in enumerate(senders)] == ["accepted"] * 10
-        for sender in senders:
-            sender.close()
-
-    reception.do(scenario)
-
-
 def test_those_without_the_token_make_room_for_one_another(
     reception: Reception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "PENDING", 3)
+    monkeypatch.setattr(crowds, "PENDING", 3)
 
     def scenario() -> None:
         others = [reception.peer() for _ in range(5)]
@@ -386,7 +359,7 @@ def test_many_who_send_at_one_instant_are_all_served(
     monkeypatch.setattr(admission, "SERVED_AT_ONCE", 2)
 
     def scenario() -> None:
-        senders = [admitted(reception, f"many{n}") for n in range(9)]
+        senders = [admitted(reception, f"many{n}") for n in range(7)]
         for number in range(20):
             for n, sender in enumerate(senders):
                 sender.emit("count", payload(number, f"many{n}"))

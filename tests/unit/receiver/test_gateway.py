@@ -27,7 +27,8 @@ from sendrecv.core.receiver_events import (
 )
 from sendrecv.core.wire import Claim, Refusal, Status
 from sendrecv.descriptors import Listener
-from sendrecv.receiver import gateway as module
+from sendrecv.receiver import crowds
+from sendrecv.receiver.crowds import Limits
 from sendrecv.receiver.gateway import Gateway
 from sendrecv.receiver.pace import Paces
 from sendrecv.receiver.secrets import Secrets
@@ -110,7 +111,7 @@ def play(
         gateway = Gateway(inbox, secrets or Secrets(TOKEN))
         with Listener("receiver-tcp", socket.create_server(("127.0.0.1", 0)).detach()) as listener:
             listener.setblocking(False)
-            await gateway.serve([listener], 256, Identity("/nonexistent"))
+            await gateway.serve([listener], Limits(256, 256), Identity("/nonexistent"))
             return await asyncio.to_thread(work, listener.getsockname(), gateway)
 
     loop = asyncio.new_event_loop()
@@ -241,7 +242,7 @@ def test_sessions_without_a_connection_make_room_for_one_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those of long polling outlive their connections."""
-    monkeypatch.setattr(module, "PENDING", 2)
+    monkeypatch.setattr(crowds, "PENDING", 2)
 
     def work(address: tuple[str, int], _: Gateway) -> list[int]:
         def asked(head: str, body: bytes = b"") -> tuple[int, str]:

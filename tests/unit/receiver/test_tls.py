@@ -16,7 +16,9 @@ import pytest
 from sendrecv.core.wire import Claim
 from sendrecv.descriptors import Listener
 from sendrecv.receiver import gateway
+from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import Admission
+from sendrecv.receiver.crowds import Limits
 from sendrecv.receiver.tls import needs_tls
 from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
@@ -75,6 +77,15 @@ def asked(stream: socket.socket, what: bytes = ASK) -> bytes:
         except ConnectionError:
             pass
         return answer
+
+
+def ended(stream: ssl.SSLSocket) -> bool:
+    """Whether the receiver has hung up, which is waited for."""
+    with closing(stream):
+        try:
+            return stream.recv(1) == b""
+        except OSError:  # without TLS's own word
+            return True
 
 
 def serial(stream: ssl.SSLSocket) -> str:
@@ -257,14 +268,16 @@ def test_a_peer_that_does_not_finish_its_handshake_is_cut(
 def test_handshakes_make_room_for_one_another(
     tmp_path: Path, listener: Listener, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that are not finished; whoever has finished one stays."""
-    monkeypatch.setattr("sendrecv.receiver.admission.PENDING", 3)
+    """Those that are not finished, and those after which nothing came."""
+    monkeypatch.setattr("sendrecv.receiver.crowds.PENDING", 3)
     monkeypatch.setattr("sendrecv.receiver.admission.AUTHENTICATION_TIMEOUT", 600)
     with Reception(directory(tmp_path), more=[listener], identity=identity) as reception:
         port = port_of(listener)
 
         def work() -> None:
             finished = [connect(port) for _ in range(5)]
+            assert [ended(stream) for stream in finished[:2]] == [True, True]
+            assert all(asked(stream).endswith(b"ok\n") for stream in finished[2:])
             with contextlib.ExitStack() as stack:
                 slow = [
                     stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
@@ -279,11 +292,11 @@ def test_handshakes_make_room_for_one_another(
                     stream.setblocking(False)
                     with pytest.raises(BlockingIOError):
                         stream.recv(1)
-            assert all(asked(stream).endswith(b"ok\n") for stream in finished)
 
         reception.do(work)
-        said = "<4>more than 3 TLS handshakes at once, one closed, ignoring"
-        assert [line for line in reception.said() if line[:3] == "<4>"] == [said] * 3
+        said = "<4>more than 3 TLS connections without a request, one closed, ignoring"
+        # Of one kind, four are said in a minute.
+        assert [line for line in reception.said() if line[:3] == "<4>"] == [said] * 4
 
 
 class Closing(asyncio.Protocol):
@@ -305,7 +318,7 @@ async def _closed_twice(listener: Listener) -> list[str]:
     loop.set_exception_handler(lambda _, context: said.append(str(context)))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATES / "good.pem")
-    one = Admission(Closing, 10, lambda session, text: said.append(text))
+    one = Admission(Closing, Limits(10, 10), lambda session, text: said.append(text))
     await one.open(listener, context)
 
     one.authenticated[""] = Claim("app", "main", 1, "0" * 32)  # it is served at once
@@ -321,3 +334,28 @@ async def _closed_twice(listener: Listener) -> list[str]:
 
 def test_a_connection_that_was_closed_already_ends_without_an_error(listener: Listener) -> None:
     assert asyncio.run(_closed_twice(listener)) == []
+
+
+async def _cut_after_two_ends(listener: Listener) -> None:
+    """Returns when a peer that does not answer the end of TLS is cut."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATES / "good.pem")
+    one = Admission(Closing, Limits(10, 10), lambda session, text: None)
+    await one.open(listener, context)
+    stream = await asyncio.to_thread(connect, port_of(listener))
+    stream.send(b"GET / HTTP/1.1\r\n\r\n")
+    with socket.socket(fileno=stream.detach()) as below:
+        below.settimeout(60)
+        await asyncio.to_thread(below.recv, 4096)  # TLS's own word
+        (peer,) = one.crowds[Access.TOKEN].unauthenticated
+        peer.abort()
+        while await asyncio.to_thread(below.recv, 4096):
+            pass
+
+
+def test_a_connection_that_was_closed_twice_can_be_cut(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would have its memory until TLS's own time is over, and be in no limit."""
+    monkeypatch.setattr("sendrecv.receiver.admission.AUTHENTICATION_TIMEOUT", 600)
+    asyncio.run(_cut_after_two_ends(listener))

@@ -61,7 +61,8 @@ def test_a_connection_is_abandoned_that_has_no_socket_yet() -> None:
     """engineio is connected before it has one: found by the fuzzer, on a busy machine."""
     code = (
         "from queue import Queue; from sendrecv.sender.light_client import abandon; "
-        "below = client.eio; below.queue = Queue(); below.state, below.current_transport = 'connected', 'websocket'; "
+        "below = client.eio; below.queue = Queue(); "
+        "below.state, below.current_transport = 'connected', 'websocket'; "
         "abandon(client); print(below.state)\n"
         "class Broken:\n"
         "    def close(self): raise AttributeError('its own')\n"
