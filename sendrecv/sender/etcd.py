@@ -51,13 +51,17 @@ WARM_TIMEOUT = 2.0
 
 
 class Etcd:
-    """Some endpoints of one cluster. For one thread; each Watch has a thread of its own."""
+    """Some endpoints of one cluster. For one thread; each Watch has a thread of its own.
+
+    is_proven: whether whoever answers has proven to be etcd.
+    """
 
     def __init__(
         self, endpoints: Sequence[Endpoint], credentials: Credentials | None, *, tls: bool = False
     ) -> None:
         """Connects to nothing yet. Raises EtcdError if a file of `credentials` cannot be used."""
         given = credentials or Credentials()
+        self.is_proven = tls
         self._access = EtcdAccess(given, Tls(given) if tls else None)
         self._workers = [Worker(endpoint, self._access) for endpoint in endpoints]
         """The one to be asked first is the first one."""

@@ -126,9 +126,7 @@ def sender(
     assert isinstance(local, StateFile)
     about_to_take = (lambda: None) if path_of(config.url) else meanwhile.ahead.begin
     hooks = _hooks(*half, about_to_take)
-    several_store = EtcdStore(
-        app, here, local, etcd, hooks, continues=store.continues, is_proven=store.tls
-    )
+    several_store = EtcdStore(app, here, local, etcd, hooks, continues=store.continues)
     etcd.read_ahead(several_store.lease.path, several_store.lease.answer)
     if config.url.startswith("https:"):
         imported("ssl")  # needed in any case, and etcd is about to answer

@@ -68,12 +68,9 @@ class EtcdStore:
         hooks: Hooks,
         *,
         continues: bool = False,
-        is_proven: bool = True,
         clock: Callable[[], int] = boot_time,
     ) -> None:
-        """`continues`: whether it counts on while etcd does not answer. `is_proven`: whether etcd
-        has proven who it is.
-        """
+        """`continues`: whether it counts on while etcd does not answer."""
         self.lease = HeldLease(app, here, etcd, local.commit, clock, continues=continues)
         self.pauses = Pauses(
             pause_path(app.app_id),
@@ -88,7 +85,7 @@ class EtcdStore:
         self._hooks = hooks
         self._now = clock
         self._told = ""  # for whom this host stands by
-        self._known = KnownRecord(None if is_proven else Doubts(app, local.accepted, self._say))
+        self._known = KnownRecord(None if etcd.is_proven else Doubts(app, local.accepted, self._say))
         self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.

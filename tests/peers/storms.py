@@ -326,7 +326,7 @@ async def hold_a_session(storm: Storm, _: int) -> None:
         storm.tally["in its name"] += 1
 
 
-async def hold_bodies(storm: Storm, _: int) -> None:
+async def hold_bodies(storm: Storm, _number: int) -> None:
     """Long requests that never end, on as many connections as a session may have."""
     path = await storm.session()
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 131072\r\n\r\n".encode()

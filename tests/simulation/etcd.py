@@ -227,6 +227,8 @@ class Cluster:
 class Client:
     """Stands for etcd.Etcd, of one process."""
 
+    is_proven = True
+
     def __init__(self, process: HostProcess, cluster: Cluster) -> None:
         self._process = process
         self._cluster = cluster

@@ -31,6 +31,7 @@ class Cluster:
         self.others: dict[str, EtcdKey] = {}
         self.accepted = -1  # the last count that the receiver of test_several_hosts.py has
         self.silent = False
+        self.is_proven = True
         self.unheard = 0
         self.before_write: Callable[[], None] = lambda: None
         self.revision = 10
@@ -87,7 +88,6 @@ class Host:
         node: str = "",
         *,
         continues: bool = False,
-        is_proven: bool = True,
     ) -> None:
         self.cluster = cluster
         self.leaves = False
@@ -114,7 +114,6 @@ class Host:
                 lambda: self.by_person,
             ),
             continues=continues,
-            is_proven=is_proven,
             clock=lambda: cluster.now,
         )
         self.store.acquire()

@@ -107,7 +107,8 @@ def test_a_host_takes_nothing_from_an_etcd_that_it_does_not_believe(
     a.takes()
     a.commit(7)
     right = cluster.holding()
-    host = Host(cluster, tmp_path, "b", is_proven=False)
+    cluster.is_proven = False
+    host = Host(cluster, tmp_path, "b")
     host.store.lease.keep(right.record.replace(heard=int(time.time()), boot=NO_BOOT))
     billion = right.record.replace(epoch=50, count=10**9, acknowledged=10**9)
     cluster.write(encode(right.replace(record=billion, released=True)))
