@@ -296,6 +296,7 @@ COMPUTES = (
 UNIT_OF_BOOKWORM = (
     "python3 -m pytest tests/unit --ignore=tests/unit/lab"
     " --ignore=tests/unit/test_imports.py --ignore=tests/unit/test_glossary.py"
+    " --ignore=tests/unit/test_mirror.py"
 )
 UNIT = {
     "unit-bookworm": " ".join(

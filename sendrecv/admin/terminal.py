@@ -5,6 +5,7 @@ The drawing is rich's (python3-rich). Signals only wake the loop, which ends in 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -92,8 +93,9 @@ class Terminal:
             self._live.stop()
             sys.stdout.flush()
         finally:
-            # What was typed, and not read, is not for the shell.
-            termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+            with contextlib.suppress(termios.error):  # a terminal that is gone is not put back
+                # What was typed, and not read, is not for the shell.
+                termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
             signal.set_wakeup_fd(-1)
             for end in self._wake:
                 os.close(end)

@@ -1,4 +1,7 @@
-"""The audit on a booted machine: its units, the chain, the alarm, and what takes evidence away."""
+"""The audit on a booted machine: its units, the chain, the alarm, and what takes evidence away.
+
+proof/audit/command.py is the command, which acts as the user of the chain.
+"""
 
 import json
 import subprocess

@@ -1,4 +1,7 @@
-"""What a person orders: a mask, and whatever else must not look like trouble."""
+"""What a person orders: a mask, and whatever else must not look like trouble.
+
+systemd/masked ends senders that are masked.
+"""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""The root of senders and receiver: mounted once, read-only, and again if somebody unmounts it."""
+"""The root of senders and receiver: mounted once, read-only, and again if somebody unmounts it.
+
+systemd/mount-root does this.
+"""
 
 import contextlib
 import time

@@ -1,4 +1,7 @@
-"""`sendrecv status` as it is typed: what it says of real units, and its exit statuses."""
+"""`sendrecv status` as it is typed: what it says of real units, and its exit statuses.
+
+admin/bus.py asks PID 1 about them.
+"""
 
 import json
 import subprocess

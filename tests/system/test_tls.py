@@ -1,4 +1,7 @@
-"""A receiver that other hosts can reach: by TLS only, with certificates that are renewed."""
+"""A receiver that other hosts can reach: by TLS only, with certificates that are renewed.
+
+systemd/tls-files hands them to it.
+"""
 
 import json
 import re

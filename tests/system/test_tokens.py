@@ -1,4 +1,7 @@
-"""Several tokens in one file: each client has its Apps, and one is shut out without the others."""
+"""Several tokens in one file: each client has its Apps, and one is shut out without the others.
+
+systemd/token-changed, systemd/token-file and systemd/reload hand a changed file over.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""The units on real systemd: whatever ends a half, the other goes on with the next count."""
+"""The units on real systemd: whatever ends a half, the other goes on with the next count.
+
+What they do not start, systemd/guard does.
+"""
 
 import contextlib
 import itertools
