@@ -20,14 +20,14 @@ class ExitStatus(int):
 
 
 LOCK_PATIENCE = 10
-"""Seconds that a sender waits for its App's lock. A predecessor is gone before its successor starts,
-unless SIGKILL does not end it."""
+"""Seconds that a sender waits for its App's lock. A predecessor is gone before its successor
+starts, unless SIGKILL does not end it."""
 
 # Not an enum: making one takes 0.3 ms, and a takeover waits for it.
 EXIT_STATUSES = (
     DONE := ExitStatus(
         0,
-        "Done. For proof: PROVEN. For status: each App that is shown and should run does. For"
+        "Done. For proof: PROVEN. For status: each App that is shown runs, if it should. For"
         " check: nothing is wrong.",
     ),
     VIOLATED := ExitStatus(
@@ -42,7 +42,7 @@ EXIT_STATUSES = (
     ),
     # As systemctl(1) and the LSB have 3 and 4.
     NOT_RUNNING := ExitStatus(
-        3, "status: an App does not run that should, or that the command line names."
+        3, "status: an App that should run, or that the command line names, does not run."
     ),
     UNKNOWN := ExitStatus(
         4,

@@ -7,8 +7,8 @@ test at all has failed. At the end there is a table of the seconds and tests of 
 the name and the message of each failure, shortened.
 
 No test says anything about speed: a slow or busy machine takes longer, and no step fails for it.
-What each step costs: CONTRIBUTING.md. On a machine that has no roots yet (tests/lab/roots.py), these
-are made first.
+What each step costs: CONTRIBUTING.md. On a machine that has no roots yet (tests/lab/roots.py),
+these are made first.
 """
 
 import argparse

@@ -55,9 +55,9 @@ SPACE_RETRY = 1.0
 TELL_AFTER = 10.0
 """Seconds after which the journal is told who counts, although the receiver has no count of it."""
 PINGS_APART, PINGS_MOST_APART = 1.2, 2.4
-"""Thirds of the watchdog's limit. A sender of a count a second pings once for each count, just after
-it has sent the count, and wakes up for no other ping. A shorter limit finds a hang sooner. A ping
-between two counts would only delay that.
+"""Thirds of the watchdog's limit. A sender of a count a second pings once for each count, just
+after it has sent the count, and wakes up for no other ping. A shorter limit finds a hang sooner.
+A ping between two counts would only delay that.
 """
 
 

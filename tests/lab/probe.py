@@ -57,7 +57,7 @@ class Beats:
         return sum(seconds - BEAT for seconds in took if seconds > PUNCTUAL)
 
     def excuse(self, kill: Entry, limit: float) -> bool:
-        """Whether a watchdog with that limit had to kill, since the machine stood still meanwhile."""
+        """Whether a watchdog with that limit had to kill, as the machine stood still meanwhile."""
         read, sent = int(str(kill["__REALTIME_TIMESTAMP"])), int(str(kill.get(SENT, 0)))
         ago = (read - sent) / 1e6 if sent else 0.0
         at = int(str(kill["__MONOTONIC_TIMESTAMP"])) / 1e6 - ago

@@ -498,7 +498,7 @@ def test_the_receivers_start_limit_is_not_the_end(shared: Machine, app: App) -> 
 
 
 def test_what_a_person_is_stopping_the_guard_leaves_alone(shared: Machine, app: App) -> None:
-    """While it has no socket, which the guard would repair; the stop takes long enough for a look."""
+    """It has no socket, which the guard would repair. The stop takes long enough for a look."""
     slow = "/run/systemd/system/receiver.service.d/slow.conf"
     shared.write(slow, "[Service]\nExecStop=+/usr/bin/sleep 5\nTimeoutStopSec=20s\n")
     shared.run("systemctl daemon-reload")

@@ -1,5 +1,4 @@
-"""A number, or a path, that stands in two places, of which neither can read the other, is the same.
-"""
+"""A number, or a path, that stands in two places is the same where neither can read the other."""
 
 import re
 from collections.abc import Mapping

@@ -16,8 +16,8 @@ from sendrecv.core import lease
 from sendrecv.core.lease import decode_pause, encode_pause
 from sendrecv.core.takeover import PAUSED, RESUMED
 from sendrecv.errors import ReceiverUnavailable, StoreUnusable, UsageError
-from tests.lab.waiting import HANG
 from sendrecv.sender.etcd_messages import EtcdError, Found, Key, Written
+from tests.lab.waiting import HANG
 from tests.unit.admin.test_schema import FACTS
 
 MAIN, FAILOVER = half_of("x", "main"), half_of("x", "failover")

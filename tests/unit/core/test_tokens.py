@@ -107,7 +107,9 @@ def test_no_secret_is_said(lines: list[str]) -> None:
 
 @pytest.mark.parametrize("line", ["x\n", "a * {}\n", "{} * x\n", "a{} * x\n", "a * x,y\n"])
 def test_a_file_of_nothing_but_wrong_lines(line: str) -> None:
-    lines = "".join(line.replace("{}", str(number)) for number in range(MAX_TOKEN_FILE // len(line)))
+    lines = "".join(
+        line.replace("{}", str(number)) for number in range(MAX_TOKEN_FILE // len(line))
+    )
     problems = judge("# a comment\n" + lines[:MAX_TOKEN_FILE])
     assert problems[-1].endswith(" more lines are wrong") and problems[0].startswith("line ")
 
