@@ -27,7 +27,7 @@ starts, unless SIGKILL does not end it."""
 EXIT_STATUSES = (
     DONE := ExitStatus(
         0,
-        "Done. For proof: PROVEN. For status: each App that is shown and should run does. For"
+        "Done. For proof: PROVEN. For status: each App that is shown runs, if it should. For"
         " check: nothing is wrong.",
     ),
     VIOLATED := ExitStatus(
@@ -42,7 +42,7 @@ EXIT_STATUSES = (
     ),
     # As systemctl(1) and the LSB have 3 and 4.
     NOT_RUNNING := ExitStatus(
-        3, "status: an App does not run that should, or that the command line names."
+        3, "status: an App that should run, or that the command line names, does not run."
     ),
     UNKNOWN := ExitStatus(
         4,

@@ -147,7 +147,7 @@ def judge(journal: JournalStorage, rate: float | None) -> Iterator[Problem]:
     is_volatile = kind == "volatile" or (kind == "auto" and not journal.is_kept)
     if is_volatile:
         text = "the journal is in memory, and ends with the boot"
-        cost = "with a reboot or a power cut all counts are gone, and what a proof rests on"
+        cost = "after a reboot or a power cut, all counts and all evidence for a proof are gone"
         yield _problem(
             "journal-volatile", text, storage, "Storage=persistent", cost, is_error=False
         )
@@ -204,7 +204,7 @@ def _rate_limit(journal: JournalStorage) -> Iterator[Problem]:
     time = seconds(every.value) if every else 30.0
     if lines and time and lines / time < 100 and lines < 1000:
         text = f"the journal takes {lines} lines in {time:g} s of each service"
-        cost = "in a series of takeovers, lines of senders are lost, with which one finds out why"
+        cost = "in a series of takeovers, lines of senders are lost that say why"
         better = "RateLimitIntervalSec=30s\\nRateLimitBurst=10000"
         yield _problem("journal-rate-limit", text, burst or every, better, cost, is_error=False)
 

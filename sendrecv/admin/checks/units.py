@@ -222,7 +222,7 @@ def _files(look: Look) -> Iterator[Problem]:
     ):
         text = f"{look.unit} does not have the package's drop-in {COMMON}"
         commands = (f"systemctl cat {look.unit}", "apt install --reinstall sendrecv")
-        cost = "nothing of what both halves have in common holds: order, watchdog, sandbox"
+        cost = "what both halves have in common is missing: order, watchdog, sandbox"
         yield Problem(look.instance, "unit-drop-in", text, commands, True, cost)
 
 

@@ -46,8 +46,8 @@ METRICS = (
         "sendrecv_source_up",
         GAUGE,
         ("source",),
-        "Whether this source could be read: systemd, receiver, journal. What comes from one that"
-        " could not is missing.",
+        "Whether this source could be read: systemd, receiver, journal. If not, what comes from it"
+        " is missing.",
     ),
     PROBLEMS := Metric(
         "sendrecv_problems",
@@ -114,14 +114,15 @@ METRICS = (
         "sendrecv_app_paused_timestamp_seconds",
         GAUGE,
         ("app",),
-        "Since when they are, in seconds since 1970; missing if they are not.",
+        "Since when takeovers of the App are paused, in seconds since 1970; missing if they are"
+        " not.",
     ),
     WHO := Metric(
         "sendrecv_app_counting_info",
         GAUGE,
         ("app", "app_id", "half", "node", "host"),
-        "Who counts; 1. The half is empty if it is none of this machine, the host if the App is not"
-        " one of several hosts.",
+        "Who counts; 1. The half is empty if it is not one of this machine; the host is empty if"
+        " the App is not one of several hosts.",
     ),
     SINCE := Metric(
         "sendrecv_app_counting_start_time_seconds",
