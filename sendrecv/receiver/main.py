@@ -67,8 +67,7 @@ def main(notifier: systemd.Notifier, backoff: Backoff) -> NoReturn:
     try:
         secrets = Secrets(_token(), config.token_overlap, runtime / FILE)
         limits = Limits(config.max_connections, config.max_tcp_connections)
-        serving = serve(receiver, listeners, secrets, limits, Identity())
-        events.run_until_complete(serving)
+        events.run_until_complete(serve(receiver, listeners, secrets, limits, Identity()))
         # The next receiver may be one that systemd keeps nothing for.
         if wait_until_read(1, LAST):
             _note_the_end(runtime, ledger)
