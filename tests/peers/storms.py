@@ -331,9 +331,9 @@ async def hold_bodies(storm: Storm, _: int) -> None:
     path = await storm.session()
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 131072\r\n\r\n".encode()
     connections = [await storm.connect() for _ in range(4)]
-    for _, writer in connections:
+    for _reader, writer in connections:
         await storm.send(writer, head + b"x" * 131_000, "bodies")
-    for reader, _ in connections:
+    for reader, _writer in connections:
         await until_closed(reader)
 
 
@@ -383,7 +383,7 @@ async def event_storm(storm: Storm, number: int) -> None:
 
 STORMS: dict[str, tuple[Task, int]] = {
     "idle-tcp": (idle_tcp, IDLE),
-    "idle-tls": (idle_tls, 1000),
+    "idle-tls": (idle_tls, IDLE),
     "idle-websocket": (idle_websocket, IDLE),
     "slow-writers": (slow_writer, 300),
     "slow-readers": (slow_reader, 40),
@@ -414,15 +414,24 @@ async def _again(storm: Storm, task: Task, number: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def _say_when(storm: Storm, least: Mapping[str, int]) -> None:
+    """For who waits until there was so much of it, and lets it go on."""
+    while any(storm.tally[key] < least[key] for key in least):
+        await asyncio.sleep(0.1)
+    print("enough of the storm", file=sys.stderr, flush=True)
+
+
 async def rage(name: str, seconds: float, least: Mapping[str, int], token: str) -> Counter[str]:
     """That storm, for so long, and for as long as there was not the least of it."""
     task, number = STORMS[name]
     storm = Storm(token)
     tasks = [asyncio.ensure_future(_again(storm, task, n)) for n in range(number)]
+    saying = asyncio.ensure_future(_say_when(storm, least))
     end = time.monotonic() + seconds
     while time.monotonic() < end or any(storm.tally[key] < least[key] for key in least):
         done, _ = await asyncio.wait(tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(*done)  # says what is wrong with the storm: none ends by itself
+    saying.cancel()
     return storm.tally
 
 
