@@ -343,6 +343,7 @@ async def hold_a_session(storm: Storm, _: int) -> None:
 async def _answer_pings(storm: Storm, path: str) -> None:
     polling, answering = await storm.connect(), await storm.connect()
     with contextlib.suppress(OSError, EOFError):
+        await exchanged(answering, f"POST {path} HTTP/1.1\r\nHost: a", b"3")
         while ping := await exchanged(polling, f"GET {path} HTTP/1.1\r\nHost: a"):
             if ping == b"2":
                 await exchanged(answering, f"POST {path} HTTP/1.1\r\nHost: a", b"3")
