@@ -77,14 +77,11 @@ class Storm:
         return path
 
     async def _asked(self, what: str, body: bytes = b"") -> bytes:
-        reader, writer = await self.connect()
-        head = f"{what} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
-        writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
-        answer = await asyncio.wait_for(reader.read(), 5)
-        writer.close()
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise ConnectionError
-        return answer.partition(b"\r\n\r\n")[2]
+        stream = await self.connect()
+        head = f"{what} HTTP/1.1\r\nHost: a\r\nConnection: close"
+        answer = await asyncio.wait_for(exchanged(stream, head, body), 5)
+        stream[1].close()
+        return answer
 
     async def websocket(self, receive_buffer: int = 0) -> tuple[asyncio.StreamReader, "Writer"]:
         """A WebSocket, open, that has not said who it is."""
@@ -120,6 +117,18 @@ Writer = asyncio.StreamWriter
 def text(message: str) -> bytes:
     """A message as a frame."""
     return frame(message.encode())
+
+
+async def exchanged(
+    stream: tuple[asyncio.StreamReader, "Writer"], head: str, body: bytes = b""
+) -> bytes:
+    """The body of the answer to a request, whose connection stays as it is."""
+    reader, writer = stream
+    writer.write(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    if " 200 " not in answer.partition("\r\n")[0]:
+        raise ConnectionError(answer)
+    return await reader.readexactly(int(answer.partition("content-length: ")[2].split()[0]))
 
 
 async def until_closed(reader: asyncio.StreamReader) -> None:
@@ -315,15 +324,29 @@ async def bomb(storm: Storm, number: int) -> None:
 
 
 async def hold_a_session(storm: Storm, _: int) -> None:
-    """As many connections as it can, in the name of a session that is admitted."""
+    """As many connections as it can, in the name of a session that is admitted, and stays."""
     path = await storm.session()
-    session = path.partition("sid=")[2]
-    while True:
-        reader, writer = await storm.connect()
-        storm.held.append(writer)
-        writer.write(f"GET /healthz?sid={session} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        await asyncio.wait_for(reader.read(1000), 5)
-        storm.tally["in its name"] += 1
+    head = f"GET /healthz?{path.rpartition('&')[2]} HTTP/1.1\r\nHost: a"
+    living = asyncio.ensure_future(_answer_pings(storm, path))
+    try:
+        while not living.done():
+            with contextlib.suppress(OSError, EOFError):
+                stream = await storm.connect()
+                await asyncio.wait_for(exchanged(stream, head), 5)
+                storm.held.append(stream[1])
+                storm.tally["in its name"] += 1
+            await asyncio.sleep(0.001)
+    finally:
+        living.cancel()
+
+
+async def _answer_pings(storm: Storm, path: str) -> None:
+    polling, answering = await storm.connect(), await storm.connect()
+    with contextlib.suppress(OSError, EOFError):
+        await exchanged(answering, f"POST {path} HTTP/1.1\r\nHost: a", b"3")
+        while ping := await exchanged(polling, f"GET {path} HTTP/1.1\r\nHost: a"):
+            if ping == b"2":
+                await exchanged(answering, f"POST {path} HTTP/1.1\r\nHost: a", b"3")
 
 
 async def hold_bodies(storm: Storm, _number: int) -> None:
@@ -331,9 +354,9 @@ async def hold_bodies(storm: Storm, _number: int) -> None:
     path = await storm.session()
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 131072\r\n\r\n".encode()
     connections = [await storm.connect() for _ in range(4)]
-    for _, writer in connections:
+    for _reader, writer in connections:
         await storm.send(writer, head + b"x" * 131_000, "bodies")
-    for reader, _ in connections:
+    for reader, _writer in connections:
         await until_closed(reader)
 
 
@@ -383,7 +406,7 @@ async def event_storm(storm: Storm, number: int) -> None:
 
 STORMS: dict[str, tuple[Task, int]] = {
     "idle-tcp": (idle_tcp, IDLE),
-    "idle-tls": (idle_tls, 1000),
+    "idle-tls": (idle_tls, IDLE),
     "idle-websocket": (idle_websocket, IDLE),
     "slow-writers": (slow_writer, 300),
     "slow-readers": (slow_reader, 40),
@@ -414,15 +437,24 @@ async def _again(storm: Storm, task: Task, number: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def _say_when(storm: Storm, least: Mapping[str, int]) -> None:
+    """For who waits until there was so much of it, and lets it go on."""
+    while any(storm.tally[key] < least[key] for key in least):
+        await asyncio.sleep(0.1)
+    print("enough of the storm", file=sys.stderr, flush=True)
+
+
 async def rage(name: str, seconds: float, least: Mapping[str, int], token: str) -> Counter[str]:
     """That storm, for so long, and for as long as there was not the least of it."""
     task, number = STORMS[name]
     storm = Storm(token)
     tasks = [asyncio.ensure_future(_again(storm, task, n)) for n in range(number)]
+    saying = asyncio.ensure_future(_say_when(storm, least))
     end = time.monotonic() + seconds
     while time.monotonic() < end or any(storm.tally[key] < least[key] for key in least):
         done, _ = await asyncio.wait(tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(*done)  # says what is wrong with the storm: none ends by itself
+    saying.cancel()
     return storm.tally
 
 

@@ -21,7 +21,7 @@ from tests.judges.checker import check
 from tests.lab.machine import TOP, Machine
 from tests.peers.storms import BY_TLS, IDLE
 from tests.system.app import FIELDS, App
-from tests.system.trouble import app_on, assert_sound, assert_unbroken, is_printed
+from tests.system.trouble import Said, app_on, assert_sound, assert_unbroken, is_printed
 
 SECONDS = 3
 INTERVAL = 0.1
@@ -52,7 +52,7 @@ on a machine of today that is idle, more on one that is slow or busy, or whose d
 # Of each storm, what there must have been of it, at the least: it lasts for so long.
 STORMS = {
     "idle-tcp": {"connections": IDLE},
-    "idle-tls": {"by TLS": 1500},
+    "idle-tls": {"by TLS": 3000},
     "idle-websocket": {"connections": IDLE, "websockets": 200},
     "slow-writers": {"connections": 300, "slow bytes": 500},
     "slow-readers": {"connections": 40, "questions": 1000},
@@ -66,7 +66,7 @@ STORMS = {
     "oversized-admitted": {"admitted": 4},
     "bombs": {"bombs": 3},
     "events": {"chunks": 100},
-    "hold-session": {"in its name": 1000},
+    "hold-session": {"in its name": 5000},
     "hold-bodies": {"bodies": 500},
     "hold-tls": {"held": 1024},
 }
@@ -187,11 +187,12 @@ def test_an_app_is_taken_over_while_others_hold_all_that_they_can(
     """Senders on this machine have slots of their own."""
     machine = target.machine
     with app_on(machine, f"SENDRECV_INTERVAL={INTERVAL}") as app:
-        storm = ["nice", "python3", "-B", "-m", "tests.peers.storms", name, "100000"]
+        storm = ["-B", "-m", "tests.peers.storms", name, "100000", json.dumps(STORMS[name])]
         unit = ["--unit=storm", "--property=WorkingDirectory=/opt", "-p", "LimitNOFILE=20000"]
-        machine.run(["systemd-run", "-q", *unit, *storm])
+        said = Said(machine)
+        machine.run(["systemd-run", "-q", *unit, "nice", "python3", *storm])
         try:
-            machine.wait_until(lambda: senders(machine) >= HELD[name], "all that it can hold")
+            said.wait("enough of the storm")
             with app.counts_from("failover"):
                 machine.kill(app.main, "KILL")
             machine.wait_until(lambda: senders(machine) >= HELD[name], "it still holds it")
