@@ -1,0 +1,4 @@
+"""Of sendrecv/proof/read: how a journal is read, and what is missing from it.
+
+As all of tests/unit.
+"""
