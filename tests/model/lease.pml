@@ -32,7 +32,7 @@
  *   IS_OUSTED     sendrecv/sender/etcd_lease.py    HeldLease._is_out
  *   keep          sendrecv/sender/etcd_lease.py    HeldLease.keep
  *   let_go        sendrecv/sender/etcd_lease.py    HeldLease.let_go
- *   HAS_NEWER     sendrecv/sender/store_etcd.py    EtcdStore._newest
+ *   HAS_NEWER     sendrecv/sender/etcd_belief.py   KnownRecord.newest
  *   IS_EXEMPT     sendrecv/core/lease.py           Here.is_asked
  *   knows         sendrecv/sender/etcd_pause.py    Pauses.look
  *   noted         sendrecv/sender/etcd_pause.py    Pauses.holds_alone
