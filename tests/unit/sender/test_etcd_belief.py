@@ -1,6 +1,7 @@
 """What a host does not believe of etcd's record, where etcd has not proven who it is."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,18 +46,18 @@ class Asked:
 @pytest.mark.parametrize(
     ("own", "most"),
     [
-        (record(41, boot=BOOT), 41 + SPARE),
-        (record(41, heard=LONG), 41 + SPARE + 2 * LONG),
+        (lambda: record(41, boot=BOOT), 41 + SPARE),
+        (lambda: record(41, heard=LONG), 41 + SPARE + 2 * LONG),
         # How old they are is not known, or there is none.
-        (record(41), MOST_UNKNOWN),
-        (record(-1), MOST_UNKNOWN),
-        (None, MOST_UNKNOWN),
+        (lambda: record(41), MOST_UNKNOWN),
+        (lambda: record(-1), MOST_UNKNOWN),
+        (lambda: None, MOST_UNKNOWN),
     ],
 )
-def test_counts_that_the_app_can_have_reached(own: Record | None, most: int) -> None:
-    asked = Asked()
-    assert asked.why(record(most), own) == ""
-    assert asked.why(record(most + SLOW), own) == (
+def test_counts_that_the_app_can_have_reached(own: Callable[[], Record | None], most: int) -> None:
+    asked, known = Asked(), own()
+    assert asked.why(record(most), known) == ""
+    assert asked.why(record(most + SLOW), known) == (
         f"etcd's count {most + SLOW} is not believed (see the journal)"
     )
 
