@@ -63,8 +63,9 @@ CHUNK, SMALL_CHUNK = 32_768, 4096
 """Bytes that are read at once. The larger one is mostly enough for a batch of MAX_BATCH."""
 REQUEST_BYTES = MAX_MESSAGE + UNAUTHENTICATED_BYTES
 """The HTTP request of an authenticated connection, head and body."""
-ACCEPT_AT_ONCE = 16
-"""Connections that are accepted in one turn of the event loop."""
+ACCEPT_AT_ONCE, ACCEPT_TLS = 16, 1
+"""Connections that are accepted in one turn of the event loop. By TLS, no more than can finish
+their handshakes meanwhile (patched_asyncio.py): else newcomers would cut all of them before."""
 
 
 class PeerConnection(asyncio.BufferedProtocol):
@@ -103,8 +104,7 @@ class PeerConnection(asyncio.BufferedProtocol):
         with contextlib.suppress(AttributeError):  # on Python 3.11; see _is_tls()
             self._transport.abort()
         with contextlib.suppress(OSError):  # abort() does not end what was closed twice
-            self._tls.shutdown(socket.SHUT_RDWR)
-        return None
+            return self._tls.shutdown(socket.SHUT_RDWR)
 
     # What the gateway tells.
 
@@ -316,7 +316,7 @@ class Admission:
         await self._loop.create_server(
             lambda: PeerConnection(self, access),
             sock=listener,
-            backlog=ACCEPT_AT_ONCE,
+            backlog=ACCEPT_TLS if tls else ACCEPT_AT_ONCE,
             ssl=tls,
             ssl_handshake_timeout=AUTHENTICATION_TIMEOUT if tls else None,
             ssl_shutdown_timeout=AUTHENTICATION_TIMEOUT if tls else None,

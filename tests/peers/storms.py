@@ -29,6 +29,8 @@ from tests.peers.peer import BINARY, PING, RECEIVER, auth, frame, payload, upgra
 
 IDLE = 2000
 BOMB = 100_000_000
+PINGED = b"\x81\x012"
+"""Engine.IO's heartbeat, in a frame."""
 BY_TLS = ("192.0.2.1", 3443)
 Task = Callable[["Storm", int], Awaitable[None]]
 
@@ -373,7 +375,9 @@ async def hold_tls(storm: Storm, number: int) -> None:
     storm.tally["admitted"] += 1
     storm.tally["held"] += 1
     try:
-        await until_closed(reader)
+        while data := await reader.read(65536):
+            if PINGED in data:
+                writer.write(text("3"))
     finally:
         storm.tally["held"] -= 1
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import selectors
 import shutil
 import socket
 import ssl
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +23,7 @@ from sendrecv.receiver import gateway
 from sendrecv.receiver.access import Access
 from sendrecv.receiver.admission import Admission
 from sendrecv.receiver.crowds import Limits
+from sendrecv.receiver.patched_asyncio import HANDSHAKES_AT_ONCE, TlsProtocol
 from sendrecv.receiver.tls import needs_tls
 from tests.lab.paths import TOP
 from tests.lab.reception import TOKEN, Reception
@@ -334,6 +339,36 @@ async def _closed_twice(listener: Listener) -> list[str]:
 
 def test_a_connection_that_was_closed_already_ends_without_an_error(listener: Listener) -> None:
     assert asyncio.run(_closed_twice(listener)) == []
+
+
+def test_few_handshakes_go_on_in_one_turn(
+    tmp_path: Path, listener: Listener, identity: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the event loop would not reach the watchdog's pings in a flood of them."""
+    turn, steps = 0, Counter[int]()
+    select, step = selectors.EpollSelector.select, TlsProtocol.step
+
+    def counted(selector: selectors.EpollSelector, timeout: float | None = None) -> Any:
+        nonlocal turn
+        turn += 1
+        return select(selector, timeout)
+
+    def stepped(protocol: TlsProtocol, nbytes: int) -> None:
+        steps[turn] += 1
+        step(protocol, nbytes)
+
+    monkeypatch.setattr(selectors.EpollSelector, "select", counted)
+    monkeypatch.setattr(TlsProtocol, "step", stepped)
+    with Reception(directory(tmp_path), more=[listener], identity=identity) as reception:
+        port = port_of(listener)
+
+        def work() -> None:
+            with ThreadPoolExecutor(40) as pool:
+                for stream in pool.map(lambda _: connect(port), range(200)):
+                    stream.close()
+
+        reception.do(work)
+        assert steps.total() >= 400 and max(steps.values()) <= HANDSHAKES_AT_ONCE
 
 
 async def _cut_after_two_ends(listener: Listener) -> None:
