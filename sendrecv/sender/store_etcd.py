@@ -85,7 +85,8 @@ class EtcdStore:
         self._hooks = hooks
         self._now = clock
         self._told = ""  # for whom this host stands by
-        self._known = KnownRecord(None if etcd.is_proven else Doubts(app, local.accepted, self._say))
+        doubts = None if etcd.is_proven else Doubts(app, local.accepted, self._say)
+        self._known = KnownRecord(doubts)
         self._heard = (-1, 0)  # a revision that a watch has shown, and when
 
     # See store.Store.

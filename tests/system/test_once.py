@@ -1,8 +1,8 @@
 """Each count once, whatever becomes of the journal and of the receiver's state.
 
 An observer outside the journal sees each line that journald was given, also those that the journal
-has lost since. One machine for each test: what is done to it cannot be undone. What the journal has,
-the receiver asks systemd/journal-reader.
+has lost since. One machine for each test: what is done to it cannot be undone. What the journal
+has, the receiver asks systemd/journal-reader.
 """
 
 import contextlib
