@@ -110,3 +110,26 @@ def test_a_person_decides(host: Machine) -> None:
         counts = [entry.count for entry in one.verdict().lines[one.name]]
         assert counts == list(range(BILLION + 1, BILLION + 1 + len(counts)))
         assert host.run(f"ls /var/lib/sendrecv | grep {one.name}").stdout == f"{one.name}.record\n"
+
+
+def test_what_something_else_acknowledged_does_not_flood_the_journal(host: Machine) -> None:
+    """The record has a billion counts more than the receiver, as an older version may have left it:
+    none of them is sent, and a person has the App go on where the receiver is.
+    """
+    with app_on(host) as one:
+        one.count(3)
+        one.stop()
+        last = max(line.count for line in one.verdict().lines[one.name])
+        poisoned = RECORD.replace("{name}", one.name).replace("41, 41", f"{BILLION}, {BILLION}")
+        host.run(["runuser", "-u", "sendrecv", "--", "python3", "-c", poisoned])
+        said = Said(host)
+        one.systemctl("start", one.main)
+        line = said.wait(f"the receiver's last count is {last}, but {BILLION} was acknowledged")
+        command = line.partition("run: ")[2].partition(";")[0]
+        with one.counts_from("main"):
+            host.run(command)
+        said.wait(f"accepted by a person: count {last}")
+        one.count(3)
+        counts = [entry.count for entry in one.verdict().lines[one.name]]
+        assert counts == list(range(len(counts)))
+        assert_sound(one)
