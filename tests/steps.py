@@ -298,15 +298,19 @@ UNIT_OF_BOOKWORM = (
     " --ignore=tests/unit/test_imports.py --ignore=tests/unit/test_glossary.py"
     " --ignore=tests/unit/test_mirror.py"
 )
+# What tests `make bench` and `make coverage`, and takes a minute or more: with what takes long.
+OF_TOOLS = ("tests/unit/lab/test_bench_year.py", "tests/unit/lab/test_coverage.py")
 UNIT = {
     "unit-bookworm": " ".join(
         (UNIT_OF_BOOKWORM, *(f"--ignore=tests/unit/{it}" for it in COMPUTES))
     ),
-    "unit-trixie": "python3 -m pytest tests/unit",
+    "unit-trixie": " ".join(
+        ("python3 -m pytest tests/unit", *(f"--ignore={it}" for it in OF_TOOLS))
+    ),
     "model": "python3 -m pytest -m 'not long' tests/model tests/simulation",
     # One test of those takes longer than the time after which pytest shows where a test hangs.
     "long": "SIMULATION_RUNS=2000 python3 -m pytest -o faulthandler_timeout=3600 tests/model"
-    " tests/simulation",
+    f" tests/simulation {' '.join(OF_TOOLS)}",
     "long-unit": UNIT_OF_BOOKWORM,
 }
 # The versions of Python of the two releases; the types of the libraries are trixie's.

@@ -1,6 +1,5 @@
 """`sendrecv watch`: what it draws. How it takes and leaves a terminal is in test_terminal.py."""
 
-
 import pytest
 
 from sendrecv.admin import watch
