@@ -201,8 +201,8 @@ def test_a_claim_does_not_use_up_the_numbers_of_a_new_app(host: Machine) -> None
 
 
 def all_answered(machine: Machine, app: App, calls: list[Any]) -> list[Any]:
-    """The answers to whoever takes the App with a later epoch. Its own sender takes it back, and may
-    be the faster one.
+    """The answers to whoever takes the App with a later epoch. Its own sender takes it back, and
+    may be the faster one.
     """
     for epoch in range(1000, 20_000, 1000):
         holder = claim(appID=app.name, epoch=epoch)
