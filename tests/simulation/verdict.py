@@ -62,13 +62,20 @@ class Lines:
         require(list(payload) == ["count", "appID", "nodeID"], f"not a payload: {line}")
         require(payload["nodeID"] in {"main", "failover"}, f"whose is it? {line}")
         expected = self.last.get(payload["appID"], -1) + 1
-        before = self._forgotten.pop(payload["appID"], -1)
+        before = self._before_it_was_forgotten(payload["appID"])
         if expected <= payload["count"] <= before + 1:
             expected = payload["count"]  # it was interrupted: the sender's record was not removed
         while expected < payload["count"] and self._was_erased(payload["appID"], expected):
             expected += 1
         require(payload["count"] == expected, f"{line} where {expected} was expected")
         self.last[payload["appID"]] = expected
+
+    def _before_it_was_forgotten(self, app_id: str) -> int:
+        """The last count then, also if its line is missing; -1 if the App was not forgotten."""
+        before = self._forgotten.pop(app_id, -1)
+        while before >= 0 and self._was_erased(app_id, before + 1):
+            before += 1
+        return before
 
     def _was_erased(self, app_id: str, count: int) -> bool:
         payloads = (
