@@ -90,7 +90,7 @@ class Witness:
     def __init__(self) -> None:
         self.last: dict[str, int] = {}  # accepted, of each App
         self.seen: Counter[tuple[object, ...]] = Counter()  # answers of the receiver, by kind
-        self._epochs: dict[str, int] = {}
+        self._epochs: dict[str, tuple[int, str]] = {}  # the newest, and whose it is
         self._runs: dict[str, list[str]] = {}
 
     def saw(self, *what: object) -> None:
@@ -108,11 +108,14 @@ class Witness:
         require(record and record.count >= last, f"count {last} is not on disk: {record}")
 
     def admitted(self, command: Admit, claim: Claim) -> None:
-        """The receiver lets a session in: epochs grow."""
-        epoch, before = claim.epoch, self._epochs.get(claim.app_id, 0)
-        require(epoch > before if command.new else epoch >= before, f"{claim} after {before}")
+        """The receiver lets a session in: epochs grow. But a run may be new to a receiver whose
+        ledger is an old copy, which the journal cannot tell: then it comes with its epoch again.
+        """
+        epoch, (before, run) = claim.epoch, self._epochs.get(claim.app_id, (0, ""))
+        is_newer = epoch > before if command.new and claim.run != run else epoch >= before
+        require(is_newer, f"{claim} after {before}")
         if command.new:
-            self._epochs[claim.app_id] = epoch
+            self._epochs[claim.app_id] = epoch, claim.run
 
     def forgotten(self, app_id: str) -> None:
         """Its counts and epochs begin anew."""
